@@ -1,0 +1,338 @@
+"""Cameras: world coordinates to pixel coordinates, differentiable in every parameter.
+
+Axes of the camera are those of OpenCV: x right, y down, z forward. In the image, pixel
+(row i, column j) has its centre at (x, y) = (j + 0.5, i + 0.5); the image covers
+``[0, width] x [0, height]``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from taichisoft.checks import (
+    FLOAT_DTYPES,
+    check_batch,
+    check_finite,
+    check_image_size,
+    check_like,
+    check_number,
+    check_tensor,
+    check_type,
+)
+from taichisoft.viewing import (
+    Values,
+    as_batch,
+    as_tensors,
+    as_translation,
+    centred_intrinsics,
+    check_inside,
+    check_intrinsics,
+    check_rotation,
+    view_from,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A batch of B pinhole or orthographic cameras that share an image size.
+
+    Usually made by `look_at`, `orthographic` or `from_opencv`. A point X of the world is at
+    ``x = rotation @ X + translation`` in camera coordinates.
+
+    Parameters
+    ----------
+    rotation : Tensor, (B, 3, 3), float32 or float64
+        World to camera. Not checked to be a rotation, so that it can be optimised freely.
+    translation : Tensor, (B, 3)
+        World to camera, in scene units.
+    intrinsics : Tensor, (B, 3, 3)
+        ``[[fx, skew, cx], [0, fy, cy], [0, 0, 1]]`` in pixels (pixels per scene unit if
+        orthographic); (cx, cy) in the pixel coordinates above. The last row is not used.
+    image_size : (int, int)
+        Height and width in pixels.
+    perspective : bool
+        Whether to divide by depth.
+    near : float
+        Depth in scene units in front of which nothing is drawn; positive if perspective.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Wrong type, dtype, shape, device or value of an argument, which the message names.
+    """
+
+    rotation: torch.Tensor
+    translation: torch.Tensor
+    intrinsics: torch.Tensor
+    image_size: tuple[int, int]
+    perspective: bool = True
+    near: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_tensor(self.rotation, "rotation", ("B", 3, 3))
+        batch = self.rotation.shape[0]
+        check_batch({"rotation": batch})
+        check_tensor(self.translation, "translation", (batch, 3))
+        check_tensor(self.intrinsics, "intrinsics", (batch, 3, 3))
+        for name in ("translation", "intrinsics"):
+            check_like(getattr(self, name), name, self.rotation, "rotation")
+        for name in ("rotation", "translation", "intrinsics"):
+            check_finite(getattr(self, name), name)
+        check_type(self.perspective, "perspective", bool)
+        above = 0.0 if self.perspective else -math.inf
+        object.__setattr__(self, "near", check_number(self.near, "near", above=above))
+        object.__setattr__(self, "image_size", check_image_size(self.image_size))
+
+    @classmethod
+    def look_at(
+        cls,
+        eye: Values,
+        at: Values = (0.0, 0.0, 0.0),
+        up: Values = (0.0, 1.0, 0.0),
+        *,
+        fov: Values = 40.0,
+        image_size: tuple[int, int],
+        near: float = 0.01,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Camera:
+        """Perspective cameras at ``eye`` looking at ``at``, with square pixels.
+
+        Parameters
+        ----------
+        eye, at, up : (3,) or (B, 3)
+            Position, a point at the image centre, and a direction that points up in the image;
+            world coordinates. ``up`` need not be a unit vector.
+        fov : scalar or (B,)
+            Vertical field of view in degrees (the whole angle), between 0 and 180.
+        image_size : (int, int)
+            Height and width in pixels.
+        near : float
+            Depth in front of which nothing is drawn, positive.
+        dtype, device : optional
+            By default those of the tensors among the first four arguments (the widest dtype),
+            or the default dtype on the CPU if there are none.
+
+        Notes
+        -----
+        Differentiable, any number of times, in every argument that is a tensor. Batch sizes
+        must be equal or 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A bad argument; ``eye`` equal to ``at``; ``up`` zero or parallel to the view
+            direction.
+        """
+        values = {"eye": eye, "at": at, "up": up, "fov": fov}
+        tensors = as_tensors(values, dtype, device)
+        check_inside(tensors["fov"], "fov", 0.0, 180.0)
+        height, width = check_image_size(image_size)
+        rotation, translation = view_from(tensors)
+        focal = (height / 2) / torch.tan(torch.deg2rad(tensors["fov"]) / 2)
+        intrinsics = centred_intrinsics(focal, height, width)
+        return _broadcast(cls, rotation, translation, intrinsics, (height, width), True, near)
+
+    @classmethod
+    def orthographic(
+        cls,
+        eye: Values,
+        at: Values = (0.0, 0.0, 0.0),
+        up: Values = (0.0, 1.0, 0.0),
+        *,
+        height: Values = 2.0,
+        image_size: tuple[int, int],
+        near: float = 0.01,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Camera:
+        """Orthographic cameras at ``eye`` looking at ``at``, with square pixels.
+
+        Parameters
+        ----------
+        height : scalar or (B,)
+            Height of the view in scene units, positive. The width follows from the image size.
+        near : float
+            Depth (distance from ``eye`` along the view direction) in front of which nothing is
+            drawn; may be negative.
+        eye, at, up, image_size, dtype, device
+            As for `look_at`, as are differentiability and errors.
+        """
+        tensors = as_tensors({"eye": eye, "at": at, "up": up, "height": height}, dtype, device)
+        check_inside(tensors["height"], "height", 0.0, math.inf)
+        rows, columns = check_image_size(image_size)
+        rotation, translation = view_from(tensors)
+        intrinsics = centred_intrinsics(rows / tensors["height"], rows, columns)
+        return _broadcast(cls, rotation, translation, intrinsics, (rows, columns), False, near)
+
+    @classmethod
+    def from_opencv(
+        cls,
+        K: Values,
+        R: Values,
+        t: Values,
+        image_size: tuple[int, int],
+        near: float = 0.01,
+        *,
+        pixel_center: float = 0.5,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Camera:
+        """Perspective cameras from the matrices of OpenCV.
+
+        Parameters
+        ----------
+        K : (3, 3) or (B, 3, 3)
+            Intrinsics in pixels, ``[[fx, skew, cx], [0, fy, cy], [0, 0, 1]]``, with positive
+            fx and fy. Lens distortion is not modelled: undistort the images first.
+        R : (3, 3) or (B, 3, 3)
+            Rotation, world to camera (a Rodrigues vector goes through ``cv2.Rodrigues``).
+        t : (3,), (3, 1), (B, 3) or (B, 3, 1)
+            Translation, world to camera.
+        image_size : (int, int)
+            Height and width in pixels.
+        near : float
+            Depth in front of which nothing is drawn, positive.
+        pixel_center : float
+            The coordinate that K gives to the centre of the first pixel, 0.5 as in this library
+            by default. OpenCV itself, hence ``cv2.calibrateCamera``, puts it at 0: pass 0.0 for
+            such a K, and the principal point is moved by ``0.5 - pixel_center``.
+        dtype, device : optional
+            As for `look_at`.
+
+        Notes
+        -----
+        Differentiable in K, R and t. Batch sizes must be equal or 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A bad argument, such as an R that is no rotation (to within 1e-3) or mirrors.
+        """
+        tensors = as_tensors({"K": K, "R": R, "t": t}, dtype, device)
+        intrinsics = as_batch(tensors["K"], "K", 3, 3)
+        rotation = as_batch(tensors["R"], "R", 3, 3)
+        check_intrinsics(intrinsics)
+        check_rotation(rotation)
+        center = check_number(pixel_center, "pixel_center")
+        shift = intrinsics.new_zeros(3, 3)
+        shift[:2, 2] = 0.5 - center
+        translation = as_translation(tensors["t"])
+        return _broadcast(cls, rotation, translation, intrinsics + shift, image_size, True, near)
+
+    @property
+    def batch_size(self) -> int:
+        """Number of cameras B."""
+        return self.rotation.shape[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the parameters."""
+        return self.rotation.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters."""
+        return self.rotation.device
+
+    @property
+    def position(self) -> torch.Tensor:
+        """Origins of the cameras in the world, (B, 3). Assumes that ``rotation`` is one."""
+        return -(self.rotation.mT @ self.translation[..., None])[..., 0]
+
+    def project(self, vertices: torch.Tensor) -> torch.Tensor:
+        """Project points to the image.
+
+        Parameters
+        ----------
+        vertices : Tensor, (V, 3) or (Bv, V, 3)
+            Points of the world, finite; dtype and device of the camera. The batch sizes Bv and
+            `batch_size` must be equal or 1.
+
+        Returns
+        -------
+        Tensor, (B, V, 4)
+            x and y in pixels; depth, the camera's z in scene units; inverse w, by which an
+            attribute is multiplied to interpolate it perspective-correctly: 1 / depth, or 1 for
+            an orthographic camera.
+
+        Notes
+        -----
+        Differentiable, any number of times, in the points and in every parameter. Perspective
+        cameras divide by ``max(depth, near)``, so x, y, inverse w and their gradients are finite
+        for points beside and behind the camera; there they mean nothing. Depth itself is not
+        clamped: ``depth < near`` tells which points those are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Wrong dtype, shape, device or batch size, or a NaN or infinity in ``vertices``.
+        """
+        check_tensor(vertices, "vertices", ("V", 3), ("B", "V", 3))
+        check_like(vertices, "vertices", self.rotation, "camera")
+        check_finite(vertices, "vertices")
+        points = vertices if vertices.ndim == 3 else vertices[None]
+        check_batch({"vertices": points.shape[0], "camera": self.batch_size})
+        points = points @ self.rotation.mT + self.translation[:, None]
+        depth = points[..., 2:]
+        # clamp has a zero gradient in front of the near plane, so no huge or NaN one either
+        inverse_w = depth.clamp(min=self.near).reciprocal() if self.perspective else None
+        if inverse_w is None:
+            inverse_w = torch.ones_like(depth)
+        pixels = (points[..., :2] * inverse_w) @ self.intrinsics[:, :2, :2].mT
+        pixels = pixels + self.intrinsics[:, None, :2, 2]
+        return torch.cat([pixels, depth, inverse_w], dim=-1)
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Camera:
+        """Return the cameras on another device, or with another floating dtype. Differentiable."""
+        if dtype is not None and dtype not in FLOAT_DTYPES:
+            raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+        return self._map(lambda value: value.to(device=device, dtype=dtype))
+
+    def __len__(self) -> int:
+        return self.batch_size
+
+    def __getitem__(self, index: int | slice | torch.Tensor | list[int]) -> Camera:
+        """Select cameras by an int, a slice, a list of ints, or an index or mask tensor.
+
+        The result keeps its batch axis: ``camera[3]`` has batch size 1.
+        """
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"index must select one of {len(self)} cameras, got {index}")
+            index = [index]
+        return self._map(lambda value: value[index])
+
+    def __iter__(self) -> Iterator[Camera]:
+        return (self[index] for index in range(len(self)))
+
+    def _map(self, function) -> Camera:
+        return Camera(
+            rotation=function(self.rotation),
+            translation=function(self.translation),
+            intrinsics=function(self.intrinsics),
+            image_size=self.image_size,
+            perspective=self.perspective,
+            near=self.near,
+        )
+
+
+def _broadcast(
+    cls: type[Camera],
+    rotation: torch.Tensor,
+    translation: torch.Tensor,
+    intrinsics: torch.Tensor,
+    image_size: tuple[int, int],
+    perspective: bool,
+    near: float,
+) -> Camera:
+    parts = {"rotation": rotation, "translation": translation, "intrinsics": intrinsics}
+    batch = check_batch({name: part.shape[0] for name, part in parts.items()})
+    parts = {name: part.expand(batch, *part.shape[1:]) for name, part in parts.items()}
+    return cls(**parts, image_size=image_size, perspective=perspective, near=near)

@@ -1,0 +1,168 @@
+"""Argument checks: every message names the argument, what was expected and what came."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+
+FLOAT_DTYPES = (torch.float32, torch.float64)
+
+Axis = int | str
+Shape = tuple[Axis, ...]
+
+
+def check_type(value: object, name: str, expected: type | tuple[type, ...]) -> None:
+    """Raise TypeError unless ``value`` is an instance of ``expected``."""
+    if not isinstance(value, expected):
+        types = expected if isinstance(expected, tuple) else (expected,)
+        wanted = " or ".join(t.__name__ for t in types)
+        raise TypeError(f"{name} must be a {wanted}, got {type(value).__name__}")
+
+
+def check_tensor(
+    value: object,
+    name: str,
+    *shapes: Shape,
+    dtypes: tuple[torch.dtype, ...] = FLOAT_DTYPES,
+) -> torch.Tensor:
+    """Return ``value`` if it is a strided tensor of one of the dtypes and one of the shapes.
+
+    Parameters
+    ----------
+    value : object
+        What the caller passed.
+    name : str
+        Its name in messages.
+    *shapes : tuple of int or str
+        Allowed shapes; an int is a required length, a str names an axis of any length.
+        None given: any shape.
+    dtypes : tuple of torch.dtype
+        Allowed dtypes.
+
+    Raises
+    ------
+    TypeError
+        Not a tensor, or of another dtype.
+    ValueError
+        Of another shape, or sparse.
+    """
+    check_type(value, name, torch.Tensor)
+    if value.dtype not in dtypes:
+        wanted = " or ".join(str(d) for d in dtypes)
+        raise TypeError(f"{name} must be of dtype {wanted}, got {value.dtype}")
+    if value.layout != torch.strided:
+        raise ValueError(f"{name} must be a dense tensor, got layout {value.layout}")
+    if shapes and not any(_matches(value.shape, shape) for shape in shapes):
+        wanted = " or ".join(_format_shape(shape) for shape in shapes)
+        raise ValueError(f"{name} must have shape {wanted}, got {tuple(value.shape)}")
+    return value
+
+
+def check_finite(value: torch.Tensor, name: str) -> None:
+    """Raise ValueError if ``value`` holds a NaN or an infinity."""
+    finite = torch.isfinite(value.detach())
+    if not bool(finite.all()):
+        where = tuple(torch.nonzero(~finite)[0].tolist())
+        bad = value.detach()[where].item()
+        raise ValueError(f"{name} must be finite, got {bad} at index {where}")
+
+
+def check_like(value: torch.Tensor, name: str, other: torch.Tensor, other_name: str) -> None:
+    """Raise unless ``value`` has the dtype (TypeError) and device (ValueError) of ``other``."""
+    if value.dtype != other.dtype:
+        raise TypeError(
+            f"{name} must have the dtype of {other_name} ({other.dtype}), got {value.dtype}"
+        )
+    check_same_device(value, name, other, other_name)
+
+
+def check_same_device(value: torch.Tensor, name: str, other: torch.Tensor, other_name: str) -> None:
+    """Raise ValueError unless ``value`` is on the device of ``other``."""
+    if value.device != other.device:
+        raise ValueError(
+            f"{name} must be on the device of {other_name} ({other.device}), got {value.device}"
+        )
+
+
+def check_indices(value: torch.Tensor, name: str, limit: int, counted: str) -> None:
+    """Raise ValueError unless every entry of ``value`` is in ``[0, limit)``.
+
+    ``counted`` says in the message what there are ``limit`` of, for example ``"vertices"``.
+    """
+    if value.numel() == 0:
+        return
+    low, high = (int(bound) for bound in torch.aminmax(value))
+    if low < 0 or high >= limit:
+        bad = low if low < 0 else high
+        raise ValueError(f"{name} must index {limit} {counted} (0 to {limit - 1}), got {bad}")
+
+
+def check_number(
+    value: object,
+    name: str,
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """Return ``value`` as a float if it is a real number strictly between the two bounds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
+    if not math.isfinite(value) or not above < value < below:
+        raise ValueError(f"{name} must be {_format_range(above, below)}, got {value}")
+    return float(value)
+
+
+def check_integer(value: object, name: str, *, minimum: int) -> int:
+    """Return ``value`` if it is an int (not a bool) of at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, got {type(value).__name__}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return value
+
+
+def check_image_size(value: object, name: str = "image_size") -> tuple[int, int]:
+    """Return ``value`` as ``(height, width)``, two positive ints."""
+    if not isinstance(value, (tuple, list, torch.Size)) or len(value) != 2:
+        raise TypeError(f"{name} must be a pair (height, width) of ints, got {value!r}")
+    height = check_integer(value[0], f"{name}[0] (height)", minimum=1)
+    width = check_integer(value[1], f"{name}[1] (width)", minimum=1)
+    return height, width
+
+
+def check_batch(sizes: Mapping[str, int]) -> int:
+    """Return the common batch size: all sizes are equal, or 1 and repeated.
+
+    Raises
+    ------
+    ValueError
+        Two sizes differ and neither is 1, or one is 0.
+    """
+    largest = max(sizes.values())
+    if any(size not in (1, largest) or size < 1 for size in sizes.values()):
+        got = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        raise ValueError(f"batch sizes must be equal or 1, and at least 1: {got}")
+    return largest
+
+
+def _matches(actual: torch.Size, shape: Shape) -> bool:
+    return len(actual) == len(shape) and all(
+        isinstance(axis, str) or axis == length for axis, length in zip(shape, actual, strict=True)
+    )
+
+
+def _format_shape(shape: Shape) -> str:
+    inner = ", ".join(str(axis) for axis in shape)
+    return f"({inner},)" if len(shape) == 1 else f"({inner})"
+
+
+def _format_range(above: float, below: float) -> str:
+    if math.isinf(above) and math.isinf(below):
+        return "finite"
+    if math.isinf(below):
+        return f"finite and greater than {above:g}"
+    if math.isinf(above):
+        return f"finite and less than {below:g}"
+    return f"between {above:g} and {below:g} (both excluded)"

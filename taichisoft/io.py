@@ -1,0 +1,201 @@
+"""Reading and writing meshes as OBJ, PLY, STL, GLB and OFF files, through trimesh."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+import trimesh
+
+from taichisoft.checks import FLOAT_DTYPES, check_type
+from taichisoft.mesh import Mesh
+
+SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".off")
+"""File formats by suffix, upper or lower case."""
+
+
+def load_mesh(
+    path: str | os.PathLike,
+    *,
+    normalize: bool = False,
+    merge: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> Mesh:
+    """Read a mesh from an OBJ, PLY, STL, GLB or OFF file.
+
+    The parts of a scene are moved to their places and joined, polygons are cut into triangles.
+
+    Parameters
+    ----------
+    path : str or path
+        The suffix tells the format.
+    normalize : bool
+        Centre the mesh on its bounding box and scale it to a largest radius of 1.
+    merge : bool
+        Join vertices that agree in every coordinate and in colour. GLB repeats vertices along
+        the seams of textures and normals, where a mesh that is optimised would tear. STL, which
+        repeats the corners of every triangle, is always merged. Otherwise vertices and their
+        order are those of the file.
+    dtype : torch.dtype
+        Of vertices and colours, float32 or float64.
+
+    Returns
+    -------
+    Mesh
+        On the CPU. Colours of vertices or faces, where the file has them, are in [0, 1], read
+        with 8 bits; RGBA, or RGB if all are opaque. Textures are not read.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    TypeError
+        ``path`` or ``dtype`` of a wrong type.
+    ValueError
+        Unknown suffix, a damaged file, or a file without vertices or without faces.
+    """
+    path = _check_path(path)
+    check_type(normalize, "normalize", bool)
+    check_type(merge, "merge", bool)
+    if dtype not in FLOAT_DTYPES:
+        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be an existing file, got {path}")
+    mesh = _to_mesh(_read(path), path)
+    if merge or path.suffix.lower() == ".stl":
+        mesh = _merged(mesh)
+    # normalised in float64, so that the result does not depend on where the mesh was
+    return (mesh.normalized() if normalize else mesh).to(dtype=dtype)
+
+
+def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
+    """Write a mesh to an OBJ, PLY, STL, GLB or OFF file, replacing an existing one.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        One mesh with at least one face: no batch axes (``MeshBatch.split`` gives single meshes).
+    path : str or path
+        The suffix tells the format. Its folder must exist.
+
+    Notes
+    -----
+    PLY, STL and GLB hold float32, OBJ and OFF decimals (12 digits after the point). Colours are
+    rounded to 8 bits. Vertex colours go into OBJ (without alpha), PLY and GLB, face colours into
+    PLY; elsewhere they are left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder does not exist.
+    TypeError
+        ``mesh`` or ``path`` of a wrong type.
+    ValueError
+        Unknown suffix, a mesh with a batch axis or without faces, or colours that are not RGB
+        or RGBA in [0, 1].
+    """
+    check_type(mesh, "mesh", Mesh)
+    path = _check_path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"path must be in an existing folder, got {path}")
+    if mesh.num_faces == 0:
+        raise ValueError("mesh must have at least one face to be saved, got none")
+    for name in ("vertices", "vertex_colors", "face_colors"):
+        value = getattr(mesh, name)
+        if value is not None and value.ndim == 3:
+            raise ValueError(f"mesh must not be batched, got {name} of shape {tuple(value.shape)}")
+    suffix = path.suffix.lower()
+    out = trimesh.Trimesh(_to_numpy(mesh.vertices), _to_numpy(mesh.faces), process=False)
+    if mesh.vertex_colors is not None and suffix in (".obj", ".ply", ".glb"):
+        out.visual.vertex_colors = _to_bytes(mesh.vertex_colors, "vertex_colors")
+    if mesh.face_colors is not None and suffix == ".ply":
+        out.visual.face_colors = _to_bytes(mesh.face_colors, "face_colors")
+    options = {"digits": 12} if suffix in (".obj", ".off") else {}
+    out.export(path, file_type=suffix[1:], **options)
+
+
+def _check_path(path: str | os.PathLike) -> Path:
+    check_type(path, "path", (str, os.PathLike))
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"path must end in one of {', '.join(SUFFIXES)}, got {path.name!r}")
+    return path
+
+
+def _read(path: Path) -> trimesh.Trimesh:
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".obj":
+            source = BytesIO(_obj_geometry(path.read_bytes()))
+            return trimesh.load(
+                source, file_type="obj", force="mesh", process=False, maintain_order=True
+            )
+        return trimesh.load(path, file_type=suffix[1:], force="mesh", process=False)
+    except Exception as error:  # a parser that meets a damaged file may raise anything
+        raise ValueError(f"path must be a readable {suffix} file, got {path}: {error}") from error
+
+
+def _obj_geometry(text: bytes) -> bytes:
+    """Drop materials, objects and groups: trimesh copies all vertices for each of them."""
+    dropped = ([b"usemtl"], [b"mtllib"], [b"o"], [b"g"])
+    kept = [line for line in text.splitlines() if line.split(None, 1)[:1] not in dropped]
+    return b"\n".join(kept) + b"\n"
+
+
+def _to_mesh(loaded: trimesh.Trimesh, path: Path) -> Mesh:
+    """Return the float64 mesh with the colours that trimesh found."""
+    if len(loaded.vertices) == 0 or len(loaded.faces) == 0:
+        raise ValueError(
+            f"path must hold a mesh with vertices and faces, got {len(loaded.vertices)} vertices "
+            f"and {len(loaded.faces)} faces in {path}"
+        )
+    colors = {}
+    if loaded.visual.defined and loaded.visual.kind in ("vertex", "face"):
+        name = f"{loaded.visual.kind}_colors"
+        colors[name] = _from_bytes(getattr(loaded.visual, name))
+    return Mesh(
+        torch.tensor(loaded.vertices, dtype=torch.float64),
+        torch.tensor(loaded.faces, dtype=torch.int64),
+        **colors,
+    )
+
+
+def _merged(mesh: Mesh) -> Mesh:
+    """Join equal vertices; those that stay keep their order."""
+    has_colors = mesh.vertex_colors is not None
+    rows = torch.cat([mesh.vertices, mesh.vertex_colors], 1) if has_colors else mesh.vertices
+    _, first, index = np.unique(rows.numpy(), axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    new_index = np.empty_like(order)
+    new_index[order] = np.arange(len(order))
+    kept = torch.from_numpy(first[order])
+    return Mesh(
+        mesh.vertices[kept],
+        torch.from_numpy(new_index[index.reshape(-1)])[mesh.faces],
+        vertex_colors=mesh.vertex_colors[kept] if has_colors else None,
+        face_colors=mesh.face_colors,
+    )
+
+
+def _from_bytes(colors: np.ndarray) -> torch.Tensor:
+    """Return (N, 4) bytes in [0, 1], without the alpha channel if it is opaque throughout."""
+    channels = 3 if (colors[:, 3] == 255).all() else 4
+    return torch.tensor(colors[:, :channels], dtype=torch.float64) / 255
+
+
+def _to_bytes(colors: torch.Tensor, name: str) -> np.ndarray:
+    colors = _to_numpy(colors)
+    if colors.shape[1] not in (3, 4):
+        raise ValueError(f"{name} must be RGB or RGBA to be saved, got {colors.shape[1]} channels")
+    if colors.size and (colors.min() < 0 or colors.max() > 1):
+        raise ValueError(
+            f"{name} must be in [0, 1] to be saved, got {colors.min():g} to {colors.max():g}"
+        )
+    return np.round(colors * 255).astype(np.uint8)
+
+
+def _to_numpy(value: torch.Tensor) -> np.ndarray:
+    return value.detach().cpu().numpy()

@@ -1,0 +1,261 @@
+"""Kernels that accumulate coverage: bounds of the faces, forward sums or maxima, and the adjoint.
+
+Forward: a worker owns bands of rows of an image and adds every face that reaches them, in the order of
+the faces. No two workers share a pixel, so there are no atomics and the result does not depend on the
+number of threads. Backward: a worker owns faces (or row slices of them) and reads the pixels, so a face's
+gradient stays in registers. In both, a span of a row is walked in chunks of `LANES` pixels whose heavy
+part has no branch and no store to an array, which is what lets LLVM vectorise it.
+
+Work is handed out as ``slot -> worker -> items``: see `taichisoft.kernels.launch`.
+"""
+
+from functools import cache
+from types import SimpleNamespace
+
+from taichisoft.kernels.geometry import geometry_functions
+from taichisoft.kernels.lookup import lookup_functions
+from taichisoft.kernels.shim import ti
+
+LANES = 8
+
+
+@cache
+def coverage_kernels(real):
+    """Compile-on-first-use kernels for the float type `real` (``ti.f32`` or ``ti.f64``)."""
+    geo = geometry_functions(real)
+    locate, value, slope = lookup_functions(real)
+    floats = ti.types.ndarray(real, 1)
+    ints = ti.types.ndarray(ti.i32, 1)
+    lanes_real = ti.types.vector(LANES, real)
+    lanes_int = ti.types.vector(LANES, ti.i32)
+    mat32 = ti.types.matrix(3, 2, real)
+
+    @ti.kernel
+    def face_rows(
+        # in
+        points: floats,  # (P * 4) x, y, depth, inverse w
+        faces: ints,  # (N * 3) rows of points
+        curve: floats,  # (6)
+        near: real,  # scene units
+        num_faces: ti.i32,
+        height: ti.i32,
+        width: ti.i32,
+        # out
+        rows_out: ints,  # (N * 2) first and past-last row; empty for a culled face
+    ):
+        for face in range(num_faces):
+            reach = curve[5]
+            v = geo.corners(points, faces, face)
+            top = ti.min(v[0, 1], v[1, 1], v[2, 1]) - reach
+            bottom = ti.max(v[0, 1], v[1, 1], v[2, 1]) + reach
+            left = ti.min(v[0, 0], v[1, 0], v[2, 0]) - reach
+            right = ti.max(v[0, 0], v[1, 0], v[2, 0]) + reach
+            depth = ti.min(
+                points[4 * faces[3 * face] + 2],
+                points[4 * faces[3 * face + 1] + 2],
+                points[4 * faces[3 * face + 2] + 2],
+            )
+            # Positive for a face that is in front of the near plane and overlaps the image.
+            overlap = ti.min(right, width - left, bottom, height - top)
+            first = 0
+            last = 0
+            if ti.min(overlap, ti.select(depth >= near, real(1.0), real(-1.0))) > 0:
+                first = ti.cast(ti.ceil(ti.max(top - real(0.5), real(0.0))), ti.i32)
+                last = ti.cast(ti.floor(ti.min(bottom - real(0.5), height - real(1.0))), ti.i32) + 1
+            rows_out[2 * face] = first
+            rows_out[2 * face + 1] = ti.max(first, last)
+
+    @ti.func
+    def accumulate_rows(
+        take_max: ti.template(),
+        image,
+        face,
+        first,
+        last,
+        height,
+        width,
+        points: ti.template(),
+        faces: ti.template(),
+        curve: ti.template(),
+        cells: ti.template(),
+        total_out: ti.template(),
+        winner_out: ti.template(),
+    ):
+        """Add one face to the rows first..last - 1 of an image, or keep the maximum."""
+        inv_scale = curve[0]
+        reach = curve[5]
+        v = geo.corners(points, faces, face)
+        solid = geo.solidity(v)
+        normal, edge, dual = geo.edge_frames(v)
+        inverse = geo.inverse_slopes(normal)
+        for row in range(first, last):
+            py = row + real(0.5)
+            begin, end = geo.row_span(v, normal, inverse, solid, py, reach, width)
+            base = (image * height + row) * width
+            for chunk in range((end - begin + LANES - 1) // LANES):
+                start = begin + chunk * LANES
+                part = lanes_real(0.0)
+                for lane in range(LANES):
+                    px = start + lane + real(0.5)
+                    d = geo.signed_distance(px, py, v, normal, edge, dual, solid)
+                    cell, t, _ = locate(d * inv_scale, curve[1], curve[2], curve[3], curve[4])
+                    part[lane] = value(cells, cell, t)
+                for lane in range(ti.min(LANES, end - start)):
+                    pixel = base + start + lane
+                    if ti.static(take_max):
+                        # Ties go to the face with the smallest index: only a larger value displaces.
+                        if part[lane] > total_out[pixel]:
+                            total_out[pixel] = part[lane]
+                            winner_out[pixel] = face
+                    else:
+                        total_out[pixel] = total_out[pixel] + part[lane]
+
+    @ti.kernel
+    def accumulate(
+        take_max: ti.template(),
+        # in
+        points: floats,  # (P * 4)
+        faces: ints,  # (N * 3)
+        face_start: ints,  # (B + 1) faces of image b are face_start[b] .. face_start[b + 1] - 1
+        rows: ints,  # (N * 2)
+        curve: floats,  # (6) see taichisoft.table
+        cells: floats,  # ((K + 2) * 4)
+        height: ti.i32,
+        width: ti.i32,
+        band: ti.i32,  # rows a worker owns at a time
+        slots: ti.i32,
+        stride: ti.i32,
+        # out
+        total_out: floats,  # (B * H * W) starts at 0
+        winner_out: ints,  # (B * H * W) starts at -1; used for the maximum only
+    ):
+        for slot in range(slots):
+            if slot % stride == 0:
+                bands = (height + band - 1) // band
+                items = bands * (face_start.shape[0] - 1)
+                workers = slots // stride
+                worker = slot // stride
+                for turn in range((items - worker + workers - 1) // workers):
+                    item = worker + turn * workers
+                    image = item // bands
+                    top = (item - image * bands) * band
+                    bottom = ti.min(height, top + band)
+                    for face in range(face_start[image], face_start[image + 1]):
+                        first = ti.max(top, rows[2 * face])
+                        last = ti.min(bottom, rows[2 * face + 1])
+                        if first < last:
+                            accumulate_rows(
+                                take_max,
+                                image,
+                                face,
+                                first,
+                                last,
+                                height,
+                                width,
+                                points,
+                                faces,
+                                curve,
+                                cells,
+                                total_out,
+                                winner_out,
+                            )
+
+    @ti.kernel
+    def accumulate_adjoint(
+        take_max: ti.template(),
+        into_cells: ti.template(),
+        # in
+        points: floats,  # (P * 4)
+        faces: ints,  # (N * 3)
+        face_image: ints,  # (N)
+        rows: ints,  # (N * 2)
+        curve: floats,  # (6)
+        cells: floats,  # ((K + 2) * 4)
+        winner: ints,  # (B * H * W)
+        grad_total: floats,  # (B * H * W)
+        height: ti.i32,
+        width: ti.i32,
+        slices: ti.i32,  # row slices per face
+        slots: ti.i32,
+        stride: ti.i32,
+        # out
+        grad_corners: floats,  # (N * slices * 3 * 4) starts at 0
+        grad_scale: floats,  # (workers) with respect to log(scale), starts at 0
+        grad_cells: floats,  # (workers * (K + 2) * 4) starts at 0; one element unless into_cells
+    ):
+        for slot in range(slots):
+            if slot % stride == 0:
+                workers = slots // stride
+                worker = slot // stride
+                inv_scale = curve[0]
+                reach = curve[5]
+                table = worker * cells.shape[0]
+                log_scale = real(0.0)
+                items = face_image.shape[0] * slices
+                for turn in range((items - worker + workers - 1) // workers):
+                    item = worker + turn * workers
+                    face = item // slices
+                    count = rows[2 * face + 1] - rows[2 * face]
+                    first = rows[2 * face] + count * (item - face * slices) // slices
+                    last = rows[2 * face] + count * (item - face * slices + 1) // slices
+                    if first < last:
+                        v = geo.corners(points, faces, face)
+                        solid = geo.solidity(v)
+                        normal, edge, dual = geo.edge_frames(v)
+                        inverse = geo.inverse_slopes(normal)
+                        grad = mat32(0.0)
+                        for row in range(first, last):
+                            py = row + real(0.5)
+                            begin, end = geo.row_span(v, normal, inverse, solid, py, reach, width)
+                            base = (face_image[face] * height + row) * width
+                            for chunk in range((end - begin + LANES - 1) // LANES):
+                                start = begin + chunk * LANES
+                                up = lanes_real(0.0)
+                                for lane in range(ti.min(LANES, end - start)):
+                                    pixel = base + start + lane
+                                    if ti.static(take_max):
+                                        if winner[pixel] == face:
+                                            up[lane] = grad_total[pixel]
+                                    else:
+                                        up[lane] = grad_total[pixel]
+                                at_cell = lanes_int(0)
+                                at_t = lanes_real(0.0)
+                                for lane in range(LANES):
+                                    px = start + lane + real(0.5)
+                                    d, at, along, gx, gy = geo.foot_point(
+                                        px, py, v, normal, edge, dual, solid
+                                    )
+                                    s = d * inv_scale
+                                    cell, t, dt = locate(s, curve[1], curve[2], curve[3], curve[4])
+                                    by_s = up[lane] * slope(cells, cell, t) * dt
+                                    log_scale -= by_s * s
+                                    # Moving a vertex by m moves the foot by its share of m, and the
+                                    # distance by the opposite of its component along the gradient.
+                                    second = -by_s * inv_scale * along
+                                    first_share = -by_s * inv_scale - second
+                                    for e in ti.static(range(3)):
+                                        share = ti.select(
+                                            at == e,
+                                            first_share,
+                                            ti.select(at == (e + 2) % 3, second, real(0.0)),
+                                        )
+                                        grad[e, 0] += share * gx
+                                        grad[e, 1] += share * gy
+                                    if ti.static(into_cells):
+                                        at_cell[lane] = cell
+                                        at_t[lane] = t
+                                if ti.static(into_cells):
+                                    for lane in range(ti.min(LANES, end - start)):
+                                        k = table + 4 * at_cell[lane]
+                                        power = up[lane]
+                                        for c in ti.static(range(4)):
+                                            grad_cells[k + c] = grad_cells[k + c] + power
+                                            power *= at_t[lane]
+                        for e in ti.static(range(3)):
+                            grad_corners[(3 * item + e) * 4] = grad[e, 0]
+                            grad_corners[(3 * item + e) * 4 + 1] = grad[e, 1]
+                grad_scale[worker] = log_scale
+
+    return SimpleNamespace(
+        face_rows=face_rows, accumulate=accumulate, accumulate_adjoint=accumulate_adjoint
+    )

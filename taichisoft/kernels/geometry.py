@@ -1,0 +1,161 @@
+"""Device functions of one triangle in pixel coordinates: set-up, signed distance, foot point.
+
+Vertices are rows of a 3 x 2 matrix. Edge ``e`` runs from vertex ``e`` to vertex ``(e + 1) % 3``. Unit
+normals point inside whatever the winding, so distances are positive inside. A triangle without area has
+no inside: it is the limit of ever thinner triangles, a segment or a point seen from outside.
+"""
+
+from functools import cache
+from types import SimpleNamespace
+
+from taichisoft.kernels.shim import ti
+
+
+@cache
+def geometry_functions(real):
+    """Return a namespace of device functions for the float type `real`."""
+    mat32 = ti.types.matrix(3, 2, real)
+    vec3 = ti.types.vector(3, real)
+    # Tiny enough to be no length, large enough that its reciprocal is finite in float32.
+    tiny = 1e-30
+
+    @ti.func
+    def corners(points: ti.template(), faces: ti.template(), face):
+        """Pixel coordinates of the three vertices of a face."""
+        v = mat32(0.0)
+        for e in ti.static(range(3)):
+            at = 4 * faces[3 * face + e]
+            v[e, 0] = points[at]
+            v[e, 1] = points[at + 1]
+        return v
+
+    @ti.func
+    def doubled_area(v):
+        """Twice the signed area."""
+        return (v[1, 0] - v[0, 0]) * (v[2, 1] - v[0, 1]) - (v[1, 1] - v[0, 1]) * (v[2, 0] - v[0, 0])
+
+    @ti.func
+    def edge_frames(v):
+        """Per edge: inward unit normal, edge vector, edge vector over its squared length (0 if none)."""
+        normal = mat32(0.0)
+        edge = mat32(0.0)
+        dual = mat32(0.0)
+        winding = ti.select(doubled_area(v) > 0, real(1.0), real(-1.0))
+        for e in ti.static(range(3)):
+            ex = v[(e + 1) % 3, 0] - v[e, 0]
+            ey = v[(e + 1) % 3, 1] - v[e, 1]
+            squared = ex * ex + ey * ey
+            inverse = ti.select(squared > tiny, 1 / ti.max(squared, tiny), real(0.0))
+            unit = winding * ti.sqrt(inverse)
+            normal[e, 0] = -ey * unit
+            normal[e, 1] = ex * unit
+            edge[e, 0] = ex
+            edge[e, 1] = ey
+            dual[e, 0] = ex * inverse
+            dual[e, 1] = ey * inverse
+        return normal, edge, dual
+
+    @ti.func
+    def solidity(v):
+        """0 for a triangle with area, a negative number that rules out an inside for one without.
+
+        A height below 1e-7 of the longest edge is rounding noise in float32, its winding a coin toss.
+        """
+        longest = real(1e-13)
+        for e in ti.static(range(3)):
+            ex = v[(e + 1) % 3, 0] - v[e, 0]
+            ey = v[(e + 1) % 3, 1] - v[e, 1]
+            longest = ti.max(longest, ex * ex + ey * ey)
+        return ti.select(ti.abs(doubled_area(v)) > 1e-7 * longest, real(0.0), real(-1e30))
+
+    @ti.func
+    def inverse_slopes(normal):
+        """1 / normal.x per edge; 0 for an edge that is (nearly) horizontal and bounds no row."""
+        inverse = vec3(0.0)
+        for e in ti.static(range(3)):
+            steep = ti.abs(normal[e, 0]) > 1e-6
+            inverse[e] = ti.select(steep, 1 / ti.select(steep, normal[e, 0], real(1.0)), real(0.0))
+        return inverse
+
+    @ti.func
+    def row_span(v, normal, inverse, solid, py, reach, width):
+        """First and past-last column whose centre may be within `reach` of the triangle in a row.
+
+        The triangle grown by `reach` lies in its grown box and in its three grown half-planes. Without
+        area only the box is used, since the half-planes have no inside.
+        """
+        low = ti.min(v[0, 0], v[1, 0], v[2, 0]) - reach
+        high = ti.max(v[0, 0], v[1, 0], v[2, 0]) + reach
+        if solid == 0:
+            for e in ti.static(range(3)):
+                x = v[e, 0] - (reach + normal[e, 1] * (py - v[e, 1])) * inverse[e]
+                low = ti.select(inverse[e] > 0, ti.max(low, x), low)
+                high = ti.select(inverse[e] < 0, ti.min(high, x), high)
+        edge_of_image = ti.cast(width, real)
+        first = ti.ceil(ti.min(ti.max(low - real(0.5), real(0.0)), edge_of_image))
+        last = ti.floor(ti.max(ti.min(high - real(0.5), edge_of_image - 1), real(-1.0)))
+        return ti.cast(first, ti.i32), ti.cast(last, ti.i32) + 1
+
+    @ti.func
+    def signed_distance(px, py, v, normal, edge, dual, solid):
+        """Signed Euclidean distance to the boundary, without branches so that it vectorises."""
+        line = real(1e30)
+        nearest = real(1e30)
+        for e in ti.static(range(3)):
+            rx = px - v[e, 0]
+            ry = py - v[e, 1]
+            across = normal[e, 0] * rx + normal[e, 1] * ry
+            line = ti.min(line, across)
+            along = rx * dual[e, 0] + ry * dual[e, 1]
+            t = ti.min(ti.max(along, real(0.0)), real(1.0))
+            qx = rx - t * edge[e, 0]
+            qy = ry - t * edge[e, 1]
+            # Where the foot lies inside the edge the line distance is exact and free of cancellation.
+            # (`t + solid` also rules out triangles without area; SPIR-V has no `&` of conditions.)
+            on_line = along == t + solid
+            nearest = ti.min(nearest, ti.select(on_line, across * across, qx * qx + qy * qy))
+        line += solid
+        return ti.select(line >= 0, line, -ti.sqrt(ti.max(nearest, tiny)))
+
+    @ti.func
+    def foot_point(px, py, v, normal, edge, dual, solid):
+        """The nearest boundary point: signed distance, its edge, its position along the edge in [0, 1]
+        and the gradient of the distance with respect to the pixel (a unit vector)."""
+        line = real(1e30)
+        nearest = real(1e30)
+        at = 0
+        t = real(0.0)
+        gx = real(0.0)
+        gy = real(0.0)
+        for e in ti.static(range(3)):
+            rx = px - v[e, 0]
+            ry = py - v[e, 1]
+            across = normal[e, 0] * rx + normal[e, 1] * ry
+            line = ti.min(line, across)
+            along = rx * dual[e, 0] + ry * dual[e, 1]
+            u = ti.min(ti.max(along, real(0.0)), real(1.0))
+            qx = rx - u * edge[e, 0]
+            qy = ry - u * edge[e, 1]
+            on_line = along == u + solid
+            squared = ti.select(on_line, across * across, qx * qx + qy * qy)
+            nearer = squared < nearest
+            nearest = ti.select(nearer, squared, nearest)
+            at = ti.select(nearer, e, at)
+            t = ti.select(nearer, u, t)
+            # On the edge itself the offset vanishes; the normal still tells where inside is.
+            gx = ti.select(nearer, ti.select(on_line, normal[e, 0], -qx), gx)
+            gy = ti.select(nearer, ti.select(on_line, normal[e, 1], -qy), gy)
+        unit = 1 / ti.sqrt(ti.max(gx * gx + gy * gy, tiny))
+        line += solid
+        d = ti.sqrt(ti.max(nearest, tiny))
+        return ti.select(line >= 0, line, -d), at, t, gx * unit, gy * unit
+
+    return SimpleNamespace(
+        corners=corners,
+        solidity=solidity,
+        edge_frames=edge_frames,
+        inverse_slopes=inverse_slopes,
+        row_span=row_span,
+        signed_distance=signed_distance,
+        foot_point=foot_point,
+    )

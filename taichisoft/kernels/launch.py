@@ -1,0 +1,37 @@
+"""How work is handed to the workers of a kernel.
+
+A kernel loops over ``slots``; every ``stride``-th slot is a worker, which takes the items ``worker,
+worker + workers, ...``. On a GPU every slot works. On the CPU Taichi hands out at least 512 consecutive
+iterations at a time and splits a loop evenly over the threads, so short loops would run on one thread
+(measured with 1.7.4): there a worker is followed by 511 empty slots.
+"""
+
+from dataclasses import dataclass
+
+CPU_STRIDE = 512
+CPU_WORKERS = 64
+GPU_WORKERS = 4096
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Loop extent of a kernel: `slots` iterations of which every `stride`-th is a worker."""
+
+    workers: int
+    stride: int
+
+    @property
+    def slots(self) -> int:
+        """Number of iterations of the parallel loop."""
+        return self.workers * self.stride
+
+
+def launch_for(items: int, on_cpu: bool, most: int = GPU_WORKERS) -> Launch:
+    """Return the launch for a number of items; `most` caps the workers on a GPU.
+
+    The number of workers on the CPU does not depend on its cores, so that sums are taken in the same
+    order on every machine.
+    """
+    if on_cpu:
+        return Launch(CPU_WORKERS, CPU_STRIDE)
+    return Launch(max(1, min(items, most)), 1)

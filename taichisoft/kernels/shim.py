@@ -1,0 +1,16 @@
+"""The one place where Taichi is imported.
+
+Everything else takes ``ti`` from here, so that its banner and its driver warnings are silenced once and
+a compatible fork could be swapped in with one line.
+"""
+
+import os
+
+os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "False")
+
+import taichi as ti  # noqa: E402  (the banner variable has to be set first)
+
+# A missing driver of a backend nobody asked for is no news; one that was asked for is an error of ours.
+ti.set_logging_level(ti.ERROR)
+
+__all__ = ["ti"]

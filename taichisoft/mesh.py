@@ -1,0 +1,375 @@
+"""Triangle meshes: one topology with any number of vertex sets, or a packed batch of topologies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+
+from taichisoft.checks import (
+    FLOAT_DTYPES,
+    check_batch,
+    check_finite,
+    check_indices,
+    check_integer,
+    check_like,
+    check_same_device,
+    check_tensor,
+    check_type,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A triangle mesh, or a batch of meshes that share their faces.
+
+    Faces are counter-clockwise seen from outside (the normal ``(b - a) x (c - a)`` points out).
+    Degenerate faces (repeated index, zero area) and a mesh without faces are legal.
+    The tensors are kept as given, never copied, so gradients flow to them.
+
+    Parameters
+    ----------
+    vertices : Tensor, (V, 3) or (B, V, 3), float32 or float64
+        Positions in scene units.
+    faces : Tensor, (F, 3), int64
+        Three vertex indices per face, in ``[0, V)``.
+    vertex_colors : Tensor, (V, C) or (B, V, C), optional
+        Any number of channels per vertex; dtype and device of ``vertices``.
+    face_colors : Tensor, (F, C) or (B, F, C), optional
+        One colour per face. Give vertex or face colours, not both.
+
+    Raises
+    ------
+    TypeError
+        An argument is no tensor, or of a wrong dtype.
+    ValueError
+        Wrong shape, NaN or infinity, index out of range, different devices, both kinds of
+        colours, or batch sizes that are neither equal nor 1.
+    """
+
+    vertices: torch.Tensor
+    faces: torch.Tensor
+    vertex_colors: torch.Tensor | None = None
+    face_colors: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        _check_vertices(self.vertices)
+        check_tensor(self.faces, "faces", ("F", 3), dtypes=(torch.int64,))
+        check_same_device(self.faces, "faces", self.vertices, "vertices")
+        check_indices(self.faces, "faces", self.num_vertices, "vertices")
+        self._check_colors()
+
+    @property
+    def num_vertices(self) -> int:
+        """Number of vertices V."""
+        return self.vertices.shape[-2]
+
+    @property
+    def num_faces(self) -> int:
+        """Number of faces F."""
+        return self.faces.shape[0]
+
+    @property
+    def batch_size(self) -> int:
+        """Number of meshes B: the largest batch axis of vertices and colours, 1 without one."""
+        return max(_batch_of(self.vertices), *(_batch_of(c) for c in self._colors().values()), 1)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the vertices."""
+        return self.vertices.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the vertices."""
+        return self.vertices.device
+
+    def with_vertices(self, vertices: torch.Tensor) -> Mesh:
+        """Return the mesh with other positions, (V, 3) or (B, V, 3), and the same topology.
+
+        Faces are not checked again, so this is cheap enough for an optimisation loop.
+        """
+        _check_vertices(vertices)
+        if vertices.shape[-2] != self.num_vertices:
+            raise ValueError(
+                f"vertices must keep the {self.num_vertices} vertices of the mesh, "
+                f"got {vertices.shape[-2]}"
+            )
+        check_same_device(vertices, "vertices", self.faces, "faces")
+        mesh = _replace_unchecked(self, vertices=vertices)
+        mesh._check_colors()
+        return mesh
+
+    def with_vertex_colors(self, vertex_colors: torch.Tensor | None) -> Mesh:
+        """Return the mesh with these colours per vertex, (V, C) or (B, V, C); None removes them.
+
+        Colours per face, if any, are dropped.
+        """
+        mesh = _replace_unchecked(self, vertex_colors=vertex_colors, face_colors=None)
+        mesh._check_colors()
+        return mesh
+
+    def with_face_colors(self, face_colors: torch.Tensor | None) -> Mesh:
+        """Return the mesh with these colours per face, (F, C) or (B, F, C); None removes them.
+
+        Colours per vertex, if any, are dropped.
+        """
+        mesh = _replace_unchecked(self, vertex_colors=None, face_colors=face_colors)
+        mesh._check_colors()
+        return mesh
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Mesh:
+        """Return the mesh on another device, or with another floating dtype. Differentiable."""
+        return _moved(self, device, dtype)
+
+    def normalized(self) -> Mesh:
+        """Return the mesh centred on its bounding box and scaled to a largest radius of 1.
+
+        Each mesh of a batch is normalised by itself. The map is differentiable. A mesh whose
+        vertices all coincide is only moved to the origin.
+        """
+        if self.num_vertices == 0:
+            return self
+        low, high = self.vertices.amin(-2, keepdim=True), self.vertices.amax(-2, keepdim=True)
+        centred = self.vertices - (low + high) / 2
+        square = centred.square().sum(-1).amax(-1)[..., None, None]
+        radius = torch.where(square > 0, square, torch.ones_like(square)).sqrt()
+        return self.with_vertices(centred / radius)
+
+    def _colors(self) -> dict[str, torch.Tensor]:
+        both = {"vertex_colors": self.vertex_colors, "face_colors": self.face_colors}
+        return {name: colors for name, colors in both.items() if colors is not None}
+
+    def _check_colors(self) -> None:
+        colors = self._colors()
+        if len(colors) == 2:
+            raise ValueError("vertex_colors and face_colors must not both be given")
+        counts = {"vertex_colors": self.num_vertices, "face_colors": self.num_faces}
+        for name, value in colors.items():
+            check_tensor(value, name, (counts[name], "C"), ("B", counts[name], "C"))
+            check_like(value, name, self.vertices, "vertices")
+            check_finite(value, name)
+        batched = {"vertices": self.vertices, **colors}
+        check_batch({name: _batch_of(value) for name, value in batched.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class MeshBatch:
+    """Meshes with different topologies, packed. Usually made by `from_meshes`.
+
+    Parameters
+    ----------
+    vertices : Tensor, (B, Vmax, 3), float32 or float64
+        Positions, padded with zeros after the first ``vertex_counts[b]`` rows of mesh b.
+    faces : Tensor, (sum of F, 3), int64
+        Faces of mesh 0, then of mesh 1, ... An entry indexes the vertices flattened to
+        (B * Vmax, 3), so those of mesh b are ``b * Vmax`` plus the index within the mesh.
+    face_counts, vertex_counts : tuple of B ints
+        How many faces and vertices each mesh has.
+    vertex_colors : Tensor, (B, Vmax, C), optional
+        Padded like ``vertices``.
+    face_colors : Tensor, (sum of F, C), optional
+        In the order of ``faces``. Give vertex or face colours, not both.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `Mesh`; also if the counts do not add up, or a face uses another mesh's vertices.
+    """
+
+    vertices: torch.Tensor
+    faces: torch.Tensor
+    face_counts: tuple[int, ...]
+    vertex_counts: tuple[int, ...]
+    vertex_colors: torch.Tensor | None = None
+    face_colors: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_tensor(self.vertices, "vertices", ("B", "Vmax", 3))
+        check_finite(self.vertices, "vertices")
+        self._check_counts()
+        check_tensor(self.faces, "faces", (sum(self.face_counts), 3), dtypes=(torch.int64,))
+        check_same_device(self.faces, "faces", self.vertices, "vertices")
+        for index, faces in enumerate(self._local_faces()):
+            check_indices(faces, f"faces of mesh {index}", self.vertex_counts[index], "vertices")
+        self._check_colors()
+
+    @classmethod
+    def from_meshes(cls, meshes: Sequence[Mesh]) -> MeshBatch:
+        """Pack unbatched meshes, all with the same kind of colours. Differentiable.
+
+        Raises
+        ------
+        TypeError
+            An element is not a `Mesh`, or dtypes differ.
+        ValueError
+            No mesh, a batched mesh, or different devices, kinds of colours or channel counts.
+        """
+        meshes = list(meshes)
+        _check_packable(meshes)
+        size = max(mesh.num_vertices for mesh in meshes)
+        vertex_colors = [m.vertex_colors for m in meshes if m.vertex_colors is not None]
+        face_colors = [m.face_colors for m in meshes if m.face_colors is not None]
+        return cls(
+            vertices=_pad([mesh.vertices for mesh in meshes], size),
+            faces=torch.cat([mesh.faces + b * size for b, mesh in enumerate(meshes)]),
+            face_counts=tuple(mesh.num_faces for mesh in meshes),
+            vertex_counts=tuple(mesh.num_vertices for mesh in meshes),
+            vertex_colors=_pad(vertex_colors, size) if vertex_colors else None,
+            face_colors=torch.cat(face_colors) if face_colors else None,
+        )
+
+    @property
+    def batch_size(self) -> int:
+        """Number of meshes B."""
+        return self.vertices.shape[0]
+
+    @property
+    def num_faces(self) -> int:
+        """Number of faces of all meshes together."""
+        return self.faces.shape[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the vertices."""
+        return self.vertices.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the vertices."""
+        return self.vertices.device
+
+    def with_vertices(self, vertices: torch.Tensor) -> MeshBatch:
+        """Return the batch with other positions, (B, Vmax, 3), and the same topologies.
+
+        What the padding rows hold is ignored, but must be finite. Faces are not checked again.
+        """
+        check_tensor(vertices, "vertices", tuple(self.vertices.shape))
+        check_finite(vertices, "vertices")
+        check_same_device(vertices, "vertices", self.faces, "faces")
+        batch = _replace_unchecked(self, vertices=vertices)
+        batch._check_colors()
+        return batch
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> MeshBatch:
+        """Return the batch on another device, or with another floating dtype. Differentiable."""
+        return _moved(self, device, dtype)
+
+    def split(self) -> list[Mesh]:
+        """Return the meshes one by one, without padding. Differentiable; inverts `from_meshes`."""
+        face_colors = _split_or_none(self.face_colors, self.face_counts)
+        return [
+            Mesh(
+                vertices=self.vertices[b, :count],
+                faces=faces,
+                vertex_colors=None if self.vertex_colors is None else self.vertex_colors[b, :count],
+                face_colors=face_colors[b],
+            )
+            for b, (count, faces) in enumerate(
+                zip(self.vertex_counts, self._local_faces(), strict=True)
+            )
+        ]
+
+    def _local_faces(self) -> list[torch.Tensor]:
+        size = self.vertices.shape[1]
+        return [faces - b * size for b, faces in enumerate(self.faces.split(self.face_counts))]
+
+    def _check_counts(self) -> None:
+        batch, size = self.vertices.shape[:2]
+        if batch < 1:
+            raise ValueError("vertices must hold at least one mesh, got a batch of 0")
+        for name in ("face_counts", "vertex_counts"):
+            counts = getattr(self, name)
+            check_type(counts, name, tuple)
+            if len(counts) != batch:
+                raise ValueError(f"{name} must have one entry per mesh ({batch}), got {counts}")
+            for index, count in enumerate(counts):
+                check_integer(count, f"{name}[{index}]", minimum=0)
+        if max(self.vertex_counts) > size:
+            raise ValueError(
+                f"vertex_counts must not exceed the {size} rows of vertices, "
+                f"got {self.vertex_counts}"
+            )
+
+    def _check_colors(self) -> None:
+        if self.vertex_colors is not None and self.face_colors is not None:
+            raise ValueError("vertex_colors and face_colors must not both be given")
+        shapes = {
+            "vertex_colors": (*self.vertices.shape[:2], "C"),
+            "face_colors": (self.num_faces, "C"),
+        }
+        for name, shape in shapes.items():
+            value = getattr(self, name)
+            if value is not None:
+                check_tensor(value, name, shape)
+                check_like(value, name, self.vertices, "vertices")
+                check_finite(value, name)
+
+
+def _check_vertices(vertices: torch.Tensor) -> None:
+    check_tensor(vertices, "vertices", ("V", 3), ("B", "V", 3))
+    check_finite(vertices, "vertices")
+
+
+def _batch_of(value: torch.Tensor) -> int:
+    return value.shape[0] if value.ndim == 3 else 1
+
+
+def _replace_unchecked(record: Mesh | MeshBatch, **changes: torch.Tensor | None):
+    """Copy a frozen record without running its checks; the caller checks what it changed."""
+    copy = object.__new__(type(record))
+    for field in fields(record):
+        value = changes[field.name] if field.name in changes else getattr(record, field.name)
+        object.__setattr__(copy, field.name, value)
+    return copy
+
+
+def _moved(record: Mesh | MeshBatch, device: torch.device | str | None, dtype: torch.dtype | None):
+    if dtype is not None and dtype not in FLOAT_DTYPES:
+        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+    changes = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, torch.Tensor):
+            changes[field.name] = value.to(
+                device=device, dtype=dtype if value.is_floating_point() else None
+            )
+    return _replace_unchecked(record, **changes)
+
+
+def _check_packable(meshes: list[Mesh]) -> None:
+    if not meshes:
+        raise ValueError("meshes must hold at least one mesh, got none")
+    for index, mesh in enumerate(meshes):
+        check_type(mesh, f"meshes[{index}]", Mesh)
+        if any(value.ndim == 3 for value in (mesh.vertices, *mesh._colors().values())):
+            raise ValueError(f"meshes[{index}] must not be batched, got batch axes")
+        check_like(mesh.vertices, f"meshes[{index}]", meshes[0].vertices, "meshes[0]")
+        if _describe_colors(mesh) != _describe_colors(meshes[0]):
+            raise ValueError(
+                f"meshes[{index}] must have the colours of meshes[0] "
+                f"({_describe_colors(meshes[0])}), got {_describe_colors(mesh)}"
+            )
+
+
+def _describe_colors(mesh: Mesh) -> str:
+    for name, colors in mesh._colors().items():
+        return f"{colors.shape[-1]} channels of {name}"
+    return "no colours"
+
+
+def _pad(values: list[torch.Tensor], size: int) -> torch.Tensor:
+    return torch.stack(
+        [torch.nn.functional.pad(value, (0, 0, 0, size - value.shape[0])) for value in values]
+    )
+
+
+def _split_or_none(
+    values: torch.Tensor | None, counts: tuple[int, ...]
+) -> Sequence[torch.Tensor | None]:
+    return [None] * len(counts) if values is None else values.split(counts)

@@ -1,0 +1,38 @@
+"""A positive number kept in log space, so that no optimisation step can make it negative."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from taichisoft.checks import check_number
+
+
+class Positive(nn.Module):
+    """A positive number, fixed (a buffer) or learned (a parameter); both are saved with the module.
+
+    Parameters
+    ----------
+    value : float
+        The (initial) value, > 0.
+    learn : bool
+        Whether it is a parameter. Its gradient is with respect to the logarithm.
+    """
+
+    def __init__(self, value: float, *, learn: bool = False):
+        super().__init__()
+        log_value = torch.tensor(math.log(check_number(value, "value", above=0)), dtype=torch.float64)
+        if learn:
+            self.log_value = nn.Parameter(log_value)
+        else:
+            self.register_buffer("log_value", log_value)
+
+    def forward(self) -> Tensor:
+        """Return the value, a float64 scalar tensor."""
+        return self.log_value.exp()
+
+    def extra_repr(self) -> str:
+        """Return the current value."""
+        return f"{float(self.log_value.detach().exp()):.4g}, learn={self.log_value.requires_grad}"

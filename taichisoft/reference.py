@@ -1,0 +1,205 @@
+"""The plain-torch twin of the engine: dense, differentiable to any order, written to be read.
+
+Every face is evaluated at every pixel, so memory is faces x pixels: for tests, small scenes and higher
+derivatives. `render` takes the same arguments as a `SoftRasterizer` and uses its softness functions
+directly, not their tables (unless asked to).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from taichisoft.camera import Camera
+from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.rasterizer import SoftImage, SoftRasterizer
+from taichisoft.scene import Scene, build_scene
+
+Function = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Fragments:
+    """All (face, pixel) pairs of one image.
+
+    Parameters
+    ----------
+    distance : Tensor, (F, H * W)
+        Signed distance in pixels, positive inside.
+    barycentric : Tensor, (F, H * W, 3)
+        Coordinates of the point of the face nearest to the pixel.
+    """
+
+    distance: Tensor
+    barycentric: Tensor
+
+
+def render(
+    renderer: SoftRasterizer,
+    mesh: Mesh | MeshBatch | list[Mesh],
+    camera: Camera,
+    colors: Tensor | None = None,
+    *,
+    tabulated: bool = False,
+) -> SoftImage:
+    """Render what ``renderer(mesh, camera, colors)`` renders, densely in torch.
+
+    Parameters
+    ----------
+    renderer : SoftRasterizer
+        Whose softness to use.
+    mesh, camera, colors
+        As for `SoftRasterizer.forward`.
+    tabulated : bool
+        Evaluate the softness through the tables that the kernels read, instead of exactly: then the two
+        agree to rounding.
+
+    Returns
+    -------
+    SoftImage
+        Differentiable to any order away from kinks of the softness and of the geometry.
+    """
+    scene = build_scene(mesh, camera, colors)
+    generator, coverage, occlusion = _softness(renderer, scene, tabulated)
+    totals, sums = [], []
+    starts = torch.tensor((0, *scene.face_counts)).cumsum(0).tolist()
+    for start, count in zip(starts, scene.face_counts, strict=False):
+        chosen = slice(start, start + count)
+        total, image_sums = _render_image(scene, chosen, renderer, generator, coverage, occlusion)
+        totals.append(total)
+        sums.append(image_sums)
+    size = (scene.batch_size, *scene.image_size)
+    return renderer.compose(
+        torch.stack(totals).reshape(size),
+        torch.stack(sums).reshape(*size, -1),
+        has_colors=scene.attributes is not None,
+    )
+
+
+def fragments(triangles: Tensor, image_size: tuple[int, int]) -> Fragments:
+    """Return distances and nearest points of all pixel centres to triangles.
+
+    Parameters
+    ----------
+    triangles : Tensor, (F, 3, 2)
+        Pixel coordinates of the vertices.
+    image_size : tuple of int
+        Height and width.
+    """
+    height, width = image_size
+    y, x = torch.meshgrid(
+        torch.arange(height, device=triangles.device, dtype=triangles.dtype) + 0.5,
+        torch.arange(width, device=triangles.device, dtype=triangles.dtype) + 0.5,
+        indexing="ij",
+    )
+    pixel = torch.stack([x, y], -1).reshape(1, 1, -1, 2)
+    start, end = triangles, triangles.roll(-1, dims=1)
+    edge = (end - start).unsqueeze(2)
+    offset = pixel - start.unsqueeze(2)
+
+    first, second = end[:, 0] - start[:, 0], start[:, 2] - start[:, 0]
+    doubled_area = (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).reshape(-1, 1, 1)
+    squared_length = (edge**2).sum(-1)
+    longest = squared_length.amax(1, keepdim=True).clamp(min=1e-13)
+    solid = doubled_area.abs() > 1e-7 * longest
+
+    safe_squared = torch.where(squared_length > 1e-30, squared_length, 1)
+    # Distance to the line of each edge, positive on the inner side, (F, 3, HW).
+    cross = edge[..., 0] * offset[..., 1] - edge[..., 1] * offset[..., 0]
+    line = doubled_area.sign() * cross / safe_squared.sqrt()
+    inside = solid[..., 0] & (line >= 0).all(1)
+
+    along = (offset * edge).sum(-1) / safe_squared
+    t = along.clamp(0, 1)
+    on_line = (along == t) & solid
+    gap_squared = ((offset - t.unsqueeze(-1) * edge) ** 2).sum(-1)
+    gap = torch.where(gap_squared > 1e-30, gap_squared, 1e-30).sqrt()
+    # The line distance is smooth through zero, the vertex distance away from it.
+    to_edge = torch.where(on_line, line.abs(), gap)
+    nearest = to_edge.detach().argmin(1, keepdim=True)
+    line_at = line.gather(1, nearest)[:, 0]
+    outside_distance = torch.where(
+        on_line.gather(1, nearest)[:, 0], line_at, -gap.gather(1, nearest)[:, 0]
+    )
+    distance = torch.where(inside, line_at, outside_distance)
+
+    area_coordinates = (cross / torch.where(solid, doubled_area, 1)).roll(-1, dims=1)
+    foot = t.gather(1, nearest)[:, 0]
+    corner = torch.nn.functional.one_hot(nearest[:, 0], 3).to(triangles.dtype)
+    on_boundary = (1 - foot).unsqueeze(-1) * corner + foot.unsqueeze(-1) * corner.roll(1, dims=-1)
+    barycentric = torch.where(inside.unsqueeze(-1), area_coordinates.mT, on_boundary)
+    return Fragments(distance, barycentric)
+
+
+def _render_image(
+    scene: Scene,
+    chosen: slice,
+    renderer: SoftRasterizer,
+    generator: Function,
+    coverage: Function,
+    occlusion: Function,
+) -> tuple[Tensor, Tensor]:
+    """Sums of one image: (HW,) of the generator, (HW, 2 + C) of the weights."""
+    corners = scene.points[scene.faces[chosen]]
+    keep = (corners[..., 2].amin(1) >= scene.near).nonzero()[:, 0]
+    corners = corners[keep]
+    channels = 0 if scene.attributes is None else scene.attributes.shape[1]
+    if not len(keep):
+        pixels = scene.image_size[0] * scene.image_size[1]
+        # A zero that depends on the points, so that gradients are zero and not missing.
+        zero = scene.points.sum() * 0
+        return zero.expand(pixels), zero.expand(pixels, 2 + channels)
+    pairs = fragments(corners[..., :2], scene.image_size)
+
+    g = generator(pairs.distance)
+    if renderer.aggregation.takes_max:
+        total = g.gather(0, g.detach().argmax(0, keepdim=True))[0]
+    else:
+        total = g.sum(0)
+
+    by_inverse_w = pairs.barycentric * corners[:, None, :, 3]
+    share = by_inverse_w / by_inverse_w.sum(-1, keepdim=True)
+    depth = (share * corners[:, None, :, 2]).sum(-1)
+    cover = coverage(pairs.distance)
+    front = torch.where(cover > 0, depth, torch.inf).amin(0)
+    front = torch.where(front.isfinite(), front, 0)
+    weight = cover * occlusion(torch.where(cover > 0, front - depth, 0))
+    parts = [weight.sum(0)[:, None], (weight * depth).sum(0)[:, None]]
+    if channels:
+        colors = scene.attributes[scene.attribute_index[chosen][keep]]
+        interpolated = torch.einsum("fpk,fkc->fpc", share, colors)
+        parts.append((weight.unsqueeze(-1) * interpolated).sum(0))
+    return total, torch.cat(parts, -1)
+
+
+def _softness(
+    renderer: SoftRasterizer, scene: Scene, tabulated: bool
+) -> tuple[Function, Function, Function]:
+    """The three functions, of a distance in pixels or of a depth difference in scene units."""
+    curves = renderer.curves(scene.image_size[0])
+    if tabulated:
+        return tuple(
+            (lambda x, c=curve: c.table(x / c.width.to(x.dtype))) for curve in curves
+        )
+    coverage, aggregation = renderer.coverage, renderer.aggregation
+    high = coverage.domain().high
+
+    def exact_coverage(s: Tensor) -> Tensor:
+        return coverage.without_tail(s)
+
+    def exact_generator(s: Tensor) -> Tensor:
+        top = aggregation.generator(exact_coverage(s.new_tensor(high)))
+        within = aggregation.generator(renderer.below_full(exact_coverage(s)))
+        return torch.where(s >= high, top, within)
+
+    def exact_occlusion(u: Tensor) -> Tensor:
+        return renderer.occlusion(u.clamp(min=renderer.occlusion.domain().low))
+
+    functions = (exact_generator, exact_coverage, exact_occlusion)
+    return tuple(
+        (lambda x, f=f, c=curve: f(x.double() / c.width).to(x.dtype))
+        for f, curve in zip(functions, curves, strict=True)
+    )

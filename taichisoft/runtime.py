@@ -1,0 +1,148 @@
+"""Which backend runs the kernels: chosen once per process, lazily, and never changed silently."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+
+import torch
+
+from taichisoft.kernels.shim import ti
+from taichisoft.kernels.vulkan_device import vulkan_devices
+
+BACKENDS = ("cpu", "cuda", "vulkan", "metal")
+VARIABLE = "TAICHISOFT_BACKEND"
+DEBUG_VARIABLE = "TAICHISOFT_DEBUG"
+
+_active: str | None = None
+
+
+def init(backend: str | None = None) -> str:
+    """Choose the backend that runs the kernels of this process.
+
+    Optional: the first render does it. Once chosen it stays, since Taichi cannot change its device without
+    losing what it has compiled.
+
+    Parameters
+    ----------
+    backend : str, optional
+        "cpu", "cuda", "vulkan" or "metal". Default: the environment variable ``TAICHISOFT_BACKEND``, else
+        the best one present: CUDA, Metal, Vulkan on a hardware device, CPU. A Vulkan software driver is
+        used only when asked for.
+
+    Returns
+    -------
+    str
+        The name of the backend that runs.
+
+    Raises
+    ------
+    ValueError
+        An unknown name.
+    RuntimeError
+        The backend cannot be had here, or another one runs already.
+
+    Notes
+    -----
+    With the environment variable ``TAICHISOFT_DEBUG=1`` kernels check their array bounds (CPU; slow).
+    """
+    global _active
+    wanted, source = _requested(backend)
+    if _active is not None:
+        if wanted not in (None, _active):
+            raise RuntimeError(
+                f"backend {wanted!r} ({source}) cannot be chosen: {_active!r} runs already in this "
+                f"process; call taichisoft.init({wanted!r}) before the first render, in a new process"
+            )
+        return _active
+    name = wanted or best_backend()
+    _start(name, source)
+    _active = name
+    return name
+
+
+def backend() -> str:
+    """Return the name of the backend that runs the kernels; chooses one if none runs yet."""
+    return _active or init()
+
+
+def available_backends() -> dict[str, bool]:
+    """Return for each backend whether it can be had on this machine. Starts nothing."""
+    return {name: _reason_missing(name) is None for name in BACKENDS}
+
+
+def best_backend() -> str:
+    """Return the backend that `init` chooses when none is asked for."""
+    if _reason_missing("cuda") is None:
+        return "cuda"
+    if _reason_missing("metal") is None:
+        return "metal"
+    hardware = any(is_hardware for _, is_hardware in vulkan_devices())
+    return "vulkan" if hardware and _reason_missing("vulkan") is None else "cpu"
+
+
+def kernel_dtype(dtype: torch.dtype):
+    """Return the kernel float type of a tensor dtype; raises if the running backend lacks it."""
+    if dtype == torch.float32:
+        return ti.f32
+    if backend() in ("vulkan", "metal"):
+        raise TypeError(
+            f"float64 is not available on the {backend()!r} backend; pass float32 vertices and "
+            'cameras, or use the "cpu" backend'
+        )
+    return ti.f64
+
+
+def _requested(backend: str | None) -> tuple[str | None, str]:
+    name, source = backend, "argument backend"
+    # The variable is a default: it chooses when nothing runs, and does not contradict what runs.
+    if name is None and _active is None:
+        name, source = os.environ.get(VARIABLE) or None, f"environment variable {VARIABLE}"
+    if name is not None and name not in BACKENDS:
+        raise ValueError(f"{source} must be one of {', '.join(BACKENDS)}, got {name!r}")
+    return name, source
+
+
+def _reason_missing(name: str) -> str | None:
+    if name == "vulkan" and not vulkan_devices():
+        return "the Vulkan loader finds no device (no loader, no driver, or no permission)"
+    with contextlib.redirect_stdout(io.StringIO()):
+        supported = ti.lang.misc.is_arch_supported(getattr(ti, name))
+    return None if supported else f"Taichi finds no {name} driver or device"
+
+
+def _start(name: str, source: str) -> None:
+    if ti.lang.impl.get_runtime().prog is not None:
+        running = ti.lang.impl.current_cfg().arch
+        if running != getattr(ti, name):
+            raise RuntimeError(
+                f"backend {name!r} ({source}) cannot be chosen: this process has initialised Taichi "
+                f"itself, on {ti._lib.core.arch_name(running)}"
+            )
+        return
+    missing = _reason_missing(name)
+    if missing is not None:
+        present = ", ".join(n for n in BACKENDS if _reason_missing(n) is None)
+        raise RuntimeError(
+            f"backend {name!r} ({source}) cannot be had: {missing}; present here: {present}"
+        )
+    # Taichi would follow these variables to another device without a word.
+    overrides = {key: os.environ.pop(key) for key in ("TI_ARCH",) if key in os.environ}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            ti.init(
+                arch=getattr(ti, name),
+                log_level=ti.ERROR,
+                enable_fallback=False,
+                debug=name == "cpu" and os.environ.get(DEBUG_VARIABLE) == "1",
+            )
+    finally:
+        os.environ.update(overrides)
+    started = ti.lang.impl.current_cfg().arch
+    if started != getattr(ti, name):
+        ti.reset()
+        raise RuntimeError(
+            f"backend {name!r} ({source}) cannot be had: Taichi started "
+            f"{ti._lib.core.arch_name(started)} instead"
+        )

@@ -1,0 +1,147 @@
+"""What the kernels see: projected points and packed faces, without knowledge of meshes or cameras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from taichisoft.camera import Camera
+from taichisoft.checks import check_batch, check_like, check_type
+from taichisoft.mesh import Mesh, MeshBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Projected geometry of a batch of images.
+
+    Parameters
+    ----------
+    points : Tensor, (P, 4)
+        x and y in pixels, depth, inverse w of the vertices of all images.
+    faces : Tensor, (N, 3), int64
+        Rows of `points`; the faces of an image are consecutive.
+    face_counts : tuple of int
+        Number of faces of each image.
+    attributes : Tensor, (A, C), or None
+        Colours to interpolate.
+    attribute_index : Tensor, (N, 3), int64
+        Rows of `attributes` of the three corners of each face.
+    image_size : tuple of int
+        Height and width.
+    near : float
+        Faces with a vertex nearer than this are not drawn.
+    """
+
+    points: Tensor
+    faces: Tensor
+    face_counts: tuple[int, ...]
+    attributes: Tensor | None
+    attribute_index: Tensor
+    image_size: tuple[int, int]
+    near: float
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images."""
+        return len(self.face_counts)
+
+
+def build_scene(
+    mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, colors: Tensor | None
+) -> Scene:
+    """Project meshes with cameras and pack them.
+
+    Parameters
+    ----------
+    mesh : Mesh, MeshBatch or list of Mesh
+        What to draw. A batch of one is drawn in every image.
+    camera : Camera
+        One camera for all images, or one for each.
+    colors : Tensor or None
+        Colours instead of the mesh's own: (V, C) or (B, V, C) per vertex, or (F, C) or (B, F, C) per
+        face; if there are as many faces as vertices they are taken as vertex colours.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Wrong types, shapes, dtypes, devices or batch sizes.
+    """
+    if isinstance(mesh, (list, tuple)):
+        mesh = MeshBatch.from_meshes(mesh)
+    check_type(mesh, "mesh", (Mesh, MeshBatch))
+    check_type(camera, "camera", Camera)
+    images = check_batch({"mesh": mesh.batch_size, "camera": camera.batch_size})
+    points = camera.project(mesh.vertices)
+    if isinstance(mesh, MeshBatch):
+        if mesh.batch_size != images:
+            mesh = MeshBatch.from_meshes(mesh.split() * images)
+        return _pack_different(mesh, points, camera, colors)
+    return _pack_shared(mesh, points, images, camera, colors)
+
+
+def _pack_shared(
+    mesh: Mesh, points: Tensor, images: int, camera: Camera, colors: Tensor | None
+) -> Scene:
+    """One topology for all images."""
+    offset = torch.arange(images, device=mesh.device)[:, None, None]
+    mesh = mesh if colors is None else _with_colors(mesh, colors)
+    faces = mesh.faces + offset * mesh.num_vertices
+    attributes, index = None, faces
+    if mesh.vertex_colors is not None:
+        attributes = mesh.vertex_colors
+        index = mesh.faces + offset * (mesh.num_vertices if attributes.ndim == 3 else 0)
+    elif mesh.face_colors is not None:
+        attributes = mesh.face_colors
+        own = torch.arange(mesh.num_faces, device=mesh.device)[:, None].expand(-1, 3)
+        index = own + offset * (mesh.num_faces if attributes.ndim == 3 else 0)
+    return Scene(
+        points=points.reshape(-1, 4),
+        faces=faces.reshape(-1, 3),
+        face_counts=(mesh.num_faces,) * images,
+        attributes=None if attributes is None else attributes.reshape(-1, attributes.shape[-1]),
+        attribute_index=index.expand(images, -1, -1).reshape(-1, 3),
+        image_size=camera.image_size,
+        near=camera.near,
+    )
+
+
+def _pack_different(
+    mesh: MeshBatch, points: Tensor, camera: Camera, colors: Tensor | None
+) -> Scene:
+    """A topology for each image."""
+    if colors is not None:
+        raise ValueError(
+            "colors cannot be given for a batch of different meshes; give each mesh its own "
+            "vertex_colors or face_colors"
+        )
+    attributes, index = None, mesh.faces
+    if mesh.vertex_colors is not None:
+        attributes = mesh.vertex_colors.reshape(-1, mesh.vertex_colors.shape[-1])
+    elif mesh.face_colors is not None:
+        attributes = mesh.face_colors
+        index = torch.arange(mesh.num_faces, device=mesh.device)[:, None].expand(-1, 3)
+    return Scene(
+        points=points.reshape(-1, 4),
+        faces=mesh.faces,
+        face_counts=mesh.face_counts,
+        attributes=attributes,
+        attribute_index=index,
+        image_size=camera.image_size,
+        near=camera.near,
+    )
+
+
+def _with_colors(mesh: Mesh, colors: Tensor) -> Mesh:
+    check_type(colors, "colors", Tensor)
+    check_like(colors, "colors", mesh.vertices, "vertices")
+    rows = colors.shape[-2] if colors.ndim in (2, 3) else None
+    if rows == mesh.num_vertices:
+        return mesh.with_vertex_colors(colors)
+    if rows == mesh.num_faces:
+        return mesh.with_face_colors(colors)
+    raise ValueError(
+        f"colors must have shape (V, C), (B, V, C), (F, C) or (B, F, C) with V={mesh.num_vertices} "
+        f"and F={mesh.num_faces}, got {tuple(colors.shape)}"
+    )

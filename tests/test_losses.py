@@ -1,0 +1,309 @@
+"""Losses: values against plain formulas, gradients against differences, and the corner cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from taichisoft import losses
+from taichisoft.losses import EdgeLength, Laplacian, NormalConsistency
+from taichisoft.shapes import airplane, bracket, icosphere, quad
+
+MESH_LOSSES = {
+    "laplacian": (Laplacian, losses.laplacian_loss),
+    "normals": (NormalConsistency, losses.normal_consistency_loss),
+    "edges": (EdgeLength, losses.edge_length_loss),
+    "edges at a length": (
+        lambda *args: EdgeLength(*args, target_length=0.3),
+        lambda *args: losses.edge_length_loss(*args, target_length=0.3),
+    ),
+}
+every_mesh_loss = pytest.mark.parametrize(
+    "make", [m for m, _ in MESH_LOSSES.values()], ids=MESH_LOSSES
+)
+# two tetrahedra at a common edge (0, 1), which four faces share, and a loose vertex
+NON_MANIFOLD = torch.tensor(
+    [[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2], [0, 1, 4], [0, 5, 1], [0, 4, 5], [1, 5, 4]]
+)
+
+
+def random_vertices(*shape: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
+    return torch.randn(*shape, 3, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def random_images(*shape: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+
+def test_iou_of_hard_masks_is_the_ratio_of_areas():
+    a, b = torch.zeros(2, 8, 8), torch.zeros(2, 8, 8)
+    a[:, 1:5, 1:5] = 1
+    b[0, 1:5, 3:7] = 1
+    b[1, 1:5, 1:5] = 1
+    assert losses.iou(a, b).tolist() == pytest.approx([8 / 24, 1.0])
+    assert losses.iou(a, b.bool()).tolist() == pytest.approx([8 / 24, 1.0])
+    assert losses.iou_loss(a, b).item() == pytest.approx(1 - (8 / 24 + 1) / 2)
+
+
+def test_iou_of_soft_masks_follows_the_formula():
+    a, b = random_images(3, 5, 4), random_images(3, 5, 4, seed=1)
+    expected = [(x * y).sum() / (x + y - x * y).sum() for x, y in zip(a, b, strict=True)]
+    torch.testing.assert_close(losses.iou(a, b), torch.stack(expected))
+    assert losses.iou_loss(a, b).item() == pytest.approx(1 - np.mean(expected))
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-45, 1e-30])
+def test_two_empty_images_agree_without_gradient(level):
+    a = torch.full((2, 4, 4), level)
+    a[1] = 0.5
+    a.requires_grad_()
+    value = losses.iou(a, torch.zeros(2, 4, 4))
+    assert value.tolist() == [1.0, 0.0]
+    (gradient,) = torch.autograd.grad(value.sum(), a, create_graph=True)
+    assert not gradient[0].any()
+    (second,) = torch.autograd.grad(gradient.sum(), a)
+    assert torch.isfinite(second).all()
+
+
+def test_mse_is_the_mean_over_pixels_and_channels():
+    for shape in ((2, 3, 5), (2, 3, 5, 4)):
+        a, b = random_images(*shape), random_images(*shape, seed=1)
+        expected = [((x - y) ** 2).sum() / x.numel() for x, y in zip(a, b, strict=True)]
+        torch.testing.assert_close(losses.mse(a, b), torch.stack(expected))
+        assert losses.mse_loss(a, b).item() == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.parametrize("loss", [losses.iou, losses.mse])
+def test_gradients_of_image_losses(loss):
+    a, b = random_images(2, 3, 2).requires_grad_(), random_images(2, 3, 2, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(loss, (a, b))
+    assert torch.autograd.gradgradcheck(loss, (a, b))
+
+
+@pytest.mark.parametrize("loss", [losses.iou, losses.iou_loss, losses.mse, losses.mse_loss])
+@pytest.mark.parametrize(
+    ("target", "error", "match"),
+    [
+        (torch.rand(2, 4, 5), ValueError, r"target.*\(2, 4, 4\).*\(2, 4, 5\)"),
+        (torch.rand(4, 4), ValueError, "target.*shape"),
+        (torch.rand(2, 4, 4).double(), TypeError, "target.*float32.*float64"),
+        (torch.zeros(2, 4, 4).byte(), TypeError, "target.*uint8"),
+        (None, TypeError, "target.*Tensor.*NoneType"),
+        (torch.rand(2, 4, 4, device="meta"), ValueError, "target.*device"),
+    ],
+)
+def test_bad_targets(loss, target, error, match):
+    with pytest.raises(error, match=match):
+        loss(torch.rand(2, 4, 4), target)
+
+
+def test_bad_images():
+    with pytest.raises(ValueError, match=r"alpha.*B, H, W"):
+        losses.iou(torch.rand(4, 4), torch.rand(4, 4))
+    with pytest.raises(ValueError, match=r"image.*B, H, W"):
+        losses.mse(torch.rand(4, 4), torch.rand(4, 4))
+
+
+def dense_laplacian(vertices: np.ndarray, faces: np.ndarray) -> float:
+    neighbours = [set() for _ in vertices]
+    for a, b, c in faces:
+        for i, j in ((a, b), (b, c), (c, a)):
+            neighbours[i].add(j)
+            neighbours[j].add(i)
+    offsets = [
+        v - np.mean([vertices[j] for j in near], 0) if near else np.zeros(3)
+        for v, near in zip(vertices, neighbours, strict=True)
+    ]
+    return np.mean(np.sum(np.square(offsets), 1))
+
+
+@pytest.mark.parametrize(
+    ("faces", "count"),
+    [(quad().faces, 4), (NON_MANIFOLD, 7), (icosphere(1).faces, 42), (airplane().faces, 616)],
+)
+def test_laplacian_is_the_mean_square_offset_from_the_neighbours(faces, count):
+    vertices = random_vertices(2, count)
+    expected = [dense_laplacian(v.numpy(), faces.numpy()) for v in vertices]
+    np.testing.assert_allclose(Laplacian(faces, count).per_mesh(vertices), expected, rtol=1e-12)
+    single = vertices.float()
+    np.testing.assert_allclose(Laplacian(faces, count).per_mesh(single), expected, rtol=1e-5)
+
+
+def test_laplacian_of_a_regular_hexagon_vanishes_at_its_centre():
+    angles = torch.arange(6, dtype=torch.float64) * math.pi / 3
+    rim = torch.stack([angles.cos(), angles.sin(), 0 * angles], 1)
+    fan = torch.tensor([[0, i + 1, (i + 1) % 6 + 1] for i in range(6)])
+    vertices = torch.cat([torch.zeros(1, 3).double(), rim]).requires_grad_()
+    offset = torch.autograd.grad(losses.laplacian_loss(vertices, fan), vertices)[0]
+    # each rim vertex has three neighbours, whose mean is 1/3 (its own part along the radius)
+    assert losses.laplacian_loss(vertices, fan).item() == pytest.approx(6 / 7 * (2 / 3) ** 2)
+    torch.testing.assert_close(offset[0], torch.zeros(3).double())
+
+
+@pytest.mark.parametrize(
+    "mesh", [icosphere(2), airplane(), bracket()], ids=["sphere", "plane", "F"]
+)
+def test_against_the_angles_and_edges_of_trimesh(mesh):
+    mesh = mesh.to(dtype=torch.float64)
+    twin = trimesh.Trimesh(mesh.vertices.numpy(), mesh.faces.numpy(), process=False)
+    angles = np.mean(1 - np.cos(twin.face_adjacency_angles))
+    lengths = twin.edges_unique_length
+    actual = losses.normal_consistency_loss(mesh.vertices, mesh.faces).item()
+    assert actual == pytest.approx(angles, rel=1e-9)
+    for target in (0.0, 0.1):
+        actual = losses.edge_length_loss(mesh.vertices, mesh.faces, target_length=target).item()
+        assert actual == pytest.approx(np.mean((lengths - target) ** 2), rel=1e-9)
+
+
+@pytest.mark.parametrize("degrees", [-170.0, -30.0, 0.0, 1e-3, 45.0, 90.0, 180.0])
+@pytest.mark.parametrize("faces", [[[0, 1, 2], [1, 0, 3]], [[0, 1, 2], [0, 1, 3]]])
+def test_fold_angle_whatever_the_winding(degrees, faces):
+    angle = math.radians(degrees)
+    vertices = torch.tensor(
+        [[0, 0, 0], [2, 0, 0], [0.5, 1, 0], [1.5, -math.cos(angle), math.sin(angle)]],
+        dtype=torch.float64,
+    )
+    loss = losses.normal_consistency_loss(vertices, torch.tensor(faces))
+    assert loss.item() == pytest.approx(2 * math.sin(angle / 2) ** 2, rel=1e-9, abs=1e-30)
+
+
+def test_float32_resolves_small_folds():
+    # 1 - cos is 5e-9 here, less than the rounding of a cosine
+    vertices = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, -1, 1e-4]])
+    loss = losses.normal_consistency_loss(vertices, torch.tensor([[0, 1, 2], [1, 0, 3]]))
+    assert loss.item() == pytest.approx(5e-9, rel=1e-3)
+
+
+def test_every_pair_at_a_non_manifold_edge_counts():
+    # three half planes at the z axis, 120 degrees apart: each pair folds by 60 degrees
+    angles = torch.arange(3, dtype=torch.float64) * 2 * math.pi / 3
+    rim = torch.stack([angles.cos(), angles.sin(), 0 * angles], 1)
+    vertices = torch.cat([torch.tensor([[0.0, 0, 0], [0, 0, 1]]).double(), rim])
+    faces = torch.tensor([[0, 1, 2], [0, 1, 3], [1, 0, 4]])
+    loss = NormalConsistency(faces)
+    assert loss._pairs.tolist() == [[0, 1], [1, 2], [0, 2]]
+    assert loss(vertices).item() == pytest.approx(0.5)
+
+
+@every_mesh_loss
+@pytest.mark.parametrize(
+    ("faces", "count"), [(quad().faces, 4), (NON_MANIFOLD, 7), (icosphere(0).faces, 12)]
+)
+def test_gradients_of_mesh_losses(make, faces, count):
+    loss = make(faces, count)
+    vertices = random_vertices(2, count).requires_grad_()
+    assert torch.autograd.gradcheck(loss.per_mesh, vertices)
+    assert torch.autograd.gradgradcheck(loss.per_mesh, vertices)
+
+
+@pytest.mark.parametrize(("make", "function"), MESH_LOSSES.values(), ids=MESH_LOSSES)
+def test_function_module_and_batch_agree(make, function):
+    faces = icosphere(1).faces
+    vertices = random_vertices(3, 42)
+    loss = make(faces)
+    assert loss.num_vertices == 42
+    each = torch.stack([loss(v) for v in vertices])
+    assert each.unique().numel() == 3
+    torch.testing.assert_close(loss.per_mesh(vertices), each)
+    torch.testing.assert_close(loss(vertices), each.mean())
+    torch.testing.assert_close(function(vertices, faces), each.mean())
+    torch.testing.assert_close(loss.per_mesh(vertices[0]), each[:1])
+    strided = vertices.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    torch.testing.assert_close(loss.per_mesh(strided), each)
+
+
+@every_mesh_loss
+def test_dtype_is_kept_and_module_leaves_no_state(make):
+    loss = make(icosphere(1).faces)
+    assert loss(random_vertices(42, dtype=torch.float32)).dtype == torch.float32
+    assert loss(random_vertices(42)).dtype == torch.float64
+    assert not loss.state_dict()
+    assert not list(loss.parameters())
+    torch.testing.assert_close(loss.double()(random_vertices(42)), loss(random_vertices(42)))
+
+
+@every_mesh_loss
+@pytest.mark.parametrize("shape", [(0,), (5,), (2, 0), (2, 5)])
+def test_no_faces_give_zero(make, shape):
+    vertices = torch.randn(*shape, 3, requires_grad=True)
+    loss = make(torch.empty(0, 3, dtype=torch.int64), shape[-1]).per_mesh(vertices)
+    target = 0.0
+    assert loss.tolist() == [target] * len(loss)
+    (gradient,) = torch.autograd.grad(loss.sum(), vertices)
+    assert not gradient.any()
+
+
+@every_mesh_loss
+@pytest.mark.parametrize("scale", [0.0, 1e-38, 1e-15, 1e-6, 1e6])
+def test_degenerate_meshes_stay_finite(make, scale):
+    # a repeated index, a repeated face, a face of no area, two vertices at one place
+    faces = torch.tensor(
+        [[0, 1, 2], [1, 1, 3], [0, 1, 2], [0, 1, 4], [3, 5, 2], [5, 3, 1], [4, 4, 4]]
+    )
+    vertices = random_vertices(6, dtype=torch.float32) * scale
+    vertices[4] = (vertices[0] + vertices[1]) / 2
+    vertices[5] = vertices[3]
+    vertices.requires_grad_()
+    loss = make(faces)(vertices)
+    (gradient,) = torch.autograd.grad(loss, vertices, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.square().sum() * scale**2, vertices)
+    assert all(torch.isfinite(value).all() for value in (loss, gradient, second))
+
+
+def test_a_face_without_area_counts_as_flat():
+    vertices = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0.5, 0, 0]], requires_grad=True)
+    loss = losses.normal_consistency_loss(vertices, torch.tensor([[0, 1, 2], [1, 0, 3]]))
+    loss.backward()
+    assert loss.item() == 0
+    assert not vertices.grad.any()
+
+
+def test_normals_do_not_depend_on_scale():
+    mesh = icosphere(1)
+    losses_ = [
+        losses.normal_consistency_loss(mesh.vertices * s, mesh.faces) for s in (1e-12, 1, 1e12)
+    ]
+    assert [loss.item() for loss in losses_] == pytest.approx([losses_[1].item()] * 3, rel=1e-4)
+
+
+@pytest.mark.parametrize("function", [f for _, f in MESH_LOSSES.values()], ids=MESH_LOSSES)
+def test_descent_on_a_loss_lowers_it(function):
+    mesh = icosphere(1)
+    start = (mesh.vertices.double() + 0.1 * random_vertices(42)).requires_grad_()
+    before = function(start, mesh.faces)
+    (gradient,) = torch.autograd.grad(before, start)
+    assert function(start - 1e-3 * gradient / gradient.norm(), mesh.faces) < before
+
+
+@pytest.mark.parametrize(("make", "function"), MESH_LOSSES.values(), ids=MESH_LOSSES)
+def test_bad_arguments_of_mesh_losses(make, function):
+    faces = quad().faces
+    with pytest.raises(TypeError, match=r"faces.*int64.*int32"):
+        make(faces.int())
+    with pytest.raises(ValueError, match=r"faces.*3 vertices.*got 3"):
+        make(faces, 3)
+    with pytest.raises(ValueError, match=r"faces.*got -1"):
+        function(torch.rand(4, 3), faces - 1)
+    with pytest.raises(TypeError, match=r"num_vertices.*int.*float"):
+        make(faces, 4.0)
+    loss = make(faces)
+    with pytest.raises(ValueError, match=r"vertices.*\(4, 3\).*\(5, 3\)"):
+        loss(torch.rand(5, 3))
+    with pytest.raises(ValueError, match=r"vertices has 0"):
+        loss(torch.rand(0, 4, 3))
+    with pytest.raises(TypeError, match=r"vertices.*float16"):
+        loss(torch.rand(4, 3).half())
+    with pytest.raises(ValueError, match=r"vertices.*device.*use .to"):
+        loss(torch.rand(4, 3, device="meta"))
+
+
+def test_bad_target_length():
+    with pytest.raises(ValueError, match=r"target_length.*negative.*-1"):
+        EdgeLength(quad().faces, target_length=-1)
+    with pytest.raises(TypeError, match=r"target_length.*number"):
+        EdgeLength(quad().faces, target_length="1")
