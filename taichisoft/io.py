@@ -125,7 +125,7 @@ def _check_path(path: str | os.PathLike) -> Path:
     return path
 
 
-def _read(path: Path) -> trimesh.Trimesh:
+def _read(path: Path) -> object:
     suffix = path.suffix.lower()
     try:
         if suffix == ".obj":
@@ -145,12 +145,15 @@ def _obj_geometry(text: bytes) -> bytes:
     return b"\n".join(kept) + b"\n"
 
 
-def _to_mesh(loaded: trimesh.Trimesh, path: Path) -> Mesh:
+def _to_mesh(loaded: object, path: Path) -> Mesh:
     """Return the float64 mesh with the colours that trimesh found."""
-    if len(loaded.vertices) == 0 or len(loaded.faces) == 0:
+    # releases of trimesh differ in what they return when there is nothing to return
+    is_mesh = isinstance(loaded, trimesh.Trimesh)
+    counts = (len(loaded.vertices), len(loaded.faces)) if is_mesh else (0, 0)
+    if 0 in counts:
         raise ValueError(
-            f"path must hold a mesh with vertices and faces, got {len(loaded.vertices)} vertices "
-            f"and {len(loaded.faces)} faces in {path}"
+            f"path must hold a mesh with vertices and faces, got {counts[0]} vertices "
+            f"and {counts[1]} faces in {path}"
         )
     colors = {}
     if loaded.visual.defined and loaded.visual.kind in ("vertex", "face"):

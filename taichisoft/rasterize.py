@@ -127,6 +127,10 @@ class Buffers:
             size *= extent
         return self.points.new_zeros(max(size, 1))
 
+    def minus_ones(self, size: int) -> Tensor:
+        """Indices of no face."""
+        return torch.full((size,), -1, dtype=torch.int32, device=self.points.device)
+
     def gather_corners(self, corners: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
         """Sum (N * slices, 3, columns) gradients of face corners into (rows, columns).
 
@@ -157,9 +161,7 @@ class _Accumulate(Function):
         flat_cells = cells.detach().contiguous().reshape(-1)
         rows = buffers.rows(curve)
         total = buffers.zeros(buffers.pixels)
-        winner = torch.full(
-            (buffers.pixels if takes_max else 1,), -1, dtype=torch.int32, device=points.device
-        )
+        winner = buffers.minus_ones(buffers.pixels if takes_max else 1)
         launch = buffers.forward_launch()
         if buffers.num_faces:
             coverage_kernels(buffers.kernel_type).accumulate(
@@ -239,8 +241,8 @@ class _Shade(Function):
         flat_attributes = flat_attributes if channels else buffers.zeros(1)
         flat_index = index.to(torch.int32).contiguous().reshape(-1)
         rows = buffers.rows(cover_curve)
-        front = torch.full_like(buffers.zeros(buffers.pixels), torch.finfo(points.dtype).max)
-        front_face = torch.full((buffers.pixels,), -1, dtype=torch.int32, device=points.device)
+        front = buffers.zeros(buffers.pixels)
+        front_face = buffers.minus_ones(buffers.pixels)
         sums = buffers.zeros(buffers.pixels, 2 + channels)
         inputs = (rows, flat_attributes, flat_index, channels, cover_curve, cover, keep_curve, keep)
         for step in (FIND_FRONT, ADD_UP):

@@ -239,7 +239,7 @@ def test_no_faces_give_zero(make, shape):
 
 
 @every_mesh_loss
-@pytest.mark.parametrize("scale", [0.0, 1e-38, 1e-15, 1e-6, 1e6])
+@pytest.mark.parametrize("scale", [0.0, 1e-42, 1e-38, 1e-15, 1e-6, 1e6])
 def test_degenerate_meshes_stay_finite(make, scale):
     # a repeated index, a repeated face, a face of no area, two vertices at one place
     faces = torch.tensor(
@@ -261,6 +261,14 @@ def test_a_face_without_area_counts_as_flat():
     loss.backward()
     assert loss.item() == 0
     assert not vertices.grad.any()
+
+
+@every_mesh_loss
+def test_a_face_with_a_repeated_index_adds_nothing(make):
+    mesh = icosphere(1)
+    faces = torch.cat([mesh.faces, mesh.faces[:1, [0, 0, 1]]])
+    vertices = random_vertices(42)
+    torch.testing.assert_close(make(faces)(vertices), make(mesh.faces)(vertices))
 
 
 def test_normals_do_not_depend_on_scale():

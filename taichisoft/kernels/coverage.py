@@ -6,6 +6,10 @@ number of threads. Backward: a worker owns faces (or row slices of them) and rea
 gradient stays in registers. In both, a span of a row is walked in chunks of `LANES` pixels whose heavy
 part has no branch and no store to an array, which is what lets LLVM vectorise it.
 
+Every element of an output is written, or read before: on a device with its own memory Taichi uploads only
+the arrays that a kernel reads and downloads all of what it writes, so an element left alone would come
+back as garbage (measured on Vulkan with 1.7.4).
+
 Work is handed out as ``slot -> worker -> items``: see `taichisoft.kernels.launch`.
 """
 
@@ -126,8 +130,8 @@ def coverage_kernels(real):
         slots: ti.i32,
         stride: ti.i32,
         # out
-        total_out: floats,  # (B * H * W) starts at 0
-        winner_out: ints,  # (B * H * W) starts at -1; used for the maximum only
+        total_out: floats,  # (B * H * W)
+        winner_out: ints,  # (B * H * W) face of the maximum or -1; one element unless take_max
     ):
         for slot in range(slots):
             if slot % stride == 0:
@@ -140,6 +144,10 @@ def coverage_kernels(real):
                     image = item // bands
                     top = (item - image * bands) * band
                     bottom = ti.min(height, top + band)
+                    for pixel in range((image * height + top) * width, (image * height + bottom) * width):
+                        total_out[pixel] = 0
+                        if ti.static(take_max):
+                            winner_out[pixel] = -1
                     for face in range(face_start[image], face_start[image + 1]):
                         first = ti.max(top, rows[2 * face])
                         last = ti.min(bottom, rows[2 * face + 1])
@@ -179,8 +187,8 @@ def coverage_kernels(real):
         slots: ti.i32,
         stride: ti.i32,
         # out
-        grad_corners: floats,  # (N * slices * 3 * 4) starts at 0
-        grad_scale: floats,  # (workers) with respect to log(scale), starts at 0
+        grad_corners: floats,  # (N * slices * 3 * 4)
+        grad_scale: floats,  # (workers) with respect to log(scale)
         grad_cells: floats,  # (workers * (K + 2) * 4) starts at 0; one element unless into_cells
     ):
         for slot in range(slots):
@@ -198,12 +206,12 @@ def coverage_kernels(real):
                     count = rows[2 * face + 1] - rows[2 * face]
                     first = rows[2 * face] + count * (item - face * slices) // slices
                     last = rows[2 * face] + count * (item - face * slices + 1) // slices
+                    grad = mat32(0.0)
                     if first < last:
                         v = geo.corners(points, faces, face)
                         solid = geo.solidity(v)
                         normal, edge, dual = geo.edge_frames(v)
                         inverse = geo.inverse_slopes(normal)
-                        grad = mat32(0.0)
                         for row in range(first, last):
                             py = row + real(0.5)
                             begin, end = geo.row_span(v, normal, inverse, solid, py, reach, width)
@@ -251,9 +259,12 @@ def coverage_kernels(real):
                                         for c in ti.static(range(4)):
                                             grad_cells[k + c] = grad_cells[k + c] + power
                                             power *= at_t[lane]
-                        for e in ti.static(range(3)):
-                            grad_corners[(3 * item + e) * 4] = grad[e, 0]
-                            grad_corners[(3 * item + e) * 4 + 1] = grad[e, 1]
+                    for e in ti.static(range(3)):
+                        k = (3 * item + e) * 4
+                        grad_corners[k] = grad[e, 0]
+                        grad_corners[k + 1] = grad[e, 1]
+                        grad_corners[k + 2] = 0
+                        grad_corners[k + 3] = 0
                 grad_scale[worker] = log_scale
 
     return SimpleNamespace(

@@ -42,16 +42,21 @@ def shading_kernels(real):
         return z, q
 
     @ti.func
+    def height_over(e: ti.template(), v, normal):
+        """Distance of the vertex opposite to edge e from its line."""
+        return normal[e, 0] * (v[(e + 2) % 3, 0] - v[e, 0]) + normal[e, 1] * (
+            v[(e + 2) % 3, 1] - v[e, 1]
+        )
+
+    @ti.func
     def barycentric(d, at, along, px, py, v, normal):
         """Barycentric coordinates of the nearest point of the triangle."""
         b = vec3(0.0)
         if d >= 0:
             for e in ti.static(range(3)):
                 # Area coordinate of the vertex opposite to edge e: a ratio of heights over that edge.
-                k = (e + 2) % 3
-                height = normal[e, 0] * (v[k, 0] - v[e, 0]) + normal[e, 1] * (v[k, 1] - v[e, 1])
                 over = normal[e, 0] * (px - v[e, 0]) + normal[e, 1] * (py - v[e, 1])
-                b[k] = over / height
+                b[(e + 2) % 3] = over / height_over(e, v, normal)
         else:
             for e in ti.static(range(3)):
                 b[e] = ti.select(
@@ -98,8 +103,8 @@ def shading_kernels(real):
         slots: ti.i32,
         stride: ti.i32,
         # written by FIND_FRONT, read by the others
-        front: floats,  # (B * H * W) nearest depth in reach; starts at the largest float
-        front_face: ints,  # (B * H * W) the face that has it; starts at -1
+        front: floats,  # (B * H * W) nearest depth in reach, 1e30 where there is none
+        front_face: ints,  # (B * H * W) the face that has it or -1
         # written by ADD_UP: sum of w, w z, w c, starting at 0; its gradient, read by FRONT_ADJOINT
         sums: floats,  # (B * H * W * (2 + C))
         # written by FRONT_ADJOINT: gradient with respect to the front depth, starting at 0
@@ -117,6 +122,12 @@ def shading_kernels(real):
                     image = item // bands
                     top = (item - image * bands) * band
                     bottom = ti.min(height, top + band)
+                    if ti.static(step == FIND_FRONT):
+                        for pixel in range(
+                            (image * height + top) * width, (image * height + bottom) * width
+                        ):
+                            front[pixel] = real(1e30)
+                            front_face[pixel] = -1
                     for face in range(face_start[image], face_start[image + 1]):
                         first = ti.max(top, rows[2 * face])
                         last = ti.min(bottom, rows[2 * face + 1])
@@ -205,12 +216,12 @@ def shading_kernels(real):
         slices: ti.i32,
         slots: ti.i32,
         stride: ti.i32,
-        # out, all start at 0
+        # out
         grad_corners: floats,  # (N * slices * 3 * 4)
-        grad_attributes: floats,  # (N * slices * 3 * C)
+        grad_attributes: floats,  # (N * slices * 3 * C) starts at 0
         grad_scales: floats,  # (workers * 2) with respect to log(scale) and log(gamma)
-        grad_coverage: floats,  # (workers * (K + 2) * 4); one element unless into_cells
-        grad_occlusion: floats,  # (workers * (L + 2) * 4); one element unless into_cells
+        grad_coverage: floats,  # (workers * (K + 2) * 4) starts at 0; one element unless into_cells
+        grad_occlusion: floats,  # (workers * (L + 2) * 4) starts at 0; likewise
     ):
         for slot in range(slots):
             if slot % stride == 0:
@@ -228,15 +239,15 @@ def shading_kernels(real):
                     count = rows[2 * face + 1] - rows[2 * face]
                     first = rows[2 * face] + count * (item - face * slices) // slices
                     last = rows[2 * face] + count * (item - face * slices + 1) // slices
+                    grad_v = mat32(0.0)
+                    grad_z = vec3(0.0)
+                    grad_q = vec3(0.0)
                     if first < last:
                         v = geo.corners(points, faces, face)
                         z, q = depths_and_inverses(points, faces, face)
                         solid = geo.solidity(v)
                         normal, edge, dual = geo.edge_frames(v)
                         inverse = geo.inverse_slopes(normal)
-                        grad_v = mat32(0.0)
-                        grad_z = vec3(0.0)
-                        grad_q = vec3(0.0)
                         for row in range(first, last):
                             py = row + real(0.5)
                             begin, end = geo.row_span(v, normal, inverse, solid, py, reach, width)
@@ -310,12 +321,9 @@ def shading_kernels(real):
                                         hx = real(0.0)
                                         hy = real(0.0)
                                         for e in ti.static(range(3)):
-                                            k = (e + 2) % 3
-                                            high = normal[e, 0] * (v[k, 0] - v[e, 0]) + normal[e, 1] * (
-                                                v[k, 1] - v[e, 1]
-                                            )
-                                            hx += grad_b[k] * normal[e, 0] / high
-                                            hy += grad_b[k] * normal[e, 1] / high
+                                            by_b = grad_b[(e + 2) % 3] / height_over(e, v, normal)
+                                            hx += by_b * normal[e, 0]
+                                            hy += by_b * normal[e, 1]
                                         for e in ti.static(range(3)):
                                             grad_v[e, 0] -= b[e] * hx
                                             grad_v[e, 1] -= b[e] * hy
@@ -323,8 +331,7 @@ def shading_kernels(real):
                                         # Only the position along the nearest edge moves.
                                         for e in ti.static(range(3)):
                                             if at == e:
-                                                n = (e + 1) % 3
-                                                by_t = grad_b[n] - grad_b[e]
+                                                by_t = grad_b[(e + 1) % 3] - grad_b[e]
                                                 rx = px - v[e, 0]
                                                 ry = py - v[e, 1]
                                                 squared = ti.max(
@@ -333,8 +340,8 @@ def shading_kernels(real):
                                                 )
                                                 fx = by_t * (rx - 2 * along * edge[e, 0]) / squared
                                                 fy = by_t * (ry - 2 * along * edge[e, 1]) / squared
-                                                grad_v[n, 0] += fx
-                                                grad_v[n, 1] += fy
+                                                grad_v[(e + 1) % 3, 0] += fx
+                                                grad_v[(e + 1) % 3, 1] += fy
                                                 grad_v[e, 0] -= fx + by_t * dual[e, 0]
                                                 grad_v[e, 1] -= fy + by_t * dual[e, 1]
 
@@ -348,12 +355,12 @@ def shading_kernels(real):
                                             grad_occlusion[j + c] = grad_occlusion[j + c] + power_z
                                             power *= cover_t
                                             power_z *= keep_t
-                        for e in ti.static(range(3)):
-                            k = (3 * item + e) * 4
-                            grad_corners[k] = grad_v[e, 0]
-                            grad_corners[k + 1] = grad_v[e, 1]
-                            grad_corners[k + 2] = grad_z[e]
-                            grad_corners[k + 3] = grad_q[e]
+                    for e in ti.static(range(3)):
+                        k = (3 * item + e) * 4
+                        grad_corners[k] = grad_v[e, 0]
+                        grad_corners[k + 1] = grad_v[e, 1]
+                        grad_corners[k + 2] = grad_z[e]
+                        grad_corners[k + 3] = grad_q[e]
                 grad_scales[2 * worker] = log_scale
                 grad_scales[2 * worker + 1] = log_gamma
 

@@ -80,6 +80,6 @@ def torus(segments: int = 32, sides: int = 16, *, ratio: float = 0.4) -> Mesh:
     check_number(ratio, "ratio", above=0, below=1)
     around = circle(segments)
     path = np.stack([around[:, 0], np.zeros(segments), around[:, 1]], 1) / (1 + ratio)
-    part = ring(path, ratio / (1 + ratio), sides, normal=(0.0, 1.0, 0.0))
+    part = ring(path, ratio / (1 + ratio), sides)
     vertices = torch.from_numpy(part.vertices).to(torch.float32)
     return Mesh(vertices, torch.from_numpy(np.ascontiguousarray(part.faces)))

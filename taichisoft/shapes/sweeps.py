@@ -76,7 +76,7 @@ def ring(
 ) -> Part:
     """Sweep a circle or ellipse along a closed, plane path; arguments as for `tube`.
 
-    ``normal`` is best taken normal to the plane, so that the ends meet without a twist.
+    ``normal`` lies in the plane or is normal to it, so that the ends meet without a twist.
     """
     tangents = np.roll(path, -1, axis=0) - np.roll(path, 1, axis=0)
     return loop(_sweep(path, tangents, radii, sides, normal))
