@@ -14,6 +14,10 @@ class Aggregation(nn.Module):
     The kernels sum (or take the maximum of) tabulated ``g(D)``; the inverse is applied to the image.
     """
 
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module: none."""
+        return {}
+
     @property
     @abstractmethod
     def takes_max(self) -> bool:

@@ -29,6 +29,10 @@ class Occlusion(nn.Module):
         super().__init__()
         self.gamma = gamma if isinstance(gamma, Positive) else Positive(gamma)
 
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module."""
+        return {"gamma": self.gamma}
+
     @abstractmethod
     def forward(self, u: Tensor) -> Tensor:
         """Return the weight at ``u = (front depth - depth) / gamma <= 0``; any shape, float64."""

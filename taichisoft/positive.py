@@ -23,7 +23,9 @@ class Positive(nn.Module):
 
     def __init__(self, value: float, *, learn: bool = False):
         super().__init__()
-        log_value = torch.tensor(math.log(check_number(value, "value", above=0)), dtype=torch.float64)
+        log_value = torch.tensor(
+            math.log(check_number(value, "value", above=0)), dtype=torch.float64
+        )
         if learn:
             self.log_value = nn.Parameter(log_value)
         else:
@@ -32,6 +34,13 @@ class Positive(nn.Module):
     def forward(self) -> Tensor:
         """Return the value, a float64 scalar tensor."""
         return self.log_value.exp()
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal number."""
+        return {
+            "value": float(self.log_value.detach().exp()),
+            "learn": self.log_value.requires_grad,
+        }
 
     def extra_repr(self) -> str:
         """Return the current value."""

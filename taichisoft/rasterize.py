@@ -47,7 +47,7 @@ class Curve:
     width: Tensor
 
     def parameters(self, like: Tensor) -> Tensor:
-        """The array of six that `taichisoft.kernels.lookup` describes, and the reach in pixels."""
+        """Return the array of six that `taichisoft.kernels.lookup` describes, and the reach in pixels."""
         width = self.width.detach().to(like.device, torch.float64).reshape(1)
         high, a, g, count = self.table.coordinates
         shape = width.new_tensor([high, a, g, count])
@@ -55,7 +55,7 @@ class Curve:
         return torch.cat([1 / width, shape, reach]).to(like.dtype)
 
     def cells(self, like: Tensor) -> Tensor:
-        """The cells in the dtype and on the device of `like`, differentiable."""
+        """Return the cells in the dtype and on the device of `like`, differentiable."""
         return self.table.cells.to(like.device, like.dtype)
 
 
@@ -128,7 +128,7 @@ class Buffers:
         return self.points.new_zeros(max(size, 1))
 
     def minus_ones(self, size: int) -> Tensor:
-        """Indices of no face."""
+        """Return indices of no face."""
         return torch.full((size,), -1, dtype=torch.int32, device=self.points.device)
 
     def gather_corners(self, corners: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
@@ -248,7 +248,15 @@ class _Shade(Function):
         for step in (FIND_FRONT, ADD_UP):
             _shade_step(step, buffers, inputs, front, front_face, sums, buffers.zeros(1))
         ctx.save_for_backward(
-            rows, flat_attributes, flat_index, cover_curve, cover, keep_curve, keep, front, front_face
+            rows,
+            flat_attributes,
+            flat_index,
+            cover_curve,
+            cover,
+            keep_curve,
+            keep,
+            front,
+            front_face,
         )
         ctx.buffers, ctx.attribute_shape = buffers, attributes.shape
         return sums.reshape(buffers.images, buffers.height, buffers.width, 2 + channels)

@@ -101,6 +101,15 @@ class SoftRasterizer(nn.Module):
         """
         return cls(Heaviside(), Max(), DepthSoftmax(1e-4), background=background)
 
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal renderer, up to learned weights."""
+        return {
+            "coverage": self.coverage,
+            "aggregation": self.aggregation,
+            "occlusion": self.occlusion,
+            "background": self.background.tolist(),
+        }
+
     def forward(
         self,
         mesh: Mesh | MeshBatch | list[Mesh],

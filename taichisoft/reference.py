@@ -142,7 +142,7 @@ def _render_image(
     coverage: Function,
     occlusion: Function,
 ) -> tuple[Tensor, Tensor]:
-    """Sums of one image: (HW,) of the generator, (HW, 2 + C) of the weights."""
+    """Return the sums of one image: (HW,) of the generator, (HW, 2 + C) of the weights."""
     corners = scene.points[scene.faces[chosen]]
     keep = (corners[..., 2].amin(1) >= scene.near).nonzero()[:, 0]
     corners = corners[keep]
@@ -178,12 +178,10 @@ def _render_image(
 def _softness(
     renderer: SoftRasterizer, scene: Scene, tabulated: bool
 ) -> tuple[Function, Function, Function]:
-    """The three functions, of a distance in pixels or of a depth difference in scene units."""
+    """Return the three functions, of a distance in pixels or of a depth difference in scene units."""
     curves = renderer.curves(scene.image_size[0])
     if tabulated:
-        return tuple(
-            (lambda x, c=curve: c.table(x / c.width.to(x.dtype))) for curve in curves
-        )
+        return tuple((lambda x, c=curve: c.table(x / c.width.to(x.dtype))) for curve in curves)
     coverage, aggregation = renderer.coverage, renderer.aggregation
     high = coverage.domain().high
 

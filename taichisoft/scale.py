@@ -26,6 +26,10 @@ class Scale(nn.Module):
         super().__init__()
         self.length = Positive(value, learn=learn)
 
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal scale."""
+        return self.length.settings()
+
     @abstractmethod
     def in_pixels(self, image_height: int) -> Tensor:
         """Return the length in pixels, a scalar float64 tensor, for an image of that height."""

@@ -72,21 +72,22 @@ def build_scene(
         mesh = MeshBatch.from_meshes(mesh)
     check_type(mesh, "mesh", (Mesh, MeshBatch))
     check_type(camera, "camera", Camera)
+    if colors is not None:
+        mesh = _with_colors(mesh, colors)
     images = check_batch({"mesh": mesh.batch_size, "camera": camera.batch_size})
     points = camera.project(mesh.vertices)
     if isinstance(mesh, MeshBatch):
         if mesh.batch_size != images:
             mesh = MeshBatch.from_meshes(mesh.split() * images)
-        return _pack_different(mesh, points, camera, colors)
-    return _pack_shared(mesh, points, images, camera, colors)
+        return _pack_different(mesh, points, camera)
+    return _pack_shared(mesh, points, images, camera)
 
 
-def _pack_shared(
-    mesh: Mesh, points: Tensor, images: int, camera: Camera, colors: Tensor | None
-) -> Scene:
-    """One topology for all images."""
+def _pack_shared(mesh: Mesh, points: Tensor, images: int, camera: Camera) -> Scene:
+    """Pack one topology for all images."""
     offset = torch.arange(images, device=mesh.device)[:, None, None]
-    mesh = mesh if colors is None else _with_colors(mesh, colors)
+    if points.shape[0] != images:
+        points = points.expand(images, -1, -1)
     faces = mesh.faces + offset * mesh.num_vertices
     attributes, index = None, faces
     if mesh.vertex_colors is not None:
@@ -107,15 +108,8 @@ def _pack_shared(
     )
 
 
-def _pack_different(
-    mesh: MeshBatch, points: Tensor, camera: Camera, colors: Tensor | None
-) -> Scene:
-    """A topology for each image."""
-    if colors is not None:
-        raise ValueError(
-            "colors cannot be given for a batch of different meshes; give each mesh its own "
-            "vertex_colors or face_colors"
-        )
+def _pack_different(mesh: MeshBatch, points: Tensor, camera: Camera) -> Scene:
+    """Pack a topology for each image."""
     attributes, index = None, mesh.faces
     if mesh.vertex_colors is not None:
         attributes = mesh.vertex_colors.reshape(-1, mesh.vertex_colors.shape[-1])
@@ -133,7 +127,12 @@ def _pack_different(
     )
 
 
-def _with_colors(mesh: Mesh, colors: Tensor) -> Mesh:
+def _with_colors(mesh: Mesh | MeshBatch, colors: Tensor) -> Mesh:
+    if isinstance(mesh, MeshBatch):
+        raise ValueError(
+            "colors cannot be given for a batch of different meshes; give each mesh its own "
+            "vertex_colors or face_colors"
+        )
     check_type(colors, "colors", Tensor)
     check_like(colors, "colors", mesh.vertices, "vertices")
     rows = colors.shape[-2] if colors.ndim in (2, 3) else None

@@ -136,9 +136,7 @@ def tabulate(
         value = value.detach()
     by_cell = -slope * a / width**2
     v0, v1, m0, m1 = value[:-1], value[1:], by_cell[:-1], by_cell[1:]
-    cubics = torch.stack(
-        [v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], dim=1
-    )
+    cubics = torch.stack([v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], dim=1)
     above = torch.cat([top.reshape(1, 1), top.new_zeros(1, 3)], dim=1)
     return Table(torch.cat([above, cubics, top.new_zeros(1, 4)]), domain)
 

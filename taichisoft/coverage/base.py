@@ -34,6 +34,10 @@ class Coverage(nn.Module):
     def domain(self) -> Domain:
         """Return the range of `s` on which the coverage varies; below it a face has no effect."""
 
+    @abstractmethod
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module, up to learned weights."""
+
     def without_tail(self, s: Tensor) -> Tensor:
         """Return the coverage the renderer uses: its value at the cut-off is removed.
 

@@ -69,6 +69,10 @@ class ClosedForm(Coverage):
             low, high = (math.copysign(math.sqrt(abs(end)), end) for end in (low, high))
         return Domain(low, high, grading)
 
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module."""
+        return {"scale": self.scale, "squared": self.squared}
+
     def extra_repr(self) -> str:
         """Return what is shown of this module besides its scale."""
         return f"squared={self.squared}"
@@ -88,6 +92,10 @@ class Heaviside(ClosedForm):
 
     def __init__(self):
         super().__init__(1.0)
+
+    def settings(self) -> dict:
+        """Return no arguments: there are none."""
+        return {}
 
     def cdf(self, x: Tensor) -> Tensor:
         """Return 1 where x >= 0, else 0."""
@@ -164,11 +172,13 @@ class GammaReversed(ClosedForm):
         Whether the argument is ``sign(d) d^2 / scale^2`` instead of ``d / scale``.
     """
 
-    def __init__(
-        self, scale: float | Scale = 1.0, *, shape: float = 0.5, squared: bool = False
-    ):
+    def __init__(self, scale: float | Scale = 1.0, *, shape: float = 0.5, squared: bool = False):
         super().__init__(scale, squared=squared)
         self.shape = check_number(shape, "shape", above=0)
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module."""
+        return super().settings() | {"shape": self.shape}
 
     def cdf(self, x: Tensor) -> Tensor:
         """Return the upper regularised incomplete gamma function of -x for x < 0, else 1."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -44,8 +46,7 @@ class MLPCoverage(Coverage):
         self.reach = check_number(reach, "reach", above=0)
         widths = [1, WIDTH, WIDTH, WIDTH, WIDTH, 1]
         self.layers = nn.ModuleList(
-            nn.Linear(a, b, bias=biases, dtype=torch.float64)
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            nn.Linear(a, b, bias=biases, dtype=torch.float64) for a, b in pairwise(widths)
         )
         self._initialise(torch.Generator().manual_seed(seed))
 
@@ -70,6 +71,11 @@ class MLPCoverage(Coverage):
     def domain(self) -> Domain:
         """Return [-reach, reach]."""
         return Domain(-self.reach, self.reach)
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module, up to its weights."""
+        biases = self.layers[0].bias is not None
+        return {"scale": self.scale, "reach": self.reach, "biases": biases}
 
     def extra_repr(self) -> str:
         """Return what is shown of this module besides its layers."""

@@ -54,6 +54,10 @@ class MonotoneSpline(Coverage):
         """Return [-reach, reach]."""
         return Domain(-self.reach, self.reach, GRADING)
 
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module, up to its weights."""
+        return {"scale": self.scale, "reach": self.reach, "knots": len(self.weight)}
+
     def extra_repr(self) -> str:
         """Return what is shown of this module."""
         return f"reach={self.reach}, knots={len(self.weight)}"

@@ -144,7 +144,9 @@ def coverage_kernels(real):
                     image = item // bands
                     top = (item - image * bands) * band
                     bottom = ti.min(height, top + band)
-                    for pixel in range((image * height + top) * width, (image * height + bottom) * width):
+                    for pixel in range(
+                        (image * height + top) * width, (image * height + bottom) * width
+                    ):
                         total_out[pixel] = 0
                         if ti.static(take_max):
                             winner_out[pixel] = -1

@@ -119,8 +119,11 @@ def geometry_functions(real):
 
     @ti.func
     def foot_point(px, py, v, normal, edge, dual, solid):
-        """The nearest boundary point: signed distance, its edge, its position along the edge in [0, 1]
-        and the gradient of the distance with respect to the pixel (a unit vector)."""
+        """Return the nearest boundary point.
+
+        Signed distance, its edge, its position along the edge in [0, 1], and the gradient of the distance
+        with respect to the pixel (a unit vector).
+        """
         line = real(1e30)
         nearest = real(1e30)
         at = 0

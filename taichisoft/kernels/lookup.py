@@ -33,13 +33,13 @@ def lookup_functions(real):
 
     @ti.func
     def value(cells: ti.template(), cell, t):
-        """The polynomial of a cell at t."""
+        """Return the polynomial of a cell at t."""
         k = 4 * cell
         return ((cells[k + 3] * t + cells[k + 2]) * t + cells[k + 1]) * t + cells[k]
 
     @ti.func
     def slope(cells: ti.template(), cell, t):
-        """The derivative of the polynomial of a cell with respect to t."""
+        """Return the derivative of the polynomial of a cell with respect to t."""
         k = 4 * cell
         return (3 * cells[k + 3] * t + 2 * cells[k + 2]) * t + cells[k + 1]
 

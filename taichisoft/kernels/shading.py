@@ -59,9 +59,7 @@ def shading_kernels(real):
                 b[(e + 2) % 3] = over / height_over(e, v, normal)
         else:
             for e in ti.static(range(3)):
-                b[e] = ti.select(
-                    at == e, 1 - along, ti.select(at == (e + 2) % 3, along, real(0.0))
-                )
+                b[e] = ti.select(at == e, 1 - along, ti.select(at == (e + 2) % 3, along, real(0.0)))
         return b
 
     @ti.func
@@ -78,7 +76,11 @@ def shading_kernels(real):
         """Occlusion weight Z and its derivative at a depth difference in gammas (0 in front)."""
         # Rounding may put the front face in front of itself; the curve ends at 0.
         cell, t, dt = locate(
-            ti.min(u, real(0.0)), occlusion_curve[1], occlusion_curve[2], occlusion_curve[3], occlusion_curve[4]
+            ti.min(u, real(0.0)),
+            occlusion_curve[1],
+            occlusion_curve[2],
+            occlusion_curve[3],
+            occlusion_curve[4],
         )
         return value(occlusion_cells, cell, t), slope(occlusion_cells, cell, t) * dt, cell, t
 
@@ -176,7 +178,9 @@ def shading_kernels(real):
                                                 color = real(0.0)
                                                 for e in ti.static(range(3)):
                                                     source = attribute_index[3 * face + e]
-                                                    color += bq[e] * attributes[source * channels + c]
+                                                    color += (
+                                                        bq[e] * attributes[source * channels + c]
+                                                    )
                                                 color /= total
                                                 at = at_sum + 2 + c
                                                 if ti.static(step == ADD_UP):
@@ -335,7 +339,8 @@ def shading_kernels(real):
                                                 rx = px - v[e, 0]
                                                 ry = py - v[e, 1]
                                                 squared = ti.max(
-                                                    edge[e, 0] * edge[e, 0] + edge[e, 1] * edge[e, 1],
+                                                    edge[e, 0] * edge[e, 0]
+                                                    + edge[e, 1] * edge[e, 1],
                                                     real(1e-30),
                                                 )
                                                 fx = by_t * (rx - 2 * along * edge[e, 0]) / squared

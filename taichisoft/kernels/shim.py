@@ -8,7 +8,7 @@ import os
 
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "False")
 
-import taichi as ti  # noqa: E402  (the banner variable has to be set first)
+import taichi as ti
 
 # A missing driver of a backend nobody asked for is no news; one that was asked for is an error of ours.
 ti.set_logging_level(ti.ERROR)

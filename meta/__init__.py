@@ -1,0 +1,1 @@
+"""Learning a softness over inverse-rendering problems."""

@@ -1,0 +1,138 @@
+"""The inner loop: solving a batch of problems with Adam under a given softness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from taichisoft import SoftRasterizer
+from tasks.base import Task, Unknowns
+
+
+@dataclass(frozen=True)
+class InnerSettings:
+    """Settings of the inner optimisation.
+
+    Parameters
+    ----------
+    steps : int
+        Number of Adam steps.
+    learning_rate : float
+        Rate of Adam.
+    betas : tuple of float
+        Decay rates of Adam's moments.
+    """
+
+    steps: int
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class AdamState:
+    """Unknowns and Adam's moments after a number of steps."""
+
+    unknowns: Unknowns
+    first: Unknowns
+    second: Unknowns
+    step: int
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """What happened while a batch of P problems was being solved for T steps.
+
+    Parameters
+    ----------
+    unknowns : dict of Tensor
+        The last unknowns.
+    errors : Tensor, (T + 1, P)
+        Softness-free errors, the start's first; only the rows in `error_steps` are measured, and rows
+        between repeat the last measured one.
+    losses : Tensor, (T, P)
+        Soft losses; NaN is recorded as infinity.
+    """
+
+    unknowns: Unknowns
+    errors: Tensor
+    losses: Tensor
+
+
+def start(task: Task) -> AdamState:
+    """Return the state before the first step."""
+    unknowns = task.init()
+    zeros = {name: torch.zeros_like(value) for name, value in unknowns.items()}
+    return AdamState(unknowns, zeros, dict(zeros), 0)
+
+
+def adam_step(state: AdamState, gradients: Unknowns, settings: InnerSettings) -> AdamState:
+    """Return the state after one step of Adam (Kingma and Ba 2015).
+
+    Out of place and made of differentiable torch operations, so that a trajectory can be differentiated
+    through. A gradient that is not finite leaves its element where it is, moments included.
+    """
+    b1, b2 = settings.betas
+    step = state.step + 1
+    unknowns, first, second = {}, {}, {}
+    for name, value in state.unknowns.items():
+        gradient = gradients[name]
+        finite = torch.isfinite(gradient)
+        gradient = torch.where(finite, gradient, 0)
+        m = torch.where(finite, b1 * state.first[name] + (1 - b1) * gradient, state.first[name])
+        v = torch.where(
+            finite, b2 * state.second[name] + (1 - b2) * gradient**2, state.second[name]
+        )
+        # The square root has no derivative at 0, where an element has never had a gradient.
+        moved = v > 0
+        spread = torch.where(moved, v, 1).sqrt() / (1 - b2**step) ** 0.5 + 1e-8
+        update = settings.learning_rate * (m / (1 - b1**step)) / spread
+        unknowns[name] = value - torch.where(finite & moved, update, 0)
+        first[name], second[name] = m, v
+    return AdamState(unknowns, first, second, step)
+
+
+def solve(
+    task: Task,
+    renderer: SoftRasterizer,
+    settings: InnerSettings,
+    *,
+    measure_every: int = 1,
+    on_step: Callable[[AdamState], None] | None = None,
+) -> Trajectory:
+    """Solve a batch of problems, without a graph through the trajectory.
+
+    Parameters
+    ----------
+    task : Task
+        The problems.
+    renderer : SoftRasterizer
+        The softness; its parameters are not changed and get no gradient.
+    settings : InnerSettings
+        Steps and rates.
+    measure_every : int
+        How often the error is measured; the start and the end always are.
+    on_step : callable, optional
+        Called with the state before each step and after the last.
+    """
+    state = start(task)
+    errors, losses = [task.error(state.unknowns)], []
+    for step in range(settings.steps):
+        if on_step is not None:
+            on_step(state)
+        leaves = {k: v.detach().requires_grad_() for k, v in state.unknowns.items()}
+        loss = task.loss(leaves, renderer)
+        gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
+        with torch.no_grad():
+            state = adam_step(state, dict(zip(leaves, gradients, strict=True)), settings)
+            losses.append(torch.where(torch.isfinite(loss), loss, torch.inf))
+            last = step + 1 == settings.steps
+            if last or (step + 1) % measure_every == 0:
+                errors.append(task.error(state.unknowns))
+            else:
+                errors.append(errors[-1])
+    if on_step is not None:
+        on_step(state)
+    return Trajectory(state.unknowns, torch.stack(errors), torch.stack(losses))
