@@ -23,7 +23,7 @@ from taichisoft.table import Table
 
 # Rows a worker owns at a time: few enough to balance, many enough that a face is set up rarely. Measured
 # on 2 cores, 1,280 faces at 256 x 256: 4 to 16 rows are within 20 % of each other.
-CPU_BAND = 8
+CPU_BAND = 16
 GPU_BAND = 1
 # Softness gradients are summed in one table per worker; this bounds their memory on a GPU.
 TABLE_WORKERS = 512
@@ -136,7 +136,9 @@ class Buffers:
 
         A flat index_add is serial on the CPU, hence deterministic, and the fastest of torch's scatters.
         """
-        per_face = corners.reshape(self.num_faces, self.slices, 3, columns).sum(1)
+        per_face = corners
+        if self.slices > 1:
+            per_face = corners.reshape(self.num_faces, self.slices, 3, columns).sum(1)
         at = index.reshape(-1, 1) * columns + torch.arange(columns, device=index.device)
         total = per_face.new_zeros(rows * columns)
         return total.index_add_(0, at.reshape(-1), per_face.reshape(-1)).reshape(rows, columns)

@@ -32,7 +32,6 @@ def coverage_kernels(real):
     ints = ti.types.ndarray(ti.i32, 1)
     lanes_real = ti.types.vector(LANES, real)
     lanes_int = ti.types.vector(LANES, ti.i32)
-    mat32 = ti.types.matrix(3, 2, real)
 
     @ti.kernel
     def face_rows(
@@ -92,9 +91,10 @@ def coverage_kernels(real):
         solid = geo.solidity(v)
         normal, edge, dual = geo.edge_frames(v)
         inverse = geo.inverse_slopes(normal)
+        left, right = geo.sides(v)
         for row in range(first, last):
             py = row + real(0.5)
-            begin, end = geo.row_span(v, normal, inverse, solid, py, reach, width)
+            begin, end = geo.row_span(v, left, right, normal, inverse, solid, py, reach, width)
             base = (image * height + row) * width
             for chunk in range((end - begin + LANES - 1) // LANES):
                 start = begin + chunk * LANES
@@ -104,15 +104,16 @@ def coverage_kernels(real):
                     d = geo.signed_distance(px, py, v, normal, edge, dual, solid)
                     cell, t, _ = locate(d * inv_scale, curve[1], curve[2], curve[3], curve[4])
                     part[lane] = value(cells, cell, t)
-                for lane in range(ti.min(LANES, end - start)):
-                    pixel = base + start + lane
-                    if ti.static(take_max):
-                        # Ties go to the face with the smallest index: only a larger value displaces.
-                        if part[lane] > total_out[pixel]:
-                            total_out[pixel] = part[lane]
-                            winner_out[pixel] = face
-                    else:
-                        total_out[pixel] = total_out[pixel] + part[lane]
+                for lane in ti.static(range(LANES)):
+                    if start + lane < end:
+                        pixel = base + start + lane
+                        if ti.static(take_max):
+                            # Ties go to the face with the smallest index: only a larger value displaces.
+                            if part[lane] > total_out[pixel]:
+                                total_out[pixel] = part[lane]
+                                winner_out[pixel] = face
+                        else:
+                            total_out[pixel] = total_out[pixel] + part[lane]
 
     @ti.kernel
     def accumulate(
@@ -208,65 +209,84 @@ def coverage_kernels(real):
                     count = rows[2 * face + 1] - rows[2 * face]
                     first = rows[2 * face] + count * (item - face * slices) // slices
                     last = rows[2 * face] + count * (item - face * slices + 1) // slices
-                    grad = mat32(0.0)
+                    # Per lane: gradients of x and y of the three vertices, and of log(scale). Kept apart
+                    # until the end, since a sum over lanes in every chunk costs as much as the rest.
+                    x0 = lanes_real(0.0)
+                    y0 = lanes_real(0.0)
+                    x1 = lanes_real(0.0)
+                    y1 = lanes_real(0.0)
+                    x2 = lanes_real(0.0)
+                    y2 = lanes_real(0.0)
+                    by_scale = lanes_real(0.0)
                     if first < last:
                         v = geo.corners(points, faces, face)
                         solid = geo.solidity(v)
                         normal, edge, dual = geo.edge_frames(v)
                         inverse = geo.inverse_slopes(normal)
+                        left, right = geo.sides(v)
                         for row in range(first, last):
                             py = row + real(0.5)
-                            begin, end = geo.row_span(v, normal, inverse, solid, py, reach, width)
+                            begin, end = geo.row_span(
+                                v, left, right, normal, inverse, solid, py, reach, width
+                            )
                             base = (face_image[face] * height + row) * width
                             for chunk in range((end - begin + LANES - 1) // LANES):
                                 start = begin + chunk * LANES
-                                up = lanes_real(0.0)
-                                for lane in range(ti.min(LANES, end - start)):
-                                    pixel = base + start + lane
-                                    if ti.static(take_max):
-                                        if winner[pixel] == face:
-                                            up[lane] = grad_total[pixel]
-                                    else:
-                                        up[lane] = grad_total[pixel]
                                 at_cell = lanes_int(0)
                                 at_t = lanes_real(0.0)
+                                at_up = lanes_real(0.0)
                                 for lane in range(LANES):
                                     px = start + lane + real(0.5)
+                                    # Lanes past the end of the span read a pixel but pass nothing on.
+                                    pixel = base + ti.min(start + lane, width - 1)
+                                    up = ti.select(start + lane < end, grad_total[pixel], real(0.0))
+                                    if ti.static(take_max):
+                                        up = ti.select(winner[pixel] == face, up, real(0.0))
                                     d, at, along, gx, gy = geo.foot_point(
                                         px, py, v, normal, edge, dual, solid
                                     )
                                     s = d * inv_scale
                                     cell, t, dt = locate(s, curve[1], curve[2], curve[3], curve[4])
-                                    by_s = up[lane] * slope(cells, cell, t) * dt
-                                    log_scale -= by_s * s
+                                    by_s = up * slope(cells, cell, t) * dt
+                                    by_scale[lane] -= by_s * s
                                     # Moving a vertex by m moves the foot by its share of m, and the
                                     # distance by the opposite of its component along the gradient.
                                     second = -by_s * inv_scale * along
                                     first_share = -by_s * inv_scale - second
-                                    for e in ti.static(range(3)):
-                                        share = ti.select(
-                                            at == e,
-                                            first_share,
-                                            ti.select(at == (e + 2) % 3, second, real(0.0)),
-                                        )
-                                        grad[e, 0] += share * gx
-                                        grad[e, 1] += share * gy
+                                    share0 = ti.select(at == 0, first_share, real(0.0))
+                                    share1 = ti.select(at == 1, first_share, real(0.0))
+                                    share2 = ti.select(at == 2, first_share, real(0.0))
+                                    share0 = ti.select(at == 2, second, share0)
+                                    share1 = ti.select(at == 0, second, share1)
+                                    share2 = ti.select(at == 1, second, share2)
+                                    x0[lane] += share0 * gx
+                                    y0[lane] += share0 * gy
+                                    x1[lane] += share1 * gx
+                                    y1[lane] += share1 * gy
+                                    x2[lane] += share2 * gx
+                                    y2[lane] += share2 * gy
                                     if ti.static(into_cells):
                                         at_cell[lane] = cell
                                         at_t[lane] = t
+                                        at_up[lane] = up
                                 if ti.static(into_cells):
                                     for lane in range(ti.min(LANES, end - start)):
                                         k = table + 4 * at_cell[lane]
-                                        power = up[lane]
+                                        power = at_up[lane]
                                         for c in ti.static(range(4)):
                                             grad_cells[k + c] = grad_cells[k + c] + power
                                             power *= at_t[lane]
+                    k = 12 * item
+                    grad_corners[k] = x0.sum()
+                    grad_corners[k + 1] = y0.sum()
+                    grad_corners[k + 4] = x1.sum()
+                    grad_corners[k + 5] = y1.sum()
+                    grad_corners[k + 8] = x2.sum()
+                    grad_corners[k + 9] = y2.sum()
                     for e in ti.static(range(3)):
-                        k = (3 * item + e) * 4
-                        grad_corners[k] = grad[e, 0]
-                        grad_corners[k + 1] = grad[e, 1]
-                        grad_corners[k + 2] = 0
-                        grad_corners[k + 3] = 0
+                        grad_corners[k + 4 * e + 2] = 0
+                        grad_corners[k + 4 * e + 3] = 0
+                    log_scale += by_scale.sum()
                 grad_scale[worker] = log_scale
 
     return SimpleNamespace(

@@ -8,6 +8,7 @@ no inside: it is the limit of ever thinner triangles, a segment or a point seen 
 from functools import cache
 from types import SimpleNamespace
 
+from taichisoft.kernels.arithmetic import clip, greater, lesser
 from taichisoft.kernels.shim import ti
 
 
@@ -78,22 +79,30 @@ def geometry_functions(real):
         return inverse
 
     @ti.func
-    def row_span(v, normal, inverse, solid, py, reach, width):
+    def sides(v):
+        """Smallest and largest x of the vertices."""
+        left = lesser(v[0, 0], lesser(v[1, 0], v[2, 0]))
+        right = greater(v[0, 0], greater(v[1, 0], v[2, 0]))
+        return left, right
+
+    @ti.func
+    def row_span(v, left, right, normal, inverse, solid, py, reach, width):
         """First and past-last column whose centre may be within `reach` of the triangle in a row.
 
         The triangle grown by `reach` lies in its grown box and in its three grown half-planes. Without
         area only the box is used, since the half-planes have no inside.
         """
-        low = ti.min(v[0, 0], v[1, 0], v[2, 0]) - reach
-        high = ti.max(v[0, 0], v[1, 0], v[2, 0]) + reach
+        low = left - reach
+        high = right + reach
         if solid == 0:
             for e in ti.static(range(3)):
                 x = v[e, 0] - (reach + normal[e, 1] * (py - v[e, 1])) * inverse[e]
-                low = ti.select(inverse[e] > 0, ti.max(low, x), low)
-                high = ti.select(inverse[e] < 0, ti.min(high, x), high)
+                low = ti.select(inverse[e] > 0, greater(low, x), low)
+                high = ti.select(inverse[e] < 0, lesser(high, x), high)
+        # Column j has its centre at j + 1/2; both ends stay in the range of an integer.
         edge_of_image = ti.cast(width, real)
-        first = ti.ceil(ti.min(ti.max(low - real(0.5), real(0.0)), edge_of_image))
-        last = ti.floor(ti.max(ti.min(high - real(0.5), edge_of_image - 1), real(-1.0)))
+        first = ti.ceil(clip(low - real(0.5), real(0.0), edge_of_image))
+        last = ti.floor(clip(high - real(0.5), real(-1.0), edge_of_image - 1))
         return ti.cast(first, ti.i32), ti.cast(last, ti.i32) + 1
 
     @ti.func
@@ -105,17 +114,17 @@ def geometry_functions(real):
             rx = px - v[e, 0]
             ry = py - v[e, 1]
             across = normal[e, 0] * rx + normal[e, 1] * ry
-            line = ti.min(line, across)
+            line = lesser(line, across)
             along = rx * dual[e, 0] + ry * dual[e, 1]
-            t = ti.min(ti.max(along, real(0.0)), real(1.0))
+            t = clip(along, real(0.0), real(1.0))
             qx = rx - t * edge[e, 0]
             qy = ry - t * edge[e, 1]
             # Where the foot lies inside the edge the line distance is exact and free of cancellation.
             # (`t + solid` also rules out triangles without area; SPIR-V has no `&` of conditions.)
             on_line = along == t + solid
-            nearest = ti.min(nearest, ti.select(on_line, across * across, qx * qx + qy * qy))
+            nearest = lesser(nearest, ti.select(on_line, across * across, qx * qx + qy * qy))
         line += solid
-        return ti.select(line >= 0, line, -ti.sqrt(ti.max(nearest, tiny)))
+        return ti.select(line >= 0, line, -ti.sqrt(greater(nearest, real(tiny))))
 
     @ti.func
     def foot_point(px, py, v, normal, edge, dual, solid):
@@ -130,13 +139,14 @@ def geometry_functions(real):
         t = real(0.0)
         gx = real(0.0)
         gy = real(0.0)
+        length = real(1.0)
         for e in ti.static(range(3)):
             rx = px - v[e, 0]
             ry = py - v[e, 1]
             across = normal[e, 0] * rx + normal[e, 1] * ry
-            line = ti.min(line, across)
+            line = lesser(line, across)
             along = rx * dual[e, 0] + ry * dual[e, 1]
-            u = ti.min(ti.max(along, real(0.0)), real(1.0))
+            u = clip(along, real(0.0), real(1.0))
             qx = rx - u * edge[e, 0]
             qy = ry - u * edge[e, 1]
             on_line = along == u + solid
@@ -148,9 +158,11 @@ def geometry_functions(real):
             # On the edge itself the offset vanishes; the normal still tells where inside is.
             gx = ti.select(nearer, ti.select(on_line, normal[e, 0], -qx), gx)
             gy = ti.select(nearer, ti.select(on_line, normal[e, 1], -qy), gy)
-        unit = 1 / ti.sqrt(ti.max(gx * gx + gy * gy, tiny))
+            length = ti.select(nearer, ti.select(on_line, real(1.0), real(0.0)), length)
         line += solid
-        d = ti.sqrt(ti.max(nearest, tiny))
+        d = ti.sqrt(greater(nearest, real(tiny)))
+        # A normal has length 1, an offset has length d.
+        unit = 1 / greater(length, d * (1 - length))
         return ti.select(line >= 0, line, -d), at, t, gx * unit, gy * unit
 
     return SimpleNamespace(
@@ -159,6 +171,7 @@ def geometry_functions(real):
         edge_frames=edge_frames,
         inverse_slopes=inverse_slopes,
         row_span=row_span,
+        sides=sides,
         signed_distance=signed_distance,
         foot_point=foot_point,
     )

@@ -13,6 +13,7 @@ Parameters of a curve, as an array of 5: ``inv_scale, high, a, g, N`` (see `taic
 
 from functools import cache
 
+from taichisoft.kernels.arithmetic import clip, greater
 from taichisoft.kernels.shim import ti
 
 PARAMETERS = 5
@@ -26,8 +27,8 @@ def lookup_functions(real):
     def locate(s, high, a, g, last):
         """Cell, position in the cell in [0, 1), and d(position)/ds."""
         y = high - s
-        shrink = 1 / (1 + ti.max(y, real(0.0)) * g)
-        x = ti.min(ti.max(1 + y * a * shrink, real(0.0)), last + real(1.5))
+        shrink = 1 / (1 + greater(y, real(0.0)) * g)
+        x = clip(1 + y * a * shrink, real(0.0), last + real(1.5))
         cell = ti.cast(x, ti.i32)
         return cell, x - ti.cast(cell, real), -a * shrink * shrink
 

@@ -139,10 +139,11 @@ def shading_kernels(real):
                             solid = geo.solidity(v)
                             normal, edge, dual = geo.edge_frames(v)
                             inverse = geo.inverse_slopes(normal)
+                            left, right = geo.sides(v)
                             for row in range(first, last):
                                 py = row + real(0.5)
                                 begin, end = geo.row_span(
-                                    v, normal, inverse, solid, py, reach, width
+                                    v, left, right, normal, inverse, solid, py, reach, width
                                 )
                                 for column in range(begin, end):
                                     px = column + real(0.5)
@@ -252,9 +253,12 @@ def shading_kernels(real):
                         solid = geo.solidity(v)
                         normal, edge, dual = geo.edge_frames(v)
                         inverse = geo.inverse_slopes(normal)
+                        left, right = geo.sides(v)
                         for row in range(first, last):
                             py = row + real(0.5)
-                            begin, end = geo.row_span(v, normal, inverse, solid, py, reach, width)
+                            begin, end = geo.row_span(
+                                v, left, right, normal, inverse, solid, py, reach, width
+                            )
                             for column in range(begin, end):
                                 px = column + real(0.5)
                                 pixel = (face_image[face] * height + row) * width + column
