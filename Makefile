@@ -1,0 +1,48 @@
+# Each target installs what it needs into .venv by itself.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+RUN    ?= runs/$(shell date +%Y%m%d-%H%M%S)
+TRAIN  ?=
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: train test lint bench clean
+.DELETE_ON_ERROR:
+
+train: $(VENV)/train.stamp  ## meta-train a softness, then compare it with fixed ones on unseen problems
+	$(BIN)/python -m meta.train --out $(RUN) $(TRAIN)
+	$(BIN)/python -m meta.evaluate $(RUN)
+
+test: $(VENV)/test.stamp  ## run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/lint.stamp  ## check formatting and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+bench: $(VENV)/bench.stamp  ## time the rasterizer next to its peers
+	$(BIN)/python -m benchmarks.bench
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache build dist
+
+$(VENV)/made.stamp:
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v < (3, 14) else f"Python 3.10-3.13 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/train.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[train]'
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[train,test]'
+	touch $@
+
+$(VENV)/bench.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[bench]'
+	touch $@
+
+$(VENV)/lint.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) 'ruff==0.17.6'
+	touch $@
