@@ -1,3 +1,6 @@
+# The kernels use all cores through Taichi; torch's tensors here are too small to share among threads.
+export OMP_NUM_THREADS ?= 1
+
 # Each target installs what it needs into .venv by itself.
 PYTHON ?= python3
 VENV   ?= .venv
@@ -36,7 +39,7 @@ $(VENV)/train.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
-	$(PIP) --editable '.[train,test]'
+	$(PIP) --editable '.[train,test,bench]'
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt

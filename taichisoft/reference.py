@@ -7,7 +7,7 @@ directly, not their tables (unless asked to).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -65,10 +65,10 @@ def render(
     scene = build_scene(mesh, camera, colors)
     generator, coverage, occlusion = _softness(renderer, scene, tabulated)
     totals, sums = [], []
-    starts = torch.tensor((0, *scene.face_counts)).cumsum(0).tolist()
-    for start, count in zip(starts, scene.face_counts, strict=False):
-        chosen = slice(start, start + count)
-        total, image_sums = _render_image(scene, chosen, renderer, generator, coverage, occlusion)
+    for corners, index in _visible(scene):
+        total, image_sums = _render_image(
+            scene, corners, index, renderer, generator, coverage, occlusion
+        )
         totals.append(total)
         sums.append(image_sums)
     size = (scene.batch_size, *scene.image_size)
@@ -76,6 +76,27 @@ def render(
         torch.stack(totals).reshape(size),
         torch.stack(sums).reshape(*size, -1),
         has_colors=scene.attributes is not None,
+    )
+
+
+def silhouette(
+    renderer: SoftRasterizer,
+    mesh: Mesh | MeshBatch | list[Mesh],
+    camera: Camera,
+    *,
+    tabulated: bool = False,
+) -> Tensor:
+    """Render alpha alone, (B, H, W), as ``renderer.silhouette(mesh, camera)`` does; see `render`."""
+    scene = build_scene(mesh, camera, None)
+    generator, _, _ = _softness(renderer, scene, tabulated)
+    totals = [
+        _aggregate(generator(fragments(corners[..., :2], scene.image_size).distance), renderer)
+        if len(corners)
+        else scene.points.sum() * scene.points.new_zeros(scene.image_size).reshape(-1)
+        for corners, _ in _visible(scene)
+    ]
+    return renderer.aggregation.inverse(
+        torch.stack(totals).reshape(scene.batch_size, *scene.image_size)
     )
 
 
@@ -134,31 +155,41 @@ def fragments(triangles: Tensor, image_size: tuple[int, int]) -> Fragments:
     return Fragments(distance, barycentric)
 
 
+def _visible(scene: Scene) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield for each image the corners, (F, 3, 4), and attribute indices, (F, 3), of its drawn faces."""
+    starts = torch.tensor((0, *scene.face_counts)).cumsum(0).tolist()
+    for start, count in zip(starts, scene.face_counts, strict=False):
+        corners = scene.points[scene.faces[start : start + count]]
+        drawn = corners[..., 2].amin(1) >= scene.near
+        yield corners[drawn], scene.attribute_index[start : start + count][drawn]
+
+
+def _aggregate(generators: Tensor, renderer: SoftRasterizer) -> Tensor:
+    """Combine (F, HW) generators over the faces; of equal maxima the first counts."""
+    if renderer.aggregation.takes_max:
+        return generators.gather(0, generators.detach().argmax(0, keepdim=True))[0]
+    return generators.sum(0)
+
+
 def _render_image(
     scene: Scene,
-    chosen: slice,
+    corners: Tensor,
+    attribute_index: Tensor,
     renderer: SoftRasterizer,
     generator: Function,
     coverage: Function,
     occlusion: Function,
 ) -> tuple[Tensor, Tensor]:
     """Return the sums of one image: (HW,) of the generator, (HW, 2 + C) of the weights."""
-    corners = scene.points[scene.faces[chosen]]
-    keep = (corners[..., 2].amin(1) >= scene.near).nonzero()[:, 0]
-    corners = corners[keep]
     channels = 0 if scene.attributes is None else scene.attributes.shape[1]
-    if not len(keep):
+    if not len(corners):
         pixels = scene.image_size[0] * scene.image_size[1]
         # A zero that depends on the points, so that gradients are zero and not missing.
         zero = scene.points.sum() * 0
         return zero.expand(pixels), zero.expand(pixels, 2 + channels)
     pairs = fragments(corners[..., :2], scene.image_size)
 
-    g = generator(pairs.distance)
-    if renderer.aggregation.takes_max:
-        total = g.gather(0, g.detach().argmax(0, keepdim=True))[0]
-    else:
-        total = g.sum(0)
+    total = _aggregate(generator(pairs.distance), renderer)
 
     by_inverse_w = pairs.barycentric * corners[:, None, :, 3]
     share = by_inverse_w / by_inverse_w.sum(-1, keepdim=True)
@@ -169,7 +200,7 @@ def _render_image(
     weight = cover * occlusion(torch.where(cover > 0, front - depth, 0))
     parts = [weight.sum(0)[:, None], (weight * depth).sum(0)[:, None]]
     if channels:
-        colors = scene.attributes[scene.attribute_index[chosen][keep]]
+        colors = scene.attributes[attribute_index]
         interpolated = torch.einsum("fpk,fkc->fpc", share, colors)
         parts.append((weight.unsqueeze(-1) * interpolated).sum(0))
     return total, torch.cat(parts, -1)

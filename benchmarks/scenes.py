@@ -1,0 +1,42 @@
+"""The benchmark scene: four views of a sphere, as the renderers compared need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+import taichisoft as ts
+
+VIEWS = 4
+FIELD_OF_VIEW = 40.0
+DISTANCE = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A mesh and the cameras that look at it.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        An icosphere.
+    camera : Camera
+        Four views from around it.
+    """
+
+    mesh: ts.Mesh
+    camera: ts.Camera
+
+    @property
+    def size(self) -> int:
+        """Height and width of the images."""
+        return self.camera.image_size[0]
+
+
+def sphere_scene(size: int, subdivisions: int = 3) -> Scene:
+    """Return the scene: 3 subdivisions make 1,280 faces, 4 make 5,120."""
+    azimuth = torch.arange(VIEWS) * 1.5
+    eye = DISTANCE * torch.stack([azimuth.sin(), torch.zeros(VIEWS), azimuth.cos()], 1)
+    camera = ts.Camera.look_at(eye, fov=FIELD_OF_VIEW, image_size=(size, size))
+    return Scene(ts.shapes.icosphere(subdivisions), camera)
