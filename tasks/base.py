@@ -49,6 +49,13 @@ class Task(ABC):
         """Return which errors count as solved, (P,) bool."""
 
     @abstractmethod
+    def solution(self) -> Unknowns | None:
+        """Return unknowns with which every problem is solved, like `init`.
+
+        None if the unknowns cannot express the solution exactly.
+        """
+
+    @abstractmethod
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
         """Return a picture of one problem's current state from the hard renderer, (H, W) in [0, 1]."""
 

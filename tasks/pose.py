@@ -1,0 +1,235 @@
+"""Pose: the orientation, distance and field of view of a known mesh, from one silhouette."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from taichisoft import Camera, MeshBatch, SoftRasterizer
+from taichisoft.checks import check_image_size, check_type
+from taichisoft.losses import iou
+from tasks.arguments import check_dtype, check_problem, check_sample, check_span, check_unknowns
+from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
+from tasks.meshes import MeshSplit, default_meshes
+from tasks.rotations import angle_between, from_axis_angle, random_directions, random_rotations
+
+NEAR_START = (15.0, 35.0)
+MIDDLE_START = (35.0, 55.0)
+FAR_START = (55.0, 75.0)
+
+# The middle of the range of cameras. At any target camera the unit sphere just fits the image.
+DISTANCE = 4.0
+FIELD_OF_VIEW = 40.0
+# Logarithms of distance and of field of view relative to the middle: targets, starts, and a
+# bound that no step crosses, so that the camera never gets into the mesh.
+TARGET_SPREAD = 0.15
+START_SPREAD = 0.3
+BOUND = 0.7
+
+SOLVED_DEGREES = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class PoseTask(Task):
+    """Poses to find. Made by `PoseFamily.sample`.
+
+    The unknown "rotation" (P, 3) is an axis times an angle in radians that turns the start into
+    the estimate, about the axes of the camera's image. "distance" and "fov" (P,) are logarithms
+    relative to the middle of the range, squashed smoothly into a bound. All that the inner
+    optimisation sees is ``1 - IoU`` of the soft silhouette and the hard target.
+
+    Parameters
+    ----------
+    meshes : MeshBatch
+        One mesh for each of the P problems.
+    image_size : (int, int)
+        Height and width in pixels.
+    start_rotation : Tensor, (P, 3, 3)
+        Mesh to world, at the start.
+    start : dict of Tensor
+        The unknowns at the start.
+    truth : dict of Tensor
+        "rotation", "distance" and "fov" of the solution. Those that are not in ``start`` are known.
+    targets : Tensor, (P, H, W)
+        Hard silhouettes of the solution.
+    """
+
+    meshes: MeshBatch
+    image_size: tuple[int, int]
+    start_rotation: Tensor
+    start: Unknowns
+    truth: Unknowns
+    targets: Tensor
+
+    @property
+    def count(self) -> int:
+        """Number of problems P."""
+        return self.meshes.batch_size
+
+    def init(self) -> Unknowns:
+        """Return the start of every problem: new leaf tensors."""
+        return {name: value.clone() for name, value in self.start.items()}
+
+    def solution(self) -> Unknowns:
+        """Return the unknowns of the targets."""
+        return {name: self.truth[name].clone() for name in self.start}
+
+    def loss(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
+        """Return ``1 - IoU`` of soft silhouette and target of each problem, (P,)."""
+        check_unknowns(unknowns, self.start)
+        return 1 - iou(renderer.silhouette(*self._scene(unknowns)), self.targets)
+
+    def error(self, unknowns: Unknowns) -> Tensor:
+        """Return the angle in degrees between estimated and true orientation, (P,). Differentiable.
+
+        Distance and field of view do not count.
+        """
+        check_unknowns(unknowns, self.start)
+        estimate, true = (self._rotation(values["rotation"]) for values in (unknowns, self.truth))
+        return torch.rad2deg(angle_between(estimate, true))
+
+    def success(self, error: Tensor) -> Tensor:
+        """Return which angles are below 5 degrees, (P,) bool."""
+        return error < SOLVED_DEGREES
+
+    @torch.no_grad()
+    def views(self, unknowns: Unknowns, problem: int) -> Tensor:
+        """Return the hard silhouette of one problem, (H, W)."""
+        check_unknowns(unknowns, self.start)
+        check_problem(problem, self.count)
+        mesh, camera = self._scene(unknowns)
+        return SoftRasterizer.hard().silhouette(mesh.split()[problem], camera[problem])[0]
+
+    def target(self, problem: int) -> Tensor:
+        """Return the hard silhouette of the solution of one problem, (H, W)."""
+        check_problem(problem, self.count)
+        return self.targets[problem]
+
+    def _rotation(self, vector: Tensor) -> Tensor:
+        return from_axis_angle(vector) @ self.start_rotation
+
+    def _scene(self, unknowns: Unknowns) -> tuple[MeshBatch, Camera]:
+        values = {**self.truth, **unknowns}
+        return _place(
+            self.meshes, self._rotation(values["rotation"]), values, image_size=self.image_size
+        )
+
+
+@dataclass(frozen=True)
+class PoseFamily(TaskFamily):
+    """Known meshes in random orientations, started a given angle away.
+
+    Parameters
+    ----------
+    image_size : (int, int)
+        Height and width in pixels.
+    start_angle : (float, float)
+        Smallest and largest angle between start and solution in degrees, in [0, 180]: the
+        difficulty, for which `NEAR_START`, `MIDDLE_START` and `FAR_START` are usual values.
+    unknown_distance, unknown_fov : bool
+        Whether distance and field of view are to be found too. If not, they are known.
+    meshes : MeshSplit
+        The objects; by default `default_meshes`.
+    dtype : torch.dtype
+        Of the problems, float32 or float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Wrong type or range of an argument.
+
+    Notes
+    -----
+    After the pose experiments of Soft Rasterizer (Liu et al., ICCV 2019), GenDR (Petersen et al.,
+    CVPR 2022) and "Learning to Rasterize Differentiably" (Wu et al., EGSR 2024), with uniform
+    orientations instead of azimuth and elevation.
+    """
+
+    image_size: tuple[int, int] = (64, 64)
+    start_angle: tuple[float, float] = NEAR_START
+    unknown_distance: bool = True
+    unknown_fov: bool = True
+    meshes: MeshSplit = field(default_factory=default_meshes, repr=False)
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_size", check_image_size(self.image_size))
+        angles = check_span(self.start_angle, "start_angle", 0.0, 180.0)
+        object.__setattr__(self, "start_angle", angles)
+        check_type(self.unknown_distance, "unknown_distance", bool)
+        check_type(self.unknown_fov, "unknown_fov", bool)
+        check_type(self.meshes, "meshes", MeshSplit)
+        check_dtype(self.dtype)
+
+    @property
+    def name(self) -> str:
+        """Return "pose"."""
+        return "pose"
+
+    @property
+    def error_unit(self) -> str:
+        """Return "degrees"."""
+        return "degrees"
+
+    @property
+    def error_cap(self) -> float:
+        """Return 60 degrees."""
+        return 60.0
+
+    @property
+    def learning_rate(self) -> float:
+        """Return a rate in radians, and in units of the logarithms."""
+        return 0.04
+
+    def sample(self, seed: int, count: int, split: Split) -> PoseTask:
+        """Return ``count`` problems of a split. Equal arguments give equal problems."""
+        check_sample(seed, count, split)
+        generator = generator_for(seed, split)
+        meshes = MeshBatch.from_meshes(self.meshes.draw(count, split, generator, self.dtype))
+        start_rotation = random_rotations(count, generator).to(self.dtype)
+        turn = random_directions(count, generator) * self._angles(count, generator)[:, None]
+        truth = {"rotation": turn.to(self.dtype)}
+        start = {"rotation": torch.zeros(count, 3, dtype=self.dtype)}
+        unknown = {"distance": self.unknown_distance, "fov": self.unknown_fov}
+        for name, is_unknown in unknown.items():
+            # Both are drawn in any case, so that known and unknown cameras are the same ones.
+            true = _logarithms(count, TARGET_SPREAD, generator).to(self.dtype)
+            estimate = _logarithms(count, START_SPREAD, generator).to(self.dtype)
+            truth[name] = true
+            if is_unknown:
+                start[name] = estimate
+        rotation = from_axis_angle(truth["rotation"]) @ start_rotation
+        mesh, camera = _place(meshes, rotation, truth, image_size=self.image_size)
+        targets = SoftRasterizer.hard().silhouette(mesh, camera)
+        return PoseTask(meshes, self.image_size, start_rotation, start, truth, targets)
+
+    def _angles(self, count: int, generator: torch.Generator) -> Tensor:
+        low, high = (math.radians(angle) for angle in self.start_angle)
+        return low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64)
+
+
+def _place(
+    meshes: MeshBatch, rotation: Tensor, values: Unknowns, *, image_size: tuple[int, int]
+) -> tuple[MeshBatch, Camera]:
+    """Return the turned meshes, and a camera on the z axis for each."""
+    distance = DISTANCE * _bounded(values["distance"]).exp()
+    zero = torch.zeros_like(distance)
+    camera = Camera.look_at(
+        eye=torch.stack([zero, zero, distance], -1),
+        fov=FIELD_OF_VIEW * _bounded(values["fov"]).exp(),
+        image_size=image_size,
+    )
+    return meshes.with_vertices(meshes.vertices @ rotation.mT), camera
+
+
+def _bounded(logarithm: Tensor) -> Tensor:
+    return BOUND * torch.tanh(logarithm / BOUND)
+
+
+def _logarithms(count: int, spread: float, generator: torch.Generator) -> Tensor:
+    """Return unknowns whose logarithms, after `_bounded`, are uniform within the spread."""
+    uniform = 2 * torch.rand(count, generator=generator, dtype=torch.float64) - 1
+    return BOUND * torch.atanh(spread * uniform / BOUND)

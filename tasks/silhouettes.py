@@ -1,0 +1,55 @@
+"""Silhouettes of several meshes from several views each, to compare renderings with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from taichisoft import Camera, Mesh, SoftRasterizer
+from taichisoft.losses import iou
+
+
+@dataclass(frozen=True, eq=False)
+class Silhouettes:
+    """Hard silhouettes of P meshes from N views each.
+
+    Parameters
+    ----------
+    camera : Camera
+        P * N cameras, those of problem 0 first.
+    images : Tensor, (P * N, H, W)
+        What they see.
+    """
+
+    camera: Camera
+    images: Tensor
+
+    def iou(self, mesh: Mesh, renderer: SoftRasterizer) -> Tensor:
+        """Return the mean IoU over the views, (P,), with renderings of P meshes of one topology."""
+        problems = mesh.batch_size
+        seen = renderer.silhouette(self._for_each_view(mesh), self.camera)
+        return iou(seen, self.images).reshape(problems, -1).mean(1)
+
+    def _for_each_view(self, mesh: Mesh) -> Mesh:
+        views = self.camera.batch_size // mesh.batch_size
+        return mesh.with_vertices(mesh.vertices.repeat_interleave(views, 0))
+
+
+def join(parts: Sequence[Silhouettes]) -> Silhouettes:
+    """Return the silhouettes of several meshes as one batch; all have the same number of views."""
+    cameras = [part.camera for part in parts]
+    names = ("rotation", "translation", "intrinsics")
+    matrices = {name: torch.cat([getattr(camera, name) for camera in cameras]) for name in names}
+    camera = replace(cameras[0], **matrices)
+    return Silhouettes(camera, torch.cat([part.images for part in parts]))
+
+
+def direction(elevation: Tensor, azimuth: Tensor) -> Tensor:
+    """Return unit vectors (N, 3) from angles (N,) in degrees; +z at (0, 0), +y at (90, any)."""
+    elevation, azimuth = torch.deg2rad(elevation), torch.deg2rad(azimuth)
+    level = torch.cos(elevation)
+    parts = [level * torch.sin(azimuth), torch.sin(elevation), level * torch.cos(azimuth)]
+    return torch.stack(parts, -1)
