@@ -100,6 +100,7 @@ def solve(
     settings: InnerSettings,
     *,
     measure_every: int = 1,
+    measure_from: int = 0,
     on_step: Callable[[AdamState], None] | None = None,
 ) -> Trajectory:
     """Solve a batch of problems, without a graph through the trajectory.
@@ -114,6 +115,8 @@ def solve(
         Steps and rates.
     measure_every : int
         How often the error is measured; the start and the end always are.
+    measure_from : int
+        First step after which the error is measured, besides the start.
     on_step : callable, optional
         Called with the state before each step and after the last.
     """
@@ -123,13 +126,15 @@ def solve(
         if on_step is not None:
             on_step(state)
         leaves = {k: v.detach().requires_grad_() for k, v in state.unknowns.items()}
-        loss = task.loss(leaves, renderer)
-        gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
+        with torch.enable_grad():
+            loss = task.loss(leaves, renderer)
+            gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
         with torch.no_grad():
             state = adam_step(state, dict(zip(leaves, gradients, strict=True)), settings)
             losses.append(torch.where(torch.isfinite(loss), loss, torch.inf))
-            last = step + 1 == settings.steps
-            if last or (step + 1) % measure_every == 0:
+            done = step + 1
+            wanted = done >= measure_from and done % measure_every == 0
+            if wanted or done == settings.steps:
                 errors.append(task.error(state.unknowns))
             else:
                 errors.append(errors[-1])

@@ -1,0 +1,81 @@
+"""The interface of meta-gradient estimators."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from meta.objective import Objective, Outcome
+from taichisoft import SoftRasterizer
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """An estimate of an objective and its gradient.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        The objective and what comes with it.
+    gradients : dict of Tensor
+        For each trainable parameter of the renderer, by name, a tensor like it.
+    """
+
+    outcome: Outcome
+    gradients: dict[str, Tensor]
+
+    def norm(self) -> float:
+        """Return the Euclidean norm of all gradients together."""
+        return float(torch.cat([g.reshape(-1) for g in self.gradients.values()]).norm())
+
+    def is_finite(self) -> bool:
+        """Return whether the value and every gradient are finite."""
+        values = [torch.tensor(self.outcome.value), *self.gradients.values()]
+        return all(bool(torch.isfinite(v).all()) for v in values)
+
+
+class MetaGradient(ABC):
+    """Estimates the gradient of an objective with respect to the parameters of a renderer.
+
+    Black-box estimators call ``objective.evaluate``; others look at ``objective.rollouts``, the problems and
+    how they are solved, from which a trajectory can be rebuilt with a graph (see `Objective`). All random
+    numbers come from the generator, and the renderer that is passed is not changed.
+    """
+
+    @abstractmethod
+    def estimate(
+        self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
+    ) -> Estimate:
+        """Return an estimate at the current parameters.
+
+        Parameters
+        ----------
+        objective : Objective
+            What is to be lowered.
+        renderer : SoftRasterizer
+            The softness; at least one of its parameters requires a gradient.
+        generator : torch.Generator
+            Source of random numbers, on the CPU.
+
+        Raises
+        ------
+        ValueError
+            The renderer has no trainable parameter, or the objective lacks what the estimator needs.
+        """
+
+
+def trainable(renderer: SoftRasterizer) -> dict[str, Tensor]:
+    """Return the parameters that require a gradient, by name.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    parameters = {n: p for n, p in renderer.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise ValueError("renderer must have a parameter that requires a gradient, it has none")
+    return parameters

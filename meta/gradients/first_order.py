@@ -1,0 +1,49 @@
+"""First order: the direct derivative of the soft loss where a trajectory ends."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from meta.gradients.base import Estimate, MetaGradient, trainable
+from meta.objective import Objective, Rollout
+from taichisoft import SoftRasterizer
+
+
+class FirstOrder(MetaGradient):
+    """The derivative of the mean soft loss with respect to the softness, at fixed final unknowns.
+
+    It costs one trajectory and one backward pass. It is biased: how the softness shapes the trajectory is not
+    seen, nor is the error that counts. It rewards a soft picture that looks like the target once the unknowns
+    are given, which mostly means a sharp one, even where a wider softness would have led the unknowns to a
+    better place. It is here for comparison with Wu et al., "Learning to Rasterize Differentiably" (EGSR
+    2024), whose published code does this.
+    """
+
+    def estimate(
+        self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
+    ) -> Estimate:
+        """Return the estimate; see `MetaGradient.estimate`. No random numbers are drawn."""
+        if not objective.rollouts:
+            raise ValueError("objective must have rollouts for a first-order gradient, it has none")
+        outcome = objective.evaluate(renderer)
+        totals = {name: torch.zeros_like(p) for name, p in trainable(renderer).items()}
+        for rollout, trajectory in zip(objective.rollouts, outcome.trajectories, strict=True):
+            gradients = direct_gradient(rollout, renderer, trajectory.unknowns)
+            for name, gradient in gradients.items():
+                totals[name] += gradient / len(objective.rollouts)
+        return Estimate(outcome, totals)
+
+
+def direct_gradient(
+    rollout: Rollout, renderer: SoftRasterizer, unknowns: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the derivative of the mean soft loss at fixed unknowns, by parameter name."""
+    parameters = trainable(renderer)
+    fixed = {name: value.detach() for name, value in unknowns.items()}
+    with torch.enable_grad():
+        loss = rollout.task.loss(fixed, renderer).mean()
+        gradients = torch.autograd.grad(
+            loss, list(parameters.values()), allow_unused=True, materialize_grads=True
+        )
+    return dict(zip(parameters, gradients, strict=True))

@@ -1,0 +1,195 @@
+"""Pictures of a comparison: the softness curves, and how solving converges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from meta.comparison import LEARNED, Comparison, Result
+from taichisoft import Coverage
+
+LEARNED_COLOR = "#d1350f"
+# Distinguishable with colour-blind vision (Okabe and Ito 2008), apart from the learned one's red.
+FIXED_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#7f7f7f")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+BAND = 0.13
+# Scales from the boundary, farther than any picture shows.
+FAR = 1e4
+# Slopes per pixel that are shown; some functions have an infinite one on the boundary.
+SLOPES = (1e-2, 1e2)
+DPI = 130
+
+Look = dict[str, object]
+
+
+def looks(comparison: Comparison) -> dict[str, Look]:
+    """Return how to draw each softness, the same in every picture."""
+    drawn: dict[str, Look] = {
+        LEARNED: {"color": LEARNED_COLOR, "linewidth": 2.6, "linestyle": "-", "zorder": 5}
+    }
+    for index, result in enumerate(comparison.fixed):
+        drawn[result.key] = {
+            "color": FIXED_COLORS[index % len(FIXED_COLORS)],
+            "linewidth": 1.4,
+            "linestyle": DASHES[index % len(DASHES)],
+            "zorder": 3,
+        }
+    return drawn
+
+
+def save_softness_curves(comparisons: Sequence[Comparison], path: Path, image_height: int) -> None:
+    """Draw coverage and its slope over the signed distance in pixels, a row for each family.
+
+    Parameters
+    ----------
+    comparisons : sequence of Comparison
+        At least one; fixed functions are at the scales tuned for its family.
+    path : Path
+        PNG file to write.
+    image_height : int
+        Height in pixels of the images that the scales apply to.
+    """
+    figure, axes = _panels(len(comparisons))
+    for comparison, (left, right) in zip(comparisons, axes, strict=True):
+        drawn = looks(comparison)
+        curves = {
+            result.key: pixel_curve(result.tuned.candidate.renderer.coverage, image_height)
+            for result in comparison.held_out
+        }
+        reach = _shared_reach(curves)
+        for result in comparison.held_out:
+            d, value, slope = curves[result.key]
+            label = f"{result.label}, {result.tuned.candidate.scale:.2g} px"
+            left.plot(d, value, label=label, **drawn[result.key])
+            right.plot(d, slope, label=label, **drawn[result.key])
+        _decorate_curves(comparison, left, right, reach)
+    _save(figure, path)
+
+
+def pixel_curve(
+    coverage: Coverage, image_height: int, points: int = 2001
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return signed distances in pixels, and coverage and its slope per pixel there, (N,) each.
+
+    The curve is the one that the renderer uses, without its tail. The first and the last point are far
+    outside of the range in which it varies.
+    """
+    scale = coverage.scale.in_pixels(image_height).detach()
+    domain = coverage.domain()
+    low, high = domain.low - 0.01 * domain.span, domain.high + 0.01 * domain.span
+    inner = torch.linspace(low, high, points - 2, dtype=torch.float64)
+    far = FAR * inner.new_tensor([-1.0, 1.0])
+    s = torch.cat([far[:1], inner, far[1:]]).requires_grad_()
+    value = coverage.without_tail(s)
+    (slope,) = torch.autograd.grad(value.sum(), s)
+    return s.detach() * scale, value.detach(), slope / scale
+
+
+def save_convergence(comparisons: Sequence[Comparison], path: Path) -> None:
+    """Draw median error and success rate over the inner steps, a row for each family.
+
+    Bands are the quartiles of the error, and the bootstrap interval of the success rate, of the
+    learned softness and the best fixed one.
+    """
+    figure, axes = _panels(len(comparisons))
+    for comparison, (left, right) in zip(comparisons, axes, strict=True):
+        drawn, best = looks(comparison), comparison.best_fixed
+        for result in comparison.held_out:
+            band = result in (comparison.learned, best)
+            look = drawn[result.key] | ({"linewidth": 2.2} if result is best else {})
+            _draw_errors(left, comparison, result, look, band=band)
+            _draw_success(right, comparison, result, look, band=band)
+        _decorate_convergence(comparison, left, right)
+    _save(figure, path)
+
+
+def _draw_errors(
+    axes: Axes, comparison: Comparison, result: Result, look: Look, *, band: bool
+) -> None:
+    outcome = result.outcome
+    errors = comparison.finite(outcome.errors)
+    low, middle, high = (errors.quantile(q, dim=1) for q in (0.25, 0.5, 0.75))
+    axes.plot(outcome.steps, middle, label=result.label, **look)
+    if band:
+        axes.fill_between(outcome.steps, low, high, color=look["color"], alpha=BAND, linewidth=0)
+
+
+def _draw_success(
+    axes: Axes, comparison: Comparison, result: Result, look: Look, *, band: bool
+) -> None:
+    outcome = result.outcome
+    rates = comparison.protocol.bootstrap().rates(outcome.solved)
+    center, low, high = (100 * value for value in rates)
+    axes.plot(outcome.steps, center, label=result.label, **look)
+    if band:
+        axes.fill_between(outcome.steps, low, high, color=look["color"], alpha=BAND, linewidth=0)
+
+
+def _shared_reach(curves: dict[str, tuple[Tensor, Tensor, Tensor]]) -> tuple[float, float]:
+    """Return a range of distances that shows the narrow curves and most of the wide ones."""
+    lows = [float(d[value > 0.01][0]) for d, value, _ in curves.values()]
+    highs = [float(d[value >= min(0.99, float(value.max()))][0]) for d, value, _ in curves.values()]
+    low, high = min(lows), max(highs)
+    margin = 0.15 * (high - low)
+    return low - margin, high + margin
+
+
+def _decorate_curves(
+    comparison: Comparison, left: Axes, right: Axes, reach: tuple[float, float]
+) -> None:
+    name = comparison.family.name
+    left.set(ylabel="coverage", ylim=(-0.03, 1.03), title=f"{name}: coverage at the tuned scales")
+    right.set(
+        ylabel="slope of coverage [1/px]",
+        yscale="log",
+        ylim=SLOPES,
+        title=f"{name}: slope at the tuned scales",
+    )
+    for axes in (left, right):
+        axes.set(xlabel="signed distance to the face's boundary [px], positive inside", xlim=reach)
+        axes.axvline(0, color="0.75", linewidth=0.8, zorder=1)
+    left.legend(fontsize=8, frameon=False, loc="best")
+
+
+def _decorate_convergence(comparison: Comparison, left: Axes, right: Axes) -> None:
+    family, protocol = comparison.family, comparison.protocol
+    count = protocol.problems * protocol.seeds
+    left.set(
+        ylabel=f"median error [{family.error_unit}]",
+        title=f"{family.name}: error on {count} held-out problems (quartile bands)",
+    )
+    left.set_ylim(bottom=0)
+    right.set(
+        ylabel="success rate [%]",
+        ylim=(-2, 102),
+        title=f"{family.name}: success rate (95 % bands)",
+    )
+    for axes in (left, right):
+        axes.set(xlabel="inner step", xlim=(0, protocol.steps))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.legend(fontsize=8, frameon=False, loc="best")
+
+
+def _panels(count: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    # A figure with a canvas of its own, so that no state of pyplot is touched.
+    figure = Figure(figsize=(12, 4.1 * count), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(count, 2, squeeze=False)
+    for panel in axes.flat:
+        panel.grid(color="0.92", linewidth=0.7)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.set_axisbelow(True)
+    return figure, [(left, right) for left, right in axes]
+
+
+def _save(figure: Figure, path: Path) -> None:
+    partial = path.with_name(path.name + ".partial")
+    figure.savefig(partial, format="png")
+    partial.replace(path)

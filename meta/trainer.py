@@ -1,0 +1,103 @@
+"""One outer step after another: problems of a step, meta-gradient, update."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+
+import torch
+
+from meta.checkpoint import Checkpoint
+from meta.config import TrainSettings
+from meta.families import build_families, problem_counts
+from meta.gradients import EvolutionStrategies, FirstOrder, MetaGradient
+from meta.history import Record
+from meta.inner import InnerSettings
+from meta.objective import Rollout, TrajectoryObjective, Window, final, late
+from meta.outer import OuterOptimizer
+from meta.softness import initial_renderer, scale_in_pixels
+from tasks import Split
+
+GRADIENTS: dict[str, Callable[[TrainSettings], MetaGradient]] = {
+    "es": lambda settings: EvolutionStrategies(settings.es_sigma, settings.es_pairs),
+    "first-order": lambda settings: FirstOrder(),
+}
+WINDOWS: dict[str, Window] = {"final": final, "late": late}
+
+
+class Trainer:
+    """Learns a softness. All of its state is in `checkpoint`.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Everything that matters.
+    """
+
+    def __init__(self, settings: TrainSettings):
+        self.settings = settings
+        self.families = build_families(settings)
+        self.renderer = initial_renderer(settings)
+        self.gradient = GRADIENTS[settings.gradient](settings)
+        self.outer = OuterOptimizer(
+            self.renderer,
+            learning_rate=settings.learning_rate,
+            steps=settings.outer_steps,
+            clip=settings.clip,
+        )
+        self.done = 0
+
+    def step(self) -> Record:
+        """Take one outer step."""
+        begin = time.perf_counter()
+        objective = self.objective(self.done)
+        generator = torch.Generator().manual_seed(
+            derived_seed(self.settings.seed, self.done, "perturbations")
+        )
+        estimate = self.gradient.estimate(objective, self.renderer, generator)
+        self.outer.step(estimate, self.done)
+        self.done += 1
+        return Record(
+            step=self.done,
+            objective=estimate.outcome.value,
+            error_mean=estimate.outcome.error_mean,
+            success=estimate.outcome.success,
+            gradient_norm=estimate.norm(),
+            skipped=self.outer.skipped,
+            scale=scale_in_pixels(self.renderer, self.settings.image_size),
+            seconds=time.perf_counter() - begin,
+        )
+
+    def objective(self, step: int) -> TrajectoryObjective:
+        """Return the objective of a step, with new training problems; equal for equal steps."""
+        settings, counts = self.settings, problem_counts(self.settings)
+        seed = derived_seed(settings.seed, step, "problems")
+        rollouts = [
+            Rollout(
+                family.sample(seed, counts[family.name], Split.TRAIN),
+                InnerSettings(settings.inner_steps, settings.inner_rate * family.learning_rate),
+                family.error_cap,
+            )
+            for family in self.families
+        ]
+        return TrajectoryObjective(tuple(rollouts), WINDOWS[settings.objective])
+
+    def checkpoint(self) -> Checkpoint:
+        """Return a copy of the state."""
+        return Checkpoint.take(self.done, self.renderer, self.outer)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint."""
+        checkpoint.apply(self.renderer, self.outer)
+        self.done = checkpoint.step
+
+
+def derived_seed(seed: int, step: int, purpose: str) -> int:
+    """Return a seed that depends on all three, in [0, 2^48).
+
+    Seeds made from the step leave no generator state to save, and sums of seed and step would give two
+    runs with neighbouring seeds the same problems.
+    """
+    digest = hashlib.sha256(f"{seed} {step} {purpose}".encode()).digest()
+    return int.from_bytes(digest[:6], "little")

@@ -1,0 +1,135 @@
+"""Small exact problems for the tests of meta-learning, which need no rendering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from meta.config import TrainSettings
+from meta.objective import Objective, Outcome, Rollout
+from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
+from tasks import Split, Task, TaskFamily, Unknowns
+
+
+def flat(renderer: SoftRasterizer) -> Tensor:
+    """Return all parameters as one vector."""
+    return torch.cat([p.reshape(-1) for p in renderer.parameters()])
+
+
+def spline_renderer(knots: int = 4) -> SoftRasterizer:
+    """Return a renderer with ``knots + 1`` parameters."""
+    return SoftRasterizer(MonotoneSpline(Pixels(0.3, learn=True), knots=knots))
+
+
+class ParameterObjective(Objective):
+    """A function of the parameters alone; counts its evaluations."""
+
+    def __init__(self, function):
+        self.function = function
+        self.count = 0
+
+    def evaluate(self, renderer: SoftRasterizer) -> Outcome:
+        """Return the value of the function."""
+        self.count += 1
+        return Outcome(float(self.function(flat(renderer))), 0.0, 0.0)
+
+    @property
+    def rollouts(self) -> tuple[Rollout, ...]:
+        """There are none."""
+        return ()
+
+    def reduce(self, errors: Tensor, cap: float) -> Tensor:
+        """Never called: there are no trajectories."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class PointTask(Task):
+    """Points (P,) that go to where the scale of the softness is, and should go to a target."""
+
+    start: Tensor
+    goal: Tensor
+
+    @property
+    def count(self) -> int:
+        """Number of points."""
+        return len(self.start)
+
+    def init(self) -> Unknowns:
+        """Return the start."""
+        return {"x": self.start.clone()}
+
+    def solution(self) -> Unknowns:
+        """Return the goal."""
+        return {"x": self.goal.clone()}
+
+    def loss(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
+        """Return the squared distance from the scale."""
+        return (unknowns["x"] - renderer.coverage.scale.in_pixels(1)) ** 2
+
+    def error(self, unknowns: Unknowns) -> Tensor:
+        """Return the distance from the goal."""
+        return (unknowns["x"] - self.goal).abs()
+
+    def success(self, error: Tensor) -> Tensor:
+        """Return which are nearly there."""
+        return error < 0.1
+
+    def views(self, unknowns: Unknowns, problem: int) -> Tensor:
+        """Return a blank."""
+        return torch.zeros(2, 2)
+
+    def target(self, problem: int) -> Tensor:
+        """Return another blank."""
+        return torch.ones(2, 2)
+
+
+@dataclass(frozen=True)
+class PointFamily(TaskFamily):
+    """Points whose goal is 1: a softness with a scale of one pixel solves them all."""
+
+    @property
+    def name(self) -> str:
+        """Stands in for the pose family."""
+        return "pose"
+
+    @property
+    def error_unit(self) -> str:
+        """Pixels."""
+        return "pixels"
+
+    @property
+    def error_cap(self) -> float:
+        """Two pixels."""
+        return 2.0
+
+    @property
+    def learning_rate(self) -> float:
+        """A tenth of a pixel."""
+        return 0.1
+
+    def sample(self, seed: int, count: int, split: Split) -> PointTask:
+        """Return points beyond the goal."""
+        generator = torch.Generator().manual_seed(seed)
+        start = 1 + torch.rand(count, generator=generator, dtype=torch.float64)
+        return PointTask(start, torch.ones(count, dtype=torch.float64))
+
+
+TINY = TrainSettings(
+    families=("pose",),
+    problems=4,
+    coverage="spline",
+    scale=0.3,
+    es_pairs=2,
+    inner_steps=8,
+    outer_steps=3,
+    checkpoint_every=2,
+    learning_rate=0.1,
+)
+
+
+def tiny(**changes) -> TrainSettings:
+    """Return settings for three quick steps."""
+    return replace(TINY, **changes)
