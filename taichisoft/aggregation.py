@@ -50,7 +50,9 @@ class Probabilistic(Aggregation):
 
     def inverse(self, total: Tensor) -> Tensor:
         """Return 1 - exp(-total)."""
-        return -torch.expm1(-total)
+        # Each form is exact where it is used: the derivative of expm1 is computed as its value plus 1,
+        # which cancels for large totals, and 1 - exp cancels for small ones.
+        return torch.where(total < 0.5, -torch.expm1(-total), 1 - torch.exp(-total))
 
 
 class Max(Aggregation):

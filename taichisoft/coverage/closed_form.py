@@ -184,7 +184,8 @@ class GammaReversed(ClosedForm):
         """Return the upper regularised incomplete gamma function of -x for x < 0, else 1."""
         # The guard keeps an infinite slope out of the autograd graph; it is far below a cell.
         y = (-x).clamp(min=1e-12)
-        return torch.special.gammaincc(torch.full_like(y, self.shape), y)
+        outside = torch.special.gammaincc(torch.full_like(y, self.shape), y)
+        return torch.where(x < 0, outside, 1)
 
     def support(self) -> tuple[float, float]:
         """Return the negative half-line."""

@@ -42,7 +42,9 @@ class MonotoneSpline(Coverage):
         rises = torch.softmax(self.weight, 0)
         count = len(rises)
         value = torch.cat([rises.new_zeros(1), rises.cumsum(0)])
-        inner = 2 * rises[:-1] * rises[1:] / (rises[:-1] + rises[1:])
+        both = rises[:-1] + rises[1:]
+        # Extreme weights make neighbouring rises vanish together; flat there, not 0 / 0.
+        inner = 2 * rises[:-1] * rises[1:] / torch.where(both > 1e-150, both, 1)
         slope = torch.cat([rises.new_zeros(1), inner, rises.new_zeros(1)])
         x = ((s / self.reach).clamp(-1, 1) + 1) * (count / 2)
         k = x.detach().floor().clamp(0, count - 1).long()
