@@ -53,7 +53,7 @@ class EvaluationSettings:
         tuple(BASELINES), "fixed functions to compare with", choices=tuple(BASELINES)
     )
     scales: tuple[float, ...] = option(
-        (0.03, 0.06, 0.12, 0.25, 0.5), "scales in pixels that they choose from", above=0.0
+        (0.06, 0.12, 0.25, 0.5, 1.0), "scales in pixels that they choose from", above=0.0
     )
     rates: tuple[float, ...] = option(
         (0.5, 1.0, 2.0), "learning rates to choose from, as multiples of the family's", above=0.0

@@ -81,7 +81,7 @@ def save_softness(
     }
     tensors = {name: value.contiguous() for name, value in renderer.state_dict().items()}
     partial = path.with_name(path.name + ".partial")
-    safetensors.torch.save_file(tensors, partial, metadata=header)
+    partial.write_bytes(safetensors.torch.save(tensors, metadata=header))
     partial.replace(path)
 
 

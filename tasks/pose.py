@@ -182,7 +182,7 @@ class PoseFamily(TaskFamily):
     @property
     def learning_rate(self) -> float:
         """Return a rate in radians, and in units of the logarithms."""
-        return 0.04
+        return 0.08
 
     def sample(self, seed: int, count: int, split: Split) -> PoseTask:
         """Return ``count`` problems of a split. Equal arguments give equal problems."""
