@@ -1,0 +1,46 @@
+"""One backend per process, its float type, and the tolerances that go with it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+import taichisoft as ts
+from tests.helpers import TOLERANCES, Tolerance
+
+# The CPU unless the environment asks for another one: what is tested must not depend on the machine.
+BACKEND = os.environ.get("TAICHISOFT_BACKEND") or "cpu"
+DTYPES = {"cpu": torch.float64, "cuda": torch.float64}
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "cpu_only: needs float64 or starts processes; deselected on other backends"
+    )
+    # Small tensors: more threads only wait for each other when other programs run.
+    torch.set_num_threads(1)
+    ts.init(BACKEND)
+
+
+def pytest_report_header():
+    return f"taichisoft backend: {ts.backend()}"
+
+
+@pytest.fixture(scope="session")
+def dtype() -> torch.dtype:
+    """Return the float type of the kernels under test."""
+    return DTYPES.get(BACKEND, torch.float32)
+
+
+@pytest.fixture(scope="session")
+def tolerance(dtype) -> Tolerance:
+    """Return how closely results of that float type must agree with the exact ones."""
+    return TOLERANCES[dtype]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def record_backend(record_testsuite_property):
+    """Write the backend that ran into the XML report, where a parent process can check it."""
+    record_testsuite_property("backend", ts.backend())
