@@ -45,7 +45,8 @@ class SoftRasterizer(nn.Module):
 
     For the signed distance d of a pixel to a face (pixels, positive inside), coverage is
     ``D = F(d / scale)``, alpha the aggregate of D over all faces, and colour
-    ``(sum w c + (1 - alpha) background) / (sum w + (1 - alpha))`` with ``w = D Z((front - z) / gamma)``.
+    ``alpha (sum w c) / (sum w) + (1 - alpha) background`` with ``w = D Z((front - z) / gamma)``, where
+    front is the least depth of the faces that reach the pixel.
 
     Parameters
     ----------
@@ -172,29 +173,26 @@ class SoftRasterizer(nn.Module):
             Whether colours were given.
         """
         alpha = self.aggregation.inverse(total)
-        weight, depth = sums[..., 0], sums[..., 1]
+        weight = sums[..., :1]
         reached = weight > 0
-        depth = torch.where(reached, depth / torch.where(reached, weight, 1), 0)
-        color = self._over_background(sums[..., 2:], weight, alpha) if has_colors else None
-        return SoftImage(alpha, depth, color)
+        means = torch.where(reached, sums[..., 1:] / torch.where(reached, weight, 1), 0)
+        color = self._over_background(means[..., 1:], alpha) if has_colors else None
+        return SoftImage(alpha, means[..., 0], color)
 
     @staticmethod
     def below_full(coverage: Tensor) -> Tensor:
         """Keep coverage within a table short of 1, where the probabilistic generator is singular."""
         return coverage.clamp(max=FULL)
 
-    def _over_background(self, colors: Tensor, weight: Tensor, alpha: Tensor) -> Tensor:
+    def _over_background(self, colors: Tensor, alpha: Tensor) -> Tensor:
         channels = colors.shape[-1]
         if self.background.ndim and len(self.background) != channels:
             raise ValueError(
                 f"background must be a number or {channels} numbers, one per channel of the "
                 f"colours, got {len(self.background)}"
             )
-        clear = (1 - alpha).unsqueeze(-1)
-        total = weight.unsqueeze(-1) + clear
-        # Both vanish only where rounding made alpha 1 for a face whose weight is below rounding.
-        safe = torch.where(total > 0, total, 1)
-        return (colors + clear * self.background.to(colors)) / safe
+        alpha = alpha.unsqueeze(-1)
+        return alpha * colors + (1 - alpha) * self.background.to(colors)
 
     def _generator_curve(self, image_height: int) -> Curve:
         coverage, aggregation = self.coverage, self.aggregation

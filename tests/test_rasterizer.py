@@ -298,3 +298,19 @@ def test_memory_grows_with_faces_and_pixels_not_with_their_product():
     assert faces == 5120
     # One float32 per face and pixel of an image would be 5.4 GB.
     assert growth < 1e9, f"peak memory grew by {growth / 1e6:.0f} MB"
+
+
+def test_no_background_leaks_in_around_a_nearer_face(dtype):
+    # A far face covers the image; the cut-off of a near one ends just inside the middle pixel.
+    render = ts.SoftRasterizer(ts.Gaussian(1.0), occlusion=ts.DepthSoftmax(0.05), background=0.0)
+    camera = ts.Camera.orthographic((0.0, 0.0, 3.0), height=9.0, image_size=(9, 9), dtype=dtype)
+    reach = -render.coverage.domain().low
+    far = [[-99.0, -99.0, 0.0], [99.0, -99.0, 0.0], [0.0, 198.0, 0.0]]
+    for inside in (-1e-3, 1e-3, 1e-2, 0.1, 1.0):
+        x = reach - inside
+        near = [[x, -99.0, 1.0], [x + 99.0, 0.0, 1.0], [x, 99.0, 1.0]]
+        mesh = ts.Mesh(torch.tensor(far + near, dtype=dtype), torch.tensor([[0, 1, 2], [3, 4, 5]]))
+        image = render(mesh, camera, torch.eye(2, dtype=dtype))
+        middle = image.color[0, 4, 4]
+        assert image.alpha[0, 4, 4] > 0.99999
+        assert middle.sum() > 0.9999, f"{inside} px inside the cut-off: {middle.tolist()}"

@@ -87,11 +87,7 @@ def coverage_kernels(real):
         """Add one face to the rows first..last - 1 of an image, or keep the maximum."""
         inv_scale = curve[0]
         reach = curve[5]
-        v = geo.corners(points, faces, face)
-        solid = geo.solidity(v)
-        normal, edge, dual = geo.edge_frames(v)
-        inverse = geo.inverse_slopes(normal)
-        left, right = geo.sides(v)
+        v, left, right, solid, normal, edge, dual, inverse = geo.triangle(points, faces, face)
         for row in range(first, last):
             py = row + real(0.5)
             begin, end = geo.row_span(v, left, right, normal, inverse, solid, py, reach, width)
@@ -219,11 +215,9 @@ def coverage_kernels(real):
                     y2 = lanes_real(0.0)
                     by_scale = lanes_real(0.0)
                     if first < last:
-                        v = geo.corners(points, faces, face)
-                        solid = geo.solidity(v)
-                        normal, edge, dual = geo.edge_frames(v)
-                        inverse = geo.inverse_slopes(normal)
-                        left, right = geo.sides(v)
+                        v, left, right, solid, normal, edge, dual, inverse = geo.triangle(
+                            points, faces, face
+                        )
                         for row in range(first, last):
                             py = row + real(0.5)
                             begin, end = geo.row_span(

@@ -165,13 +165,18 @@ def geometry_functions(real):
         unit = 1 / greater(length, d * (1 - length))
         return ti.select(line >= 0, line, -d), at, t, gx * unit, gy * unit
 
+    @ti.func
+    def triangle(points: ti.template(), faces: ti.template(), face):
+        """Set a face up: vertices, left and right end, solidity, edge frames, inverse slopes."""
+        v = corners(points, faces, face)
+        left, right = sides(v)
+        normal, edge, dual = edge_frames(v)
+        return v, left, right, solidity(v), normal, edge, dual, inverse_slopes(normal)
+
     return SimpleNamespace(
         corners=corners,
-        solidity=solidity,
-        edge_frames=edge_frames,
-        inverse_slopes=inverse_slopes,
+        triangle=triangle,
         row_span=row_span,
-        sides=sides,
         signed_distance=signed_distance,
         foot_point=foot_point,
     )

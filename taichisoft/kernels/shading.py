@@ -134,12 +134,10 @@ def shading_kernels(real):
                         first = ti.max(top, rows[2 * face])
                         last = ti.min(bottom, rows[2 * face + 1])
                         if first < last:
-                            v = geo.corners(points, faces, face)
+                            v, left, right, solid, normal, edge, dual, inverse = geo.triangle(
+                                points, faces, face
+                            )
                             z, q = depths_and_inverses(points, faces, face)
-                            solid = geo.solidity(v)
-                            normal, edge, dual = geo.edge_frames(v)
-                            inverse = geo.inverse_slopes(normal)
-                            left, right = geo.sides(v)
                             for row in range(first, last):
                                 py = row + real(0.5)
                                 begin, end = geo.row_span(
@@ -248,12 +246,10 @@ def shading_kernels(real):
                     grad_z = vec3(0.0)
                     grad_q = vec3(0.0)
                     if first < last:
-                        v = geo.corners(points, faces, face)
+                        v, left, right, solid, normal, edge, dual, inverse = geo.triangle(
+                            points, faces, face
+                        )
                         z, q = depths_and_inverses(points, faces, face)
-                        solid = geo.solidity(v)
-                        normal, edge, dual = geo.edge_frames(v)
-                        inverse = geo.inverse_slopes(normal)
-                        left, right = geo.sides(v)
                         for row in range(first, last):
                             py = row + real(0.5)
                             begin, end = geo.row_span(
