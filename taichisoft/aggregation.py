@@ -6,6 +6,27 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
+
+
+class _OneMinusExp(Function):
+    """``1 - exp(-x)``, exact in value and in derivatives of any order for small and large x.
+
+    torch takes the derivative of expm1 as its value plus 1, which cancels where alpha is nearly 1.
+    """
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return torch.neg(x).expm1_().neg_()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return gradient * torch.exp(-x)
+        # In place: at the size of an image, new memory costs more than the arithmetic.
+        return torch.neg(x).exp_().mul_(gradient)
 
 
 class Aggregation(nn.Module):
@@ -50,9 +71,7 @@ class Probabilistic(Aggregation):
 
     def inverse(self, total: Tensor) -> Tensor:
         """Return 1 - exp(-total)."""
-        # Each form is exact where it is used: the derivative of expm1 is computed as its value plus 1,
-        # which cancels for large totals, and 1 - exp cancels for small ones.
-        return torch.where(total < 0.5, -torch.expm1(-total), 1 - torch.exp(-total))
+        return _OneMinusExp.apply(total)
 
 
 class Max(Aggregation):

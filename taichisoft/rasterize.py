@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import torch
 from torch import Tensor
@@ -121,11 +122,12 @@ class Buffers:
         return rows
 
     def zeros(self, *shape: int) -> Tensor:
-        """Zeros in the dtype and on the device of the points, flat."""
-        size = 1
-        for extent in shape:
-            size *= extent
-        return self.points.new_zeros(max(size, 1))
+        """Return zeros in the dtype and on the device of the points, flat."""
+        return self.points.new_zeros(max(prod(shape), 1))
+
+    def unwritten(self, *shape: int) -> Tensor:
+        """Return memory that a kernel will write entirely; zeros if there is no face to run one for."""
+        return self.points.new_empty(prod(shape)) if self.num_faces else self.zeros(*shape)
 
     def minus_ones(self, size: int) -> Tensor:
         """Return indices of no face."""
@@ -162,7 +164,7 @@ class _Accumulate(Function):
         curve = Curve(table, width).parameters(points)
         flat_cells = cells.detach().contiguous().reshape(-1)
         rows = buffers.rows(curve)
-        total = buffers.zeros(buffers.pixels)
+        total = buffers.unwritten(buffers.pixels)
         winner = buffers.minus_ones(buffers.pixels if takes_max else 1)
         launch = buffers.forward_launch()
         if buffers.num_faces:
@@ -193,8 +195,8 @@ class _Accumulate(Function):
         flat_cells, curve, rows, winner = ctx.saved_tensors
         into_cells = ctx.needs_input_grad[1]
         launch = buffers.backward_launch(into_cells)
-        grad_corners = buffers.zeros(buffers.num_faces, buffers.slices, 3, 4)
-        grad_width = buffers.zeros(launch.workers)
+        grad_corners = buffers.unwritten(buffers.num_faces, buffers.slices, 3, 4)
+        grad_width = buffers.unwritten(launch.workers)
         grad_cells = buffers.zeros(launch.workers if into_cells else 0, flat_cells.numel())
         if buffers.num_faces:
             coverage_kernels(buffers.kernel_type).accumulate_adjoint(
@@ -243,7 +245,7 @@ class _Shade(Function):
         flat_attributes = flat_attributes if channels else buffers.zeros(1)
         flat_index = index.to(torch.int32).contiguous().reshape(-1)
         rows = buffers.rows(cover_curve)
-        front = buffers.zeros(buffers.pixels)
+        front = buffers.unwritten(buffers.pixels)
         front_face = buffers.minus_ones(buffers.pixels)
         sums = buffers.zeros(buffers.pixels, 2 + channels)
         inputs = (rows, flat_attributes, flat_index, channels, cover_curve, cover, keep_curve, keep)
@@ -277,9 +279,9 @@ class _Shade(Function):
         _shade_step(FRONT_ADJOINT, buffers, inputs, front, front_face, grad_sums, grad_front)
         into_cells = ctx.needs_input_grad[2] or ctx.needs_input_grad[4]
         launch = buffers.backward_launch(into_cells)
-        grad_corners = buffers.zeros(buffers.num_faces, buffers.slices, 3, 4)
+        grad_corners = buffers.unwritten(buffers.num_faces, buffers.slices, 3, 4)
         grad_attributes = buffers.zeros(buffers.num_faces, buffers.slices, 3, channels)
-        grad_widths = buffers.zeros(launch.workers, 2)
+        grad_widths = buffers.unwritten(launch.workers, 2)
         tables = launch.workers if into_cells else 0
         grad_cover = buffers.zeros(tables, cover.numel())
         grad_keep = buffers.zeros(tables, keep.numel())
