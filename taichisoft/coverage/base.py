@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from taichisoft.scale import Scale, as_scale
@@ -49,4 +50,7 @@ class Coverage(nn.Module):
             return self(s)
         tail = self(s.new_tensor([domain.low]))
         kept = (self(s.clamp(domain.low, domain.high)) - tail) / (1 - tail)
-        return kept.clamp(0, 1)
+        clipped = kept.clamp(0, 1)
+        # Rounding decides on which side of 0 the cut-off falls; whether it has a slope must not.
+        rounding = (kept - clipped).abs() < 1e-12
+        return torch.where(rounding, kept + (clipped - kept).detach(), clipped)
