@@ -229,8 +229,14 @@ def compare_with_twin(
     softness = dict(renderer.named_parameters())
     for name, value in exact.values.items():
         assert_close(fused.values[name], value, tolerance.value, name)
+    single = None
     for name, gradient in exact.gradients.items():
         allowed = tolerance.softness if name in softness else tolerance.gradient
+        if dtype == torch.float32 and error(fused.gradients[name], gradient) > allowed:
+            # A gradient that is small because large terms cancel has no more digits in float32, which
+            # the twin in float32 shows; nothing is allowed beyond its own error.
+            single = single or outcome(setup, renderer, dtype, twin, weight)
+            allowed = error(single.gradients[name], gradient)
         assert_close(fused.gradients[name], gradient, allowed, f"gradient of {name}")
     return exact
 
