@@ -58,7 +58,7 @@ class TrainSettings:
         1.0, "inner learning rate as a multiple of each family's own", above=0.0
     )
     outer_steps: int = option(24, "steps of meta-training", minimum=1)
-    learning_rate: float = option(0.25, "outer learning rate of Adam", above=0.0)
+    learning_rate: float = option(0.1, "outer learning rate of Adam", above=0.0)
     clip: float = option(1.0, "largest norm of the meta-gradient; a longer one is cut", above=0.0)
     checkpoint_every: int = option(5, "outer steps between checkpoints", minimum=1)
 
