@@ -176,7 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(wanted, Path):
             run = reopen(wanted)
         else:
-            run = create(wanted, sys.argv if arguments is None else arguments)
+            given = sys.argv[1:] if arguments is None else arguments
+            run = create(wanted, ("python", "-m", "meta.train", *given))
     except (OSError, ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
