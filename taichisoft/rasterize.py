@@ -8,28 +8,16 @@ derivative would be silent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from math import prod
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from taichisoft.buffers import Buffers
 from taichisoft.kernels.coverage import coverage_kernels
-from taichisoft.kernels.launch import CPU_WORKERS, Launch, launch_for
+from taichisoft.kernels.launch import Launch
 from taichisoft.kernels.shading import ADD_UP, FIND_FRONT, FRONT_ADJOINT, shading_kernels
-from taichisoft.runtime import backend, kernel_dtype
-from taichisoft.scene import Scene
 from taichisoft.table import Table
-
-# Rows a worker owns at a time: few enough to balance, many enough that a face is set up rarely. Measured
-# on 2 cores, 1,280 faces at 256 x 256: 4 to 16 rows are within 20 % of each other.
-CPU_BAND = 16
-GPU_BAND = 1
-# Softness gradients are summed in one table per worker; this bounds their memory on a GPU.
-TABLE_WORKERS = 512
-# Below this many items per worker faces are sliced by rows, so that two huge faces still fill a device.
-ITEMS_PER_WORKER = 4
 
 
 @dataclass(frozen=True)
@@ -58,92 +46,6 @@ class Curve:
     def cells(self, like: Tensor) -> Tensor:
         """Return the cells in the dtype and on the device of `like`, differentiable."""
         return self.table.cells.to(like.device, like.dtype)
-
-
-class Buffers:
-    """Flat, detached arrays of a scene, shared by the kernels of one render."""
-
-    def __init__(self, scene: Scene):
-        self.scene = scene
-        points = scene.points
-        self.kernel_type = kernel_dtype(points.dtype)
-        self.on_cpu = backend() == "cpu"
-        self.height, self.width = scene.image_size
-        self.images = scene.batch_size
-        self.num_faces = scene.faces.shape[0]
-        self.points = points.detach().contiguous().reshape(-1)
-        self.faces = scene.faces.to(torch.int32).contiguous().reshape(-1)
-        self.band = CPU_BAND if self.on_cpu else GPU_BAND
-        workers = CPU_WORKERS if self.on_cpu else TABLE_WORKERS
-        self.slices = max(1, -(-workers * ITEMS_PER_WORKER // max(self.num_faces, 1)))
-
-    @cached_property
-    def face_start(self) -> Tensor:
-        """(B + 1) first face of each image and the end."""
-        counts = torch.tensor((0, *self.scene.face_counts), device=self.points.device)
-        return counts.cumsum(0).to(torch.int32)
-
-    @cached_property
-    def face_image(self) -> Tensor:
-        """(N) image of each face."""
-        counts = torch.tensor(self.scene.face_counts, device=self.points.device)
-        images = torch.arange(self.images, dtype=torch.int32, device=self.points.device)
-        return images.repeat_interleave(counts)
-
-    @property
-    def pixels(self) -> int:
-        """Number of pixels of all images."""
-        return self.images * self.height * self.width
-
-    def forward_launch(self) -> Launch:
-        """Workers that own bands of rows."""
-        return launch_for(self.images * -(-self.height // self.band), self.on_cpu)
-
-    def backward_launch(self, into_cells: bool) -> Launch:
-        """Workers that own slices of faces."""
-        items = self.num_faces * self.slices
-        most = TABLE_WORKERS if into_cells else items
-        return launch_for(items, self.on_cpu, most)
-
-    def rows(self, curve: Tensor) -> Tensor:
-        """(N * 2) rows that each face reaches; none for a culled face."""
-        rows = torch.zeros(2 * self.num_faces, dtype=torch.int32, device=self.points.device)
-        kernels = coverage_kernels(self.kernel_type)
-        kernels.face_rows(
-            self.points,
-            self.faces,
-            curve,
-            self.scene.near,
-            self.num_faces,
-            self.height,
-            self.width,
-            rows,
-        )
-        return rows
-
-    def zeros(self, *shape: int) -> Tensor:
-        """Return zeros in the dtype and on the device of the points, flat."""
-        return self.points.new_zeros(max(prod(shape), 1))
-
-    def unwritten(self, *shape: int) -> Tensor:
-        """Return memory that a kernel will write entirely; zeros if there is no face to run one for."""
-        return self.points.new_empty(prod(shape)) if self.num_faces else self.zeros(*shape)
-
-    def minus_ones(self, size: int) -> Tensor:
-        """Return indices of no face."""
-        return torch.full((size,), -1, dtype=torch.int32, device=self.points.device)
-
-    def gather_corners(self, corners: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
-        """Sum (N * slices, 3, columns) gradients of face corners into (rows, columns).
-
-        A flat index_add is serial on the CPU, hence deterministic, and the fastest of torch's scatters.
-        """
-        per_face = corners
-        if self.slices > 1:
-            per_face = corners.reshape(self.num_faces, self.slices, 3, columns).sum(1)
-        at = index.reshape(-1, 1) * columns + torch.arange(columns, device=index.device)
-        total = per_face.new_zeros(rows * columns)
-        return total.index_add_(0, at.reshape(-1), per_face.reshape(-1)).reshape(rows, columns)
 
 
 def _refuse_second_order() -> None:

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from taichisoft.aggregation import Aggregation, Max, Probabilistic
+from taichisoft.buffers import Buffers
 from taichisoft.camera import Camera
 from taichisoft.checks import check_type
 from taichisoft.coverage import Coverage, Gaussian, Heaviside
 from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.occlusion import DepthSoftmax, Occlusion
-from taichisoft.rasterize import Buffers, Curve, accumulate, shade
+from taichisoft.rasterize import Curve, accumulate, shade
 from taichisoft.scene import build_scene
 from taichisoft.table import Table, TableCache, tabulate
 
