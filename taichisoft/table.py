@@ -2,49 +2,23 @@
 
 A curve is sampled in float64 at knots, value and slope, and stored as one cubic per cell (Hermite
 interpolation). The gradient with respect to the cells flows back to whatever made the curve through torch
-autograd, so that nothing is derived by hand for any particular curve. See `taichisoft.kernels.lookup` for
-the layout that the kernels read.
+autograd, so that nothing is derived by hand for any particular curve. Where the cells lie follows from the
+`Domain` (see `taichisoft.pieces`); how kernels find them is in `taichisoft.kernels.lookup`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-KNOTS = 1024
+from taichisoft.pieces import Domain, Piece, pieces_of
 
-
-@dataclass(frozen=True)
-class Domain:
-    """Where a curve varies: it is 0 below `low`, constant above `high`.
-
-    Parameters
-    ----------
-    low, high : float
-        Ends of the tabulated range, in scales; ``low <= high``. If they are equal the curve is a step that
-        jumps at that point and has its upper value there.
-    grading : float
-        How much finer the cells are at `high` than at `low`: their widths are in the ratio
-        ``1 : (1 + grading)^2``. 0 for curves that are smooth up to `high`.
-    """
-
-    low: float
-    high: float
-    grading: float = 0.0
-
-    def __post_init__(self):
-        if not self.low <= self.high:
-            raise ValueError(f"low must be <= high, got low={self.low}, high={self.high}")
-        if not self.grading >= 0:
-            raise ValueError(f"grading must be >= 0, got {self.grading}")
-
-    @property
-    def span(self) -> float:
-        """Width of the tabulated range, in scales."""
-        return self.high - self.low
+# Numbers per piece in the array that kernels read: low, anchor, rate, first, count, resolution.
+PIECE_NUMBERS = 6
 
 
 @dataclass(frozen=True)
@@ -54,18 +28,56 @@ class Table:
     Parameters
     ----------
     cells : Tensor
-        (K + 2, 4) float64: the constant top, K cubics from `high` downwards, the zero below.
+        (N, 4) float64: for each piece the constant before it, one cubic per cell from the anchor
+        outwards, and the constant after it.
+    pieces : tuple of Piece
+        From the top down.
     domain : Domain
         Where the curve varies.
     """
 
     cells: Tensor
+    pieces: tuple[Piece, ...]
     domain: Domain
 
-    @property
-    def coordinates(self) -> tuple[float, float, float, int]:
-        """The numbers ``high, a, g, K`` that map an argument to a cell."""
-        return _coordinates(self.domain, self.cells.shape[0] - 2)
+    @cached_property
+    def layout(self) -> tuple[float, ...]:
+        """The pieces as numbers for a kernel, filled up to a power of two with unreachable ones."""
+        count = 1 << (len(self.pieces) - 1).bit_length()
+        rows = [
+            (p.low, p.anchor, p.rate, p.first, p.count, p.resolution)
+            for p in self.pieces + self.pieces[-1:] * (count - len(self.pieces))
+        ]
+        # The last real piece reaches down without end, so those behind it are never chosen.
+        rows[len(self.pieces) - 1] = (-1e30, *rows[len(self.pieces) - 1][1:])
+        return tuple(float(number) for row in rows for number in row)
+
+    def locate(self, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return for each argument its cell and the two numbers of ``t = (s - corner) rate``.
+
+        All three have the shape of `s` and carry no gradient; the rate is 0 where the curve is constant.
+        """
+        s = s.detach()
+        layout = s.new_tensor(self.layout).reshape(-1, PIECE_NUMBERS)
+        piece = (s.unsqueeze(-1) < layout[:-1, 0]).sum(-1)
+        _, anchor, rate, first, count, resolution = layout[piece].unbind(-1)
+        v = (1 + (anchor - s) * rate).clamp(0.5, 2.0**100)
+        exponent = torch.frexp(v)[1].to(s.dtype) - 1
+        octave = torch.exp2(exponent)
+        per_octave = torch.exp2(resolution)
+        part = ((v / octave - 1) * per_octave).floor()
+        index = torch.where(v < 1, -1, exponent * per_octave + part)
+        inside = (index >= 0) & (index < count)
+        index = torch.minimum(index.clamp(min=-1), count)
+        start = octave * (1 + part / per_octave)
+        corner = anchor - (start - 1) / rate
+        by_s = -rate * per_octave / octave
+        zero = torch.zeros_like(s)
+        return (
+            (first + index).long(),
+            torch.where(inside, corner, zero),
+            torch.where(inside, by_s, zero),
+        )
 
     def __call__(self, s: Tensor) -> Tensor:
         """Evaluate the tabulated curve in torch: the twin of the kernels' look-up.
@@ -80,65 +92,68 @@ class Table:
         Tensor
             Values of the same shape and dtype, differentiable with respect to `s` and the cells.
         """
-        high, a, g, count = self.coordinates
-        y = high - s
-        x = 1 + y * a / (1 + y.clamp(min=0) * g)
-        x = x.clamp(0, count + 1.5)
-        index = x.detach().floor().long()
-        t = x - index
-        c0, c1, c2, c3 = self.cells.to(s.dtype)[index].unbind(-1)
+        cell, corner, rate = self.locate(s)
+        t = (s - corner) * rate
+        c0, c1, c2, c3 = self.cells.to(s.dtype)[cell].unbind(-1)
         return ((c3 * t + c2) * t + c1) * t + c0
 
 
-def _coordinates(domain: Domain, count: int) -> tuple[float, float, float, int]:
-    if domain.span == 0:
-        # Any distance below the step leaves the one dummy cell.
-        return domain.high, 1e30, 0.0, count
-    g = domain.grading / domain.span
-    return domain.high, count * (1 + domain.grading) / domain.span, g, count
-
-
-def tabulate(
-    curve: Callable[[Tensor], Tensor], top: Tensor, domain: Domain, knots: int = KNOTS
-) -> Table:
+def tabulate(curve: Callable[[Tensor], Tensor], top: Tensor, domain: Domain) -> Table:
     """Tabulate a curve.
 
     Parameters
     ----------
     curve : callable
-        Maps a (K + 1,) float64 tensor of arguments in `domain` to values of the same shape. It may hold
-        parameters that require gradients.
+        Maps a (K,) float64 tensor of arguments in `domain` to values of the same shape. It may hold
+        parameters that require gradients. Every kink and jump is approached from both sides.
     top : Tensor
         Scalar: the value above ``domain.high`` (a curve may jump there).
     domain : Domain
         Where the curve varies.
-    knots : int
-        Number of cells K.
 
     Returns
     -------
     Table
         Differentiable with respect to the parameters of the curve when gradients are enabled.
     """
+    pieces = pieces_of(domain)
+    top_row = torch.cat([top.reshape(1), top.new_zeros(3)])
     if domain.span == 0:
-        constant = torch.cat([top.reshape(1, 1), top.new_zeros(1, 3)], dim=1)
-        cells = torch.cat([constant, constant, top.new_zeros(1, 4)])
-        return Table(cells, domain)
-    high, a, g, count = _coordinates(domain, knots)
-    xi = torch.arange(count + 1, dtype=torch.float64, device=top.device)
-    width = a - xi * g
+        return Table(torch.stack([top_row, top_row, torch.zeros_like(top_row)]), pieces, domain)
+    at = [piece.samples(top.device) for piece in pieces]
+    value, slope = _value_and_slope(curve, torch.cat(at))
+    sizes = [len(s) for s in at]
+    rows = []
+    for piece, v, m in zip(pieces, value.split(sizes), slope.split(sizes), strict=True):
+        ends = [_constant(v[0]), _constant(v[-1])]
+        # Beyond the outermost ends lie the top and the zero, in the order in which the piece runs.
+        if piece is pieces[0]:
+            ends[0 if piece.rate > 0 else 1] = top_row
+        if piece is pieces[-1]:
+            ends[1 if piece.rate > 0 else 0] = torch.zeros_like(top_row)
+        rows += [ends[0][None], _cubics(piece, v, m), ends[1][None]]
+    return Table(torch.cat(rows), pieces, domain)
+
+
+def _value_and_slope(curve: Callable[[Tensor], Tensor], s: Tensor) -> tuple[Tensor, Tensor]:
     keep_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        s = (high - xi / width).requires_grad_()
+        s = s.requires_grad_()
         value = curve(s)
         (slope,) = torch.autograd.grad(value.sum(), s, create_graph=keep_graph)
-    if not keep_graph:
-        value = value.detach()
-    by_cell = -slope * a / width**2
-    v0, v1, m0, m1 = value[:-1], value[1:], by_cell[:-1], by_cell[1:]
-    cubics = torch.stack([v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], dim=1)
-    above = torch.cat([top.reshape(1, 1), top.new_zeros(1, 3)], dim=1)
-    return Table(torch.cat([above, cubics, top.new_zeros(1, 4)]), domain)
+    return (value, slope) if keep_graph else (value.detach(), slope)
+
+
+def _constant(value: Tensor) -> Tensor:
+    return torch.cat([value.reshape(1), value.new_zeros(3)])
+
+
+def _cubics(piece: Piece, value: Tensor, slope: Tensor) -> Tensor:
+    """Return the Hermite cubics of the cells, in t from 0 to 1."""
+    step = piece.knots(value.device).diff()
+    starts, ends = slice(piece.count), slice(-piece.count, None)
+    v0, v1, m0, m1 = value[starts], value[ends], slope[starts] * step, slope[ends] * step
+    return torch.stack([v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], dim=1)
 
 
 class TableCache:

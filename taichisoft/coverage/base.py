@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from taichisoft.pieces import Domain
 from taichisoft.scale import Scale, as_scale
-from taichisoft.table import Domain
+
+# Least coverage gained above the cut-off; a function that gains none is 0 everywhere, not 0 / 0.
+LEAST_RISE = 1e-12
+
+
+class Surrogate(Protocol):
+    """A function of the signed distance in scales whose slope is followed in place of another's."""
+
+    def without_tail(self, s: Tensor) -> Tensor:
+        """Return the function as the renderer uses it."""
+
+    def domain(self) -> Domain:
+        """Return the range of `s` on which it varies."""
 
 
 class Coverage(nn.Module):
     """A function from signed distance, in scales, to coverage in [0, 1].
 
-    A subclass gives `forward` and `domain`. The rasterizer tabulates it on its domain, so `forward`
-    may be any differentiable torch code and costs nothing per pixel.
+    A subclass gives `forward` and `domain`, and `low` if its domain moves with a parameter. The
+    rasterizer tabulates it on its domain, so `forward` may be any differentiable torch code and costs
+    nothing per pixel.
 
     Parameters
     ----------
@@ -39,6 +54,19 @@ class Coverage(nn.Module):
     def settings(self) -> dict:
         """Return the constructor arguments that make an equal module, up to learned weights."""
 
+    @property
+    def surrogate(self) -> Surrogate | None:
+        """What gives the slope that gradients follow, if not this function itself (straight-through)."""
+        return None
+
+    def low(self) -> Tensor:
+        """Return ``domain().low``, a float64 scalar tensor.
+
+        A subclass whose cut-off moves with a parameter overrides this with a differentiable one, so that
+        the gradient of the removed tail is right.
+        """
+        return torch.tensor(self.domain().low, dtype=torch.float64)
+
     def without_tail(self, s: Tensor) -> Tensor:
         """Return the coverage the renderer uses: its value at the cut-off is removed.
 
@@ -48,8 +76,9 @@ class Coverage(nn.Module):
         domain = self.domain()
         if domain.span == 0:
             return self(s)
-        tail = self(s.new_tensor([domain.low]))
-        kept = (self(s.clamp(domain.low, domain.high)) - tail) / (1 - tail)
+        tail = self(self.low().to(s).reshape(1))
+        rise = (1 - tail).clamp(min=LEAST_RISE)
+        kept = (self(s.clamp(domain.low, domain.high)) - tail) / rise
         clipped = kept.clamp(0, 1)
         # Rounding decides on which side of 0 the cut-off falls; whether it has a slope must not.
         rounding = (kept - clipped).abs() < 1e-12

@@ -1,7 +1,7 @@
-"""Classical coverage functions: cumulative distribution functions with a scale.
+"""Closed-form coverage: a cumulative distribution function with a scale, a shift and a cut-off.
 
-Names and parameters follow GenDR (Petersen et al. 2022, table 1); ``scale`` is the parameter of the
-standard distribution in SciPy's convention.
+The members and their names follow GenDR (Petersen et al. 2022, table 1); scale and shape are the parameters
+of the standard distribution in SciPy's convention.
 """
 
 from __future__ import annotations
@@ -13,23 +13,29 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_number
+from taichisoft.checks import check_number, check_type
 from taichisoft.coverage.base import Coverage
-from taichisoft.scale import HeightFraction, Scale
-from taichisoft.table import Domain
+from taichisoft.coverage.support import ROOT_GUARD, Support
+from taichisoft.pieces import Domain
+from taichisoft.real import Real, as_real
+from taichisoft.scale import Scale
 
 # Where infinite tails are cut: a coverage below the first is none, above 1 - the second is full.
 LOW_TAIL = 1e-4
 HIGH_TAIL = 1e-6
-# Cell grading for distributions that reach 1 at a finite distance, where the optical depth of the
-# probabilistic sum has a logarithmic singularity.
-GRADING = 25.0
+# Heavy tails are cut at this many scales, since every pixel of a tail costs time.
+LONGEST_REACH = 50.0
+# At least this much of the rise lies above any cut-off.
+LEAST_KEPT = 0.01
+# Quantiles are sought between plus and minus this; the farthest used is 6.4e11, of the Levy distribution.
+FARTHEST = 1e13
 
 
 class ClosedForm(Coverage):
     """A cumulative distribution function of the signed distance.
 
-    A subclass gives `cdf` and `support`.
+    A subclass gives `cdf` and `support`. The coverage at s scales is ``cdf(s - shift)``, or
+    ``cdf(s |s| - shift)`` if squared. It is differentiable twice with respect to `s` and the shift.
 
     Parameters
     ----------
@@ -37,160 +43,106 @@ class ClosedForm(Coverage):
         Scale of the distribution; a number is in pixels.
     squared : bool
         Whether the argument is ``sign(d) d^2 / scale^2`` instead of ``d / scale``.
+    shift : float or Real
+        Location of the distribution, in units of the argument: positive shrinks a face, negative grows
+        it. A number is fixed.
+    reach : float, optional
+        Cut-off in scales: farther outside a face has no effect. Default: where the coverage falls below
+        1e-4, but at most 50 scales from the location (an argument of -2500 if squared). A support that
+        starts nearer than that is not cut, and a cut-off never passes the point of coverage 0.99.
     """
 
-    def __init__(self, scale: float | Scale = 1.0, *, squared: bool = False):
+    def __init__(
+        self,
+        scale: float | Scale = 1.0,
+        *,
+        squared: bool = False,
+        shift: float | Real = 0.0,
+        reach: float | None = None,
+    ):
         super().__init__(scale)
+        check_type(squared, "squared", bool)
         self.squared = squared
+        self.shift = as_real(shift, "shift")
+        self.reach = None if reach is None else check_number(reach, "reach", above=0)
 
     @abstractmethod
     def cdf(self, x: Tensor) -> Tensor:
-        """Return the standard cumulative distribution function."""
+        """Return the standard cumulative distribution function, twice differentiable by torch."""
 
     @abstractmethod
-    def support(self) -> tuple[float, float]:
-        """Return where the standard distribution has mass, possibly infinite."""
+    def support(self) -> Support:
+        """Return where the standard distribution has mass and where it is not smooth."""
 
     def forward(self, s: Tensor) -> Tensor:
         """Return the coverage at signed distances `s` in scales."""
-        return self.cdf(s * s.abs() if self.squared else s)
+        return self.cdf((s * s.abs() if self.squared else s) - self.shift())
+
+    def placed(self) -> Support:
+        """Return the support in signed distance (scales), shifted and squared."""
+        moved = self.support().moved(float(self.shift().detach()))
+        return moved.under_root() if self.squared else moved
+
+    def centre(self) -> float:
+        """Return where the argument of the distribution is 0, in scales."""
+        return float(self._distance_at(0.0).detach())
+
+    def low(self) -> Tensor:
+        """Return the cut-off in scales, differentiable with respect to the shift."""
+        start = self.support().low
+        if self.reach is None:
+            longest = -(LONGEST_REACH**2) if self.squared else -LONGEST_REACH
+            start = self._low_quantile if math.isinf(start) else start
+            return self._distance_at(min(max(start, longest), self._last_cut))
+        low = self.shift().new_tensor(-self.reach)
+        if math.isfinite(start):
+            low = torch.maximum(low, self._distance_at(start))
+        return torch.minimum(low, self._distance_at(self._last_cut))
 
     def domain(self) -> Domain:
-        """Return the support, with infinite tails cut at coverages of 1e-4 and 1 - 1e-6."""
-        return self._domain
+        """Return the range from the cut-off to full coverage, and where it is not smooth."""
+        high = self.support().high
+        high = self._high_quantile if math.isinf(high) else high
+        with torch.no_grad():
+            return self.placed().domain(float(self.low()), float(self._distance_at(high)))
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module."""
+        return {
+            "scale": self.scale,
+            "squared": self.squared,
+            "shift": self.shift,
+            "reach": self.reach,
+        }
+
+    def extra_repr(self) -> str:
+        """Return what is shown of this module besides its scale and shift."""
+        return f"squared={self.squared}, reach={self.reach}"
+
+    def _distance_at(self, x: float) -> Tensor:
+        """Return where the argument of the distribution is x, in scales."""
+        moved = x + self.shift()
+        return moved / moved.abs().clamp(min=ROOT_GUARD).sqrt() if self.squared else moved
 
     @cached_property
-    def _domain(self) -> Domain:
-        low, high = self.support()
-        grading = 0.0 if math.isinf(high) else GRADING
-        low = self._quantile(LOW_TAIL) if math.isinf(low) else low
-        high = self._quantile(1 - HIGH_TAIL) if math.isinf(high) else high
-        if self.squared:
-            low, high = (math.copysign(math.sqrt(abs(end)), end) for end in (low, high))
-        return Domain(low, high, grading)
+    def _low_quantile(self) -> float:
+        return self._quantile(LOW_TAIL)
 
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module."""
-        return {"scale": self.scale, "squared": self.squared}
+    @cached_property
+    def _high_quantile(self) -> float:
+        return self._quantile(1 - HIGH_TAIL)
 
-    def extra_repr(self) -> str:
-        """Return what is shown of this module besides its scale."""
-        return f"squared={self.squared}"
+    @cached_property
+    def _last_cut(self) -> float:
+        return self._quantile(1 - LEAST_KEPT)
 
+    @torch.no_grad()
     def _quantile(self, level: float) -> float:
-        low, high = -1e4, 1e4
-        for _ in range(60):
-            middle = (low + high) / 2
-            with torch.no_grad():
-                below = float(self.cdf(torch.tensor(middle, dtype=torch.float64))) < level
-            low, high = (middle, high) if below else (low, middle)
+        low, high = -FARTHEST, FARTHEST
+        # Each round divides the bracket by 64; this many bring it to the distance of neighbouring numbers.
+        for _ in range(17):
+            x = torch.linspace(low, high, 65, dtype=torch.float64)
+            # Rounding may tell the ends of a tiny bracket apart from what they were found to be before.
+            below = min(max(int((self.cdf(x) < level).sum()), 1), 64)
+            low, high = float(x[below - 1]), float(x[below])
         return high
-
-
-class Heaviside(ClosedForm):
-    """The exact hard renderer: 1 on and inside the boundary, 0 outside. It has no slope to follow."""
-
-    def __init__(self):
-        super().__init__(1.0)
-
-    def settings(self) -> dict:
-        """Return no arguments: there are none."""
-        return {}
-
-    def cdf(self, x: Tensor) -> Tensor:
-        """Return 1 where x >= 0, else 0."""
-        return (x >= 0).to(x.dtype)
-
-    def support(self) -> tuple[float, float]:
-        """Return the single point 0."""
-        return 0.0, 0.0
-
-
-class Gaussian(ClosedForm):
-    """The normal distribution, its standard deviation as scale."""
-
-    def cdf(self, x: Tensor) -> Tensor:
-        """Return the normal cumulative distribution function."""
-        return torch.special.ndtr(x)
-
-    def support(self) -> tuple[float, float]:
-        """Return the real line."""
-        return -math.inf, math.inf
-
-
-class Logistic(ClosedForm):
-    """The logistic distribution. With ``squared=True`` it is the coverage of SoftRas."""
-
-    @classmethod
-    def softras(cls, sigma: float = 1e-5) -> Logistic:
-        """Return the coverage of SoftRas (Liu et al. 2019, eq. 1) for its parameter ``sigma``."""
-        return cls(HeightFraction.from_sigma(sigma), squared=True)
-
-    def cdf(self, x: Tensor) -> Tensor:
-        """Return the logistic function."""
-        return torch.sigmoid(x)
-
-    def support(self) -> tuple[float, float]:
-        """Return the real line."""
-        return -math.inf, math.inf
-
-
-class Uniform(ClosedForm):
-    """The uniform distribution on [-scale, scale]: coverage rises linearly."""
-
-    def cdf(self, x: Tensor) -> Tensor:
-        """Return (x + 1) / 2 between -1 and 1."""
-        return ((x + 1) / 2).clamp(0, 1)
-
-    def support(self) -> tuple[float, float]:
-        """Return [-1, 1]."""
-        return -1.0, 1.0
-
-
-class ExponentialReversed(ClosedForm):
-    """The exponential distribution reversed: it decays outside, and is 1 from the boundary inwards."""
-
-    def cdf(self, x: Tensor) -> Tensor:
-        """Return exp(x) for x <= 0, else 1."""
-        return x.clamp(max=0).exp()
-
-    def support(self) -> tuple[float, float]:
-        """Return the negative half-line."""
-        return -math.inf, 0.0
-
-
-class GammaReversed(ClosedForm):
-    """The gamma distribution reversed: it decays outside, and is 1 from the boundary inwards.
-
-    Parameters
-    ----------
-    scale : float or Scale
-        Scale of the distribution; a number is in pixels.
-    shape : float
-        Shape of the distribution, > 0. Below 1 the slope is infinite on the boundary.
-    squared : bool
-        Whether the argument is ``sign(d) d^2 / scale^2`` instead of ``d / scale``.
-    """
-
-    def __init__(self, scale: float | Scale = 1.0, *, shape: float = 0.5, squared: bool = False):
-        super().__init__(scale, squared=squared)
-        self.shape = check_number(shape, "shape", above=0)
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module."""
-        return super().settings() | {"shape": self.shape}
-
-    def cdf(self, x: Tensor) -> Tensor:
-        """Return the upper regularised incomplete gamma function of -x for x < 0, else 1."""
-        # The guard keeps an infinite slope out of the autograd graph; it is far below a cell.
-        y = (-x).clamp(min=1e-12)
-        outside = torch.special.gammaincc(torch.full_like(y, self.shape), y)
-        return torch.where(x < 0, outside, 1)
-
-    def support(self) -> tuple[float, float]:
-        """Return the negative half-line."""
-        return -math.inf, 0.0
-
-    def extra_repr(self) -> str:
-        """Return what is shown of this module besides its scale."""
-        return f"shape={self.shape}, squared={self.squared}"

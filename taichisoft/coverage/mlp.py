@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from taichisoft.checks import check_number
 from taichisoft.coverage.base import Coverage
+from taichisoft.pieces import Domain
 from taichisoft.scale import Scale
-from taichisoft.table import Domain
 
 WIDTH = 4
 

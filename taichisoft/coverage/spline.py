@@ -7,17 +7,16 @@ from torch import Tensor, nn
 
 from taichisoft.checks import check_integer, check_number
 from taichisoft.coverage.base import Coverage
-from taichisoft.coverage.closed_form import GRADING
+from taichisoft.monotone import monotone_cubic
+from taichisoft.pieces import SHARP, Domain
 from taichisoft.scale import Scale
-from taichisoft.table import Domain
 
 
 class MonotoneSpline(Coverage):
     """A monotone cubic spline from 0 at -reach to 1 at +reach.
 
     The rises between equally spaced knots are a softmax of the weights, so every weight vector is a
-    valid coverage. Slopes at the knots are harmonic means of the neighbouring secants, which keeps a
-    cubic monotone (Fritsch and Butland 1984).
+    valid coverage. It starts and ends with slope 0; between, see `taichisoft.monotone`.
 
     Parameters
     ----------
@@ -40,21 +39,14 @@ class MonotoneSpline(Coverage):
     def forward(self, s: Tensor) -> Tensor:
         """Return the coverage at signed distances `s` in scales."""
         rises = torch.softmax(self.weight, 0)
-        count = len(rises)
-        value = torch.cat([rises.new_zeros(1), rises.cumsum(0)])
-        both = rises[:-1] + rises[1:]
-        # Extreme weights make neighbouring rises vanish together; flat there, not 0 / 0.
-        inner = 2 * rises[:-1] * rises[1:] / torch.where(both > 1e-150, both, 1)
-        slope = torch.cat([rises.new_zeros(1), inner, rises.new_zeros(1)])
-        x = ((s / self.reach).clamp(-1, 1) + 1) * (count / 2)
-        k = x.detach().floor().clamp(0, count - 1).long()
-        t = x - k
-        m0, m1, rise = slope[k], slope[k + 1], rises[k]
-        return value[k] + t * (m0 + t * ((3 * rise - 2 * m0 - m1) + t * (m0 + m1 - 2 * rise)))
+        flat = rises.new_zeros(())
+        return monotone_cubic((s / self.reach + 1) * (len(rises) / 2), rises, flat, flat)
 
     def domain(self) -> Domain:
-        """Return [-reach, reach]."""
-        return Domain(-self.reach, self.reach, GRADING)
+        """Return [-reach, reach]; the second derivative jumps at the knots."""
+        count = len(self.weight)
+        knots = tuple(self.reach * (2 * k / count - 1) for k in range(1, count))
+        return Domain(-self.reach, self.reach, knots, ((self.reach, SHARP),))
 
     def settings(self) -> dict:
         """Return the constructor arguments that make an equal module, up to its weights."""

@@ -38,7 +38,7 @@ def coverage_kernels(real):
         # in
         points: floats,  # (P * 4) x, y, depth, inverse w
         faces: ints,  # (N * 3) rows of points
-        curve: floats,  # (6)
+        curve: floats,  # see taichisoft.kernels.lookup
         near: real,  # scene units
         num_faces: ti.i32,
         height: ti.i32,
@@ -47,7 +47,7 @@ def coverage_kernels(real):
         rows_out: ints,  # (N * 2) first and past-last row; empty for a culled face
     ):
         for face in range(num_faces):
-            reach = curve[5]
+            reach = curve[1]
             v = geo.corners(points, faces, face)
             top = ti.min(v[0, 1], v[1, 1], v[2, 1]) - reach
             bottom = ti.max(v[0, 1], v[1, 1], v[2, 1]) + reach
@@ -71,6 +71,7 @@ def coverage_kernels(real):
     @ti.func
     def accumulate_rows(
         take_max: ti.template(),
+        pieces: ti.template(),
         image,
         face,
         first,
@@ -86,7 +87,7 @@ def coverage_kernels(real):
     ):
         """Add one face to the rows first..last - 1 of an image, or keep the maximum."""
         inv_scale = curve[0]
-        reach = curve[5]
+        reach = curve[1]
         v, left, right, solid, normal, edge, dual, inverse = geo.triangle(points, faces, face)
         for row in range(first, last):
             py = row + real(0.5)
@@ -98,7 +99,7 @@ def coverage_kernels(real):
                 for lane in range(LANES):
                     px = start + lane + real(0.5)
                     d = geo.signed_distance(px, py, v, normal, edge, dual, solid)
-                    cell, t, _ = locate(d * inv_scale, curve[1], curve[2], curve[3], curve[4])
+                    cell, t, _ = locate(d * inv_scale, curve, pieces)
                     part[lane] = value(cells, cell, t)
                 for lane in ti.static(range(LANES)):
                     if start + lane < end:
@@ -114,13 +115,14 @@ def coverage_kernels(real):
     @ti.kernel
     def accumulate(
         take_max: ti.template(),
+        pieces: ti.template(),  # number of pieces of the curve
         # in
         points: floats,  # (P * 4)
         faces: ints,  # (N * 3)
         face_start: ints,  # (B + 1) faces of image b are face_start[b] .. face_start[b + 1] - 1
         rows: ints,  # (N * 2)
-        curve: floats,  # (6) see taichisoft.table
-        cells: floats,  # ((K + 2) * 4)
+        curve: floats,  # see taichisoft.kernels.lookup
+        cells: floats,  # (K * 4)
         height: ti.i32,
         width: ti.i32,
         band: ti.i32,  # rows a worker owns at a time
@@ -153,6 +155,7 @@ def coverage_kernels(real):
                         if first < last:
                             accumulate_rows(
                                 take_max,
+                                pieces,
                                 image,
                                 face,
                                 first,
@@ -171,13 +174,17 @@ def coverage_kernels(real):
     def accumulate_adjoint(
         take_max: ti.template(),
         into_cells: ti.template(),
+        pieces: ti.template(),
+        slope_pieces: ti.template(),  # of a curve of slopes of its own; 0: the slope of the curve
         # in
         points: floats,  # (P * 4)
         faces: ints,  # (N * 3)
         face_image: ints,  # (N)
         rows: ints,  # (N * 2)
-        curve: floats,  # (6)
-        cells: floats,  # ((K + 2) * 4)
+        curve: floats,
+        cells: floats,  # (K * 4)
+        slope_curve: floats,
+        slope_cells: floats,  # (L * 4) values of the slope; not read unless slope_pieces
         winner: ints,  # (B * H * W)
         grad_total: floats,  # (B * H * W)
         height: ti.i32,
@@ -188,14 +195,14 @@ def coverage_kernels(real):
         # out
         grad_corners: floats,  # (N * slices * 3 * 4)
         grad_scale: floats,  # (workers) with respect to log(scale)
-        grad_cells: floats,  # (workers * (K + 2) * 4) starts at 0; one element unless into_cells
+        grad_cells: floats,  # (workers * K * 4) starts at 0; one element unless into_cells
     ):
         for slot in range(slots):
             if slot % stride == 0:
                 workers = slots // stride
                 worker = slot // stride
                 inv_scale = curve[0]
-                reach = curve[5]
+                reach = curve[1]
                 table = worker * cells.shape[0]
                 log_scale = real(0.0)
                 items = face_image.shape[0] * slices
@@ -240,9 +247,12 @@ def coverage_kernels(real):
                                         px, py, v, normal, edge, dual, solid
                                     )
                                     s = d * inv_scale
-                                    cell, t, dt = locate(s, curve[1], curve[2], curve[3], curve[4])
+                                    cell, t, dt = locate(s, curve, pieces)
                                     by_s = up * slope(cells, cell, t) * dt
                                     by_scale[lane] -= by_s * s
+                                    if ti.static(slope_pieces > 0):
+                                        at_slope, t_slope, _ = locate(s, slope_curve, slope_pieces)
+                                        by_s = up * value(slope_cells, at_slope, t_slope)
                                     # Moving a vertex by m moves the foot by its share of m, and the
                                     # distance by the opposite of its component along the gradient.
                                     second = -by_s * inv_scale * along

@@ -63,30 +63,25 @@ def shading_kernels(real):
         return b
 
     @ti.func
-    def coverage_at(d, coverage_curve: ti.template(), coverage_cells: ti.template()):
+    def coverage_at(d, curve: ti.template(), cells: ti.template(), pieces: ti.template()):
         """Coverage D and its derivative with respect to the distance in scales."""
-        s = d * coverage_curve[0]
-        cell, t, dt = locate(
-            s, coverage_curve[1], coverage_curve[2], coverage_curve[3], coverage_curve[4]
-        )
-        return value(coverage_cells, cell, t), slope(coverage_cells, cell, t) * dt, cell, t
+        cell, t, dt = locate(d * curve[0], curve, pieces)
+        return value(cells, cell, t), slope(cells, cell, t) * dt, cell, t
 
     @ti.func
-    def occlusion_at(u, occlusion_curve: ti.template(), occlusion_cells: ti.template()):
+    def occlusion_at(u, curve: ti.template(), cells: ti.template(), pieces: ti.template()):
         """Occlusion weight Z and its derivative at a depth difference in gammas (0 in front)."""
-        # Rounding may put the front face in front of itself; the curve ends at 0.
-        cell, t, dt = locate(
-            ti.min(u, real(0.0)),
-            occlusion_curve[1],
-            occlusion_curve[2],
-            occlusion_curve[3],
-            occlusion_curve[4],
-        )
-        return value(occlusion_cells, cell, t), slope(occlusion_cells, cell, t) * dt, cell, t
+        # Rounding may put the front face in front of itself; the curve ends at 0. What is well in front
+        # of all that is covered (a straight-through fringe) is not hidden, whatever its depth.
+        cell, t, dt = locate(ti.min(u, real(0.0)), curve, pieces)
+        by_u = ti.select(u < real(1e-3), slope(cells, cell, t) * dt, real(0.0))
+        return value(cells, cell, t), by_u, cell, t
 
     @ti.kernel
     def shade(
         step: ti.template(),  # FIND_FRONT, ADD_UP or FRONT_ADJOINT
+        coverage_pieces: ti.template(),
+        occlusion_pieces: ti.template(),
         # in
         points: floats,  # (P * 4)
         faces: ints,  # (N * 3)
@@ -95,10 +90,10 @@ def shading_kernels(real):
         attributes: floats,  # (A * C)
         attribute_index: ints,  # (N * 3)
         channels: ti.i32,
-        coverage_curve: floats,  # (6)
-        coverage_cells: floats,  # ((K + 2) * 4) coverage D, not its generator
-        occlusion_curve: floats,  # (6)
-        occlusion_cells: floats,  # ((K + 2) * 4)
+        coverage_curve: floats,  # see taichisoft.kernels.lookup
+        coverage_cells: floats,  # (K * 4) coverage D, not its generator
+        occlusion_curve: floats,
+        occlusion_cells: floats,  # (K * 4)
         height: ti.i32,
         width: ti.i32,
         band: ti.i32,
@@ -114,7 +109,7 @@ def shading_kernels(real):
     ):
         for slot in range(slots):
             if slot % stride == 0:
-                reach = coverage_curve[5]
+                reach = coverage_curve[1]
                 bands = (height + band - 1) // band
                 items = bands * (face_start.shape[0] - 1)
                 workers = slots // stride
@@ -149,7 +144,9 @@ def shading_kernels(real):
                                     d, edge_at, along, _, _ = geo.foot_point(
                                         px, py, v, normal, edge, dual, solid
                                     )
-                                    weight, _, _, _ = coverage_at(d, coverage_curve, coverage_cells)
+                                    weight, _, _, _ = coverage_at(
+                                        d, coverage_curve, coverage_cells, coverage_pieces
+                                    )
                                     if weight > 0:
                                         b = barycentric(d, edge_at, along, px, py, v, normal)
                                         bq = b * q
@@ -163,7 +160,10 @@ def shading_kernels(real):
                                         else:
                                             u = (front[pixel] - depth) * occlusion_curve[0]
                                             keep, keep_slope, _, _ = occlusion_at(
-                                                u, occlusion_curve, occlusion_cells
+                                                u,
+                                                occlusion_curve,
+                                                occlusion_cells,
+                                                occlusion_pieces,
                                             )
                                             at_sum = pixel * (2 + channels)
                                             if ti.static(step == ADD_UP):
@@ -198,6 +198,9 @@ def shading_kernels(real):
     @ti.kernel
     def shade_adjoint(
         into_cells: ti.template(),
+        coverage_pieces: ti.template(),
+        occlusion_pieces: ti.template(),
+        slope_pieces: ti.template(),  # of a curve of slopes of its own; 0: the slope of the coverage
         # in
         points: floats,  # (P * 4)
         faces: ints,  # (N * 3)
@@ -206,10 +209,12 @@ def shading_kernels(real):
         attributes: floats,  # (A * C)
         attribute_index: ints,  # (N * 3)
         channels: ti.i32,
-        coverage_curve: floats,  # (6)
-        coverage_cells: floats,  # ((K + 2) * 4)
-        occlusion_curve: floats,  # (6)
-        occlusion_cells: floats,  # ((L + 2) * 4)
+        coverage_curve: floats,  # see taichisoft.kernels.lookup
+        coverage_cells: floats,  # (K * 4)
+        occlusion_curve: floats,
+        occlusion_cells: floats,  # (L * 4)
+        slope_curve: floats,
+        slope_cells: floats,  # (M * 4) values of the slope; not read unless slope_pieces
         front: floats,  # (B * H * W)
         front_face: ints,  # (B * H * W)
         grad_front: floats,  # (B * H * W)
@@ -223,14 +228,14 @@ def shading_kernels(real):
         grad_corners: floats,  # (N * slices * 3 * 4)
         grad_attributes: floats,  # (N * slices * 3 * C) starts at 0
         grad_scales: floats,  # (workers * 2) with respect to log(scale) and log(gamma)
-        grad_coverage: floats,  # (workers * (K + 2) * 4) starts at 0; one element unless into_cells
-        grad_occlusion: floats,  # (workers * (L + 2) * 4) starts at 0; likewise
+        grad_coverage: floats,  # (workers * K * 4) starts at 0; one element unless into_cells
+        grad_occlusion: floats,  # (workers * L * 4) starts at 0; likewise
     ):
         for slot in range(slots):
             if slot % stride == 0:
                 workers = slots // stride
                 worker = slot // stride
-                reach = coverage_curve[5]
+                reach = coverage_curve[1]
                 coverage_table = worker * coverage_cells.shape[0]
                 occlusion_table = worker * occlusion_cells.shape[0]
                 log_scale = real(0.0)
@@ -262,16 +267,22 @@ def shading_kernels(real):
                                     px, py, v, normal, edge, dual, solid
                                 )
                                 cover, cover_slope, cover_cell, cover_t = coverage_at(
-                                    d, coverage_curve, coverage_cells
+                                    d, coverage_curve, coverage_cells, coverage_pieces
                                 )
-                                if cover > 0:
+                                followed = cover_slope
+                                if ti.static(slope_pieces > 0):
+                                    at_slope, t_slope, _ = locate(
+                                        d * coverage_curve[0], slope_curve, slope_pieces
+                                    )
+                                    followed = value(slope_cells, at_slope, t_slope)
+                                if cover + ti.abs(followed) > 0:
                                     b = barycentric(d, at, along, px, py, v, normal)
                                     bq = b * q
                                     total = bq.sum()
                                     depth = bq.dot(z) / total
                                     u = (front[pixel] - depth) * occlusion_curve[0]
                                     keep, keep_slope, keep_cell, keep_t = occlusion_at(
-                                        u, occlusion_curve, occlusion_cells
+                                        u, occlusion_curve, occlusion_cells, occlusion_pieces
                                     )
                                     weight = cover * keep
                                     up = pixel * (2 + channels)
@@ -310,7 +321,7 @@ def shading_kernels(real):
 
                                     s = d * coverage_curve[0]
                                     log_scale -= grad_cover * cover_slope * s
-                                    by_distance = grad_cover * cover_slope * coverage_curve[0]
+                                    by_distance = grad_cover * followed * coverage_curve[0]
                                     for e in ti.static(range(3)):
                                         share = ti.select(
                                             at == e,

@@ -1,0 +1,84 @@
+"""Straight-through softness: the value of one curve, the slope of another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from taichisoft.checks import check_type
+from taichisoft.coverage.base import Coverage, Surrogate
+from taichisoft.pieces import Domain
+from taichisoft.scale import Pixels, Scale
+
+
+class StraightThrough(Coverage):
+    """Coverage whose image is made with one curve and whose gradient follows another.
+
+    The image is that of `value`. The derivative of coverage with respect to the *distance* is replaced by
+    the slope of `slope`; all other derivatives are exact. So the parameters of `value` get their own
+    gradient, and those of `slope` get one only through an optimisation that followed it: a meta-gradient.
+    With a step for `value`, coverage within 1e-6 of 1 counts as 1 - 1e-6, else nothing could follow it.
+
+    Parameters
+    ----------
+    value, slope : Coverage
+        The two curves, each fixed or learned. Their scales, in `Pixels`, are relative to `scale`.
+    scale : float or Scale
+        Width of the softness: a number is a fixed width in pixels.
+
+    Notes
+    -----
+    A second derivative is the exact derivative of the gradient, except that a gradient passed back through
+    the image again follows `slope`.
+    """
+
+    def __init__(self, value: Coverage, slope: Coverage, scale: float | Scale = 1.0):
+        super().__init__(scale)
+        for part, name in ((value, "value"), (slope, "slope")):
+            check_type(part, name, Coverage)
+            check_type(part.scale, f"{name}.scale", Pixels)
+            if part.surrogate is not None:
+                raise TypeError(f"{name} must not be a StraightThrough itself")
+        self.value = value
+        self.slope = slope
+
+    def forward(self, s: Tensor) -> Tensor:
+        """Return the coverage of the image at signed distances `s` in scales."""
+        return self.value(s / _relative_width(self.value))
+
+    def low(self) -> Tensor:
+        """Return the cut-off of the curve of the image, differentiable."""
+        return self.value.low() * _relative_width(self.value)
+
+    def domain(self) -> Domain:
+        """Return the domain of the curve of the image."""
+        return self.value.domain().scaled(float(_relative_width(self.value).detach()))
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """The curve whose slope is followed."""
+        return _Rescaled(self.slope)
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module, up to learned weights."""
+        return {"value": self.value, "slope": self.slope, "scale": self.scale}
+
+
+@dataclass(frozen=True)
+class _Rescaled:
+    """A coverage as a function of the distance in the scales of another."""
+
+    part: Coverage
+
+    def without_tail(self, s: Tensor) -> Tensor:
+        """Return the coverage without the tail."""
+        return self.part.without_tail(s / _relative_width(self.part))
+
+    def domain(self) -> Domain:
+        """Return the range of `s` on which it varies."""
+        return self.part.domain().scaled(float(_relative_width(self.part).detach()))
+
+
+def _relative_width(part: Coverage) -> Tensor:
+    return part.scale.in_pixels(1)

@@ -1,0 +1,108 @@
+"""The tables of every coverage function: how exact they are, how small, and how they render."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from taichisoft import Mesh, SoftRasterizer, reference
+from taichisoft.aggregation import Probabilistic
+from taichisoft.scale import Pixels
+from taichisoft.softness_curves import below_full
+from taichisoft.table import Table, tabulate
+from tests.coverage_cases import CASES, FAMILIES, OTHERS, VARIANTS, made, numbers, special
+from tests.helpers import pixel_camera, soup_setup
+
+# Cells of a table that is one piece of uniform cells: 1024, and the constants below and above.
+ONE_PIECE = 1026
+LIGHT = (
+    "gaussian",
+    "laplace",
+    "logistic",
+    "gudermannian",
+    "gumbel_max",
+    "gumbel_min",
+    "exponential",
+)
+RENDERED = ("cauchy", "squared_gamma_reversed_half", "moved_laplace", "levy", "mixture_with_steps")
+
+
+def sampled(name: str) -> torch.Tensor:
+    """Return the domain densely, and every special point approached from both sides."""
+    domain = made(name).domain()
+    dense = torch.linspace(domain.low, domain.high, 4001, dtype=torch.float64)
+    middle = torch.linspace(-8, 8, 8001, dtype=torch.float64)
+    steps = torch.logspace(-14, math.log10(domain.span), 300, dtype=torch.float64)
+    near = (special(name).unsqueeze(-1) + torch.cat([-steps, numbers(0), steps])).reshape(-1)
+    s = torch.cat([dense, middle, near])
+    return s[(s >= domain.low) & (s < domain.high)]
+
+
+def tables(name: str) -> tuple[Table, Table]:
+    """Return the tables of coverage and of optical depth, as the rasterizer makes them."""
+    coverage, aggregation = made(name), Probabilistic()
+    with torch.no_grad():
+        top = coverage.without_tail(numbers(coverage.domain().high))
+        return (
+            tabulate(coverage.without_tail, top, coverage.domain()),
+            tabulate(
+                lambda s: aggregation.generator(below_full(coverage.without_tail(s))),
+                aggregation.generator(top),
+                coverage.domain(),
+            ),
+        )
+
+
+def errors(name: str) -> list[float]:
+    s = sampled(name)
+    direct, depth = tables(name)
+    with torch.no_grad():
+        exact = made(name).without_tail(s)
+        alpha = Probabilistic().inverse(depth(s))
+    return [float((direct(s) - exact).abs().max()), float((alpha - below_full(exact)).abs().max())]
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *(name for name in OTHERS if name != "heaviside")])
+def test_error_of_tabulation(family):
+    members = [family] if family in OTHERS else [prefix + family for prefix, _, _ in VARIANTS]
+    found = {name: errors(name) for name in members}
+    allowed = CASES[family].tabulation
+    assert max(max(pair) for pair in found.values()) <= allowed, f"errors {found}"
+    assert max(max(pair) for pair in found.values()) > allowed / 4, f"the bound is loose: {found}"
+
+
+@pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.parametrize("prefix", ["", "squared_", "shifted_"])
+def test_smooth_functions_keep_the_fastest_table(name, prefix):
+    assert len(tables(prefix + name)[0].cells) == ONE_PIECE
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_rendered_coverage_scales_with_pixels(name, dtype):
+    # Three times the scale in three times the scene is the same picture at every third sample.
+    corners = torch.tensor([[4.0, -300, 1], [4.0, 300, 1], [900, 0, 1]], dtype=dtype)
+    profiles = []
+    for factor in (1, 3):
+        mesh = Mesh(corners * torch.tensor([factor, factor, 1]), torch.tensor([[0, 1, 2]]))
+        renderer = SoftRasterizer(CASES[name].make(Pixels(0.8 * factor)))
+        with torch.no_grad():
+            alpha = renderer.silhouette(mesh, pixel_camera(1, 12 * factor, dtype))[0, 0]
+        # Pixel centres j + 1/2 become 3 j + 3/2, which is the centre of pixel 3 j + 1.
+        profiles.append(alpha if factor == 1 else alpha[1::3])
+    torch.testing.assert_close(profiles[0], profiles[1], atol=2e-6, rtol=0)
+    assert float(profiles[0].std()) > 0.05
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_rendered_image_is_the_exact_one(name, dtype):
+    # The engine, with its tables, against the twin that evaluates the functions themselves.
+    setup = soup_setup(4, 6, (16, 20))
+    renderer = SoftRasterizer(CASES[name].make(Pixels(1.0)))
+    with torch.no_grad():
+        exact = reference.render(renderer, *setup.build(setup.leaves)).alpha
+        found = renderer(*setup.build({n: x.to(dtype) for n, x in setup.leaves.items()})).alpha
+    # Measured in float64: 2.1e-8, by the tables.
+    allowed = 5e-8 if dtype == torch.float64 else 3e-5
+    assert float((found.double() - exact).abs().max()) < allowed
