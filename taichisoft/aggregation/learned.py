@@ -1,0 +1,62 @@
+"""A T-conorm whose generator is learned."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from taichisoft.aggregation.arithmetic import one_minus_exp, optical_depth
+from taichisoft.aggregation.base import Summed
+from taichisoft.aggregation.rational_spline import RationalSpline
+from taichisoft.checks import check_integer, check_number
+
+# No bin is narrower or flatter than this share of an equal one: a table must resolve it.
+LEAST_SHARE = 0.1
+
+
+class MonotoneGenerator(Summed):
+    """A learned generator ``phi(-log(1 - D))``, a valid T-conorm for any weights.
+
+    phi is increasing: a rational-quadratic spline from (0, 0) to (reach, reach) and a line beyond. (A
+    generator counts up to a factor, so nothing is lost by fixing the end.) It starts as the identity, which
+    is the probabilistic sum.
+
+    Parameters
+    ----------
+    bins : int
+        Number of bins of the spline, at least 1: there are as many weights for their widths, and for their
+        heights.
+    reach : float
+        Optical depth at which the straight line begins: coverages up to ``1 - exp(-reach)`` are free.
+    """
+
+    def __init__(self, *, bins: int = 8, reach: float = 6.0):
+        super().__init__()
+        check_integer(bins, "bins", minimum=1)
+        self.reach = check_number(reach, "reach", above=0)
+        self.widths = nn.Parameter(torch.zeros(bins, dtype=torch.float64))
+        self.heights = nn.Parameter(torch.zeros(bins, dtype=torch.float64))
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module, up to its weights."""
+        return {"bins": len(self.widths), "reach": self.reach}
+
+    def extra_repr(self) -> str:
+        """Return what is shown of this module."""
+        return f"bins={len(self.widths)}, reach={self.reach}"
+
+    def generator(self, coverage: Tensor) -> Tensor:
+        """Return phi(-log(1 - D))."""
+        return self._spline()(optical_depth(coverage))
+
+    def inverse(self, total: Tensor) -> Tensor:
+        """Return 1 - exp(-phi^-1(total))."""
+        return one_minus_exp(self._spline().inverse(total.double())).to(total.dtype)
+
+    def _spline(self) -> RationalSpline:
+        return RationalSpline.through(self._knots(self.widths), self._knots(self.heights))
+
+    def _knots(self, weights: Tensor) -> Tensor:
+        shares = LEAST_SHARE / len(weights) + (1 - LEAST_SHARE) * torch.softmax(weights, 0)
+        inner = self.reach * shares.cumsum(0)[:-1]
+        return torch.cat([inner.new_zeros(1), inner, inner.new_full((1,), self.reach)])
