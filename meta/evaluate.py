@@ -25,7 +25,7 @@ from meta.options import check_options, option
 from meta.plots import save_convergence, save_softness_curves
 from meta.report import markdown, rows, verdict
 from meta.run_folder import RunFolder, write_json_atomically, write_text_atomically
-from meta.softness import scale_in_pixels
+from meta.softness import load_renderer, scale_in_pixels
 from meta.versions import versions
 from taichisoft.runtime import BACKENDS
 
@@ -123,7 +123,7 @@ def evaluate(run: str | Path, settings: EvaluationSettings, command: str = "") -
             f"no learned softness in {folder.path}: {folder.softness} is missing; "
             "training writes it with its first checkpoint"
         )
-    learned, _ = taichisoft.load_softness(folder.softness)
+    learned = load_renderer(folder.softness)
     out = Path(settings.out) if settings.out else folder.path
     out.mkdir(parents=True, exist_ok=True)
     comparisons = _compare_all(learned.requires_grad_(False), training, settings)

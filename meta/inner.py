@@ -105,6 +105,9 @@ def solve(
 ) -> Trajectory:
     """Solve a batch of problems, without a graph through the trajectory.
 
+    An annealed scale of the softness follows the steps: its progress is 0 at the first gradient and 1 at the
+    last, where it stays.
+
     Parameters
     ----------
     task : Task
@@ -125,6 +128,7 @@ def solve(
     for step in range(settings.steps):
         if on_step is not None:
             on_step(state)
+        renderer.set_progress(step / max(settings.steps - 1, 1))
         leaves = {k: v.detach().requires_grad_() for k, v in state.unknowns.items()}
         with torch.enable_grad():
             loss = task.loss(leaves, renderer)

@@ -40,7 +40,7 @@ class RunFolder:
 
     @property
     def softness(self) -> Path:
-        """The learned softness, for `taichisoft.load_softness`."""
+        """The learned softness, for `taichisoft.Softness.load`."""
         return self.path / "softness.safetensors"
 
     def read_settings(self) -> TrainSettings:

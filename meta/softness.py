@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from meta.config import TrainSettings
 from taichisoft import (
@@ -14,6 +15,7 @@ from taichisoft import (
     Pixels,
     Probabilistic,
     Scale,
+    Softness,
     SoftRasterizer,
 )
 
@@ -37,6 +39,14 @@ def initial_renderer(settings: TrainSettings) -> SoftRasterizer:
     return SoftRasterizer(coverage, AGGREGATIONS[settings.aggregation]())
 
 
+def load_renderer(path: Path) -> SoftRasterizer:
+    """Return a renderer with the softness of a file, see `taichisoft.Softness.load`."""
+    return SoftRasterizer(softness=Softness.load(path))
+
+
 def scale_in_pixels(renderer: SoftRasterizer, image_size: int) -> float:
-    """Return the scale of a renderer's coverage in pixels, for an image of that height."""
+    """Return the scale of a renderer's coverage in pixels, for an image of that height.
+
+    That of an annealed scale is the one at its current progress.
+    """
     return float(renderer.coverage.scale.in_pixels(image_size).detach())

@@ -19,7 +19,7 @@ from meta.config import TrainSettings, build_parser, settings_from_args, to_json
 from meta.options import given_options
 from meta.run_folder import RunFolder, write_json_atomically
 from meta.scalars import Scalars
-from meta.softness import scale_in_pixels
+from meta.softness import load_renderer, scale_in_pixels
 from meta.trainer import Trainer
 from meta.versions import versions
 
@@ -64,8 +64,8 @@ class Run:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint of the current state, and the softness."""
-        notes = {"step": checkpoint.step, "settings": to_json(self.trainer.settings)}
-        taichisoft.save_softness(self.trainer.renderer, self.folder.softness, notes)
+        trained = {"step": checkpoint.step, "settings": to_json(self.trainer.settings)}
+        self.trainer.renderer.softness.save(self.folder.softness, trained)
         checkpoint.save(self.folder.checkpoint)
 
 
@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _summary(folder: RunFolder) -> str:
     steps = history.read(folder.history)
-    renderer, _ = taichisoft.load_softness(folder.softness)
+    renderer = load_renderer(folder.softness)
     scale = scale_in_pixels(renderer, folder.read_settings().image_size)
     return (
         f"{len(steps)} steps, loss {steps[0]['objective']:.4f} at the first and "

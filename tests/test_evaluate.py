@@ -325,7 +325,7 @@ def run(tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("run"))
     settings = TrainSettings(out=str(folder.path), families=("pose",), image_size=24)
     write_json_atomically(folder.config, {"settings": to_json(settings)})
-    ts.save_softness(initial_renderer(settings), folder.softness)
+    initial_renderer(settings).softness.save(folder.softness)
     return folder
 
 

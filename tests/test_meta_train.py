@@ -13,12 +13,13 @@ import torch
 import taichisoft
 from meta import checkpoint, history, scalars, train, trainer
 from meta.checkpoint import Checkpoint
+from meta.config import to_json
 from meta.gradients import Estimate, MetaGradient
 from meta.history import Record
 from meta.objective import Outcome
 from meta.outer import OuterOptimizer
 from meta.run_folder import RunFolder
-from meta.softness import scale_in_pixels
+from meta.softness import load_renderer, scale_in_pixels
 from meta.trainer import Trainer, derived_seed
 from tests.meta_problems import PointFamily, spline_renderer, tiny
 
@@ -38,8 +39,7 @@ def steps_of(folder: RunFolder) -> list[dict]:
 
 def weights_of(folder: RunFolder) -> list[torch.Tensor]:
     """Return the softness that was saved."""
-    renderer, _ = taichisoft.load_softness(folder.softness)
-    return [p.detach() for p in renderer.parameters()]
+    return [p.detach() for p in taichisoft.Softness.load(folder.softness).parameters()]
 
 
 def assert_same(one: RunFolder, two: RunFolder) -> None:
@@ -116,8 +116,8 @@ def test_run_folder_contents(points, tmp_path):
     assert config["started"].startswith("20")
     names = {path.name for path in run.folder.path.iterdir()}
     assert names == {"config.json", "history.jsonl", "checkpoint.pt", "softness.safetensors"}
-    renderer, notes = taichisoft.load_softness(run.folder.softness)
-    assert notes["step"] == 3
+    renderer = load_renderer(run.folder.softness)
+    assert renderer.softness.trained == {"step": 3, "settings": to_json(settings)}
     last = history.read(run.folder.history)[-1]
     assert last.keys() == {field for field in Record.__dataclass_fields__}
     assert scale_in_pixels(renderer, 64) == pytest.approx(last["scale"], rel=1e-12)

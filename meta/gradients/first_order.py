@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -38,11 +40,16 @@ class FirstOrder(MetaGradient):
 def direct_gradient(
     rollout: Rollout, renderer: SoftRasterizer, unknowns: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Return the derivative of the mean soft loss at fixed unknowns, by parameter name."""
-    parameters = trainable(renderer)
+    """Return the derivative of the mean soft loss at fixed unknowns, by parameter name.
+
+    An annealed scale is taken where a trajectory ends.
+    """
+    work = copy.deepcopy(renderer)
+    work.set_progress(1.0)
+    parameters = trainable(work)
     fixed = {name: value.detach() for name, value in unknowns.items()}
     with torch.enable_grad():
-        loss = rollout.task.loss(fixed, renderer).mean()
+        loss = rollout.task.loss(fixed, work).mean()
         gradients = torch.autograd.grad(
             loss, list(parameters.values()), allow_unused=True, materialize_grads=True
         )
