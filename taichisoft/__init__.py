@@ -1,19 +1,52 @@
 """taichisoft: a differentiable rasterizer whose softness is learned. Torch in, torch out."""
 
 from taichisoft import reference, shapes
-from taichisoft.aggregation import Aggregation, Max, Probabilistic
+from taichisoft.aggregation import (
+    AczelAlsina,
+    Aggregation,
+    Dombi,
+    Einstein,
+    Frank,
+    Hamacher,
+    Max,
+    MonotoneGenerator,
+    Probabilistic,
+    SchweizerSklar,
+    Yager,
+)
+from taichisoft.annealing import (
+    Annealed,
+    CosineAnnealing,
+    ExponentialAnnealing,
+    LearnedAnnealing,
+)
 from taichisoft.camera import Camera
 from taichisoft.coverage import (
+    Cauchy,
     ClosedForm,
     Coverage,
+    CubicHermite,
+    CustomCoverage,
+    Exponential,
     ExponentialReversed,
+    Gamma,
     GammaReversed,
     Gaussian,
+    Gudermannian,
+    GumbelMax,
+    GumbelMin,
     Heaviside,
+    Laplace,
+    Levy,
+    LevyReversed,
     Logistic,
+    Mixture,
     MLPCoverage,
     MonotoneSpline,
+    Reciprocal,
+    StraightThrough,
     Uniform,
+    Wigner,
 )
 from taichisoft.io import load_mesh, save_mesh
 from taichisoft.losses import (
@@ -29,43 +62,87 @@ from taichisoft.losses import (
     normal_consistency_loss,
 )
 from taichisoft.mesh import Mesh, MeshBatch
-from taichisoft.occlusion import DepthSoftmax, Occlusion
+from taichisoft.occlusion import (
+    DepthCurve,
+    DepthSoftmax,
+    HardOcclusion,
+    MLPOcclusion,
+    MonotoneDepth,
+    Occlusion,
+)
+from taichisoft.pieces import SHARP, Domain
 from taichisoft.positive import Positive
 from taichisoft.rasterizer import SoftImage, SoftRasterizer
+from taichisoft.real import Real
 from taichisoft.runtime import available_backends, backend, init
 from taichisoft.scale import HeightFraction, Pixels, Scale
-from taichisoft.serialize import load_softness, save_softness
+from taichisoft.softness import Softness
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SHARP",
+    "AczelAlsina",
     "Aggregation",
+    "Annealed",
     "Camera",
+    "Cauchy",
     "ClosedForm",
+    "CosineAnnealing",
     "Coverage",
+    "CubicHermite",
+    "CustomCoverage",
+    "DepthCurve",
     "DepthSoftmax",
+    "Domain",
+    "Dombi",
     "EdgeLength",
+    "Einstein",
+    "Exponential",
+    "ExponentialAnnealing",
     "ExponentialReversed",
+    "Frank",
+    "Gamma",
     "GammaReversed",
     "Gaussian",
+    "Gudermannian",
+    "GumbelMax",
+    "GumbelMin",
+    "Hamacher",
+    "HardOcclusion",
     "Heaviside",
     "HeightFraction",
+    "Laplace",
     "Laplacian",
+    "LearnedAnnealing",
+    "Levy",
+    "LevyReversed",
     "Logistic",
     "MLPCoverage",
+    "MLPOcclusion",
     "Max",
     "Mesh",
     "MeshBatch",
+    "Mixture",
+    "MonotoneDepth",
+    "MonotoneGenerator",
     "MonotoneSpline",
     "NormalConsistency",
     "Occlusion",
     "Pixels",
     "Positive",
     "Probabilistic",
+    "Real",
+    "Reciprocal",
     "Scale",
+    "SchweizerSklar",
     "SoftImage",
     "SoftRasterizer",
+    "Softness",
+    "StraightThrough",
     "Uniform",
+    "Wigner",
+    "Yager",
     "available_backends",
     "backend",
     "edge_length_loss",
@@ -74,12 +151,10 @@ __all__ = [
     "iou_loss",
     "laplacian_loss",
     "load_mesh",
-    "load_softness",
     "mse",
     "mse_loss",
     "normal_consistency_loss",
     "reference",
     "save_mesh",
-    "save_softness",
     "shapes",
 ]

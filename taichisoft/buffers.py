@@ -97,13 +97,16 @@ class Buffers:
         return torch.full((size,), -1, dtype=torch.int32, device=self.points.device)
 
     def gather_corners(self, corners: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
-        """Sum (N * slices, 3, columns) gradients of face corners into (rows, columns).
+        """Sum (N * slices, 3, columns) gradients of face corners into (rows, columns)."""
+        if self.slices > 1:
+            corners = corners.reshape(self.num_faces, self.slices, 3, columns).sum(1)
+        return self.gather_faces(corners, index, rows, columns)
+
+    def gather_faces(self, corners: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
+        """Sum (N, 3, columns) gradients of face corners into (rows, columns).
 
         A flat index_add is serial on the CPU, hence deterministic, and the fastest of torch's scatters.
         """
-        per_face = corners
-        if self.slices > 1:
-            per_face = corners.reshape(self.num_faces, self.slices, 3, columns).sum(1)
         at = index.reshape(-1, 1) * columns + torch.arange(columns, device=index.device)
-        total = per_face.new_zeros(rows * columns)
-        return total.index_add_(0, at.reshape(-1), per_face.reshape(-1)).reshape(rows, columns)
+        total = corners.new_zeros(rows * columns)
+        return total.index_add_(0, at.reshape(-1), corners.reshape(-1)).reshape(rows, columns)

@@ -1,83 +1,69 @@
-"""The bridge between torch autograd and the kernels. Private; `SoftRasterizer` is the public face.
+"""The fused engine: the bridge between torch autograd and the kernels. Private.
 
-Kernels get detached, contiguous, flat tensors whose sizes are made here, since Taichi checks neither. Their
-adjoints are first order: a request to differentiate them again is refused, because a wrong second
-derivative would be silent.
+Kernels get detached, contiguous, flat tensors whose sizes are made here, since Taichi checks neither. A
+first derivative is one launch of a hand-written adjoint. When it is itself to be differentiated
+(``create_graph=True``) its derivative is taken by Taichi, over the fragments (`taichisoft.autodiff`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from taichisoft.autodiff import refuse_third_order, sums_of_fragments, total_of_fragments
 from taichisoft.buffers import Buffers
+from taichisoft.curve import Curve
 from taichisoft.kernels.coverage import coverage_kernels
 from taichisoft.kernels.launch import Launch
 from taichisoft.kernels.shading import ADD_UP, FIND_FRONT, FRONT_ADJOINT, shading_kernels
-from taichisoft.table import Table
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A tabulated curve with its width: what the kernels need to evaluate it.
+@dataclass(frozen=True, eq=False)
+class CoveragePass:
+    """Sum of a curve over faces, or its maximum, and the first derivative.
 
     Parameters
     ----------
-    table : Table
-        The tabulated curve.
-    width : Tensor
-        Scalar: pixels (or scene units for occlusion) per unit of the table's argument.
+    buffers : Buffers
+        The render.
+    curve : Curve
+        The generator of coverage.
+    takes_max : bool
+        Whether faces compete.
     """
 
-    table: Table
-    width: Tensor
+    buffers: Buffers
+    curve: Curve
+    takes_max: bool
 
-    def parameters(self, like: Tensor) -> Tensor:
-        """Return the array of six that `taichisoft.kernels.lookup` describes, and the reach in pixels."""
-        width = self.width.detach().to(like.device, torch.float64).reshape(1)
-        high, a, g, count = self.table.coordinates
-        shape = width.new_tensor([high, a, g, count])
-        reach = max(-self.table.domain.low, 0.0) * width
-        return torch.cat([1 / width, shape, reach]).to(like.dtype)
+    @cached_property
+    def _numbers(self) -> Tensor:
+        return self.curve.numbers(self.buffers.points)
 
-    def cells(self, like: Tensor) -> Tensor:
-        """Return the cells in the dtype and on the device of `like`, differentiable."""
-        return self.table.cells.to(like.device, like.dtype)
+    @cached_property
+    def _rows(self) -> Tensor:
+        return self.buffers.rows(self._numbers)
 
-
-def _refuse_second_order() -> None:
-    # Inside backward, grad mode is on exactly when create_graph=True was asked for.
-    if torch.is_grad_enabled():
-        raise RuntimeError(
-            "second derivatives of the rasterizer are not available: backward was called with "
-            "create_graph=True; use taichisoft.reference for derivatives of any order, or a "
-            "first-order or evolution-strategies meta-gradient"
-        )
-
-
-class _Accumulate(Function):
-    """total (B, H, W) = sum or maximum over faces of the tabulated generator of coverage."""
-
-    @staticmethod
-    def forward(ctx, points, cells, width, buffers, table, takes_max):
-        curve = Curve(table, width).parameters(points)
-        flat_cells = cells.detach().contiguous().reshape(-1)
-        rows = buffers.rows(curve)
+    def values(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Return totals, (B * H * W), and the winning faces, of one element unless faces compete."""
+        buffers = self.buffers
         total = buffers.unwritten(buffers.pixels)
-        winner = buffers.minus_ones(buffers.pixels if takes_max else 1)
+        winner = buffers.minus_ones(buffers.pixels if self.takes_max else 1)
         launch = buffers.forward_launch()
         if buffers.num_faces:
             coverage_kernels(buffers.kernel_type).accumulate(
-                takes_max,
+                self.takes_max,
+                self.curve.pieces,
                 buffers.points,
                 buffers.faces,
                 buffers.face_start,
-                rows,
-                curve,
-                flat_cells,
+                self._rows,
+                self._numbers,
+                _flat(cells),
                 buffers.height,
                 buffers.width,
                 buffers.band,
@@ -86,32 +72,38 @@ class _Accumulate(Function):
                 total,
                 winner,
             )
-        ctx.save_for_backward(flat_cells, curve, rows, winner)
-        ctx.buffers, ctx.takes_max = buffers, takes_max
-        return total.reshape(buffers.images, buffers.height, buffers.width)
+        return total, winner
 
-    @staticmethod
-    def backward(ctx, grad_total):
-        _refuse_second_order()
-        buffers = ctx.buffers
-        flat_cells, curve, rows, winner = ctx.saved_tensors
-        into_cells = ctx.needs_input_grad[1]
+    def adjoint(
+        self,
+        grad_total: Tensor,
+        cells: Tensor,
+        slope_cells: Tensor,
+        winner: Tensor,
+        into_cells: bool,
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Return the gradients of the points, of the cells (None unless asked for) and of the width."""
+        buffers = self.buffers
         launch = buffers.backward_launch(into_cells)
         grad_corners = buffers.unwritten(buffers.num_faces, buffers.slices, 3, 4)
         grad_width = buffers.unwritten(launch.workers)
-        grad_cells = buffers.zeros(launch.workers if into_cells else 0, flat_cells.numel())
+        grad_cells = buffers.zeros(launch.workers if into_cells else 0, cells.numel())
         if buffers.num_faces:
             coverage_kernels(buffers.kernel_type).accumulate_adjoint(
-                ctx.takes_max,
+                self.takes_max,
                 into_cells,
+                self.curve.pieces,
+                self.curve.slope_pieces,
                 buffers.points,
                 buffers.faces,
                 buffers.face_image,
-                rows,
-                curve,
-                flat_cells,
+                self._rows,
+                self._numbers,
+                _flat(cells),
+                self.curve.slope_numbers(buffers.points),
+                _flat(slope_cells),
                 winner,
-                grad_total.detach().contiguous().reshape(-1),
+                _flat(grad_total),
                 buffers.height,
                 buffers.width,
                 buffers.slices,
@@ -123,77 +115,148 @@ class _Accumulate(Function):
             )
         return (
             _points_gradient(buffers, grad_corners),
-            _table_gradient(grad_cells, launch, flat_cells) if into_cells else None,
-            _width_gradient(grad_width.sum(), curve),
-            None,
-            None,
-            None,
+            _table_gradient(grad_cells, launch, cells) if into_cells else None,
+            _width_gradient(grad_width.sum(), self._numbers),
         )
 
 
-class _Shade(Function):
-    """sums (B, H, W, 2 + C) = sum over faces of w, w z and w c."""
+class _Accumulate(Function):
+    """total (B, H, W) = sum or maximum over faces of the tabulated generator of coverage."""
 
     @staticmethod
-    def forward(
-        ctx, points, attributes, cover, cover_width, keep, keep_width, buffers, tables, index
-    ):
-        cover_curve = Curve(tables[0], cover_width).parameters(points)
-        keep_curve = Curve(tables[1], keep_width).parameters(points)
-        cover = cover.detach().contiguous().reshape(-1)
-        keep = keep.detach().contiguous().reshape(-1)
-        channels = attributes.shape[1]
-        flat_attributes = attributes.detach().contiguous().reshape(-1)
-        flat_attributes = flat_attributes if channels else buffers.zeros(1)
-        flat_index = index.to(torch.int32).contiguous().reshape(-1)
-        rows = buffers.rows(cover_curve)
+    def forward(ctx, job, points, cells, slope_cells, width):
+        total, winner = job.values(cells)
+        ctx.job = job
+        ctx.save_for_backward(winner, points, cells, slope_cells, width)
+        return total.reshape(job.buffers.images, job.buffers.height, job.buffers.width)
+
+    @staticmethod
+    def backward(ctx, grad_total):
+        into_cells = ctx.needs_input_grad[2]
+        by_points, by_cells, by_width = _AccumulateAdjoint.apply(
+            ctx.job, into_cells, grad_total, *ctx.saved_tensors
+        )
+        return None, by_points, by_cells, None, by_width
+
+
+class _AccumulateAdjoint(Function):
+    """The first derivative of `_Accumulate`."""
+
+    @staticmethod
+    def forward(ctx, job, into_cells, grad_total, winner, points, cells, slope_cells, width):
+        ctx.job = job
+        ctx.save_for_backward(grad_total, winner, points, cells, slope_cells, width)
+        return job.adjoint(grad_total, cells, slope_cells, winner, into_cells)
+
+    @staticmethod
+    def backward(ctx, *cotangents):
+        refuse_third_order()
+        job = ctx.job
+        grad_total, winner, *inputs = ctx.saved_tensors
+
+        def render(*inputs: Tensor) -> Tensor:
+            return total_of_fragments(
+                job.buffers,
+                job.curve,
+                winner if job.takes_max else None,
+                *inputs,
+                differentiated=False,
+            )
+
+        # The cells of the slopes (third) have no first derivative.
+        by_total, *found = _differentiate_adjoint(
+            render, grad_total, inputs, (*cotangents[:2], None, cotangents[2])
+        )
+        return None, None, by_total, None, *found
+
+
+@dataclass(frozen=True, eq=False)
+class ShadingPass:
+    """Sums of weights, depths and attributes over faces, and the first derivative.
+
+    Parameters
+    ----------
+    buffers : Buffers
+        The render.
+    curve, occlusion : Curve
+        Coverage and occlusion.
+    """
+
+    buffers: Buffers
+    curve: Curve
+    occlusion: Curve
+
+    @cached_property
+    def _numbers(self) -> Tensor:
+        return self.curve.numbers(self.buffers.points)
+
+    @cached_property
+    def _depth_numbers(self) -> Tensor:
+        return self.occlusion.numbers(self.buffers.points)
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        return self.buffers.rows(self._numbers)
+
+    def values(
+        self, attributes: Tensor, cells: Tensor, keep_cells: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return sums, (B * H * W, 2 + C), front depths and front faces, (B * H * W)."""
+        buffers = self.buffers
         front = buffers.unwritten(buffers.pixels)
         front_face = buffers.minus_ones(buffers.pixels)
-        sums = buffers.zeros(buffers.pixels, 2 + channels)
-        inputs = (rows, flat_attributes, flat_index, channels, cover_curve, cover, keep_curve, keep)
+        sums = buffers.zeros(buffers.pixels, 2 + attributes.shape[1])
+        inputs = self._inputs(attributes, cells, keep_cells)
         for step in (FIND_FRONT, ADD_UP):
-            _shade_step(step, buffers, inputs, front, front_face, sums, buffers.zeros(1))
-        ctx.save_for_backward(
-            rows,
-            flat_attributes,
-            flat_index,
-            cover_curve,
-            cover,
-            keep_curve,
-            keep,
-            front,
-            front_face,
-        )
-        ctx.buffers, ctx.attribute_shape = buffers, attributes.shape
-        return sums.reshape(buffers.images, buffers.height, buffers.width, 2 + channels)
+            self._step(step, inputs, front, front_face, sums, buffers.zeros(1))
+        return sums, front, front_face
 
-    @staticmethod
-    def backward(ctx, grad_sums):
-        _refuse_second_order()
-        buffers = ctx.buffers
-        rows, attributes, index, cover_curve, cover, keep_curve, keep, front, front_face = (
-            ctx.saved_tensors
-        )
-        rows_of_attributes, channels = ctx.attribute_shape
-        grad_sums = grad_sums.detach().contiguous().reshape(-1)
-        inputs = (rows, attributes, index, channels, cover_curve, cover, keep_curve, keep)
+    def front_face(self, cells: Tensor, keep_cells: Tensor) -> Tensor:
+        """Return the nearest face in reach of each pixel, (B * H * W) int32, -1 for none."""
+        buffers = self.buffers
+        front = buffers.unwritten(buffers.pixels)
+        front_face = buffers.minus_ones(buffers.pixels)
+        inputs = self._inputs(buffers.points.new_zeros(1, 0), cells, keep_cells)
+        self._step(FIND_FRONT, inputs, front, front_face, buffers.zeros(1), buffers.zeros(1))
+        return front_face
+
+    def adjoint(
+        self,
+        grad_sums: Tensor,
+        front: Tensor,
+        front_face: Tensor,
+        attributes: Tensor,
+        cells: Tensor,
+        slope_cells: Tensor,
+        keep_cells: Tensor,
+        into_cells: bool,
+    ) -> tuple[Tensor | None, ...]:
+        """Return the gradients of points, attributes, cells, width, occlusion cells and gamma."""
+        buffers = self.buffers
+        channels = attributes.shape[1]
+        inputs = self._inputs(attributes, cells, keep_cells)
+        grad_sums = _flat(grad_sums)
         grad_front = buffers.zeros(buffers.pixels)
-        _shade_step(FRONT_ADJOINT, buffers, inputs, front, front_face, grad_sums, grad_front)
-        into_cells = ctx.needs_input_grad[2] or ctx.needs_input_grad[4]
+        self._step(FRONT_ADJOINT, inputs, front, front_face, grad_sums, grad_front)
         launch = buffers.backward_launch(into_cells)
         grad_corners = buffers.unwritten(buffers.num_faces, buffers.slices, 3, 4)
         grad_attributes = buffers.zeros(buffers.num_faces, buffers.slices, 3, channels)
         grad_widths = buffers.unwritten(launch.workers, 2)
         tables = launch.workers if into_cells else 0
-        grad_cover = buffers.zeros(tables, cover.numel())
-        grad_keep = buffers.zeros(tables, keep.numel())
+        grad_cells = buffers.zeros(tables, cells.numel())
+        grad_keep = buffers.zeros(tables, keep_cells.numel())
         if buffers.num_faces:
             shading_kernels(buffers.kernel_type).shade_adjoint(
                 into_cells,
+                self.curve.pieces,
+                self.occlusion.pieces,
+                self.curve.slope_pieces,
                 buffers.points,
                 buffers.faces,
                 buffers.face_image,
                 *inputs,
+                self.curve.slope_numbers(buffers.points),
+                _flat(slope_cells),
                 front,
                 front_face,
                 grad_front,
@@ -206,50 +269,147 @@ class _Shade(Function):
                 grad_corners,
                 grad_attributes,
                 grad_widths,
-                grad_cover,
+                grad_cells,
                 grad_keep,
             )
         grad_width, grad_gamma = grad_widths[: 2 * launch.workers].reshape(-1, 2).sum(0)
-        by_attribute = None
-        if ctx.needs_input_grad[1] and channels and buffers.num_faces:
-            by_attribute = buffers.gather_corners(
-                grad_attributes, index.long(), rows_of_attributes, channels
-            )
-        elif ctx.needs_input_grad[1]:
-            by_attribute = attributes.new_zeros(rows_of_attributes, channels)
         return (
             _points_gradient(buffers, grad_corners),
-            by_attribute,
-            _table_gradient(grad_cover, launch, cover) if into_cells else None,
-            _width_gradient(grad_width, cover_curve),
-            _table_gradient(grad_keep, launch, keep) if into_cells else None,
-            _width_gradient(grad_gamma, keep_curve),
-            None,
-            None,
-            None,
+            self._attributes_gradient(grad_attributes, attributes),
+            _table_gradient(grad_cells, launch, cells) if into_cells else None,
+            _width_gradient(grad_width, self._numbers),
+            _table_gradient(grad_keep, launch, keep_cells) if into_cells else None,
+            _width_gradient(grad_gamma, self._depth_numbers),
+        )
+
+    def _inputs(self, attributes: Tensor, cells: Tensor, keep_cells: Tensor) -> tuple:
+        buffers = self.buffers
+        channels = attributes.shape[1]
+        return (
+            self._rows,
+            _flat(attributes) if channels else buffers.zeros(1),
+            buffers.scene.attribute_index.to(torch.int32).contiguous().reshape(-1),
+            channels,
+            self._numbers,
+            _flat(cells),
+            self._depth_numbers,
+            _flat(keep_cells),
+        )
+
+    def _step(self, step, inputs, front, front_face, sums, grad_front) -> None:
+        buffers = self.buffers
+        if not buffers.num_faces:
+            return
+        launch = buffers.forward_launch()
+        shading_kernels(buffers.kernel_type).shade(
+            step,
+            self.curve.pieces,
+            self.occlusion.pieces,
+            buffers.points,
+            buffers.faces,
+            buffers.face_start,
+            *inputs,
+            buffers.height,
+            buffers.width,
+            buffers.band,
+            launch.slots,
+            launch.stride,
+            front,
+            front_face,
+            sums,
+            grad_front,
+        )
+
+    def _attributes_gradient(self, grad_attributes: Tensor, attributes: Tensor) -> Tensor:
+        if not attributes.shape[1] or not self.buffers.num_faces:
+            return torch.zeros_like(attributes)
+        return self.buffers.gather_corners(
+            grad_attributes, self.buffers.scene.attribute_index, *attributes.shape
         )
 
 
-def _shade_step(step, buffers, inputs, front, front_face, sums, grad_front) -> None:
-    if not buffers.num_faces:
-        return
-    launch = buffers.forward_launch()
-    shading_kernels(buffers.kernel_type).shade(
-        step,
-        buffers.points,
-        buffers.faces,
-        buffers.face_start,
-        *inputs,
-        buffers.height,
-        buffers.width,
-        buffers.band,
-        launch.slots,
-        launch.stride,
+class _Shade(Function):
+    """sums (B, H, W, 2 + C) = sum over faces of w, w z and w c."""
+
+    @staticmethod
+    def forward(ctx, job, points, attributes, cells, slope_cells, width, keep_cells, gamma):
+        sums, front, front_face = job.values(attributes, cells, keep_cells)
+        ctx.job = job
+        ctx.save_for_backward(
+            front, front_face, points, attributes, cells, slope_cells, width, keep_cells, gamma
+        )
+        buffers = job.buffers
+        return sums.reshape(buffers.images, buffers.height, buffers.width, -1)
+
+    @staticmethod
+    def backward(ctx, grad_sums):
+        into_cells = ctx.needs_input_grad[3] or ctx.needs_input_grad[6]
+        points, attributes, cells, width, keep_cells, gamma = _ShadeAdjoint.apply(
+            ctx.job, into_cells, grad_sums, *ctx.saved_tensors
+        )
+        return None, points, attributes, cells, None, width, keep_cells, gamma
+
+
+class _ShadeAdjoint(Function):
+    """The first derivative of `_Shade`."""
+
+    @staticmethod
+    def forward(
+        ctx,
+        job,
+        into_cells,
+        grad_sums,
         front,
         front_face,
-        sums,
-        grad_front,
-    )
+        points,
+        attributes,
+        cells,
+        slope_cells,
+        width,
+        keep_cells,
+        gamma,
+    ):
+        ctx.job = job
+        ctx.save_for_backward(
+            grad_sums, front_face, points, attributes, cells, slope_cells, width, keep_cells, gamma
+        )
+        return job.adjoint(
+            grad_sums, front, front_face, attributes, cells, slope_cells, keep_cells, into_cells
+        )
+
+    @staticmethod
+    def backward(ctx, *cotangents):
+        refuse_third_order()
+        job = ctx.job
+        grad_sums, front_face, *inputs = ctx.saved_tensors
+
+        def render(*inputs: Tensor) -> Tensor:
+            return sums_of_fragments(job.buffers, job.curve, job.occlusion, front_face, *inputs)
+
+        by_sums, *found = _differentiate_adjoint(
+            render, grad_sums, inputs, (*cotangents[:3], None, *cotangents[3:])
+        )
+        return None, None, by_sums, None, None, *found
+
+
+def _differentiate_adjoint(
+    render, upstream: Tensor, inputs: list[Tensor], cotangents: tuple[Tensor | None, ...]
+) -> list[Tensor | None]:
+    """Return the gradients of ``<d render / d inputs, cotangents>`` in `upstream` and the inputs."""
+    with torch.enable_grad():
+        upstream, *inputs = (x.detach().requires_grad_() for x in (upstream, *inputs))
+        first = torch.autograd.grad(
+            render(*inputs), inputs, upstream, create_graph=True, allow_unused=True
+        )
+        pairs = [
+            (g, c)
+            for g, c in zip(first, cotangents, strict=True)
+            if g is not None and g.requires_grad and c is not None
+        ]
+    if not pairs:
+        return [None] * (1 + len(inputs))
+    gradients, seeds = zip(*pairs, strict=True)
+    return list(torch.autograd.grad(gradients, [upstream, *inputs], list(seeds), allow_unused=True))
 
 
 def _points_gradient(buffers: Buffers, grad_corners: Tensor) -> Tensor:
@@ -263,32 +423,36 @@ def _table_gradient(grad_cells: Tensor, launch: Launch, cells: Tensor) -> Tensor
     return grad_cells[: launch.workers * cells.numel()].reshape(launch.workers, -1, 4).sum(0)
 
 
-def _width_gradient(grad_log_width: Tensor, curve: Tensor) -> Tensor:
-    return (grad_log_width * curve[0]).to(torch.float64).reshape(())
+def _width_gradient(grad_log_width: Tensor, numbers: Tensor) -> Tensor:
+    return (grad_log_width * numbers[0]).to(torch.float64).reshape(())
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x.detach().contiguous().reshape(-1)
 
 
 def accumulate(buffers: Buffers, generator: Curve, takes_max: bool) -> Tensor:
     """Return (B, H, W): the generator of coverage summed over faces, or its maximum."""
     points = buffers.scene.points
     return _Accumulate.apply(
-        points, generator.cells(points), generator.width, buffers, generator.table, takes_max
+        CoveragePass(buffers, generator, takes_max),
+        points,
+        generator.cells(points),
+        generator.slope_cells(points),
+        generator.width,
     )
 
 
 def shade(buffers: Buffers, coverage: Curve, occlusion: Curve) -> Tensor:
     """Return (B, H, W, 2 + C): weights, weighted depth and weighted colours summed over faces."""
-    scene = buffers.scene
-    attributes = scene.attributes
-    if attributes is None:
-        attributes = scene.points.new_zeros(scene.points.shape[0], 0)
+    points = buffers.scene.points
     return _Shade.apply(
-        scene.points,
-        attributes,
-        coverage.cells(scene.points),
+        ShadingPass(buffers, coverage, occlusion),
+        points,
+        buffers.scene.channels,
+        coverage.cells(points),
+        coverage.slope_cells(points),
         coverage.width,
-        occlusion.cells(scene.points),
+        occlusion.cells(points),
         occlusion.width,
-        buffers,
-        (coverage.table, occlusion.table),
-        scene.attribute_index,
     )

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from taichisoft.aggregation import Aggregation, Max, Probabilistic
+from taichisoft.aggregation import Aggregation, Max
 from taichisoft.buffers import Buffers
 from taichisoft.camera import Camera
 from taichisoft.checks import check_type
-from taichisoft.coverage import Coverage, Gaussian, Heaviside
+from taichisoft.coverage import Coverage, Heaviside
+from taichisoft.curve import Curve
+from taichisoft.engines import AutodiffEngine, FusedEngine
 from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.occlusion import DepthSoftmax, Occlusion
-from taichisoft.rasterize import Curve, accumulate, shade
-from taichisoft.scene import build_scene
-from taichisoft.table import Table, TableCache, tabulate
+from taichisoft.scene import Scene, build_scene
+from taichisoft.softness import Softness
+from taichisoft.softness_curves import SoftnessCurves
 
-# Within a table coverage stops this short of 1, where the probabilistic generator is singular.
-FULL = 1 - 1e-6
+# What the argument `gradient` may be.
+ENGINES = {"fused": FusedEngine, "autodiff": AutodiffEngine}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +53,29 @@ class SoftRasterizer(nn.Module):
 
     Parameters
     ----------
-    coverage : Coverage
-        The function F and its scale. Default: `Gaussian` with a scale of one pixel.
+    coverage : Coverage or Module
+        The function F and its scale; any other module that maps a number to [0, 1] is taken with a scale
+        of one pixel. Default: `Gaussian` with a scale of one pixel.
     aggregation : Aggregation
         How coverages combine. Default: `Probabilistic`.
     occlusion : Occlusion
         The function Z and its gamma. Default: `DepthSoftmax` with gamma = 0.05 scene units.
+    softness : Softness
+        The three of them in one object, instead.
     background : float or sequence of float
         Colour of the background: one number, or one per channel.
+    gradient : str
+        "fused": first derivatives by hand-written adjoints. "autodiff": by Taichi's reverse mode over the
+        fragments; slower, the same numbers.
+    deterministic : bool
+        Whether sums are taken in an order that does not depend on the order of the faces: image and
+        gradients are bit-equal from run to run and for permuted faces (on the CPU).
 
     Notes
     -----
-    First derivatives with respect to vertices, colours, camera and every parameter of the softness. Asking
-    for second derivatives (``create_graph=True``) raises RuntimeError; `taichisoft.reference` has them.
+    First and second derivatives (``create_graph=True``) with respect to vertices, colours, camera and every
+    parameter of the softness, and of the upstream gradient. Asking for third derivatives raises
+    RuntimeError; `taichisoft.reference` has them.
 
     Both sides of a face are drawn. A face with a vertex nearer than ``camera.near`` is not drawn at all. The
     image does not depend on the order of the faces, except for the gradient of exact ties under `Max`.
@@ -74,26 +86,57 @@ class SoftRasterizer(nn.Module):
 
     def __init__(
         self,
-        coverage: Coverage | None = None,
+        coverage: Coverage | nn.Module | None = None,
         aggregation: Aggregation | None = None,
         occlusion: Occlusion | None = None,
         *,
+        softness: Softness | None = None,
         background: float | tuple[float, ...] = 0.0,
+        gradient: str = "fused",
+        deterministic: bool = False,
     ):
         super().__init__()
-        self.coverage = Gaussian(1.0) if coverage is None else coverage
-        self.aggregation = Probabilistic() if aggregation is None else aggregation
-        self.occlusion = DepthSoftmax() if occlusion is None else occlusion
-        check_type(self.coverage, "coverage", Coverage)
-        check_type(self.aggregation, "aggregation", Aggregation)
-        check_type(self.occlusion, "occlusion", Occlusion)
+        parts = (coverage, aggregation, occlusion)
+        if softness is None:
+            softness = Softness(*parts)
+        elif any(part is not None for part in parts):
+            raise ValueError("softness must be given alone or as its parts, got both")
+        check_type(softness, "softness", Softness)
+        if gradient not in ENGINES:
+            raise ValueError(f"gradient must be one of {', '.join(ENGINES)}, got {gradient!r}")
+        check_type(deterministic, "deterministic", bool)
+        self.softness = softness
+        self.gradient, self.deterministic = gradient, deterministic
         self.register_buffer("background", torch.as_tensor(background, dtype=torch.float64))
         if self.background.ndim > 1:
             raise ValueError(
                 f"background must be a number or one per channel, got shape "
                 f"{tuple(self.background.shape)}"
             )
-        self._tables = TableCache()
+        self._engine = ENGINES[gradient]()
+        self._curves = SoftnessCurves(softness)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; a part of the softness is set there, wherever it is set."""
+        if name in ("coverage", "aggregation", "occlusion"):
+            setattr(self.softness, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def coverage(self) -> Coverage:
+        """The function F and its scale."""
+        return self.softness.coverage
+
+    @property
+    def aggregation(self) -> Aggregation:
+        """How coverages combine."""
+        return self.softness.aggregation
+
+    @property
+    def occlusion(self) -> Occlusion:
+        """The function Z and its gamma."""
+        return self.softness.occlusion
 
     @classmethod
     def hard(cls, *, background: float | tuple[float, ...] = 0.0) -> SoftRasterizer:
@@ -102,15 +145,6 @@ class SoftRasterizer(nn.Module):
         Surfaces nearer to each other than about 1e-3 scene units are blended.
         """
         return cls(Heaviside(), Max(), DepthSoftmax(1e-4), background=background)
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal renderer, up to learned weights."""
-        return {
-            "coverage": self.coverage,
-            "aggregation": self.aggregation,
-            "occlusion": self.occlusion,
-            "background": self.background.tolist(),
-        }
 
     def forward(
         self,
@@ -139,27 +173,28 @@ class SoftRasterizer(nn.Module):
         TypeError, ValueError
             An argument of a wrong type, shape, dtype, device or batch size, or not finite.
         """
-        scene = build_scene(mesh, camera, colors)
+        scene = self._scene(mesh, camera, colors)
         buffers = Buffers(scene)
         generator, coverage, occlusion = self.curves(scene.image_size[0])
-        total = accumulate(buffers, generator, self.aggregation.takes_max)
-        sums = shade(buffers, coverage, occlusion)
+        total = self._engine.total(buffers, generator, self.aggregation.takes_max)
+        sums = self._engine.sums(buffers, coverage, occlusion)
         return self.compose(total, sums, has_colors=scene.attributes is not None)
 
     def silhouette(self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
         """Render alpha alone, (B, H, W): less than half the work of a full image."""
-        scene = build_scene(mesh, camera, None)
-        curve = self._generator_curve(scene.image_size[0])
-        total = accumulate(Buffers(scene), curve, self.aggregation.takes_max)
+        scene = self._scene(mesh, camera, None)
+        curve = self._curves.generator(scene.image_size[0])
+        total = self._engine.total(Buffers(scene), curve, self.aggregation.takes_max)
         return self.aggregation.inverse(total)
+
+    def set_progress(self, progress: float) -> None:
+        """Say how much of an optimisation is done, from 0 to 1: annealed scales follow it."""
+        self.softness.set_progress(progress)
 
     def curves(self, image_height: int) -> tuple[Curve, Curve, Curve]:
         """Return the tabulated generator of coverage, coverage, and occlusion, with their widths."""
-        return (
-            self._generator_curve(image_height),
-            self._coverage_curve(image_height),
-            self._occlusion_curve(),
-        )
+        curves = self._curves
+        return curves.generator(image_height), curves.coverage(image_height), curves.occlusion()
 
     def compose(self, total: Tensor, sums: Tensor, *, has_colors: bool) -> SoftImage:
         """Turn sums over faces into an image.
@@ -180,10 +215,9 @@ class SoftRasterizer(nn.Module):
         color = self._over_background(means[..., 1:], alpha) if has_colors else None
         return SoftImage(alpha, means[..., 0], color)
 
-    @staticmethod
-    def below_full(coverage: Tensor) -> Tensor:
-        """Keep coverage within a table short of 1, where the probabilistic generator is singular."""
-        return coverage.clamp(max=FULL)
+    def _scene(self, mesh, camera: Camera, colors: Tensor | None) -> Scene:
+        scene = build_scene(mesh, camera, colors)
+        return scene.in_canonical_order() if self.deterministic else scene
 
     def _over_background(self, colors: Tensor, alpha: Tensor) -> Tensor:
         channels = colors.shape[-1]
@@ -194,34 +228,3 @@ class SoftRasterizer(nn.Module):
             )
         alpha = alpha.unsqueeze(-1)
         return alpha * colors + (1 - alpha) * self.background.to(colors)
-
-    def _generator_curve(self, image_height: int) -> Curve:
-        coverage, aggregation = self.coverage, self.aggregation
-
-        def build(high: Tensor) -> Table:
-            return tabulate(
-                lambda s: aggregation.generator(self.below_full(coverage.without_tail(s))),
-                aggregation.generator(coverage.without_tail(high)),
-                coverage.domain(),
-            )
-
-        table = self._tables.get("generator", build, coverage.domain(), coverage, aggregation)
-        return Curve(table, coverage.scale.in_pixels(image_height))
-
-    def _coverage_curve(self, image_height: int) -> Curve:
-        coverage = self.coverage
-
-        def build(high: Tensor) -> Table:
-            return tabulate(coverage.without_tail, coverage.without_tail(high), coverage.domain())
-
-        table = self._tables.get("coverage", build, coverage.domain(), coverage)
-        return Curve(table, coverage.scale.in_pixels(image_height))
-
-    def _occlusion_curve(self) -> Curve:
-        occlusion = self.occlusion
-
-        def build(high: Tensor) -> Table:
-            return tabulate(occlusion, occlusion(high), occlusion.domain())
-
-        table = self._tables.get("occlusion", build, occlusion.domain(), occlusion)
-        return Curve(table, occlusion.gamma())

@@ -17,6 +17,7 @@ from taichisoft.camera import Camera
 from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.rasterizer import SoftImage, SoftRasterizer
 from taichisoft.scene import Scene, build_scene
+from taichisoft.softness_curves import below_full
 
 Function = Callable[[Tensor], Tensor]
 
@@ -221,7 +222,7 @@ def _softness(
 
     def exact_generator(s: Tensor) -> Tensor:
         top = aggregation.generator(exact_coverage(s.new_tensor(high)))
-        within = aggregation.generator(renderer.below_full(exact_coverage(s)))
+        within = aggregation.generator(below_full(exact_coverage(s)))
         return torch.where(s >= high, top, within)
 
     def exact_occlusion(u: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -46,6 +46,27 @@ class Scene:
     def batch_size(self) -> int:
         """Number of images."""
         return len(self.face_counts)
+
+    @property
+    def channels(self) -> Tensor:
+        """The attributes, with no columns if there are none."""
+        if self.attributes is None:
+            return self.points.new_zeros(self.points.shape[0], 0)
+        return self.attributes
+
+    def in_canonical_order(self) -> Scene:
+        """Return this scene with the faces of each image in an order that follows from their corners.
+
+        Sums over faces are then taken in the same order whatever the order of the faces was.
+        """
+        corners = self.points.detach()[self.faces].reshape(len(self.faces), -1)
+        colors = self.channels.detach()[self.attribute_index].reshape(len(self.faces), -1)
+        counts = torch.tensor(self.face_counts, device=self.points.device)
+        image = torch.arange(self.batch_size, device=self.points.device).repeat_interleave(counts)
+        rows = torch.cat([image[:, None].to(corners), corners, colors], 1)
+        rank = torch.unique(rows, dim=0, return_inverse=True)[1]
+        order = torch.argsort(rank, stable=True)
+        return replace(self, faces=self.faces[order], attribute_index=self.attribute_index[order])
 
 
 def build_scene(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import taichisoft as ts
 from taichisoft import reference
+from tests import coverage_cases
 
 Leaves = Mapping[str, Tensor]
 FAR = 1e6
@@ -120,36 +121,27 @@ def views_setup(
     return Setup({name: leaf.float().double() for name, leaf in leaves.items()}, build)
 
 
-@torch.no_grad()
-def mlp(scale: float, seed: int, **options) -> ts.MLPCoverage:
-    """Return a learned network with a curved rise, whatever its default start is."""
-    coverage = ts.MLPCoverage(learned(scale), **options)
-    generator = torch.Generator().manual_seed(seed)
-    for layer, gain in zip(coverage.layers, (0.5, 0.35, 0.35, 0.35, 1.5), strict=True):
-        noise = torch.rand(layer.weight.shape, generator=generator, dtype=torch.float64)
-        layer.weight.copy_(gain * (0.6 + 0.8 * noise))
-        if layer.bias is not None:
-            noise = torch.rand(layer.bias.shape, generator=generator, dtype=torch.float64)
-            layer.bias.copy_(0.2 * noise)
-    return coverage
-
-
+# Members of the zoo of coverages that are rendered: all, but of what differs in its argument only a few.
+RENDERED = (
+    *(name for name in coverage_cases.OTHERS if name not in ("heaviside", "custom")),
+    *coverage_cases.FAMILIES,
+    "squared_logistic",
+    "squared_cauchy",
+    "squared_gamma_reversed_two",
+    "shifted_exponential",
+    "moved_wigner",
+)
 # A factory takes the scale in pixels; every scale is learned, so that its gradient is compared too.
 COVERAGES: dict[str, Callable[[float], ts.Coverage]] = {
-    "gaussian": lambda scale: ts.Gaussian(learned(scale)),
-    "logistic": lambda scale: ts.Logistic(learned(scale)),
-    "squared_logistic": lambda scale: ts.Logistic(learned(scale), squared=True),
-    "uniform": lambda scale: ts.Uniform(learned(scale)),
-    "exponential_reversed": lambda scale: ts.ExponentialReversed(learned(scale)),
-    "gamma_reversed_half": lambda scale: ts.GammaReversed(learned(scale)),
-    "squared_gamma_reversed": lambda scale: ts.GammaReversed(
-        learned(scale), shape=2.0, squared=True
-    ),
-    "mlp": lambda scale: mlp(scale, 3),
-    "mlp_without_biases": lambda scale: mlp(scale, 0, biases=False, reach=2.5),
-    "spline": lambda scale: ts.MonotoneSpline(learned(scale), knots=7),
+    name: lambda scale, make=coverage_cases.CASES[name].make: make(learned(scale))
+    for name in RENDERED
 }
 AGGREGATIONS = {"probabilistic": ts.Probabilistic, "max": ts.Max}
+
+
+def mlp(scale: float, seed: int, **options) -> ts.MLPCoverage:
+    """Return a learned network with a curved rise, whatever its default start is."""
+    return coverage_cases.curved_mlp(learned(scale), seed, **options)
 
 
 def learned(scale: float) -> ts.Pixels:

@@ -103,37 +103,6 @@ def test_twin_has_right_second_derivatives(coverage, aggregation):
     )
 
 
-def rendered(dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    vertices = soup_setup(2, 3, SMALL).leaves["vertices"][0].to(dtype).requires_grad_()
-    mesh = ts.Mesh(vertices, torch.arange(9).reshape(3, 3), (vertices.detach() * 0.1).abs())
-    image = soft()(mesh, pixel_camera(*SMALL, dtype))
-    return vertices, image
-
-
-@pytest.mark.parametrize("output", ["alpha", "depth", "color"])
-def test_second_derivatives_are_refused_by_autograd_grad(output, dtype):
-    vertices, image = rendered(dtype)
-    value = getattr(image, output).square().sum()
-    with pytest.raises(RuntimeError, match=r"second derivatives .* create_graph=True"):
-        torch.autograd.grad(value, vertices, create_graph=True)
-
-
-@pytest.mark.parametrize("output", ["alpha", "depth", "color"])
-def test_second_derivatives_are_refused_by_backward(output, dtype):
-    _, image = rendered(dtype)
-    with pytest.raises(RuntimeError, match=r"second derivatives .* create_graph=True"):
-        getattr(image, output).square().sum().backward(create_graph=True)
-
-
-def test_meta_gradient_through_an_inner_step_is_refused(dtype):
-    renderer = soft()
-    vertices = soup_setup(2, 3, SMALL).leaves["vertices"][0].to(dtype).requires_grad_()
-    mesh = ts.Mesh(vertices, torch.arange(9).reshape(3, 3))
-    inner = renderer.silhouette(mesh, pixel_camera(*SMALL, dtype)).sum()
-    with pytest.raises(RuntimeError, match="second derivatives"):
-        torch.autograd.grad(inner, vertices, create_graph=True)
-
-
 @pytest.mark.parametrize("renderer", ["engine", "twin"])
 @pytest.mark.parametrize("direction", ["horizontal", "vertical"])
 def test_mirrored_scene_has_the_mirrored_gradient(direction, renderer, dtype, tolerance):

@@ -191,7 +191,7 @@ def test_scale_in_units_of_the_image_height(dtype, tolerance):
     scale = ts.HeightFraction.from_sigma(1e-3, learn=True)
     renderer = soft(ts.Logistic(scale, squared=True))
     exact = compare_with_twin(soup_setup(2, 6, (24, 16)), renderer, dtype, tolerance)
-    assert exact.gradients["coverage.scale.length.log_value"].abs() > 1e-3
+    assert exact.gradients["softness.coverage.scale.length.log_value"].abs() > 1e-3
 
 
 def test_non_contiguous_input(dtype, tolerance):

@@ -1,0 +1,123 @@
+"""From a softness to the tabulated curves that an engine sums."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from taichisoft.curve import Curve
+from taichisoft.pieces import Domain
+from taichisoft.softness import Softness
+from taichisoft.table import Table, TableCache, tabulate
+
+# Within a table coverage stops this short of 1, where a generator may be singular.
+FULL = 1 - 1e-6
+
+
+def below_full(coverage: Tensor) -> Tensor:
+    """Keep coverage within a table short of 1, where a generator may be singular."""
+    return coverage.clamp(max=FULL)
+
+
+class SoftnessCurves:
+    """The curves of a softness, tabulated again only when it has changed.
+
+    Parameters
+    ----------
+    softness : Softness
+        What to tabulate.
+    """
+
+    def __init__(self, softness: Softness):
+        self._softness = softness
+        self._tables = TableCache()
+
+    def generator(self, image_height: int) -> Curve:
+        """Return the generator of coverage ``g(F(s))``, and of its slopes if they have their own."""
+        coverage, aggregation = self._softness.coverage, self._softness.aggregation
+        domain = generator_domain(self._softness)
+
+        def build(high: Tensor) -> Table:
+            top = coverage.without_tail(high)
+            # A slope of its own wants a generator whose derivative at full coverage is finite.
+            top = top if coverage.surrogate is None else below_full(top)
+            return tabulate(
+                lambda s: aggregation.generator(below_full(coverage.without_tail(s))),
+                aggregation.generator(top),
+                domain,
+            )
+
+        table = self._tables.get("generator", build, domain, coverage, aggregation)
+        return Curve(
+            table, coverage.scale.in_pixels(image_height), self._slopes("generator slopes", True)
+        )
+
+    def coverage(self, image_height: int) -> Curve:
+        """Return the coverage ``F(s)``, and its slopes if they have their own."""
+        coverage = self._softness.coverage
+
+        def build(high: Tensor) -> Table:
+            return tabulate(coverage.without_tail, coverage.without_tail(high), coverage.domain())
+
+        table = self._tables.get("coverage", build, coverage.domain(), coverage)
+        return Curve(
+            table, coverage.scale.in_pixels(image_height), self._slopes("coverage slopes", False)
+        )
+
+    def occlusion(self) -> Curve:
+        """Return the occlusion ``Z(u)``."""
+        occlusion = self._softness.occlusion
+
+        def build(high: Tensor) -> Table:
+            return tabulate(occlusion, occlusion(high), occlusion.domain())
+
+        table = self._tables.get("occlusion", build, occlusion.domain(), occlusion)
+        return Curve(table, occlusion.gamma())
+
+    def _slopes(self, name: str, of_generator: bool) -> Table | None:
+        coverage, aggregation = self._softness.coverage, self._softness.aggregation
+        if coverage.surrogate is None:
+            return None
+
+        def slopes(s: Tensor) -> Tensor:
+            (slope,) = torch.autograd.grad(
+                coverage.surrogate.without_tail(s).sum(), s, create_graph=True
+            )
+            if not of_generator:
+                return slope
+            value = below_full(coverage.without_tail(s))
+            value = value if value.requires_grad else value.requires_grad_()
+            (rate,) = torch.autograd.grad(
+                aggregation.generator(value).sum(), value, create_graph=True
+            )
+            return rate * slope
+
+        domain = slope_domain(coverage)
+        return self._tables.get(
+            name,
+            lambda high: tabulate(slopes, torch.zeros_like(high), domain),
+            domain,
+            coverage,
+            aggregation,
+        )
+
+
+def generator_domain(softness: Softness) -> Domain:
+    """Return the domain of the generator of coverage: finer where the generator is steep."""
+    domain = softness.coverage.domain()
+    if not softness.aggregation.steep_at_zero or domain.span == 0:
+        return domain
+    # Grading reaches up to here only, where its cells are as wide as uniform ones.
+    meeting = domain.low + domain.span / 32
+    kinks = domain.kinks if meeting in domain.kinks else (*domain.kinks, meeting)
+    return replace(domain, kinks=kinks).with_graded(domain.low)
+
+
+def slope_domain(coverage) -> Domain:
+    """Return the domain of slopes of their own, with the kinks of the values that lie in it."""
+    own, values = coverage.surrogate.domain(), coverage.domain()
+    corners = {values.low, values.high, *values.kinks, *own.kinks}
+    inside = tuple(sorted(x for x in corners if own.low < x < own.high))
+    return Domain(own.low, own.high, inside, own.graded)
