@@ -33,6 +33,11 @@ class Scene:
         """Height and width of the images."""
         return self.camera.image_size[0]
 
+    @property
+    def label(self) -> str:
+        """What the scene is called in the tables."""
+        return f"{self.mesh.num_faces} faces, {VIEWS} x {self.size} x {self.size}"
+
 
 def sphere_scene(size: int, subdivisions: int = 3) -> Scene:
     """Return the scene: 3 subdivisions make 1,280 faces, 4 make 5,120."""

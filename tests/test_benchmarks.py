@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
+import pytest
 
-from benchmarks import bench
+import taichisoft as ts
+from benchmarks import bench, cost
+from benchmarks.scenes import sphere_scene
+from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
 
 
 def test_smoke(tmp_path, capsys):
@@ -18,9 +23,40 @@ def test_smoke(tmp_path, capsys):
     result = json.loads(out.with_suffix(".json").read_text())
     peers = {row["peer"] for row in result["rows"]}
     assert {"dense torch twin", "Gaussian, equal cut-off"} <= peers
-    assert all(row["ours_ms"] > 0 and row["peer_ms"] > 0 for row in result["rows"])
+    rows = result["rows"] + result["cost"]
+    assert all(row["ours_ms"] > 0 and row["peer_ms"] > 0 for row in rows)
     assert all(0 <= size < 200 for size in result["memory_mb"].values())
+    check_costs(result["cost"])
     assert out.with_suffix(".md").read_text() in capsys.readouterr().out
+
+
+def check_costs(rows):
+    compared = {row["ours"] for row in rows}
+    coverages = set(cost.COVERAGES) - {"Gaussian"}
+    assert coverages | set(cost.LEARNED) <= compared
+    assert {"double backward", "autodiff engine"} <= compared
+    for row in rows:
+        if row["target"] is None:
+            assert row["verdict"] == ""
+        else:
+            assert (row["verdict"] == "met") == (row["ratio"] <= row["target"])
+
+
+@pytest.mark.parametrize("name", cost.COVERAGES | cost.LEARNED)
+def test_coverages_are_compared_at_equal_reach(name):
+    coverage = cost.with_equal_reach((cost.COVERAGES | cost.LEARNED)[name])
+    assert np.isclose(-coverage.domain().low * coverage.scale.in_pixels(64).item(), cost.REACH)
+    assert not any(p.requires_grad for p in coverage.parameters())
+
+
+@pytest.mark.parametrize("name", cost.LEARNED)
+def test_parameters_compared_are_learned(name):
+    coverage = cost.with_equal_reach(cost.LEARNED[name], learn=True)
+    renderer = ts.SoftRasterizer(coverage)
+    graph = cost.Graph(sphere_scene(16, 0), renderer, cost.silhouette)
+    gradients = graph.backward()
+    assert len(gradients) == 1 + len(list(coverage.parameters())) > 1
+    assert all(gradient.abs().max() > 0 for gradient in gradients)
 
 
 def test_ratio_is_ours_over_peer():
@@ -33,3 +69,23 @@ def test_ratio_is_ours_over_peer():
     assert [row.work for row in rows] == ["forward", "forward+backward"]
     assert all(row.ratio > 10 for row in rows)
     assert np.isclose(rows[0].ratio, rows[0].ours_ms / rows[0].peer_ms, rtol=0.9)
+
+
+def test_ratio_of_columns():
+    ours, peer = np.array([2.0, 6.0, 20.0]), np.array([1.0, 2.0, 5.0])
+    assert Ratio.of(ours, peer) == Ratio(6000, 2000, 3, 2.5, 3.5)
+
+
+def test_contestants_take_turns():
+    calls = []
+    works = [lambda: (calls.append("a"), time.sleep(0.02)), lambda: calls.append("b")]
+    times = measure(*works, rounds=3, warm_up=1)
+    assert "".join(calls) == "ab" + "abbaab"
+    assert (times[:, 0] >= 0.02).all()
+    assert np.median(times[:, 1]) < 0.02
+
+
+def test_measuring_stops_in_time():
+    assert len(measure(lambda: None, rounds=9, seconds=0)) == LEAST_ROUNDS
+    assert len(measure(lambda: None, rounds=2, seconds=0)) == 2
+    assert len(measure(lambda: None, rounds=9)) == 9

@@ -1,0 +1,101 @@
+"""The results of a benchmark as Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.cost import REACH, Cost
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: ours against one peer.
+
+    Parameters
+    ----------
+    scene, peer, work : str
+        What was rendered, against what, and forward or forward+backward.
+    ours_ms, peer_ms, ratio, ratio_low, ratio_high : float
+        See `Ratio`.
+    """
+
+    scene: str
+    peer: str
+    work: str
+    ours_ms: float
+    peer_ms: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+
+
+def to_markdown(
+    rows: list[Row], costs: list[Cost], memory: dict[str, float], about: dict[str, object]
+) -> str:
+    """Return all tables.
+
+    Parameters
+    ----------
+    rows, costs
+        The comparisons with peers, and of parts of our own.
+    memory : dict of str to float
+        Peak memory in MB of each scene.
+    about : dict
+        What was run, on what.
+    """
+    sections = (_head(about), _peers(rows), _costs(costs), _memory(memory))
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def _head(about: dict[str, object]) -> list[str]:
+    return [
+        "# Benchmark",
+        "",
+        f"`{about['command']}`; {about['processor']}, {about['threads']} threads; backend "
+        f"{about['backend']}; taichisoft {about['taichisoft']}, torch {about['torch']}. Medians; the "
+        "ratio is ours / peer, round by round, with its quartiles.",
+    ]
+
+
+def _peers(rows: list[Row]) -> list[str]:
+    return [
+        "## Peers",
+        "",
+        "Silhouettes.",
+        "",
+        "| scene | peer | work | ours ms | peer ms | ratio |",
+        "|---|---|---|---|---|---|",
+        *(f"| {row.scene} | {row.peer} | {row.work} | {_times(row)} |" for row in rows),
+    ]
+
+
+def _costs(costs: list[Cost]) -> list[str]:
+    return [
+        "## Cost",
+        "",
+        f"Our own variants against each other, silhouettes unless stated, cut-off radius {REACH:g} px "
+        "throughout, gradients to the vertices; the target is the largest ratio aimed at.",
+        "",
+        "| scene | work | ours | peer | ours ms | peer ms | ratio | target | |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(
+            f"| {cost.scene} | {cost.work} | {cost.ours} | {cost.peer} | {_times(cost)} | "
+            f"{'' if cost.target is None else f'{cost.target:g}'} | {cost.verdict} |"
+            for cost in costs
+        ),
+    ]
+
+
+def _memory(memory: dict[str, float]) -> list[str]:
+    return [
+        "## Memory",
+        "",
+        "| peak memory of one forward+backward | MB |",
+        "|---|---|",
+        *(f"| {scene} | {size:.0f} |" for scene, size in memory.items()),
+    ]
+
+
+def _times(row: Row | Cost) -> str:
+    spread = f"{row.ratio:.3g} ({row.ratio_low:.3g}-{row.ratio_high:.3g})"
+    return f"{row.ours_ms:.2f} | {row.peer_ms:.2f} | {spread}"
