@@ -42,9 +42,19 @@ class Fragments:
     num_faces: int
 
     @cached_property
+    def faces_as_index(self) -> Tensor:
+        """(F,) int64 face, to index with."""
+        return self.face.long()
+
+    @cached_property
+    def pixels_as_index(self) -> Tensor:
+        """(F,) int64 pixel, to index with."""
+        return self.pixel.long()
+
+    @cached_property
     def starts(self) -> Tensor:
         """(N + 1) int32: first fragment of each face, and the end."""
-        counts = torch.bincount(self.face.long(), minlength=self.num_faces)
+        counts = torch.bincount(self.face, minlength=self.num_faces)
         return torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(torch.int32)
 
     @classmethod
@@ -367,12 +377,12 @@ def total_of_fragments(
     """
     fragments = Fragments.within_reach(buffers, curve.numbers(points))
     if winner is not None:
-        fragments = fragments.kept(winner[fragments.pixel.long()] == fragments.face)
+        fragments = fragments.kept(winner[fragments.pixels_as_index] == fragments.face)
     over = FragmentMap(COVERAGE, buffers, fragments, curve, curve, differentiated=differentiated)
     widths = torch.stack([width, torch.ones_like(width)]).to(points)
     none = points.new_zeros(1, 4)
     values = over(points, widths, cells, slope_cells, none, points.new_zeros(max(over.size, 1)))
-    total = points.new_zeros(buffers.pixels).index_add(0, fragments.pixel.long(), values[:, 0])
+    total = points.new_zeros(buffers.pixels).index_add(0, fragments.pixels_as_index, values[:, 0])
     return total.reshape(buffers.images, buffers.height, buffers.width)
 
 
@@ -409,21 +419,21 @@ def sums_of_fragments(
     nearest = Fragments.of_faces(front_face, buffers.num_faces)
     over = FragmentMap(COORDINATES, buffers, nearest, curve, occlusion)
     at = over(points, *softness, points.new_zeros(max(over.size, 1)))
-    depth = (at * points[scene.faces[nearest.face.long()], 2]).sum(-1)
-    front = points.new_full((buffers.pixels,), FAR).index_put((nearest.pixel.long(),), depth)
+    depth = (at * points[scene.faces[nearest.faces_as_index], 2]).sum(-1)
+    front = points.new_full((buffers.pixels,), FAR).index_put((nearest.pixels_as_index,), depth)
 
     fragments = Fragments.within_reach(buffers, curve.numbers(points))
     over = FragmentMap(SHARES, buffers, fragments, curve, occlusion)
-    share = over(points, *softness, front[fragments.pixel.long()])
-    corner_depth = points[scene.faces[fragments.face.long()], 2]
-    corner_attributes = attributes[scene.attribute_index[fragments.face.long()]]
+    share = over(points, *softness, front[fragments.pixels_as_index])
+    corner_depth = points[scene.faces[fragments.faces_as_index], 2]
+    corner_attributes = attributes[scene.attribute_index[fragments.faces_as_index]]
     parts = [
         share.sum(-1, keepdim=True),
         (share * corner_depth).sum(-1, keepdim=True),
         (share.unsqueeze(-1) * corner_attributes).sum(1),
     ]
     sums = points.new_zeros(buffers.pixels, 2 + attributes.shape[1])
-    sums = sums.index_add(0, fragments.pixel.long(), torch.cat(parts, -1))
+    sums = sums.index_add(0, fragments.pixels_as_index, torch.cat(parts, -1))
     return sums.reshape(buffers.images, buffers.height, buffers.width, -1)
 
 

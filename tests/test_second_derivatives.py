@@ -128,7 +128,15 @@ def compare_products(name: str, scene: str, dtype: torch.dtype) -> None:
         assert_close(found[leaf], product, allowed, leaf)
 
 
-PRODUCTS = ("gaussian", "squared_logistic", "cubic_hermite", "mlp", "spline", "smooth_mixture", "max")
+PRODUCTS = (
+    "gaussian",
+    "squared_logistic",
+    "cubic_hermite",
+    "mlp",
+    "spline",
+    "smooth_mixture",
+    "max",
+)
 PRODUCTS += ("aggregation frank_100", "aggregation dombi_3", "aggregation monotone_random")
 PRODUCTS += ("occlusion mlp_random", "occlusion monotone_random", "occlusion gaussian")
 
@@ -184,7 +192,14 @@ def mixture() -> ts.Mixture:
 KINDS = {
     **{
         f"scale of {kind.__name__}": Learned(lambda kind=kind: kind(learned(1.0)))
-        for kind in (ts.Gaussian, ts.Logistic, ts.Laplace, ts.Gudermannian, ts.Cauchy, ts.Reciprocal)
+        for kind in (
+            ts.Gaussian,
+            ts.Logistic,
+            ts.Laplace,
+            ts.Gudermannian,
+            ts.Cauchy,
+            ts.Reciprocal,
+        )
     },
     **{
         f"scale of {kind.__name__}": Learned(lambda kind=kind: kind(learned(1.5)))

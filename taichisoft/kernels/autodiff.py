@@ -27,7 +27,7 @@ SHARES = 1
 COORDINATES = 2
 
 # Fragments loaded at a time.
-CAPACITY = 1 << 15
+CAPACITY = 1 << 16
 
 # Rows of the inputs: x, y, depth, inverse w of A, B, C; then numbers of the curves.
 WIDTH = 12
@@ -361,7 +361,8 @@ def fragment_maps(real, kind, straight):
             for e in ti.static(range(3)):
                 source = 4 * faces[3 * at_face + (at + e) % 3]
                 for c in ti.static(range(4)):
-                    put(4 * e + c, f, points[source + c])
+                    if ti.static(4 * e + c in corner_rows):
+                        put(4 * e + c, f, points[source + c])
             ax = x[0][f]
             ay = x[1][f]
             ex = x[4][f] - ax
