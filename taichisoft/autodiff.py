@@ -60,6 +60,9 @@ class Fragments:
     @classmethod
     def within_reach(cls, buffers: Buffers, numbers: Tensor) -> Fragments:
         """List the fragments of a render whose coverage curve has these numbers."""
+        if not buffers.num_faces:
+            none = torch.zeros(0, dtype=torch.int32, device=buffers.points.device)
+            return cls(none, none, 0)
         rows = buffers.rows(numbers)
         kernels = fragment_kernels(buffers.kernel_type)
         counts = torch.zeros(buffers.num_faces, dtype=torch.int32, device=rows.device)
@@ -75,6 +78,7 @@ class Fragments:
                 rows,
                 numbers,
                 (ends - counts).to(torch.int32),
+                ends.to(torch.int32),
                 buffers.num_faces,
                 buffers.height,
                 buffers.width,
@@ -299,7 +303,9 @@ class _Gradients:
                 self.tables, (inputs.cells, inputs.slope_cells, inputs.keep_cells), strict=True
             )
         ]
-        points = buffers.gather_faces(self.corners, buffers.scene.faces, inputs.points.shape[0], 4)
+        points = torch.zeros_like(inputs.points)
+        if buffers.num_faces:
+            points = buffers.gather_faces(self.corners, buffers.scene.faces, *points.shape)
         widths = self.widths.reshape(-1, 2).sum(0)
         return Inputs(points, widths, *cells, self.front[: self.map.size])
 
@@ -345,7 +351,8 @@ def refuse_third_order() -> None:
     if torch.is_grad_enabled():
         raise RuntimeError(
             "third derivatives of the rasterizer are not available: the backward of a derivative was "
-            "called with create_graph=True; use taichisoft.reference for derivatives of any order"
+            "called with create_graph=True; use taichisoft.reference for derivatives of any order, and "
+            "torch.autograd.functional.vhp in place of hvp, which asks for a third one"
         )
 
 

@@ -34,6 +34,7 @@ class Buffers:
         self.height, self.width = scene.image_size
         self.images = scene.batch_size
         self.num_faces = scene.faces.shape[0]
+        _check_countable(scene)
         self.points = points.detach().contiguous().reshape(-1)
         self.faces = scene.faces.to(torch.int32).contiguous().reshape(-1)
         self.band = CPU_BAND if self.on_cpu else GPU_BAND
@@ -110,3 +111,14 @@ class Buffers:
         at = index.reshape(-1, 1) * columns + torch.arange(columns, device=index.device)
         total = corners.new_zeros(rows * columns)
         return total.index_add_(0, at.reshape(-1), corners.reshape(-1)).reshape(rows, columns)
+
+
+def _check_countable(scene: Scene) -> None:
+    """Raise if an array would have more elements than the kernels can number."""
+    height, width = scene.image_size
+    numbers = scene.batch_size * height * width * (2 + scene.channels.shape[1])
+    if numbers >= 2**31:
+        raise ValueError(
+            f"camera and colors must give fewer than 2**31 numbers in all images, got {numbers} for "
+            f"{scene.batch_size} x {height} x {width} pixels with {scene.channels.shape[1]} channels"
+        )

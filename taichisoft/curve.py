@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from taichisoft.coverage.straight_through import FAINT
 from taichisoft.table import PIECE_NUMBERS, Table
 
 
@@ -37,6 +38,11 @@ class Curve:
     def slope_pieces(self) -> int:
         """Number of pieces of the table of slopes; 0 if there is none."""
         return 0 if self.slopes is None else len(self.slopes.layout) // PIECE_NUMBERS
+
+    @property
+    def faint(self) -> float:
+        """Coverage up to which a face is not the nearest of a pixel: see `StraightThrough`."""
+        return 0.0 if self.slopes is None else 1.5 * FAINT
 
     def numbers(self, like: Tensor) -> Tensor:
         """Return the array that `taichisoft.kernels.lookup` describes."""

@@ -7,6 +7,7 @@ first derivative is one launch of a hand-written adjoint. When it is itself to b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -165,7 +166,11 @@ class _AccumulateAdjoint(Function):
 
         # The cells of the slopes (third) have no first derivative.
         by_total, *found = _differentiate_adjoint(
-            render, grad_total, inputs, (*cotangents[:2], None, cotangents[2])
+            render,
+            grad_total,
+            inputs,
+            (*cotangents[:2], None, cotangents[2]),
+            (ctx.needs_input_grad[2], *ctx.needs_input_grad[4:]),
         )
         return None, None, by_total, None, *found
 
@@ -309,6 +314,7 @@ class ShadingPass:
             buffers.faces,
             buffers.face_start,
             *inputs,
+            self.curve.faint if step == FIND_FRONT else 0.0,
             buffers.height,
             buffers.width,
             buffers.band,
@@ -387,29 +393,48 @@ class _ShadeAdjoint(Function):
             return sums_of_fragments(job.buffers, job.curve, job.occlusion, front_face, *inputs)
 
         by_sums, *found = _differentiate_adjoint(
-            render, grad_sums, inputs, (*cotangents[:3], None, *cotangents[3:])
+            render,
+            grad_sums,
+            inputs,
+            (*cotangents[:3], None, *cotangents[3:]),
+            (ctx.needs_input_grad[2], *ctx.needs_input_grad[5:]),
         )
         return None, None, by_sums, None, None, *found
 
 
 def _differentiate_adjoint(
-    render, upstream: Tensor, inputs: list[Tensor], cotangents: tuple[Tensor | None, ...]
+    render: Callable[..., Tensor],
+    upstream: Tensor,
+    inputs: list[Tensor],
+    cotangents: tuple[Tensor | None, ...],
+    needed: tuple[bool, ...],
 ) -> list[Tensor | None]:
-    """Return the gradients of ``<d render / d inputs, cotangents>`` in `upstream` and the inputs."""
+    """Return the gradients of ``<d render / d inputs, cotangents>`` in `upstream` and the inputs.
+
+    `cotangents` has one entry for each input, `needed` (whether that gradient is) one for the upstream first.
+    """
     with torch.enable_grad():
-        upstream, *inputs = (x.detach().requires_grad_() for x in (upstream, *inputs))
+        # An input whose gradient is only to be differentiated, not differentiated in, requires one too.
+        required = [n or c is not None for n, c in zip(needed[1:], cotangents, strict=True)]
+        upstream = upstream.detach().requires_grad_()
+        inputs = [x.detach().requires_grad_(r) for x, r in zip(inputs, required, strict=True)]
+        chosen = [(x, c) for x, c in zip(inputs, cotangents, strict=True) if c is not None]
         first = torch.autograd.grad(
-            render(*inputs), inputs, upstream, create_graph=True, allow_unused=True
+            render(*inputs),
+            [x for x, _ in chosen],
+            upstream,
+            create_graph=True,
+            allow_unused=True,
         )
-        pairs = [
-            (g, c)
-            for g, c in zip(first, cotangents, strict=True)
-            if g is not None and g.requires_grad and c is not None
-        ]
-    if not pairs:
-        return [None] * (1 + len(inputs))
-    gradients, seeds = zip(*pairs, strict=True)
-    return list(torch.autograd.grad(gradients, [upstream, *inputs], list(seeds), allow_unused=True))
+    pairs = [
+        (g, c) for g, (_, c) in zip(first, chosen, strict=True) if g is not None and g.requires_grad
+    ]
+    wanted = [x for x, n in zip((upstream, *inputs), needed, strict=True) if n]
+    found = iter([None] * len(wanted))
+    if pairs and wanted:
+        gradients, seeds = zip(*pairs, strict=True)
+        found = iter(torch.autograd.grad(gradients, wanted, list(seeds), allow_unused=True))
+    return [next(found) if n else None for n in needed]
 
 
 def _points_gradient(buffers: Buffers, grad_corners: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from taichisoft.engines import AutodiffEngine, FusedEngine
 from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.occlusion import DepthSoftmax, Occlusion
 from taichisoft.scene import Scene, build_scene
-from taichisoft.softness import Softness
+from taichisoft.softness import PARTS, Softness
 from taichisoft.softness_curves import SoftnessCurves
 
 # What the argument `gradient` may be.
@@ -101,27 +101,31 @@ class SoftRasterizer(nn.Module):
             softness = Softness(*parts)
         elif any(part is not None for part in parts):
             raise ValueError("softness must be given alone or as its parts, got both")
-        check_type(softness, "softness", Softness)
-        if gradient not in ENGINES:
-            raise ValueError(f"gradient must be one of {', '.join(ENGINES)}, got {gradient!r}")
-        check_type(deterministic, "deterministic", bool)
         self.softness = softness
-        self.gradient, self.deterministic = gradient, deterministic
+        self.gradient = gradient
+        self.deterministic = deterministic
         self.register_buffer("background", torch.as_tensor(background, dtype=torch.float64))
         if self.background.ndim > 1:
             raise ValueError(
                 f"background must be a number or one per channel, got shape "
                 f"{tuple(self.background.shape)}"
             )
-        self._engine = ENGINES[gradient]()
-        self._curves = SoftnessCurves(softness)
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute; a part of the softness is set there, wherever it is set."""
-        if name in ("coverage", "aggregation", "occlusion"):
+        """Set an attribute; a part of the softness is set there, and what depends on it is renewed."""
+        if name in PARTS:
             setattr(self.softness, name, value)
-        else:
-            super().__setattr__(name, value)
+            return
+        if name == "softness":
+            check_type(value, name, Softness)
+            self._curves = SoftnessCurves(value)
+        elif name == "gradient":
+            if value not in ENGINES:
+                raise ValueError(f"gradient must be one of {', '.join(ENGINES)}, got {value!r}")
+            self._engine = ENGINES[value]()
+        elif name == "deterministic":
+            check_type(value, name, bool)
+        super().__setattr__(name, value)
 
     @property
     def coverage(self) -> Coverage:

@@ -59,8 +59,8 @@ class Scene:
 
         Sums over faces are then taken in the same order whatever the order of the faces was.
         """
-        corners = self.points.detach()[self.faces].reshape(len(self.faces), -1)
-        colors = self.channels.detach()[self.attribute_index].reshape(len(self.faces), -1)
+        corners = self.points.detach()[self.faces].flatten(1)
+        colors = self.channels.detach()[self.attribute_index].flatten(1)
         counts = torch.tensor(self.face_counts, device=self.points.device)
         image = torch.arange(self.batch_size, device=self.points.device).repeat_interleave(counts)
         rows = torch.cat([image[:, None].to(corners), corners, colors], 1)
@@ -122,7 +122,7 @@ def _pack_shared(mesh: Mesh, points: Tensor, images: int, camera: Camera) -> Sce
         points=points.reshape(-1, 4),
         faces=faces.reshape(-1, 3),
         face_counts=(mesh.num_faces,) * images,
-        attributes=None if attributes is None else attributes.reshape(-1, attributes.shape[-1]),
+        attributes=None if attributes is None else attributes.flatten(0, -2),
         attribute_index=index.expand(images, -1, -1).reshape(-1, 3),
         image_size=camera.image_size,
         near=camera.near,
@@ -133,7 +133,7 @@ def _pack_different(mesh: MeshBatch, points: Tensor, camera: Camera) -> Scene:
     """Pack a topology for each image."""
     attributes, index = None, mesh.faces
     if mesh.vertex_colors is not None:
-        attributes = mesh.vertex_colors.reshape(-1, mesh.vertex_colors.shape[-1])
+        attributes = mesh.vertex_colors.flatten(0, -2)
     elif mesh.face_colors is not None:
         attributes = mesh.face_colors
         index = torch.arange(mesh.num_faces, device=mesh.device)[:, None].expand(-1, 3)

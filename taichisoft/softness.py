@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+PARTS = {"coverage": Coverage, "aggregation": Aggregation, "occlusion": Occlusion}
+
+
 class Softness(nn.Module):
     """The three functions that make a renderer soft, as one object that can be saved, loaded and drawn.
 
@@ -48,13 +51,18 @@ class Softness(nn.Module):
         occlusion: Occlusion | None = None,
     ):
         super().__init__()
-        self.coverage = Gaussian(1.0) if coverage is None else _as_coverage(coverage)
+        self.coverage = Gaussian(1.0) if coverage is None else coverage
         self.aggregation = Probabilistic() if aggregation is None else aggregation
         self.occlusion = DepthSoftmax() if occlusion is None else occlusion
-        check_type(self.coverage, "coverage", Coverage)
-        check_type(self.aggregation, "aggregation", Aggregation)
-        check_type(self.occlusion, "occlusion", Occlusion)
         self.trained: dict = {}
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; a part must be of its kind whenever it is set."""
+        if name == "coverage":
+            value = _as_coverage(value)
+        if name in PARTS:
+            check_type(value, name, PARTS[name])
+        super().__setattr__(name, value)
 
     def settings(self) -> dict:
         """Return the constructor arguments that make an equal softness, up to learned weights."""

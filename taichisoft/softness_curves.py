@@ -10,7 +10,7 @@ from torch import Tensor
 from taichisoft.curve import Curve
 from taichisoft.pieces import Domain
 from taichisoft.softness import Softness
-from taichisoft.table import Table, TableCache, tabulate
+from taichisoft.table import Table, TableCache, slope_of, tabulate
 
 # Within a table coverage stops this short of 1, where a generator may be singular.
 FULL = 1 - 1e-6
@@ -82,16 +82,12 @@ class SoftnessCurves:
             return None
 
         def slopes(s: Tensor) -> Tensor:
-            (slope,) = torch.autograd.grad(
-                coverage.surrogate.without_tail(s).sum(), s, create_graph=True
-            )
+            slope = slope_of(coverage.surrogate.without_tail(s), s, create_graph=True)
             if not of_generator:
                 return slope
             value = below_full(coverage.without_tail(s))
             value = value if value.requires_grad else value.requires_grad_()
-            (rate,) = torch.autograd.grad(
-                aggregation.generator(value).sum(), value, create_graph=True
-            )
+            rate = slope_of(aggregation.generator(value), value, create_graph=True)
             return rate * slope
 
         domain = slope_domain(coverage)
@@ -119,5 +115,6 @@ def slope_domain(coverage) -> Domain:
     """Return the domain of slopes of their own, with the kinks of the values that lie in it."""
     own, values = coverage.surrogate.domain(), coverage.domain()
     corners = {values.low, values.high, *values.kinks, *own.kinks}
+    corners |= {at for at, _ in values.graded}
     inside = tuple(sorted(x for x in corners if own.low < x < own.high))
     return Domain(own.low, own.high, inside, own.graded)

@@ -9,7 +9,7 @@ autograd, so that nothing is derived by hand for any particular curve. Where the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -140,8 +140,18 @@ def _value_and_slope(curve: Callable[[Tensor], Tensor], s: Tensor) -> tuple[Tens
     with torch.enable_grad():
         s = s.requires_grad_()
         value = curve(s)
-        (slope,) = torch.autograd.grad(value.sum(), s, create_graph=keep_graph)
+        slope = slope_of(value, s, create_graph=keep_graph)
     return (value, slope) if keep_graph else (value.detach(), slope)
+
+
+def slope_of(value: Tensor, s: Tensor, *, create_graph: bool) -> Tensor:
+    """Return d value / d s of an elementwise function; 0 for one that does not depend on s."""
+    if not value.requires_grad:
+        return torch.zeros_like(s)
+    (slope,) = torch.autograd.grad(
+        value.sum(), s, create_graph=create_graph, allow_unused=True, materialize_grads=True
+    )
+    return slope
 
 
 def _constant(value: Tensor) -> Tensor:
@@ -160,7 +170,7 @@ class TableCache:
     """Keeps tables whose curves have not changed, so that an inner loop tabulates once."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[tuple, Tensor, Table]] = {}
+        self._kept: dict[str, tuple[_State, Table]] = {}
 
     def get(
         self, name: str, build: Callable[[Tensor], Table], domain: Domain, *modules: nn.Module
@@ -176,17 +186,69 @@ class TableCache:
         domain : Domain
             Domain of the curve.
         *modules : nn.Module
-            What the curve depends on: their identity, parameters and buffers are compared, by value.
+            What the curve depends on: which modules there are in them, and their tensors and plain numbers
+            by value.
         """
-        state = [t for m in modules for t in (*m.parameters(), *m.buffers())]
-        device = state[0].device if state else None
-        high = torch.tensor(domain.high, dtype=torch.float64, device=device)
-        if torch.is_grad_enabled() and any(t.requires_grad for t in state):
-            return build(high)
-        key = (domain, *(id(m) for m in modules))
-        values = torch.cat([t.detach().reshape(-1).double() for t in state]) if state else high
-        kept = self._kept.get(name)
-        if kept is None or kept[0] != key or not torch.equal(kept[1], values):
-            with torch.no_grad():
-                self._kept[name] = (key, values, build(high))
-        return self._kept[name][2]
+        # A table made in inference mode could not be used outside of it. Leaving that mode turns gradients
+        # on, so how they were is kept.
+        with_gradients = torch.is_grad_enabled()
+        with torch.inference_mode(False), torch.set_grad_enabled(with_gradients):
+            state = _State.of(domain, modules)
+            device = state.tensors[0].device if state.tensors else None
+            high = torch.tensor(domain.high, dtype=torch.float64, device=device)
+            if torch.is_grad_enabled() and any(t.requires_grad for t in state.tensors):
+                return build(high)
+            kept = self._kept.get(name)
+            if kept is None or not kept[0].equals(state):
+                with torch.no_grad():
+                    kept = self._kept[name] = (state.copied(), build(high))
+            return kept[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """All that a curve depends on.
+
+    Parameters
+    ----------
+    domain : Domain
+    modules : tuple of Module
+        Kept, since the identity of what is gone may be given to something new.
+    numbers : tuple
+        Plain attributes of the modules.
+    tensors : tuple of Tensor
+        Parameters, buffers and tensors among the attributes.
+    """
+
+    domain: Domain
+    modules: tuple[nn.Module, ...]
+    numbers: tuple
+    tensors: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, domain: Domain, roots: tuple[nn.Module, ...]) -> _State:
+        modules = tuple(module for root in roots for module in root.modules())
+        held = [item for module in modules for item in vars(module).items()]
+        tensors = [t for root in roots for t in (*root.parameters(), *root.buffers())]
+        return cls(
+            domain,
+            modules,
+            tuple((k, v) for k, v in held if isinstance(v, (int, float, str, type(None)))),
+            (*tensors, *(v for _, v in held if isinstance(v, Tensor))),
+        )
+
+    def copied(self) -> _State:
+        return replace(self, tensors=tuple(t.detach().clone() for t in self.tensors))
+
+    def equals(self, other: _State) -> bool:
+        return (
+            self.domain == other.domain
+            and len(self.modules) == len(other.modules)
+            and all(a is b for a, b in zip(self.modules, other.modules, strict=True))
+            and self.numbers == other.numbers
+            and len(self.tensors) == len(other.tensors)
+            and all(
+                a.device == b.device and torch.equal(a, b)
+                for a, b in zip(self.tensors, other.tensors, strict=True)
+            )
+        )

@@ -76,6 +76,12 @@ def test_second_derivatives_are_bit_equal(dtype):
     assert float(results[0].abs().max()) > 0
 
 
+def test_nothing_to_draw(dtype):
+    mesh = ts.Mesh(torch.zeros(3, 3, dtype=dtype), torch.zeros(0, 3, dtype=torch.int64))
+    image = ts.SoftRasterizer(deterministic=True)(mesh, scene(dtype)[1])
+    assert float(image.alpha.abs().max()) == 0
+
+
 def test_bad_argument():
     with pytest.raises(TypeError, match="deterministic must be a bool, got str"):
         ts.SoftRasterizer(deterministic="yes")

@@ -314,3 +314,43 @@ def test_no_background_leaks_in_around_a_nearer_face(dtype):
         middle = image.color[0, 4, 4]
         assert image.alpha[0, 4, 4] > 0.99999
         assert middle.sum() > 0.9999, f"{inside} px inside the cut-off: {middle.tolist()}"
+
+
+def test_parts_and_settings_can_be_replaced(dtype):
+    setup = soup_setup(3, 6, (12, 14))
+    scene = setup.build({n: x.to(dtype) for n, x in setup.leaves.items()})
+    renderer = ts.SoftRasterizer(ts.Gaussian(1.0))
+    with torch.no_grad():
+        first = renderer(*scene).alpha
+        renderer.softness = ts.Softness(ts.Gaussian(4.0), ts.Max())
+        second = renderer(*scene).alpha
+        fresh = ts.SoftRasterizer(ts.Gaussian(4.0), ts.Max())(*scene).alpha
+        assert torch.equal(second, fresh)
+        assert not torch.equal(first, second)
+        renderer.coverage = torch.nn.Sigmoid()
+        renderer(*scene)
+    assert isinstance(renderer.coverage, ts.CustomCoverage)
+    renderer.gradient = "autodiff"
+    leaves = {n: x.to(dtype).requires_grad_() for n, x in setup.leaves.items()}
+    alpha = renderer.silhouette(*setup.build(leaves))
+    assert "Function" not in type(alpha.grad_fn).__name__
+    for name, wrong in (("occlusion", ts.Gaussian()), ("aggregation", 1), ("softness", None)):
+        with pytest.raises(TypeError, match=f"{name} must be a"):
+            setattr(renderer, name, wrong)
+
+
+def test_colours_without_channels(dtype):
+    setup = soup_setup(3, 6, (12, 14))
+    mesh, camera = setup.build({n: x.to(dtype) for n, x in setup.leaves.items()})
+    none = torch.zeros(mesh.num_vertices, 0, dtype=dtype)
+    image = ts.SoftRasterizer()(ts.Mesh(mesh.vertices, mesh.faces, none), camera)
+    assert image.color.shape == (1, 12, 14, 0)
+
+
+def test_an_image_too_large_to_number_is_refused(dtype):
+    mesh = ts.Mesh(torch.ones(3, 3, dtype=dtype), torch.tensor([[0, 1, 2]]))
+    camera = pixel_camera(40_000, 40_000, dtype)
+    with pytest.raises(
+        ValueError, match=r"fewer than 2\*\*31 numbers in all images, got 3200000000"
+    ):
+        ts.SoftRasterizer().silhouette(mesh, camera)

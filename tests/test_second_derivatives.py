@@ -23,6 +23,7 @@ from tests.helpers import (
     error,
     learned,
     normal_like,
+    pixel_camera,
     soft,
     soup_setup,
     views_setup,
@@ -164,6 +165,45 @@ def test_third_derivatives_are_refused(engine, dtype):
         (first,) = torch.autograd.grad(loss, leaves["vertices"], create_graph=True)
         with pytest.raises(RuntimeError, match="third derivatives of the rasterizer"):
             torch.autograd.grad(first.square().sum(), leaves["vertices"], create_graph=True)
+
+
+@pytest.mark.parametrize("faces", [0, 1])
+@pytest.mark.parametrize("engine", ["fused", "autodiff"])
+def test_nothing_to_draw(engine, faces, dtype):
+    vertices = torch.full((3, 3), -50.0, dtype=dtype, requires_grad=True)
+    colors = torch.ones(3, 2, dtype=dtype)
+    mesh = ts.Mesh(vertices, torch.arange(3).reshape(1, 3)[:faces], colors)
+    renderer = ts.SoftRasterizer(gradient=engine)
+    image = renderer(mesh, pixel_camera(5, 6, dtype))
+    loss = image.alpha.square().sum() + image.color.square().sum()
+    (first,) = torch.autograd.grad(loss, vertices, create_graph=True)
+    if first.requires_grad:
+        (second,) = torch.autograd.grad(first.sum(), vertices, allow_unused=True)
+        assert second is None or float(second.abs().max()) == 0
+    assert float(first.detach().abs().max()) == 0
+
+
+@pytest.mark.parametrize("engine", ["fused", "autodiff"])
+@pytest.mark.parametrize(
+    "wanted", [("vertices",), ("colors",), ("softness",), ("vertices", "softness")]
+)
+@pytest.mark.parametrize("first", ["vertices", "colors", "softness"])
+def test_second_derivatives_of_a_part(first, wanted, engine, dtype):
+    # Not all that could be differentiated in is: the rest is left out, and the result is the same.
+    setup = soup_setup(31, 5, (9, 11))
+    results = []
+    for parts in ({first, *wanted}, {"vertices", "colors", "softness"}):
+        renderer = soft("mlp").requires_grad_("softness" in parts)
+        renderer = ts.SoftRasterizer(softness=renderer.softness, gradient=engine)
+        leaves = {n: x.to(dtype).requires_grad_(n in parts) for n, x in setup.leaves.items()}
+        image = renderer(*setup.build(leaves))
+        groups = {n: [x] for n, x in leaves.items()} | {"softness": list(renderer.parameters())}
+        gradient = torch.autograd.grad(image.color.square().sum(), groups[first], create_graph=True)
+        targets = [x for name in wanted for x in groups[name]]
+        along = sum(g.square().sum() for g in gradient)
+        results.append(torch.autograd.grad(along, targets, allow_unused=True))
+    for part, whole in zip(*results, strict=True):
+        assert_close(part, whole, 1e-12 if dtype == torch.float64 else 1e-3, "second derivative")
 
 
 def test_both_engines_agree(dtype):

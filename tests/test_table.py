@@ -201,6 +201,65 @@ def test_replaced_coverage_is_noticed(dtype):
     assert float((first - second).abs().max()) > 0.01
 
 
+def triangle(dtype) -> tuple[ts.Mesh, ts.Camera]:
+    corners = torch.tensor([[1.0, 1, 1], [7, 2, 1], [3, 7, 1]], dtype=dtype)
+    camera = ts.Camera.orthographic(
+        (4, 4, 5.0), (4, 4, 0), height=8, image_size=(8, 8), dtype=dtype
+    )
+    return ts.Mesh(corners, torch.tensor([[0, 1, 2]])), camera
+
+
+def test_replaced_modules_are_told_apart_although_memory_is_reused(dtype):
+    scene = triangle(dtype)
+    expected = ts.SoftRasterizer(ts.Gaussian(2.0), ts.Einstein()).silhouette(*scene)
+    for _ in range(20):
+        renderer = ts.SoftRasterizer(ts.Gaussian(2.0), ts.Probabilistic())
+        renderer.silhouette(*scene)
+        renderer.aggregation = ts.Max()
+        renderer.aggregation = ts.Einstein()
+        assert torch.equal(renderer.silhouette(*scene), expected)
+
+
+class Steep(torch.nn.Module):
+    """A user's module whose steepness is a plain attribute."""
+
+    def __init__(self, steepness):
+        super().__init__()
+        self.steepness = steepness
+
+    def forward(self, s):
+        """Return a logistic curve."""
+        return torch.sigmoid(self.steepness * s)
+
+
+def test_plain_attributes_are_noticed(dtype):
+    scene, module = triangle(dtype), Steep(1.0)
+    renderer = ts.SoftRasterizer(module)
+    first = renderer.silhouette(*scene)
+    module.steepness = 3.0
+    assert not torch.equal(renderer.silhouette(*scene), first)
+    module.steepness = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(renderer.silhouette(*scene).sum(), module.steepness)
+    assert float(gradient.abs()) > 0
+
+
+def test_curves_that_do_not_depend_on_the_distance(dtype):
+    for module in (torch.nn.Threshold(0.0, 0.5), Steep(0.0)):
+        constant = ts.CustomCoverage(module, 1.0, reach=0.4)
+        alpha = ts.SoftRasterizer(constant).silhouette(*triangle(dtype))
+        assert bool(alpha.isfinite().all())
+
+
+def test_inference_mode(dtype):
+    scene = triangle(dtype)
+    renderer = ts.SoftRasterizer(ts.MLPCoverage(1.0))
+    with torch.inference_mode():
+        first = renderer(*scene).alpha
+    # What was tabulated there can be used, and learned, outside.
+    assert torch.equal(renderer(*scene).alpha.detach(), first)
+    renderer.silhouette(*scene).sum().backward()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -19,6 +19,11 @@ TESTS = Path(__file__).parent
 ENGINE = [
     "test_kernels_vs_reference.py",
     "test_gradients.py",
+    "test_autodiff.py",
+    "test_second_derivatives.py",
+    "test_straight_through.py",
+    "test_deterministic.py",
+    "test_known_faults.py",
     "test_hard_renderer.py",
     "test_degenerate.py",
     "test_coverage.py",

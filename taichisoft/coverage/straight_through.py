@@ -8,17 +8,22 @@ from torch import Tensor
 
 from taichisoft.checks import check_type
 from taichisoft.coverage.base import Coverage, Surrogate
-from taichisoft.pieces import Domain
+from taichisoft.pieces import SHARP, Domain
 from taichisoft.scale import Pixels, Scale
+
+# What the image has, for each face, where only the slope reaches: enough to tell the colour that would
+# appear there, too little to be seen.
+FAINT = 1e-6
 
 
 class StraightThrough(Coverage):
     """Coverage whose image is made with one curve and whose gradient follows another.
 
-    The image is that of `value`. The derivative of coverage with respect to the *distance* is replaced by
-    the slope of `slope`; all other derivatives are exact. So the parameters of `value` get their own
-    gradient, and those of `slope` get one only through an optimisation that followed it: a meta-gradient.
-    With a step for `value`, coverage within 1e-6 of 1 counts as 1 - 1e-6, else nothing could follow it.
+    The image is that of `value`, to 1e-6 for each face: within the reach of `slope` a face has at least that
+    coverage, so that colours and aggregations know of it where a gradient may make it appear. The
+    derivative of coverage with respect to the *distance* is replaced by the slope of `slope`; all other
+    derivatives are exact. So the parameters of `value` get their own gradient, and those of `slope` get one
+    only through an optimisation that followed it: a meta-gradient.
 
     Parameters
     ----------
@@ -30,7 +35,7 @@ class StraightThrough(Coverage):
     Notes
     -----
     A second derivative is the exact derivative of the gradient, except that a gradient passed back through
-    the image again follows `slope`.
+    the image again follows `slope`. `taichisoft.reference` follows `value`.
     """
 
     def __init__(self, value: Coverage, slope: Coverage, scale: float | Scale = 1.0):
@@ -44,16 +49,24 @@ class StraightThrough(Coverage):
         self.slope = slope
 
     def forward(self, s: Tensor) -> Tensor:
-        """Return the coverage of the image at signed distances `s` in scales."""
+        """Return the coverage of the image at signed distances `s` in scales, without what is faint."""
         return self.value(s / _relative_width(self.value))
 
-    def low(self) -> Tensor:
-        """Return the cut-off of the curve of the image, differentiable."""
-        return self.value.low() * _relative_width(self.value)
+    def without_tail(self, s: Tensor) -> Tensor:
+        """Return the coverage that the renderer uses: faint at the least."""
+        value = self.value.without_tail(s / _relative_width(self.value))
+        return FAINT + (1 - FAINT) * value
 
     def domain(self) -> Domain:
-        """Return the domain of the curve of the image."""
-        return self.value.domain().scaled(float(_relative_width(self.value).detach()))
+        """Return the reach of both curves, up to where the image is full."""
+        value, slope = _Rescaled(self.value).domain(), _Rescaled(self.slope).domain()
+        low, high = min(value.low, slope.low), value.high
+        graded = value.graded
+        if value.span == 0:
+            # A step is a jump inside this domain, at which it has its upper value.
+            graded, high = ((value.high, SHARP),), max(slope.high, value.high + abs(slope.low))
+        kinks = tuple(k for k in (*value.kinks, value.low) if low < k < high)
+        return Domain(low, high, kinks, graded)
 
     @property
     def surrogate(self) -> Surrogate:

@@ -45,6 +45,7 @@ def fragment_kernels(real):
         rows: ints,  # (N * 2)
         curve: floats,
         starts: ints,  # (N) first fragment of each face
+        ends: ints,  # (N) past its last one
         num_faces: ti.i32,
         height: ti.i32,
         width: ti.i32,
@@ -61,8 +62,10 @@ def fragment_kernels(real):
                 )
                 base = (face_image[face] * height + row) * width
                 for column in range(begin, end):
-                    face_out[at] = face
-                    pixel_out[at] = base + column
-                    at += 1
+                    # The other kernel may have rounded a span otherwise: never write past the end.
+                    if at < ends[face]:
+                        face_out[at] = face
+                        pixel_out[at] = base + column
+                        at += 1
 
     return SimpleNamespace(count_fragments=count_fragments, list_fragments=list_fragments)

@@ -94,6 +94,7 @@ def shading_kernels(real):
         coverage_cells: floats,  # (K * 4) coverage D, not its generator
         occlusion_curve: floats,
         occlusion_cells: floats,  # (K * 4)
+        least: real,  # coverage above which a face counts
         height: ti.i32,
         width: ti.i32,
         band: ti.i32,
@@ -147,7 +148,7 @@ def shading_kernels(real):
                                     weight, _, _, _ = coverage_at(
                                         d, coverage_curve, coverage_cells, coverage_pieces
                                     )
-                                    if weight > 0:
+                                    if weight > least:
                                         b = barycentric(d, edge_at, along, px, py, v, normal)
                                         bq = b * q
                                         total = bq.sum()
