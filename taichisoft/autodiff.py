@@ -17,7 +17,16 @@ from torch.autograd import Function
 
 from taichisoft.buffers import Buffers
 from taichisoft.curve import Curve
-from taichisoft.kernels.autodiff import CAPACITY, COORDINATES, COVERAGE, SHARES, fragment_maps
+from taichisoft.kernels.autodiff import (
+    CAPACITY,
+    COORDINATES,
+    COVERAGE,
+    FIRST,
+    SECOND,
+    SHARES,
+    VALUES,
+    fragment_maps,
+)
 from taichisoft.kernels.fragments import fragment_kernels
 from taichisoft.kernels.launch import launch_for
 
@@ -171,21 +180,19 @@ class FragmentMap:
         out = inputs.points.new_zeros(max(self.size, 1) * self.kernels.outputs)
         if self.differentiated:
             for first, n in self._chunks():
-                self._load(inputs, first, n)
+                self._load(VALUES, inputs, first, n)
                 self.kernels.forward(False, n)
                 self.kernels.store_outputs(n, self._part(out, first, n))
         return self._rows(out)
 
     def first_order(self, upstream: Tensor, inputs: Inputs, into_cells: bool) -> Inputs:
         """Return the gradients of the inputs, by Taichi's reverse mode over the map."""
-        gradients = _Gradients(self, inputs, into_cells)
+        gradients = _Gradients(FIRST, self, inputs, into_cells)
         if self.differentiated:
-            upstream = _flat(upstream)
             for first, n in self._chunks():
-                self._load(inputs, first, n)
-                self.kernels.seed_forward(upstream, first, n)
+                self._load(FIRST, inputs, first, n, upstream)
                 self.kernels.forward.grad(True, n)
-                gradients.add(first, n)
+                gradients.add(first, n, self.buffers.zeros(1))
         return gradients.result()
 
     def second_order(
@@ -199,26 +206,12 @@ class FragmentMap:
             Gradients with respect to `upstream` and the inputs of the inner product of the first-order
             gradients with the cotangents.
         """
-        gradients = _Gradients(self, inputs, into_cells)
-        upstream = _flat(upstream)
-        by_upstream = torch.zeros_like(upstream)
-        seeds = tuple(
-            _flat(x)
-            for x in (
-                cotangents.points,
-                cotangents.widths,
-                cotangents.cells,
-                cotangents.keep_cells,
-                cotangents.front,
-            )
-        )
+        gradients = _Gradients(SECOND, self, inputs, into_cells)
+        by_upstream = self.buffers.zeros(self.size, self.kernels.outputs)
         for first, n in self._chunks():
-            self._load(inputs, first, n)
-            self.kernels.load_up(upstream, first, n)
-            self.kernels.seed_adjoint(*seeds, self.buffers.faces, self.fragments.face, first, n)
+            self._load(SECOND, inputs, first, n, upstream, cotangents)
             self.kernels.adjoint.grad(n)
-            self.kernels.store_up(n, self._part(by_upstream, first, n))
-            gradients.add(first, n)
+            gradients.add(first, n, self._part(by_upstream, first, n))
         return self._rows(by_upstream), gradients.result()
 
     def _chunks(self) -> list[tuple[int, int]]:
@@ -234,9 +227,19 @@ class FragmentMap:
         width = self.kernels.outputs
         return outputs[first * width : (first + n) * width]
 
-    def _load(self, inputs: Inputs, first: int, n: int) -> None:
+    def _load(
+        self,
+        stage: int,
+        inputs: Inputs,
+        first: int,
+        n: int,
+        upstream: Tensor | None = None,
+        cotangents: Inputs | None = None,
+    ) -> None:
         numbers, slope_numbers, keep_numbers = self.numbers
+        seeds = cotangents or inputs
         self.kernels.load(
+            stage,
             *self.modes,
             self.buffers.points,
             self.buffers.faces,
@@ -249,6 +252,12 @@ class FragmentMap:
             keep_numbers,
             _flat(inputs.keep_cells),
             _flat(inputs.front),
+            self.buffers.points if upstream is None else _flat(upstream),
+            _flat(seeds.points),
+            _flat(seeds.widths),
+            _flat(seeds.cells),
+            _flat(seeds.keep_cells),
+            _flat(seeds.front),
             first,
             n,
             self.buffers.height,
@@ -259,8 +268,8 @@ class FragmentMap:
 class _Gradients:
     """Sums of the gradients of the inputs over chunks of fragments."""
 
-    def __init__(self, over: FragmentMap, inputs: Inputs, into_cells: bool):
-        self.map, self.inputs, self.into_cells = over, inputs, into_cells
+    def __init__(self, stage: int, over: FragmentMap, inputs: Inputs, into_cells: bool):
+        self.stage, self.map, self.inputs, self.into_cells = stage, over, inputs, into_cells
         buffers = over.buffers
         self.launch = launch_for(buffers.num_faces, buffers.on_cpu, 512)
         self.corners = buffers.zeros(buffers.num_faces, 3, 4)
@@ -272,11 +281,13 @@ class _Gradients:
         )
         self.front = buffers.zeros(over.size)
 
-    def add(self, first: int, n: int) -> None:
-        """Add what is in the fields."""
+    def add(self, first: int, n: int, by_upstream: Tensor) -> None:
+        """Add what is in the fields; store the gradient of the upstream gradient, if there is one."""
         fragments, kernels = self.map.fragments, self.map.kernels
         begin, last = fragments.face[[first, first + n - 1]].tolist()
+        shares = self.map.kind == SHARES
         kernels.sum_inputs(
+            self.stage,
             self.into_cells,
             fragments.starts,
             begin,
@@ -285,12 +296,12 @@ class _Gradients:
             n,
             self.launch.slots,
             self.launch.stride,
+            by_upstream,
+            self.front[first : first + n] if shares else self.front[:1],
             self.corners,
             self.widths,
             *self.tables,
         )
-        if self.map.kind == SHARES:
-            kernels.store_front(n, self.front[first : first + n])
 
     def result(self) -> Inputs:
         """Return the sums in the shapes of the inputs."""

@@ -26,6 +26,11 @@ COVERAGE = 0
 SHARES = 1
 COORDINATES = 2
 
+# What is loaded: the inputs, with the gradient of the outputs, with the cotangents of the gradients.
+VALUES = 0
+FIRST = 1
+SECOND = 2
+
 # Fragments loaded at a time.
 CAPACITY = 1 << 16
 
@@ -327,8 +332,17 @@ def fragment_maps(real, kind, straight):
         lost = ti.abs(rate) * (ti.abs(s) + real(1e-20)) * rounding > 0.25
         return at_cell, t, ti.select(lost, real(0.0), rate)
 
+    @ti.func
+    def corner_of(row: ti.template(), at):
+        """Return which of the unrolled outputs a rolled row is, given the nearest edge."""
+        result = row
+        if ti.static(kind != COVERAGE):
+            result = (at + row) % 3
+        return result
+
     @ti.kernel
     def load(
+        stage: ti.template(),  # VALUES, FIRST or SECOND
         pieces: ti.template(),
         slope_pieces: ti.template(),
         keep_pieces: ti.template(),
@@ -344,6 +358,14 @@ def fragment_maps(real, kind, straight):
         keep_curve: floats,
         keep_cells: floats,  # (M * 4)
         front: floats,  # (F)
+        # read by FIRST and SECOND: gradient of the outputs
+        upstream: floats,  # (F * outputs)
+        # read by SECOND: cotangents of the gradients, each of the shape of the input
+        seed_points: floats,  # (P * 4)
+        seed_widths: floats,  # (2)
+        seed_cells: floats,  # (K * 4)
+        seed_keep_cells: floats,  # (M * 4)
+        seed_front: floats,  # (F)
         first: ti.i32,  # fragment to begin with
         n: ti.i32,
         height: ti.i32,
@@ -427,78 +449,37 @@ def fragment_maps(real, kind, straight):
                 for c in ti.static(range(4)):
                     put(KEEP_CELL + c, f, keep_cells[4 * keep_cell + c])
 
-    @ti.func
-    def corner_of(row: ti.template(), f):
-        """Return which of the unrolled outputs a rolled row is."""
-        result = row
-        if ti.static(kind != COVERAGE):
-            result = (edge_of[f] + row) % 3
-        return result
-
-    @ti.kernel
-    def load_up(upstream: floats, first: ti.i32, n: ti.i32):
-        """Load the gradient of the outputs for `adjoint`, (F * outputs)."""
-        for f in range(n):
             for j in ti.static(range(outputs)):
-                up[j][f] = upstream[(first + f) * outputs + corner_of(j, f)]
-                up[j].grad[f] = 0
-
-    @ti.kernel
-    def seed_forward(upstream: floats, first: ti.i32, n: ti.i32):
-        """Load the gradient of the outputs for ``forward.grad``, (F * outputs)."""
-        for f in range(n):
-            for j in ti.static(range(outputs)):
-                y[j].grad[f] = upstream[(first + f) * outputs + corner_of(j, f)]
-
-    @ti.kernel
-    def seed_adjoint(
-        # in: cotangents of the gradients, each of the shape of the input
-        points: floats,  # (P * 4)
-        widths: floats,  # (2)
-        cells: floats,  # (K * 4)
-        keep_cells: floats,  # (M * 4)
-        front: floats,  # (F)
-        faces: ints,  # (N * 3)
-        face: ints,  # (F)
-        first: ti.i32,
-        n: ti.i32,
-    ):
-        for f in range(n):
-            for row in ti.static(corner_rows):
-                source = faces[3 * face[first + f] + (edge_of[f] + row // 4) % 3]
-                g[row].grad[f] = points[4 * source + row % 4]
-            if ti.static(kind != COORDINATES):
-                g[WIDTH].grad[f] = widths[0]
-                for c in ti.static(range(4)):
-                    g[CELL + c].grad[f] = cells[4 * cell_of[f, 0] + c]
-            if ti.static(kind == SHARES):
-                g[GAMMA].grad[f] = widths[1]
-                g[FRONT].grad[f] = front[first + f]
-                for c in ti.static(range(4)):
-                    g[KEEP_CELL + c].grad[f] = keep_cells[4 * cell_of[f, 2] + c]
+                source = (first + f) * outputs + corner_of(j, at)
+                if ti.static(stage == FIRST):
+                    y[j].grad[f] = upstream[source]
+                elif ti.static(stage == SECOND):
+                    up[j][f] = upstream[source]
+                    up[j].grad[f] = 0
+            if ti.static(stage == SECOND):
+                for row in ti.static(corner_rows):
+                    corner = 4 * faces[3 * at_face + (at + row // 4) % 3]
+                    g[row].grad[f] = seed_points[corner + row % 4]
+                if ti.static(kind != COORDINATES):
+                    g[WIDTH].grad[f] = seed_widths[0]
+                    for c in ti.static(range(4)):
+                        g[CELL + c].grad[f] = seed_cells[4 * cell_of[f, 0] + c]
+                if ti.static(kind == SHARES):
+                    g[GAMMA].grad[f] = seed_widths[1]
+                    g[FRONT].grad[f] = seed_front[first + f]
+                    for c in ti.static(range(4)):
+                        g[KEEP_CELL + c].grad[f] = seed_keep_cells[4 * cell_of[f, 2] + c]
 
     @ti.kernel
     def store_outputs(n: ti.i32, outputs_out: floats):
         """Store the outputs, (n * outputs)."""
         for f in range(n):
             for j in ti.static(range(outputs)):
-                outputs_out[f * outputs + corner_of(j, f)] = y[j][f]
-
-    @ti.kernel
-    def store_up(n: ti.i32, grad_up_out: floats):
-        """Store the gradient of the gradient of the outputs, (n * outputs)."""
-        for f in range(n):
-            for j in ti.static(range(outputs)):
-                grad_up_out[f * outputs + corner_of(j, f)] = up[j].grad[f]
-
-    @ti.kernel
-    def store_front(n: ti.i32, grad_front_out: floats):
-        """Store the gradient of the front depth, (n)."""
-        for f in range(n):
-            grad_front_out[f] = x[FRONT].grad[f]
+                outputs_out[f * outputs + corner_of(j, edge_of[f])] = y[j][f]
 
     @ti.kernel
     def sum_inputs(
+        stage: ti.template(),  # FIRST or SECOND
         into_cells: ti.template(),
         # in
         starts: ints,  # (N + 1) first fragment of each face; fragments are sorted by face
@@ -508,6 +489,9 @@ def fragment_maps(real, kind, straight):
         n: ti.i32,
         slots: ti.i32,
         stride: ti.i32,
+        # out
+        grad_up_out: floats,  # (n * outputs) of the gradient of the outputs; one element unless SECOND
+        grad_front_out: floats,  # (n) of the front depth; one element unless kind is SHARES
         # added to
         grad_corners: floats,  # (N * 3 * 4)
         grad_widths: floats,  # (workers * 2)
@@ -529,6 +513,12 @@ def fragment_maps(real, kind, straight):
                     begin = ti.max(starts[face] - first, 0)
                     end = ti.min(starts[face + 1] - first, n)
                     for f in range(begin, end):
+                        if ti.static(stage == SECOND):
+                            for j in ti.static(range(outputs)):
+                                out = f * outputs + corner_of(j, edge_of[f])
+                                grad_up_out[out] = up[j].grad[f]
+                        if ti.static(kind == SHARES):
+                            grad_front_out[f] = x[FRONT].grad[f]
                         for row in ti.static(corner_rows):
                             at = 12 * face + 4 * ((edge_of[f] + row // 4) % 3) + row % 4
                             grad_corners[at] = grad_corners[at] + x[row].grad[f]
@@ -558,12 +548,6 @@ def fragment_maps(real, kind, straight):
         forward=forward,
         adjoint=adjoint,
         load=load,
-        load_up=load_up,
-        seed_forward=seed_forward,
-        seed_adjoint=seed_adjoint,
         store_outputs=store_outputs,
-        store_up=store_up,
-        store_front=store_front,
         sum_inputs=sum_inputs,
-        adjoint_fields=(x, up, g),
     )
