@@ -178,12 +178,3 @@ def _elements(value: object) -> list:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []
-
-
-# Until `taichisoft.__init__` exports `Softness` instead.
-def save_softness(renderer, path, notes=None):  # noqa: D103
-    renderer.softness.save(path, notes)
-
-
-def load_softness(path):  # noqa: D103
-    raise NotImplementedError

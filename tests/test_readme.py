@@ -25,7 +25,10 @@ def test_there_is_something_to_run():
 def test_example_runs(index, tmp_path):
     script = tmp_path / "example.py"
     script.write_text(BLOCKS[index])
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    # There, since the example saves a file.
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -1,0 +1,268 @@
+"""The pass of occlusion: depths and colours. The bridge between torch autograd and its kernels. Private.
+
+As `taichisoft.coverage_pass`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from taichisoft.adjoints import (
+    differentiate_adjoint,
+    flat,
+    points_gradient,
+    table_gradient,
+    width_gradient,
+)
+from taichisoft.autodiff import sums_of_fragments
+from taichisoft.buffers import Buffers
+from taichisoft.curve import Curve
+from taichisoft.fragment_map import refuse_third_order
+from taichisoft.kernels.shading import ADD_UP, FIND_FRONT, FRONT_ADJOINT, shading_kernels
+
+
+@dataclass(frozen=True, eq=False)
+class ShadingPass:
+    """Sums of weights, depths and attributes over faces, and the first derivative.
+
+    Parameters
+    ----------
+    buffers : Buffers
+        The render.
+    curve, occlusion : Curve
+        Coverage and occlusion.
+    """
+
+    buffers: Buffers
+    curve: Curve
+    occlusion: Curve
+
+    @cached_property
+    def _numbers(self) -> Tensor:
+        return self.curve.numbers(self.buffers.points)
+
+    @cached_property
+    def _depth_numbers(self) -> Tensor:
+        return self.occlusion.numbers(self.buffers.points)
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        return self.buffers.rows(self._numbers)
+
+    def values(
+        self, attributes: Tensor, cells: Tensor, keep_cells: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return sums, (B * H * W, 2 + C), front depths and front faces, (B * H * W)."""
+        buffers = self.buffers
+        front = buffers.unwritten(buffers.pixels)
+        front_face = buffers.minus_ones(buffers.pixels)
+        sums = buffers.zeros(buffers.pixels, 2 + attributes.shape[1])
+        inputs = self._inputs(attributes, cells, keep_cells)
+        for step in (FIND_FRONT, ADD_UP):
+            self._step(step, inputs, front, front_face, sums, buffers.zeros(1))
+        return sums, front, front_face
+
+    def front_face(self, cells: Tensor, keep_cells: Tensor) -> Tensor:
+        """Return the nearest face in reach of each pixel, (B * H * W) int32, -1 for none."""
+        buffers = self.buffers
+        front = buffers.unwritten(buffers.pixels)
+        front_face = buffers.minus_ones(buffers.pixels)
+        inputs = self._inputs(buffers.points.new_zeros(1, 0), cells, keep_cells)
+        self._step(FIND_FRONT, inputs, front, front_face, buffers.zeros(1), buffers.zeros(1))
+        return front_face
+
+    def adjoint(
+        self,
+        grad_sums: Tensor,
+        front: Tensor,
+        front_face: Tensor,
+        attributes: Tensor,
+        cells: Tensor,
+        slope_cells: Tensor,
+        keep_cells: Tensor,
+        into_cells: bool,
+    ) -> tuple[Tensor | None, ...]:
+        """Return the gradients of points, attributes, cells, width, occlusion cells and gamma."""
+        buffers = self.buffers
+        channels = attributes.shape[1]
+        inputs = self._inputs(attributes, cells, keep_cells)
+        grad_sums = flat(grad_sums)
+        grad_front = buffers.zeros(buffers.pixels)
+        self._step(FRONT_ADJOINT, inputs, front, front_face, grad_sums, grad_front)
+        launch = buffers.backward_launch(into_cells)
+        grad_corners = buffers.unwritten(buffers.num_faces, buffers.slices, 3, 4)
+        grad_attributes = buffers.zeros(buffers.num_faces, buffers.slices, 3, channels)
+        grad_widths = buffers.unwritten(launch.workers, 2)
+        tables = launch.workers if into_cells else 0
+        grad_cells = buffers.zeros(tables, cells.numel())
+        grad_keep = buffers.zeros(tables, keep_cells.numel())
+        if buffers.num_faces:
+            shading_kernels(buffers.kernel_type).shade_adjoint(
+                into_cells,
+                self.curve.pieces,
+                self.occlusion.pieces,
+                self.curve.slope_pieces,
+                buffers.points,
+                buffers.faces,
+                buffers.face_image,
+                *inputs,
+                self.curve.slope_numbers(buffers.points),
+                flat(slope_cells),
+                front,
+                front_face,
+                grad_front,
+                grad_sums,
+                buffers.height,
+                buffers.width,
+                buffers.slices,
+                launch.slots,
+                launch.stride,
+                grad_corners,
+                grad_attributes,
+                grad_widths,
+                grad_cells,
+                grad_keep,
+            )
+        grad_width, grad_gamma = grad_widths[: 2 * launch.workers].reshape(-1, 2).sum(0)
+        return (
+            points_gradient(buffers, grad_corners),
+            self._attributes_gradient(grad_attributes, attributes),
+            table_gradient(grad_cells, launch, cells) if into_cells else None,
+            width_gradient(grad_width, self._numbers),
+            table_gradient(grad_keep, launch, keep_cells) if into_cells else None,
+            width_gradient(grad_gamma, self._depth_numbers),
+        )
+
+    def _inputs(self, attributes: Tensor, cells: Tensor, keep_cells: Tensor) -> tuple:
+        buffers = self.buffers
+        channels = attributes.shape[1]
+        return (
+            self._rows,
+            flat(attributes) if channels else buffers.zeros(1),
+            buffers.scene.attribute_index.to(torch.int32).contiguous().reshape(-1),
+            channels,
+            self._numbers,
+            flat(cells),
+            self._depth_numbers,
+            flat(keep_cells),
+        )
+
+    def _step(self, step, inputs, front, front_face, sums, grad_front) -> None:
+        buffers = self.buffers
+        if not buffers.num_faces:
+            return
+        launch = buffers.forward_launch()
+        shading_kernels(buffers.kernel_type).shade(
+            step,
+            self.curve.pieces,
+            self.occlusion.pieces,
+            buffers.points,
+            buffers.faces,
+            buffers.face_start,
+            *inputs,
+            self.curve.faint if step == FIND_FRONT else 0.0,
+            buffers.height,
+            buffers.width,
+            buffers.band,
+            launch.slots,
+            launch.stride,
+            front,
+            front_face,
+            sums,
+            grad_front,
+        )
+
+    def _attributes_gradient(self, grad_attributes: Tensor, attributes: Tensor) -> Tensor:
+        if not attributes.shape[1] or not self.buffers.num_faces:
+            return torch.zeros_like(attributes)
+        return self.buffers.gather_corners(
+            grad_attributes, self.buffers.scene.attribute_index, *attributes.shape
+        )
+
+
+class _Shade(Function):
+    """sums (B, H, W, 2 + C) = sum over faces of w, w z and w c."""
+
+    @staticmethod
+    def forward(ctx, job, points, attributes, cells, slope_cells, width, keep_cells, gamma):
+        sums, front, front_face = job.values(attributes, cells, keep_cells)
+        ctx.job = job
+        ctx.save_for_backward(
+            front, front_face, points, attributes, cells, slope_cells, width, keep_cells, gamma
+        )
+        buffers = job.buffers
+        return sums.reshape(buffers.images, buffers.height, buffers.width, -1)
+
+    @staticmethod
+    def backward(ctx, grad_sums):
+        into_cells = ctx.needs_input_grad[3] or ctx.needs_input_grad[6]
+        points, attributes, cells, width, keep_cells, gamma = _ShadeAdjoint.apply(
+            ctx.job, into_cells, grad_sums, *ctx.saved_tensors
+        )
+        return None, points, attributes, cells, None, width, keep_cells, gamma
+
+
+class _ShadeAdjoint(Function):
+    """The first derivative of `_Shade`."""
+
+    @staticmethod
+    def forward(
+        ctx,
+        job,
+        into_cells,
+        grad_sums,
+        front,
+        front_face,
+        points,
+        attributes,
+        cells,
+        slope_cells,
+        width,
+        keep_cells,
+        gamma,
+    ):
+        ctx.job = job
+        ctx.save_for_backward(
+            grad_sums, front_face, points, attributes, cells, slope_cells, width, keep_cells, gamma
+        )
+        return job.adjoint(
+            grad_sums, front, front_face, attributes, cells, slope_cells, keep_cells, into_cells
+        )
+
+    @staticmethod
+    def backward(ctx, *cotangents):
+        refuse_third_order()
+        job = ctx.job
+        grad_sums, front_face, *inputs = ctx.saved_tensors
+
+        def render(*inputs: Tensor) -> Tensor:
+            return sums_of_fragments(job.buffers, job.curve, job.occlusion, front_face, *inputs)
+
+        by_sums, *found = differentiate_adjoint(
+            render,
+            grad_sums,
+            inputs,
+            (*cotangents[:3], None, *cotangents[3:]),
+            (ctx.needs_input_grad[2], *ctx.needs_input_grad[5:]),
+        )
+        return None, None, by_sums, None, None, *found
+
+
+def shade(buffers: Buffers, coverage: Curve, occlusion: Curve) -> Tensor:
+    """Return (B, H, W, 2 + C): weights, weighted depth and weighted colours summed over faces."""
+    points = buffers.scene.points
+    return _Shade.apply(
+        ShadingPass(buffers, coverage, occlusion),
+        points,
+        buffers.scene.channels,
+        coverage.cells(points),
+        coverage.slope_cells(points),
+        coverage.width,
+        occlusion.cells(points),
+        occlusion.width,
+    )
