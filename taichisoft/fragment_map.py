@@ -7,6 +7,7 @@ over the hand-written adjoint of the map. Fragments pass through the fields of t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ from taichisoft.kernels.fragment_fields import (
     VALUES,
 )
 from taichisoft.kernels.fragment_maps import fragment_maps
-from taichisoft.kernels.fragment_transfer import fragment_transfers
+from taichisoft.kernels.fragment_transfer import FRAME, fragment_transfers
 from taichisoft.kernels.launch import launch_for
 
 
@@ -135,6 +136,13 @@ class FragmentMap:
             gradients.add(first, n, self._part(by_upstream, first, n))
         return self._rows(by_upstream), gradients.result()
 
+    @cached_property
+    def _frames(self) -> Tensor:
+        buffers = self.buffers
+        frames = buffers.unwritten(buffers.num_faces, FRAME)
+        self.transfers.set_up(buffers.points, buffers.faces, buffers.num_faces, frames)
+        return frames
+
     def _chunks(self) -> list[tuple[int, int]]:
         return [
             (first, min(CAPACITY, self.size - first)) for first in range(0, self.size, CAPACITY)
@@ -164,6 +172,7 @@ class FragmentMap:
             *self.modes,
             self.buffers.points,
             self.buffers.faces,
+            self._frames,
             self.fragments.face,
             self.fragments.pixel,
             numbers,

@@ -45,6 +45,10 @@ from taichisoft.kernels.lookup import lookup_functions
 from taichisoft.kernels.shim import ti
 
 
+# Numbers of a face that is set up.
+FRAME = 25
+
+
 @cache
 def fragment_transfers(real, kind, straight):
     """Compile-on-first-use kernels that fill and empty the fields of a map, see `fragment_fields`."""
@@ -89,6 +93,45 @@ def fragment_transfers(real, kind, straight):
             result = (at + row) % 3
         return result
 
+    mat32 = ti.types.matrix(3, 2, real)
+
+    @ti.kernel
+    def set_up(
+        # in
+        points: floats,  # (P * 4)
+        faces: ints,  # (N * 3)
+        num_faces: ti.i32,
+        # out
+        frames_out: floats,  # (N * FRAME) vertices, normals, edges, duals, solidity
+    ):
+        """Set the faces up once for all their fragments."""
+        for face in range(num_faces):
+            v, _, _, solid, normal, edge, dual, _ = geo.triangle(points, faces, face)
+            at = FRAME * face
+            for e in ti.static(range(3)):
+                for c in ti.static(range(2)):
+                    frames_out[at + 2 * e + c] = v[e, c]
+                    frames_out[at + 6 + 2 * e + c] = normal[e, c]
+                    frames_out[at + 12 + 2 * e + c] = edge[e, c]
+                    frames_out[at + 18 + 2 * e + c] = dual[e, c]
+            frames_out[at + 24] = solid
+
+    @ti.func
+    def frame_of(frames: ti.template(), face):
+        """Read what `set_up` made of a face."""
+        v = mat32(0.0)
+        normal = mat32(0.0)
+        edge = mat32(0.0)
+        dual = mat32(0.0)
+        at = FRAME * face
+        for e in ti.static(range(3)):
+            for c in ti.static(range(2)):
+                v[e, c] = frames[at + 2 * e + c]
+                normal[e, c] = frames[at + 6 + 2 * e + c]
+                edge[e, c] = frames[at + 12 + 2 * e + c]
+                dual[e, c] = frames[at + 18 + 2 * e + c]
+        return v, normal, edge, dual, frames[at + 24]
+
     @ti.kernel
     def load(
         stage: ti.template(),  # VALUES, FIRST or SECOND
@@ -98,6 +141,7 @@ def fragment_transfers(real, kind, straight):
         # in
         points: floats,  # (P * 4)
         faces: ints,  # (N * 3)
+        frames: floats,  # (N * FRAME)
         face: ints,  # (F)
         pixel: ints,  # (F)
         curve: floats,
@@ -126,7 +170,7 @@ def fragment_transfers(real, kind, straight):
             row = at_pixel // width % height
             px = at_pixel % width + real(0.5)
             py = row + real(0.5)
-            v, _, _, solid, normal, edge, dual, _ = geo.triangle(points, faces, at_face)
+            v, normal, edge, dual, solid = frame_of(frames, at_face)
             d, at, along, _, _ = geo.foot_point(px, py, v, normal, edge, dual, solid)
             edge_of[f] = at
             for e in ti.static(range(3)):
@@ -290,4 +334,6 @@ def fragment_transfers(real, kind, straight):
                 grad_widths[2 * worker] = grad_widths[2 * worker] + by_width
                 grad_widths[2 * worker + 1] = grad_widths[2 * worker + 1] + by_gamma
 
-    return SimpleNamespace(load=load, store_outputs=store_outputs, sum_inputs=sum_inputs)
+    return SimpleNamespace(
+        set_up=set_up, load=load, store_outputs=store_outputs, sum_inputs=sum_inputs
+    )
