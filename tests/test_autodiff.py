@@ -145,12 +145,14 @@ def test_degenerate_faces(kind, dtype):
     other = ts.SoftRasterizer(softness=renderer.softness, background=0.25, gradient="autodiff")
     fused = outcome(Setup(leaves, build), renderer, dtype, renderer)
     found = outcome(Setup(leaves, build), other, dtype, other, fused.values["alpha"])
-    for name, value in fused.values.items():
-        assert_close(found.values[name], value, ALLOWED[dtype].value, name)
+    # The edges of a face without area coincide: which one is nearest, and so which colours are seen, is a
+    # matter of rounding.
+    names = ("alpha",) if kind in ("area", "edge") else tuple(fused.values)
+    for name in names:
+        assert_close(found.values[name], fused.values[name], ALLOWED[dtype].value, name)
     for name, gradient in fused.gradients.items():
         assert bool(found.gradients[name].isfinite().all())
-        # The edges of a face without area coincide: which one is nearest is a matter of rounding. So is
-        # on which side of a vertex a pixel on it lies, which colours see and alpha does not.
+        # So is on which side of a vertex a pixel on it lies, which colours see and alpha does not.
         if kind == "point":
             assert_close(found.gradients[name], gradient, ALLOWED[dtype].gradient, name)
     if kind == "exact":

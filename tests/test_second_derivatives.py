@@ -91,6 +91,8 @@ def products(setup: Setup, renderer: ts.SoftRasterizer, render, dtype) -> dict[s
     noise = torch.Generator().manual_seed(5)
     loss = (image.alpha * normal_like(image.alpha, noise).to(image.alpha)).square().sum()
     loss = loss + (image.color * normal_like(image.color, noise).to(image.color)).square().sum()
+    depth = image.depth * image.alpha
+    loss = loss + (depth * normal_like(depth, noise).to(depth)).square().sum()
     wanted = {**leaves, **dict(renderer.named_parameters())}
     first = torch.autograd.grad(loss, list(wanted.values()), create_graph=True, allow_unused=True)
     along = sum(
