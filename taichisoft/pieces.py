@@ -21,8 +21,11 @@ UNIFORM = 1024
 GRADED_RESOLUTION = 5
 # Width at which grading starts where a curve has an unbounded slope: its square root is 1e-6.
 SHARP = 2.0**-40
-# How far from the ends of a piece a curve is evaluated: less than a cell of the finest grading.
+# How far from the ends of a piece a curve is evaluated: at least so far, farther where numbers are so large
+# that rounding would leave the piece, and at most by that part of a cell.
 INWARDS = 2.0**-47
+ROUNDING = 2.0**-49
+OF_A_CELL = 1 / 4
 
 
 @dataclass(frozen=True)
@@ -128,15 +131,16 @@ class Piece:
         s = self.knots(device)
         if self.bends:
             starts, ends = s[:-1], s[1:]
-            return torch.cat([_towards(starts, ends), _towards(ends, starts)])
-        inner = torch.cat([_towards(s[:1], s[1:2]), s[1:-1], _towards(s[-1:], s[-2:-1])])
+            return torch.cat([self._inwards(starts, ends), self._inwards(ends, starts)])
+        first, last = self._inwards(s[[0, -1]], s[[1, -2]]).split(1)
+        inner = torch.cat([first, s[1:-1], last])
         return inner if self.count > 1 else inner[[0, -1]]
 
-
-def _towards(s: Tensor, other: Tensor) -> Tensor:
-    """Move points inwards, by `INWARDS` or the least that changes them."""
-    moved = s + INWARDS * torch.sign(other - s)
-    return torch.where(moved == s, torch.nextafter(s, other), moved)
+    def _inwards(self, s: Tensor, other: Tensor) -> Tensor:
+        """Move corners towards the others of their cells, by more than their rounding."""
+        step = (ROUNDING * (s.abs() + abs(self.anchor))).clamp(min=INWARDS)
+        moved = s + torch.minimum(step, OF_A_CELL * (other - s).abs()) * torch.sign(other - s)
+        return torch.where(moved == s, torch.nextafter(s, other), moved)
 
 
 def pieces_of(domain: Domain) -> tuple[Piece, ...]:

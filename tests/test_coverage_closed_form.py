@@ -108,6 +108,21 @@ def test_a_domain_follows_its_shift():
     assert (coverage.domain().low, coverage.domain().high) == (1.5, 3.5)
 
 
+def test_a_domain_follows_its_settings():
+    coverage = Gaussian()
+    coverage.squared, coverage.reach, coverage.shift = True, 2.5, as_real(0.5, "shift")
+    assert coverage.domain() == Gaussian(squared=True, reach=2.5, shift=0.5).domain()
+
+
+@pytest.mark.parametrize("kind", [Gamma, GammaReversed])
+def test_a_shape_cannot_be_changed(kind):
+    # The quantiles of the old one would stay.
+    coverage = kind(shape=0.5)
+    with pytest.raises(AttributeError, match="shape"):
+        coverage.shape = 0.7
+    assert coverage.shape == coverage.settings()["shape"] == 0.5
+
+
 def test_large_gammas_end_before_the_boundary():
     # 1 - F of a large shape is 1e-6 far outside; up to the boundary there would be nothing to tabulate.
     domain = GammaReversed(shape=30.0).domain()

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from taichisoft.coverage import CustomCoverage, Gaussian
+from taichisoft.table import tabulate
 from tests.coverage_cases import small_network
 
 S = torch.linspace(-3, 3, 13, dtype=torch.float64)
@@ -59,6 +60,35 @@ def test_any_shape(shape, module):
     found = CustomCoverage(module)(s.reshape(shape))
     assert found.shape == shape
     torch.testing.assert_close(found.reshape(-1), CustomCoverage(module)(s), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (x > 0).to(x.dtype),
+        lambda x: (torch.sign(x) + 1) / 2,
+        lambda x: torch.full_like(x, 0.5),
+        lambda x: (x / 6 + 0.5).clamp(0, 1),
+        lambda x: nn.functional.relu6(x + 3) / 6,
+        torch.sigmoid,
+    ],
+    ids=["step", "sign", "constant", "clamp", "relu6", "sigmoid"],
+)
+def test_modules_with_any_slope_can_be_tabulated(function):
+    coverage = CustomCoverage(Apply(function))
+    table = tabulate(
+        coverage.without_tail, coverage.without_tail(S.new_tensor([4.0])), coverage.domain()
+    )
+    # Not near the corners of the step and the ramp.
+    s = torch.tensor([-3.9, -2.5, -0.3, 0.1, 2.2, 3.9], dtype=torch.float64)
+    torch.testing.assert_close(table(s), coverage.without_tail(s), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.enable_grad])
+def test_a_module_without_a_second_derivative(context):
+    message = "module must be differentiable twice, but torch cannot: .*hardsigmoid_backward"
+    with context(), pytest.raises(ValueError, match=message):
+        CustomCoverage(nn.Hardsigmoid())
 
 
 def test_it_cannot_be_saved():

@@ -11,6 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import taichisoft as ts
 from taichisoft import reference
+from taichisoft.annealing import CosineAnnealing
 from taichisoft.occlusion import (
     DepthCurve,
     HardOcclusion,
@@ -121,6 +122,19 @@ def test_error_of_tabulation(name, occlusion):
     table = tabulate(occlusion, occlusion(u[-1]), domain)
     found = float((table(u) - occlusion(u)).abs().max())
     assert found < TABULATION.get(name, 2.5e-11)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shift", [0.0, 1.0, -3.0])
+@pytest.mark.parametrize("reach", [20.0, 300.0])
+def test_error_of_tabulation_with_a_far_cut_off(shift, reach):
+    occlusion = DepthCurve(ts.Logistic(shift=shift, reach=reach))
+    domain = occlusion.domain()
+    u = torch.cat([torch.linspace(-8, 0, 8001), torch.linspace(domain.low, 0, 8001)]).double()
+    table = tabulate(occlusion, occlusion(u[-1]), domain)
+    # Measured: 8.3e-8.
+    assert float((table(u) - occlusion(u)).abs().max()) < 1.6e-7
+    assert domain.high == 0
 
 
 def renderer_with(occlusion: Occlusion) -> ts.SoftRasterizer:
@@ -328,6 +342,11 @@ def learned_scale() -> ts.Gaussian:
         ),
         (lambda: DepthCurve(ts.Exponential()), ValueError, "coverage must rise below 0, got"),
         (lambda: DepthCurve(learned_scale()), ValueError, "coverage must have a fixed scale"),
+        (
+            lambda: DepthCurve(ts.Gaussian(CosineAnnealing(3.0, 1.0))),
+            TypeError,
+            "coverage.scale must be a ConstantScale, got CosineAnnealing",
+        ),
         (
             lambda: DepthCurve(ts.StraightThrough(ts.Heaviside(), ts.Gaussian())),
             ValueError,

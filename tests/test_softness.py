@@ -141,7 +141,8 @@ def test_picture(make, tmp_path):
 def test_slope_that_gradients_follow():
     softness = Softness(ts.StraightThrough(ts.Heaviside(), ts.Gaussian(2.0), 0.5))
     d, value, slope = coverage_curve(softness.coverage, 64)
-    assert set(value.tolist()) == {0.0, 1.0}
+    # The step, but for the faint coverage that a straight-through face has in the reach of its slope.
+    assert value.unique().tolist() == pytest.approx([1e-6, 1.0], rel=1e-9)
     # A normal distribution of 2 * 0.5 px, whose tail of 1e-4 is removed.
     assert float(slope.max()) == pytest.approx(1 / (2 * torch.pi) ** 0.5, rel=2e-4)
     assert slope[0] == 0

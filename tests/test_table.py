@@ -117,6 +117,17 @@ def test_a_jump_at_a_graded_point_is_exact():
     torch.testing.assert_close(table(s), jump(s), atol=1e-12, rtol=0)
 
 
+@torch.no_grad()
+def test_a_kink_far_from_zero_keeps_its_slope():
+    # Rounding in a domain so long must not put a corner on the wrong side of the kink.
+    width = 16.49171907095738
+    coverage = ts.Mixture([ts.Gamma(width, shape=1.0, shift=-0.08668636823721254)])
+    domain = coverage.domain()
+    table = tabulate(coverage, coverage(torch.tensor(domain.high).double()), domain)
+    s = torch.linspace(domain.low, domain.low + 40, 20_001, dtype=torch.float64)[1:]
+    assert float((table(s) - coverage(s)).abs().max()) < 1e-6
+
+
 def test_gradient_to_the_parameters_and_the_argument():
     s = torch.linspace(-1.9, 2.9, 9, dtype=torch.float64, requires_grad=True)
     p = torch.tensor([0.7, 1.3], dtype=torch.float64, requires_grad=True)

@@ -32,7 +32,7 @@ class MonotoneGenerator(Summed):
 
     def __init__(self, *, bins: int = 8, reach: float = 6.0):
         super().__init__()
-        check_integer(bins, "bins", minimum=1)
+        bins = check_integer(bins, "bins", minimum=1)
         self.reach = check_number(reach, "reach", above=0)
         self.widths = nn.Parameter(torch.zeros(bins, dtype=torch.float64))
         self.heights = nn.Parameter(torch.zeros(bins, dtype=torch.float64))
@@ -47,14 +47,18 @@ class MonotoneGenerator(Summed):
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return phi(-log(1 - D))."""
-        return self._spline()(optical_depth(coverage))
+        depth = optical_depth(coverage)
+        return self._spline(depth)(depth)
 
     def inverse(self, total: Tensor) -> Tensor:
         """Return 1 - exp(-phi^-1(total))."""
-        return one_minus_exp(self._spline().inverse(total.double())).to(total.dtype)
+        exact = total.double()
+        return one_minus_exp(self._spline(exact).inverse(exact)).to(total.dtype)
 
-    def _spline(self) -> RationalSpline:
-        return RationalSpline.through(self._knots(self.widths), self._knots(self.heights))
+    def _spline(self, like: Tensor) -> RationalSpline:
+        """Return phi in the dtype and on the device of its argument; an image may be elsewhere."""
+        x, y = (self._knots(weights.to(like)) for weights in (self.widths, self.heights))
+        return RationalSpline.through(x, y)
 
     def _knots(self, weights: Tensor) -> Tensor:
         shares = LEAST_SHARE / len(weights) + (1 - LEAST_SHARE) * torch.softmax(weights, 0)

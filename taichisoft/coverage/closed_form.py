@@ -15,7 +15,7 @@ from torch import Tensor
 
 from taichisoft.checks import check_number, check_type
 from taichisoft.coverage.base import Coverage
-from taichisoft.coverage.support import ROOT_GUARD, Support
+from taichisoft.coverage.support import ROOT_GUARD, UNIFORM_ENOUGH, Support
 from taichisoft.pieces import Domain
 from taichisoft.real import Real, as_real
 from taichisoft.scale import Scale
@@ -34,8 +34,9 @@ FARTHEST = 1e13
 class ClosedForm(Coverage):
     """A cumulative distribution function of the signed distance.
 
-    A subclass gives `cdf` and `support`. The coverage at s scales is ``cdf(s - shift)``, or
-    ``cdf(s |s| - shift)`` if squared. It is differentiable twice with respect to `s` and the shift.
+    A subclass gives `cdf` and `support`, which must stay the same: quantiles are sought once. The coverage
+    at s scales is ``cdf(s - shift)``, or ``cdf(s |s| - shift)`` if squared. It is differentiable twice with
+    respect to `s` and the shift.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ class ClosedForm(Coverage):
 
     def forward(self, s: Tensor) -> Tensor:
         """Return the coverage at signed distances `s` in scales."""
-        return self.cdf((s * s.abs() if self.squared else s) - self.shift())
+        return self.cdf((s * s.abs() if self.squared else s) - self._location())
 
     def placed(self) -> Support:
         """Return the support in signed distance (scales), shifted and squared."""
@@ -84,8 +85,15 @@ class ClosedForm(Coverage):
         return moved.under_root() if self.squared else moved
 
     def centre(self) -> float:
-        """Return where the argument of the distribution is 0, in scales."""
-        return float(self._distance_at(0.0).detach())
+        """Return a point amid the rise, in scales."""
+        return float(self._distance_at(self._centre).detach())
+
+    def rise(self) -> float:
+        """Return the length of the rise in scales, tails left out."""
+        with torch.no_grad():
+            return float(
+                self._distance_at(self._high_quantile) - self._distance_at(self._low_quantile)
+            )
 
     def low(self) -> Tensor:
         """Return the cut-off in scales, differentiable with respect to the shift."""
@@ -94,7 +102,7 @@ class ClosedForm(Coverage):
             longest = -(LONGEST_REACH**2) if self.squared else -LONGEST_REACH
             start = self._low_quantile if math.isinf(start) else start
             return self._distance_at(min(max(start, longest), self._last_cut))
-        low = self.shift().new_tensor(-self.reach)
+        low = self._location().new_tensor(-self.reach)
         if math.isfinite(start):
             low = torch.maximum(low, self._distance_at(start))
         return torch.minimum(low, self._distance_at(self._last_cut))
@@ -104,7 +112,13 @@ class ClosedForm(Coverage):
         high = self.support().high
         high = self._high_quantile if math.isinf(high) else high
         with torch.no_grad():
-            return self.placed().domain(float(self.low()), float(self._distance_at(high)))
+            low, high = float(self.low()), float(self._distance_at(high))
+        support = self.placed()
+        if not support.graded:
+            rise = self.rise()
+            if high - low > UNIFORM_ENOUGH * rise:
+                support = support.with_rise(self.centre(), rise)
+        return support.domain(low, high)
 
     def settings(self) -> dict:
         """Return the constructor arguments that make an equal module."""
@@ -119,9 +133,13 @@ class ClosedForm(Coverage):
         """Return what is shown of this module besides its scale and shift."""
         return f"squared={self.squared}, reach={self.reach}"
 
+    def _location(self) -> Tensor:
+        """Return the shift, in float64 whatever the dtype of its parameter."""
+        return self.shift().double()
+
     def _distance_at(self, x: float) -> Tensor:
         """Return where the argument of the distribution is x, in scales."""
-        moved = x + self.shift()
+        moved = x + self._location()
         return moved / moved.abs().clamp(min=ROOT_GUARD).sqrt() if self.squared else moved
 
     @cached_property
@@ -131,6 +149,11 @@ class ClosedForm(Coverage):
     @cached_property
     def _high_quantile(self) -> float:
         return self._quantile(1 - HIGH_TAIL)
+
+    @cached_property
+    def _centre(self) -> float:
+        """The number of the middle half that is next to 0, which is 0 itself for all but large gammas."""
+        return min(max(self._quantile(1 / 4), 0.0), self._quantile(3 / 4))
 
     @cached_property
     def _last_cut(self) -> float:

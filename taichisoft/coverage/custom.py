@@ -41,7 +41,8 @@ class CustomCoverage(Coverage):
         `module` is no module, is a `Coverage` already, or returns no floating-point tensor.
     ValueError
         `module` accepts neither shape, or on a grid from -reach to reach returns numbers that are not finite,
-        outside of [0, 1] by more than 1e-6, or not a function of each number alone.
+        outside of [0, 1] by more than 1e-6, or not a function of each number alone; or torch cannot
+        differentiate it twice with respect to them. A slope of 0, or a constant one, is no error.
     """
 
     def __init__(self, module: nn.Module, scale: float | Scale = 1.0, *, reach: float = 4.0):
@@ -53,7 +54,9 @@ class CustomCoverage(Coverage):
         self.reach = check_number(reach, "reach", above=0)
         self.module = module
         self._in_column = False
-        self._try()
+        s = self._tried()
+        self._try(s)
+        self._try_to_differentiate(s)
 
     def forward(self, s: Tensor) -> Tensor:
         """Return the coverage at signed distances `s` in scales."""
@@ -85,11 +88,14 @@ class CustomCoverage(Coverage):
         dtypes = (weight.dtype for weight in weights if weight.is_floating_point())
         return next(dtypes, torch.float64)
 
-    @torch.no_grad()
-    def _try(self) -> None:
-        """Find out which shape the module takes, and check what it returns."""
+    def _tried(self) -> Tensor:
+        """Return the numbers on which the module is tried."""
         device = next((p.device for p in self.module.parameters()), None)
-        s = torch.linspace(-self.reach, self.reach, TRIED, dtype=torch.float64, device=device)
+        return torch.linspace(-self.reach, self.reach, TRIED, dtype=torch.float64, device=device)
+
+    @torch.no_grad()
+    def _try(self, s: Tensor) -> None:
+        """Find out which shape the module takes, and check what it returns."""
         flat = self._outcome(s)
         self._in_column = not _has_shape(flat, s)
         found = self._outcome(s) if self._in_column else flat
@@ -109,6 +115,23 @@ class CustomCoverage(Coverage):
                 "module must map each number on its own and always to the same, but gave others for a part "
                 "of the numbers (a dropout or a normalisation over the batch?)"
             )
+
+    @torch.enable_grad()
+    def _try_to_differentiate(self, s: Tensor) -> None:
+        """Check that torch knows two derivatives of the module, of which both may be 0."""
+        s.requires_grad_()
+        try:
+            derivative = self._call(s)
+            for _ in range(2):
+                if derivative.requires_grad:
+                    (derivative,) = torch.autograd.grad(
+                        derivative.sum(), s, create_graph=True, materialize_grads=True
+                    )
+        except RuntimeError as error:
+            raise ValueError(
+                f"module must be differentiable twice, but torch cannot: {error} (a Hardsigmoid, for one, "
+                "cannot; (x / 6 + 0.5).clamp(0, 1) is the same and can)"
+            ) from error
 
     def _outcome(self, s: Tensor) -> object:
         try:

@@ -11,16 +11,12 @@ from torch import Tensor, nn
 from taichisoft.checks import check_number, check_type
 from taichisoft.coverage.base import Coverage
 from taichisoft.coverage.closed_form import ClosedForm
-from taichisoft.coverage.support import Support
+from taichisoft.coverage.support import RESOLVED, UNIFORM_ENOUGH, Support
 from taichisoft.pieces import Domain
 from taichisoft.scale import Pixels, Scale
 
 # A weight of 0 is kept as the logarithm of this, so that it can still be learned.
 NO_WEIGHT = math.exp(-40.0)
-# Cells of a component that is narrower than the mixture shrink towards it, down to this part of its span.
-RESOLVED = 1 / 16
-# A component is resolved by the uniform cells of a domain up to this many times as wide as its own.
-UNIFORM_ENOUGH = 8
 # A step has no span; cells shrink to this part of the domain towards it.
 LEAST_SPAN = 1 / 64
 # How far from a step, in widths, the domain begins and ends: at its very end a step would be removed with the
@@ -70,7 +66,7 @@ class Mixture(Coverage):
 
     def weights(self) -> Tensor:
         """Return the weights of the components, a (len(components),) float64 tensor with the sum 1."""
-        return torch.softmax(self.logits, 0)
+        return torch.softmax(self.logits.double(), 0)
 
     def forward(self, s: Tensor) -> Tensor:
         """Return the coverage at signed distances `s` in scales of the mixture."""
@@ -92,9 +88,12 @@ class Mixture(Coverage):
         kinks = tuple(kink for part in parts for kink in part.support.kinks)
         graded = tuple(point for part in parts for point in part.support.graded)
         graded += tuple(point for part in parts for point in part.ends(low, high))
-        if graded or high - low > UNIFORM_ENOUGH * min(part.span for part in parts):
-            graded += tuple(point for part in parts for point in part.centres())
-        return Support(kinks=kinks, graded=graded).domain(low, high)
+        whole = Support(kinks=kinks, graded=graded)
+        if graded or high - low > UNIFORM_ENOUGH * min(part.length for part in parts):
+            for part in parts:
+                if not part.ends(low, high):
+                    whole = whole.with_rise(part.centre, part.length)
+        return whole.domain(low, high)
 
     def settings(self) -> dict:
         """Return the constructor arguments that make an equal module, up to its exact weights."""
@@ -115,20 +114,15 @@ class _Part:
 
     def __init__(self, component: ClosedForm):
         domain, width = component.domain(), float(_width(component).detach())
-        self.span = domain.span * width
+        self.length = min(component.rise(), domain.span) * width
         self.high = (domain.high + _around(domain)) * width
         self.centre = component.centre() * width
         self.support = component.placed().stretched(width)
 
     def ends(self, low: float, high: float) -> tuple[tuple[float, float], ...]:
         """Return the ends of the support between low and high: slopes may jump there."""
-        width = RESOLVED * max(self.span, LEAST_SPAN * (high - low))
+        width = RESOLVED * (self.length or LEAST_SPAN * (high - low))
         return tuple((at, width) for at in (self.support.low, self.support.high) if low < at < high)
-
-    def centres(self) -> tuple[tuple[float, float], ...]:
-        """Return a point to refine the cells at, unless the ends of the support do that."""
-        bounded = math.isfinite(self.support.low) or math.isfinite(self.support.high)
-        return () if bounded else ((self.centre, RESOLVED * self.span),)
 
 
 def _checked(components: Sequence[ClosedForm]) -> Sequence[ClosedForm]:

@@ -64,7 +64,12 @@ class _WithShape(ClosedForm):
         reach: float | None = None,
     ):
         super().__init__(scale, squared=squared, shift=shift, reach=reach)
-        self.shape = check_number(shape, "shape", above=0)
+        self._shape = check_number(shape, "shape", above=0)
+
+    @property
+    def shape(self) -> float:
+        """Shape of the distribution. It cannot be set, since quantiles are sought once."""
+        return self._shape
 
     def settings(self) -> dict:
         """Return the constructor arguments that make an equal module."""

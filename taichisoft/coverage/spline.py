@@ -31,14 +31,14 @@ class MonotoneSpline(Coverage):
     def __init__(self, scale: float | Scale = 1.0, *, reach: float = 4.0, knots: int = 12):
         super().__init__(scale)
         self.reach = check_number(reach, "reach", above=0)
-        check_integer(knots, "knots", minimum=2)
+        knots = check_integer(knots, "knots", minimum=2)
         # The start is a logistic curve: its rises over the intervals.
-        ends = torch.linspace(-reach, reach, knots + 1, dtype=torch.float64)
+        ends = torch.linspace(-self.reach, self.reach, knots + 1, dtype=torch.float64)
         self.weight = nn.Parameter(torch.sigmoid(2 * ends).diff().log())
 
     def forward(self, s: Tensor) -> Tensor:
         """Return the coverage at signed distances `s` in scales."""
-        rises = torch.softmax(self.weight, 0)
+        rises = torch.softmax(self.weight.double(), 0)
         flat = rises.new_zeros(())
         return monotone_cubic((s / self.reach + 1) * (len(rises) / 2), rises, flat, flat)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from taichisoft.pieces import UNIFORM, Domain
 
-# A graded point this wide, as a fraction of the domain, is resolved by uniform cells as well.
-WIDE = 1 / 16
+# Uniform cells resolve what is at least this part of the domain long; about the centre of a rise, this part
+# of its length must be resolved.
+RESOLVED = 1 / 16
+# Uniform cells resolve a rise in a domain up to this many times as long: the worst error of alpha, that of
+# Laplace's distribution, is 9e-7 there.
+UNIFORM_ENOUGH = 3.5
 # Below this the signed root is linear, so that its slope is finite.
 ROOT_GUARD = 1e-30
 
@@ -46,13 +51,16 @@ class Support:
         """Return the support of ``F(s |s|)``, whose second derivative also jumps at 0.
 
         A function that varies on the length w about p varies on ``w / (2 sqrt(|p| + w))`` about the root
-        of p, and on ``sqrt(|p| + w)`` about 0.
+        of p.
         """
         root = self._mapped(
             signed_root, lambda at, width: min(width, width / (2 * math.sqrt(abs(at) + width)))
         )
-        around_zero = tuple((0.0, math.sqrt(abs(at) + w)) for at, w in self.graded if at != 0)
-        return Support(root.low, root.high, (*root.kinks, 0.0), root.graded + around_zero)
+        return replace(root, kinks=(*root.kinks, 0.0))
+
+    def with_rise(self, centre: float, length: float) -> Support:
+        """Return the support with cells that shrink towards the centre of a rise of that length."""
+        return replace(self, graded=(*self.graded, (centre, RESOLVED * length)))
 
     def domain(self, low: float, high: float) -> Domain:
         """Return the domain from `low` to about `high` with the special points inside it.
@@ -62,14 +70,27 @@ class Support:
         """
         if not low < high:
             return Domain(low, low)
-        graded = tuple(
-            (at, w) for at, w in self.graded if low <= at <= high and w <= WIDE * (high - low)
-        )
-        bends = {*self.kinks, *(at for at, _ in self.graded)} - {at for at, _ in graded}
-        kinks = tuple(sorted(kink for kink in bends if low < kink < high))
-        if not graded and len(kinks) == 1:
-            high = _aligned(low, kinks[0], high)
-        return Domain(low, high, kinks, graded)
+        domain = self.exact_domain(low, high)
+        if domain.graded or len(domain.kinks) != 1:
+            return domain
+        return Domain(low, _aligned(low, domain.kinks[0], high), domain.kinks)
+
+    def exact_domain(self, low: float, high: float) -> Domain:
+        """Return the domain from `low` to `high` > `low` with the special points inside it.
+
+        Cells grow from the graded points on across kinks, and from the end of the domain next to a graded
+        point outside of it.
+        """
+        inside = {kink for kink in self.kinks if low < kink < high}
+        places = inside | {min(max(at, low), high) for at, _ in self.graded}
+        widths = {at: self._width_at(at) for at in sorted(places)}
+        graded = _unresolved(widths, RESOLVED * (high - low))
+        kinks = tuple(at for at in widths if at not in graded and low < at < high)
+        return Domain(low, high, kinks, tuple(graded.items()))
+
+    def _width_at(self, at: float) -> float:
+        """Return on which length the function varies at a point, judged by the graded points alone."""
+        return min((abs(at - point) + w for point, w in self.graded), default=math.inf)
 
     def _mapped(
         self, place: Callable[[float], float], width: Callable[[float, float], float]
@@ -80,6 +101,23 @@ class Support:
             tuple(place(at) for at in self.kinks),
             tuple((place(at), width(at, w)) for at, w in self.graded),
         )
+
+
+def _unresolved(widths: dict[float, float], uniform: float) -> dict[float, float]:
+    """Return which places must be graded, given on which length the function varies at each.
+
+    Uniform cells resolve lengths above `uniform`; but if any place is graded, the cells that have grown from
+    it to the next place, to 1/32 of the distance, resolve no less than that distance.
+    """
+    if min(widths.values(), default=math.inf) > uniform:
+        return {}
+    gaps = [b - a for a, b in pairwise(widths)]
+    farther = map(max, [0.0, *gaps], [*gaps, 0.0])
+    return {
+        at: w
+        for (at, w), gap in zip(widths.items(), farther, strict=True)
+        if w <= max(uniform, gap)
+    }
 
 
 def signed_root(x: float) -> float:

@@ -44,7 +44,6 @@ from taichisoft.kernels.geometry import geometry_functions
 from taichisoft.kernels.lookup import lookup_functions
 from taichisoft.kernels.shim import ti
 
-
 # Numbers of a face that is set up.
 FRAME = 25
 

@@ -7,9 +7,11 @@ from torch import Tensor
 
 from taichisoft.checks import check_type
 from taichisoft.coverage import Coverage
+from taichisoft.coverage.support import Support
 from taichisoft.occlusion.base import Occlusion, anchored
 from taichisoft.pieces import Domain
 from taichisoft.positive import Positive
+from taichisoft.scale import ConstantScale
 
 # exp(-16) = 1e-7: what is farther behind does not show in float32.
 SOFTMAX_REACH = 16.0
@@ -39,13 +41,15 @@ class DepthCurve(Occlusion):
     Parameters
     ----------
     coverage : Coverage
-        The function F; it must rise below 0. Its scale does not count (gamma takes its place) and must not
-        be learned.
+        The function F; it must rise below 0. Its scale does not count (gamma takes its place) and must
+        be neither learned nor annealed.
     gamma : float or Positive
         Depth difference, in scene units, that is one scale of F; a number is fixed.
 
     Raises
     ------
+    TypeError
+        The scale of F is annealed.
     ValueError
         F does not rise below 0, its scale is learned, or its slope is not its own (`StraightThrough`).
     """
@@ -53,6 +57,7 @@ class DepthCurve(Occlusion):
     def __init__(self, coverage: Coverage, gamma: float | Positive = 0.05):
         super().__init__(gamma)
         check_type(coverage, "coverage", Coverage)
+        check_type(coverage.scale, "coverage.scale", ConstantScale)
         if any(True for _ in coverage.scale.parameters()):
             raise ValueError("coverage must have a fixed scale: gamma takes its place")
         if coverage.surrogate is not None:
@@ -78,8 +83,8 @@ class DepthCurve(Occlusion):
         if whole.low >= 0:
             raise ValueError(f"coverage must rise below 0, got a cut-off at {whole.low:g}")
         # An upper end below 0 is a kink in the middle.
-        kinks = tuple(kink for kink in (*whole.kinks, whole.high) if whole.low < kink < 0)
-        return Domain(whole.low, 0.0, kinks, tuple(at for at in whole.graded if at[0] <= 0))
+        special = Support(kinks=(*whole.kinks, whole.high), graded=whole.graded)
+        return special.exact_domain(whole.low, 0.0)
 
 
 class HardOcclusion(Occlusion):

@@ -36,8 +36,8 @@ class MonotoneDepth(Occlusion):
     def __init__(self, gamma: float | Positive = 0.05, *, reach: float = 4.0, knots: int = 8):
         super().__init__(gamma)
         self.reach = check_number(reach, "reach", above=0)
-        check_integer(knots, "knots", minimum=2)
-        ends = torch.linspace(-reach, 0, knots + 1, dtype=torch.float64)
+        knots = check_integer(knots, "knots", minimum=2)
+        ends = torch.linspace(-self.reach, 0, knots + 1, dtype=torch.float64)
         self.weight = nn.Parameter(ends.exp().diff().log())
 
     def settings(self) -> dict:
@@ -59,7 +59,7 @@ class MonotoneDepth(Occlusion):
         return Domain(-self.reach, 0.0, knots)
 
     def _rise(self, u: Tensor) -> Tensor:
-        rises = torch.softmax(self.weight, 0)
+        rises = torch.softmax(self.weight.double(), 0)
         x = (u / self.reach + 1) * len(rises)
         # Steep at the front, so that faces that nearly tie are told apart; flat where they vanish.
         return monotone_cubic(x, rises, torch.zeros_like(rises[0]), 1.5 * rises[-1])
@@ -118,6 +118,7 @@ class MLPOcclusion(Occlusion):
 
     def _decay(self, u: Tensor) -> Tensor:
         first, second, last = self.layers
-        hidden = torch.tanh(second(torch.tanh(first(u.unsqueeze(-1)))))
-        rate = LEAST_RATE + nn.functional.softplus(last(hidden).squeeze(-1))
+        x = u.to(first.weight.dtype).unsqueeze(-1)
+        hidden = torch.tanh(second(torch.tanh(first(x))))
+        rate = LEAST_RATE + nn.functional.softplus(last(hidden).squeeze(-1)).to(u.dtype)
         return torch.exp(u * rate)

@@ -1,0 +1,64 @@
+"""Numbers from elsewhere: what counts as a number, and that it is kept as one of Python."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import taichisoft as ts
+from taichisoft.aggregation import MonotoneGenerator
+from taichisoft.checks import check_integer, check_number
+from taichisoft.kinds import build, describe
+from taichisoft.occlusion import MonotoneDepth
+
+
+@pytest.mark.parametrize(
+    "value", [2, 2.0, np.float32(2), np.float64(2), np.int64(2), np.uint8(2), Fraction(2)]
+)
+def test_numbers(value):
+    found = check_number(value, "x", above=1, below=3)
+    assert (type(found), found) == (float, 2.0)
+
+
+@pytest.mark.parametrize("value", [2, np.int64(2), np.uint8(2)])
+def test_integers(value):
+    found = check_integer(value, "n", minimum=2)
+    assert (type(found), found) == (int, 2)
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "2", 2j, np.complex64(2), None, np.ones(1)])
+def test_no_numbers(value):
+    message = f"x must be a number, got {type(value).__name__}"
+    with pytest.raises(TypeError, match=message):
+        check_number(value, "x")
+    with pytest.raises(TypeError, match="n must be an int"):
+        check_integer(value, "n", minimum=0)
+
+
+@pytest.mark.parametrize("value", [2.0, np.float32(2), Fraction(2)])
+def test_no_integers(value):
+    with pytest.raises(TypeError, match="n must be an int"):
+        check_integer(value, "n", minimum=0)
+
+
+@pytest.mark.parametrize("value", [np.float32("nan"), np.float64("inf"), np.int64(7)])
+def test_numbers_out_of_range(value):
+    with pytest.raises(ValueError, match="x must be between 0 and 7"):
+        check_number(value, "x", above=0, below=7)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ts.Gaussian(np.float32(1.5), shift=np.float64(0.5), reach=np.int64(3)),
+        lambda: ts.MonotoneSpline(np.float32(1.5), reach=np.float32(3), knots=np.int64(5)),
+        lambda: MonotoneDepth(np.float32(0.5), reach=np.float32(3), knots=np.int64(5)),
+        lambda: MonotoneGenerator(bins=np.int64(5), reach=np.float32(3)),
+        lambda: ts.Mixture([ts.Gaussian(), ts.Logistic()], weights=list(np.float32([0.25, 0.75]))),
+    ],
+)
+def test_modules_made_of_scalars_of_numpy_can_be_saved(make):
+    described = describe(make())
+    assert describe(build(described)) == described
