@@ -226,9 +226,9 @@ def compare_with_twin(
         allowed = tolerance.softness if name in softness else tolerance.gradient
         if dtype == torch.float32 and error(fused.gradients[name], gradient) > allowed:
             # A gradient that is small because large terms cancel has no more digits in float32, which
-            # the twin in float32 shows; nothing is allowed beyond its own error.
+            # the twin in float32 shows. Two ways to round the same terms differ by up to twice its error.
             single = single or outcome(setup, renderer, dtype, twin, weight)
-            allowed = error(single.gradients[name], gradient)
+            allowed = 2 * error(single.gradients[name], gradient)
         assert_close(fused.gradients[name], gradient, allowed, f"gradient of {name}")
     return exact
 

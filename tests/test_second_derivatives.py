@@ -79,9 +79,9 @@ def test_gradgradcheck(name):
     points = [value.detach().clone().requires_grad_() for value in points]
     # A step so small that no fragment crosses a corner of a table's cells, where curvature jumps by 1e-3.
     # Where a learned shift or width moves the cells themselves, the derivative is that of the curve and not
-    # of its interpolation: they differ by the same 1e-3.
-    rtol = 1e-3 if name == "mixture_with_steps" else 1e-4
-    assert gradgradcheck(images, points, eps=1e-7, atol=1e-5, rtol=rtol, fast_mode=True)
+    # of its interpolation: they differ by the same 1e-3, of terms of about 0.1 that cancel.
+    atol, rtol = (1e-4, 1e-3) if name == "mixture_with_steps" else (1e-5, 1e-4)
+    assert gradgradcheck(images, points, eps=1e-7, atol=atol, rtol=rtol, fast_mode=True)
 
 
 def products(setup: Setup, renderer: ts.SoftRasterizer, render, dtype) -> dict[str, Tensor]:
