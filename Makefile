@@ -27,7 +27,7 @@ bench: $(VENV)/bench.stamp  ## time the rasterizer next to its peers
 	$(BIN)/python -m benchmarks.bench
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache build dist
 
 $(VENV)/made.stamp:
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v < (3, 14) else f"Python 3.10-3.13 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.12")'
