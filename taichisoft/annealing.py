@@ -1,8 +1,7 @@
 """Annealing: scales that follow the progress of an optimisation, usable wherever a scale is.
 
 A wide softness sees far, a narrow one finds the exact place. Whoever runs the optimisation says how far it
-is, usually ``softness.set_progress(k / (steps - 1))`` before step k. The kernels get the scale as one number
-beside the table of the curve, so that annealing needs no new table.
+is, usually ``softness.set_progress(k / (steps - 1))`` before step k.
 
 A constant schedule is `Pixels` or `HeightFraction`.
 """

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from tests.helpers import TOLERANCES, Tolerance
+from tests.helpers import LARGEST_ERRORS, TOLERANCES, Tolerance
 
 # The CPU unless the environment asks for another one: what is tested must not depend on the machine.
 BACKEND = os.environ.get("TAICHISOFT_BACKEND") or "cpu"
@@ -22,6 +22,16 @@ def pytest_configure(config):
     # Small tensors: more threads only wait for each other when other programs run.
     torch.set_num_threads(1)
     ts.init(BACKEND)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--errors", action="store_true", help="show the largest errors that were met")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.getoption("--errors"):
+        for what, found in sorted(LARGEST_ERRORS.items()):
+            terminalreporter.write_line(f"largest error of {what}: {found:.1e}")
 
 
 def pytest_report_header():

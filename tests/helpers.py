@@ -240,9 +240,14 @@ def error(actual: Tensor, expected: Tensor) -> float:
     return float((actual - expected).abs().max() / expected.abs().max().clamp(min=1e-3))
 
 
+# Largest error that `assert_close` has met, by kind; ``pytest --errors`` shows them.
+LARGEST_ERRORS: dict[str, float] = {}
+
+
 def assert_close(actual: Tensor, expected: Tensor, allowed: float, what: str) -> None:
     """Assert equal shapes and a small relative error, and say how large it was."""
     assert actual.shape == expected.shape, f"{what}: {actual.shape} instead of {expected.shape}"
     assert bool(actual.isfinite().all()), f"{what} is not finite"
     found = error(actual.double(), expected.double())
+    LARGEST_ERRORS[what] = max(found, LARGEST_ERRORS.get(what, 0.0))
     assert found <= allowed, f"{what} is off by {found:.2e}, allowed is {allowed:.2e}"

@@ -67,7 +67,14 @@ def test_gradgradcheck(name):
     # directions. The seed keeps pixels off the kinks.
     setup = soup_setup(21, 2, SMALL, size=4.0)
     renderer = RENDERERS[name]()
-    parameters = dict(renderer.named_parameters())
+    # A learned shift or width of a part with kinks moves the cells of the table. The derivative is then that
+    # of the curve and not of its interpolation, and differences of the latter cannot tell how right it is.
+    moving = ("scale.length", "shift") if name == "mixture_with_steps" else ()
+    parameters = {
+        key: value
+        for key, value in renderer.named_parameters()
+        if not ("components" in key and any(part in key for part in moving))
+    }
 
     def images(*values):
         leaves = dict(zip(setup.leaves, values, strict=False))
@@ -78,10 +85,7 @@ def test_gradgradcheck(name):
     points = [*setup.leaves.values(), *parameters.values()]
     points = [value.detach().clone().requires_grad_() for value in points]
     # A step so small that no fragment crosses a corner of a table's cells, where curvature jumps by 1e-3.
-    # Where a learned shift or width moves the cells themselves, the derivative is that of the curve and not
-    # of its interpolation: they differ by the same 1e-3, of terms of about 0.1 that cancel.
-    atol, rtol = (1e-4, 1e-3) if name == "mixture_with_steps" else (1e-5, 1e-4)
-    assert gradgradcheck(images, points, eps=1e-7, atol=atol, rtol=rtol, fast_mode=True)
+    assert gradgradcheck(images, points, eps=1e-7, atol=1e-5, rtol=1e-4, fast_mode=True)
 
 
 def products(setup: Setup, renderer: ts.SoftRasterizer, render, dtype) -> dict[str, Tensor]:
