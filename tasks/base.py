@@ -44,6 +44,14 @@ class Task(ABC):
     def error(self, unknowns: Unknowns) -> Tensor:
         """Return the distance of each problem from its solution, (P,), without any softness."""
 
+    def differentiable_error(self, unknowns: Unknowns) -> Tensor:
+        """Return a smooth stand-in for the error, (P,), in its unit, for gradients through a trajectory.
+
+        No softness that is being learned takes part in it. By default it is the error itself; a task whose
+        error has no useful derivative (one of hard images, or of an order) overrides this.
+        """
+        return self.error(unknowns)
+
     @abstractmethod
     def success(self, error: Tensor) -> Tensor:
         """Return which errors count as solved, (P,) bool."""
@@ -57,11 +65,14 @@ class Task(ABC):
 
     @abstractmethod
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
-        """Return a picture of one problem's current state from the hard renderer, (H, W) in [0, 1]."""
+        """Return a picture of one problem's current state from the hard renderer, in [0, 1].
+
+        (H, W), or (H, W, 3) if the problem is about colours.
+        """
 
     @abstractmethod
     def target(self, problem: int) -> Tensor:
-        """Return the picture that `views` should become, (H, W) in [0, 1]."""
+        """Return the picture that `views` should become, of the same shape."""
 
 
 class TaskFamily(ABC):
