@@ -1,4 +1,4 @@
-"""Pose: the orientation, distance and field of view of a known mesh, from one silhouette."""
+"""Pose: the orientation, distance and field of view of a known mesh, from one image."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 from taichisoft import Camera, MeshBatch, SoftRasterizer
 from taichisoft.checks import check_image_size, check_type
-from taichisoft.losses import iou
 from tasks.arguments import check_dtype, check_problem, check_sample, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
 from tasks.meshes import MeshSplit, default_meshes
+from tasks.pose_image import PoseImage, Silhouette
 from tasks.rotations import angle_between, from_axis_angle, random_directions, random_rotations
 
 NEAR_START = (15.0, 35.0)
@@ -39,7 +39,7 @@ class PoseTask(Task):
     The unknown "rotation" (P, 3) is an axis times an angle in radians that turns the start into
     the estimate, about the axes of the camera's image. "distance" and "fov" (P,) are logarithms
     relative to the middle of the range, squashed smoothly into a bound. All that the inner
-    optimisation sees is ``1 - IoU`` of the soft silhouette and the hard target.
+    optimisation sees is the loss of a soft image and the hard target.
 
     Parameters
     ----------
@@ -53,8 +53,10 @@ class PoseTask(Task):
         The unknowns at the start.
     truth : dict of Tensor
         "rotation", "distance" and "fov" of the solution. Those that are not in ``start`` are known.
-    targets : Tensor, (P, H, W)
-        Hard silhouettes of the solution.
+    targets : Tensor, (P, H, W) or (P, H, W, 3)
+        Hard images of the solution.
+    image : PoseImage
+        What is seen of the meshes.
     """
 
     meshes: MeshBatch
@@ -63,6 +65,7 @@ class PoseTask(Task):
     start: Unknowns
     truth: Unknowns
     targets: Tensor
+    image: PoseImage
 
     @property
     def count(self) -> int:
@@ -78,9 +81,9 @@ class PoseTask(Task):
         return {name: self.truth[name].clone() for name in self.start}
 
     def loss(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
-        """Return ``1 - IoU`` of soft silhouette and target of each problem, (P,)."""
+        """Return the loss of soft image and target of each problem, (P,), see `PoseImage`."""
         check_unknowns(unknowns, self.start)
-        return 1 - iou(renderer.silhouette(*self._scene(unknowns)), self.targets)
+        return self.image.loss(*self._scene(unknowns), renderer, self.targets)
 
     def error(self, unknowns: Unknowns) -> Tensor:
         """Return the angle in degrees between estimated and true orientation, (P,). Differentiable.
@@ -97,14 +100,15 @@ class PoseTask(Task):
 
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
-        """Return the hard silhouette of one problem, (H, W)."""
+        """Return the hard image of one problem, (H, W) or (H, W, 3)."""
         check_unknowns(unknowns, self.start)
         check_problem(problem, self.count)
         mesh, camera = self._scene(unknowns)
-        return SoftRasterizer.hard().silhouette(mesh.split()[problem], camera[problem])[0]
+        alone = MeshBatch.from_meshes([mesh.split()[problem]])
+        return self.image.draw(alone, camera[problem], SoftRasterizer.hard())[0]
 
     def target(self, problem: int) -> Tensor:
-        """Return the hard silhouette of the solution of one problem, (H, W)."""
+        """Return the hard image of the solution of one problem, (H, W) or (H, W, 3)."""
         check_problem(problem, self.count)
         return self.targets[problem]
 
@@ -131,6 +135,8 @@ class PoseFamily(TaskFamily):
         difficulty, for which `NEAR_START`, `MIDDLE_START` and `FAR_START` are usual values.
     unknown_distance, unknown_fov : bool
         Whether distance and field of view are to be found too. If not, they are known.
+    image : PoseImage
+        What is seen of the meshes: `Silhouette`, or `Shaded`.
     meshes : MeshSplit
         The objects; by default `default_meshes`.
     dtype : torch.dtype
@@ -152,6 +158,7 @@ class PoseFamily(TaskFamily):
     start_angle: tuple[float, float] = NEAR_START
     unknown_distance: bool = True
     unknown_fov: bool = True
+    image: PoseImage = field(default_factory=Silhouette)
     meshes: MeshSplit = field(default_factory=default_meshes, repr=False)
     dtype: torch.dtype = torch.float32
 
@@ -161,6 +168,7 @@ class PoseFamily(TaskFamily):
         object.__setattr__(self, "start_angle", angles)
         check_type(self.unknown_distance, "unknown_distance", bool)
         check_type(self.unknown_fov, "unknown_fov", bool)
+        check_type(self.image, "image", PoseImage)
         check_type(self.meshes, "meshes", MeshSplit)
         check_dtype(self.dtype)
 
@@ -203,8 +211,8 @@ class PoseFamily(TaskFamily):
                 start[name] = estimate
         rotation = from_axis_angle(truth["rotation"]) @ start_rotation
         mesh, camera = _place(meshes, rotation, truth, image_size=self.image_size)
-        targets = SoftRasterizer.hard().silhouette(mesh, camera)
-        return PoseTask(meshes, self.image_size, start_rotation, start, truth, targets)
+        targets = self.image.draw(mesh, camera, SoftRasterizer.hard())
+        return PoseTask(meshes, self.image_size, start_rotation, start, truth, targets, self.image)
 
     def _angles(self, count: int, generator: torch.Generator) -> Tensor:
         low, high = (math.radians(angle) for angle in self.start_angle)

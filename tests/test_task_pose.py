@@ -8,9 +8,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from taichisoft import Camera, SoftRasterizer
-from tasks import PoseFamily, Split
+from taichisoft import Camera, Gaussian, Mesh, MeshBatch, SoftRasterizer, shapes
+from tasks import MeshSplit, PoseFamily, Shaded, Split
 from tasks.rotations import from_axis_angle
+from tasks.shading import lit
 from tests.task_cases import CASES, SIZE, SOME_MESHES, soft
 
 
@@ -76,3 +77,94 @@ def test_pose_views_agree_with_a_camera_that_moves_instead():
         )
         image = SoftRasterizer.hard().silhouette(mesh, camera)[0]
         assert (image != task.target(problem)).sum() <= 1
+
+
+def one_face(*normal_and_side):
+    """Return a triangle about the origin with that normal."""
+    first, second = (torch.tensor(v, dtype=torch.float64) for v in normal_and_side)
+    vertices = torch.stack([torch.zeros(3, dtype=torch.float64), first, second])
+    return MeshBatch.from_meshes([Mesh(vertices, torch.tensor([[0, 1, 2]]))])
+
+
+@pytest.mark.parametrize(
+    ("sides", "light"),
+    [
+        # Towards the camera, the lamp is 46 degrees away; a face turned away is dark.
+        (((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), 0.3 + 0.7 * 0.7 / math.sqrt(1.01)),
+        (((0.0, 1.0, 0.0), (1.0, 0.0, 0.0)), 0.3),
+        # Towards the lamp, whatever the size.
+        (((3e-4, 2e-4, 0.0), (-4.2e-4, 6.3e-4, -7.8e-4)), 1.0),
+        (((1.0, 2.0, 3.0), (2.0, 4.0, 6.0)), 0.3),
+        (((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)), 0.3),
+    ],
+)
+def test_light_is_that_of_lambert(sides, light):
+    colors = lit(one_face(*sides)).face_colors
+    torch.testing.assert_close(colors, torch.tensor([[light]], dtype=torch.float64))
+
+
+def test_light_has_finite_derivatives_for_faces_without_area():
+    for side in (0.0, 1e-200, 1e-90, 1.0):
+        face = one_face((side, 0.0, 0.0), (0.0, side, 0.0))
+        vertices = face.vertices.clone().requires_grad_()
+        light = lit(face.with_vertices(vertices)).face_colors.sum()
+        (first,) = torch.autograd.grad(light, vertices, create_graph=True)
+        (second,) = torch.autograd.grad((first * torch.arange(3)).sum(), vertices)
+        assert first.isfinite().all()
+        assert second.isfinite().all()
+
+
+def test_shaded_problems_are_those_of_silhouettes_in_another_light():
+    plain, shaded = (CASES[name].sample(2, 4, Split.TRAIN) for name in ("pose", "pose, shaded"))
+    for name, value in plain.init().items():
+        assert torch.equal(value, shaded.init()[name])
+    assert torch.equal(shaded.targets[..., 0] > 0, plain.targets > 0)
+    # Faces turned to and away from the lamp are seen.
+    lights = [target[target > 0] for target in shaded.targets]
+    assert all(light.min() >= 0.3 - 1e-6 and light.max() <= 1 + 1e-6 for light in lights)
+    assert all(light.max() - light.min() > 0.2 for light in lights)
+
+
+def test_shaded_loss_does_not_depend_on_the_background_of_the_renderer():
+    task = CASES["pose, shaded"].sample(0, 2, Split.TRAIN)
+    on_white = SoftRasterizer(Gaussian(0.5), background=1.0)
+    torch.testing.assert_close(
+        task.loss(task.init(), soft()), task.loss(task.init(), on_white), rtol=1e-5, atol=1e-7
+    )
+
+
+def test_weight_of_shading():
+    """The loss is linear in it, and without it that of silhouettes."""
+    losses = {}
+    for weight in (0.0, 1.0, 3.0):
+        family = PoseFamily(image_size=SIZE, meshes=SOME_MESHES, image=Shaded(weight))
+        task = family.sample(0, 2, Split.TRAIN)
+        losses[weight] = task.loss(task.init(), soft())
+    plain = CASES["pose"].sample(0, 2, Split.TRAIN)
+    torch.testing.assert_close(losses[0.0], plain.loss(plain.init(), soft()), rtol=1e-5, atol=0)
+    shares = (losses[3.0] - losses[0.0], 3 * (losses[1.0] - losses[0.0]))
+    torch.testing.assert_close(*shares, rtol=1e-4, atol=1e-6)
+    assert (shares[0] > 1e-3).all()
+
+
+@pytest.mark.cpu_only
+def test_gradient_of_the_shaded_loss_is_that_of_central_differences():
+    meshes = MeshSplit(train={"box": shapes.cube()}, held_out={"ball": shapes.icosphere(0)})
+    family = PoseFamily(image_size=(10, 12), meshes=meshes, image=Shaded(), dtype=torch.float64)
+    task = family.sample(0, 1, Split.TRAIN)
+    unknowns = {name: value.requires_grad_() for name, value in task.init().items()}
+    gradients = torch.autograd.grad(task.loss(unknowns, soft()).sum(), list(unknowns.values()))
+    for name, gradient in zip(unknowns, gradients, strict=True):
+        differences = [central_difference(task, name, index) for index in range(gradient.numel())]
+        expected = torch.tensor(differences, dtype=torch.float64).reshape(gradient.shape)
+        assert (gradient - expected).abs().max() < 5e-9 * expected.abs().max()
+
+
+def central_difference(task, name: str, index: int, step: float = 1e-6) -> float:
+    """Return the derivative of the summed loss in one number of an unknown, at the start."""
+    losses = []
+    for sign in (1, -1):
+        unknowns = task.init()
+        unknowns[name].view(-1)[index] += sign * step
+        losses.append(task.loss(unknowns, soft()).sum().item())
+    return (losses[0] - losses[1]) / (2 * step)
