@@ -72,6 +72,7 @@ from taichisoft.occlusion import (
 )
 from taichisoft.pieces import SHARP, Domain
 from taichisoft.positive import Positive
+from taichisoft.pretrained import pretrained_names
 from taichisoft.rasterizer import SoftImage, SoftRasterizer
 from taichisoft.real import Real
 from taichisoft.runtime import available_backends, backend, init
@@ -154,6 +155,7 @@ __all__ = [
     "mse",
     "mse_loss",
     "normal_consistency_loss",
+    "pretrained_names",
     "reference",
     "save_mesh",
     "shapes",

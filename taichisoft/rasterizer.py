@@ -16,6 +16,7 @@ from taichisoft.curve import Curve
 from taichisoft.engines import AutodiffEngine, FusedEngine
 from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.occlusion import DepthSoftmax, Occlusion
+from taichisoft.pretrained import load_from, shipped
 from taichisoft.scene import Scene, build_scene
 from taichisoft.softness import PARTS, Softness
 from taichisoft.softness_curves import SoftnessCurves
@@ -149,6 +150,40 @@ class SoftRasterizer(nn.Module):
         Surfaces nearer to each other than about 1e-3 scene units are blended.
         """
         return cls(Heaviside(), Max(), DepthSoftmax(1e-4), background=background)
+
+    @classmethod
+    def pretrained(
+        cls,
+        name: str,
+        *,
+        background: float | tuple[float, ...] = 0.0,
+        gradient: str = "fused",
+        deterministic: bool = False,
+    ) -> SoftRasterizer:
+        """Return a renderer with a meta-learned softness that comes with the library.
+
+        How it was trained, and the evaluation it earned, is in ``renderer.softness.trained``. Its parameters
+        require gradients, as those of a new one do; ``renderer.requires_grad_(False)`` freezes them.
+
+        Parameters
+        ----------
+        name : str
+            What it was learned from: "pose", "shape3d", "shape2d", "occlusion", or "general" for all of
+            them; `taichisoft.pretrained_names` lists those present.
+        background, gradient, deterministic
+            As in `SoftRasterizer`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A wrong type or value of an argument; the message lists the names present.
+        """
+        return cls(
+            softness=load_from(shipped(), name),
+            background=background,
+            gradient=gradient,
+            deterministic=deterministic,
+        )
 
     def forward(
         self,

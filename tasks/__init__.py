@@ -3,12 +3,21 @@
 from types import MappingProxyType
 
 from tasks.base import Split, Task, TaskFamily, Unknowns
+from tasks.look_at_pose import LookAtPoseFamily, LookAtPoseTask
 from tasks.meshes import MeshSplit, default_meshes, load_meshes
+from tasks.occlusion import OcclusionFamily, OcclusionTask
 from tasks.pose import FAR_START, MIDDLE_START, NEAR_START, PoseFamily, PoseTask
+from tasks.pose_image import PoseImage, Shaded, Silhouette
+from tasks.shape2d import Shape2DFamily, Shape2DTask
 from tasks.shape3d import Shape3DFamily, Shape3DTask
 
 FAMILIES: MappingProxyType[str, type[TaskFamily]] = MappingProxyType(
-    {"pose": PoseFamily, "shape3d": Shape3DFamily}
+    {
+        "pose": PoseFamily,
+        "shape2d": Shape2DFamily,
+        "shape3d": Shape3DFamily,
+        "occlusion": OcclusionFamily,
+    }
 )
 """The families by name. Called without arguments, each has its usual settings."""
 
@@ -17,11 +26,20 @@ __all__ = [
     "FAR_START",
     "MIDDLE_START",
     "NEAR_START",
+    "LookAtPoseFamily",
+    "LookAtPoseTask",
     "MeshSplit",
+    "OcclusionFamily",
+    "OcclusionTask",
     "PoseFamily",
+    "PoseImage",
     "PoseTask",
+    "Shaded",
+    "Shape2DFamily",
+    "Shape2DTask",
     "Shape3DFamily",
     "Shape3DTask",
+    "Silhouette",
     "Split",
     "Task",
     "TaskFamily",

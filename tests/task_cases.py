@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from taichisoft import Gaussian, SoftRasterizer, shapes
-from tasks import MeshSplit, PoseFamily, Shape3DFamily
+from tasks import MeshSplit, OcclusionFamily, PoseFamily, Shaded, Shape2DFamily, Shape3DFamily
 
 SIZE = (24, 32)
 SOME_MESHES = MeshSplit(
@@ -16,6 +16,9 @@ CASES = {
         image_size=SIZE, meshes=SOME_MESHES, unknown_distance=False, unknown_fov=False
     ),
     "pose, far": PoseFamily(image_size=SIZE, meshes=SOME_MESHES, start_angle=(55.0, 75.0)),
+    "pose, shaded": PoseFamily(image_size=SIZE, meshes=SOME_MESHES, image=Shaded()),
+    "occlusion": OcclusionFamily(image_size=SIZE, planes=3, displacement=(0.05, 0.1)),
+    "shape2d": Shape2DFamily(image_size=SIZE, triangles=40),
     "shape3d": Shape3DFamily(image_size=SIZE, meshes=SOME_MESHES, views=4, subdivisions=1),
 }
 

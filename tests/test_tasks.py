@@ -9,7 +9,7 @@ import torch
 
 from meta.inner import InnerSettings, solve
 from taichisoft import SoftRasterizer
-from tasks import FAMILIES, PoseFamily, Shape3DFamily, Split
+from tasks import FAMILIES, OcclusionFamily, PoseFamily, Shaded, Shape3DFamily, Split
 from tests.task_cases import CASES, SIZE, soft
 
 every_family = pytest.mark.parametrize("family", CASES.values(), ids=CASES)
@@ -123,7 +123,11 @@ def test_pictures(family):
         assert shown.shape[0] == SIZE[0]
         assert not torch.equal(shown, target)
         for picture in (shown, target):
-            assert set(picture.unique().tolist()) == {0.0, 1.0}
+            if picture.ndim == 2:
+                assert set(picture.unique().tolist()) == {0.0, 1.0}
+            else:
+                assert picture.shape == (*SIZE, 3)
+                assert 0 <= picture.min() < picture.max() <= 1
 
 
 @every_family
@@ -179,6 +183,14 @@ def test_wrong_arguments_of_sample_are_named(family, change, message):
         (lambda: PoseFamily(unknown_distance=None), "unknown_distance must be a bool"),
         (lambda: PoseFamily(meshes=[]), "meshes must be a MeshSplit"),
         (lambda: PoseFamily(dtype=torch.float16), "dtype must be"),
+        (lambda: PoseFamily(image="shaded"), "image must be a PoseImage"),
+        (lambda: Shaded(weight=-1.0), "weight must not be negative"),
+        (lambda: OcclusionFamily(image_size=64), "image_size must be a pair"),
+        (lambda: OcclusionFamily(planes=2), "planes must be at least 3, got 2"),
+        (lambda: OcclusionFamily(planes=7), "planes must be at most 6, got 7"),
+        (lambda: OcclusionFamily(displacement=0.1), "displacement must be a pair"),
+        (lambda: OcclusionFamily(displacement=(0.2, 0.1)), "displacement must rise within"),
+        (lambda: OcclusionFamily(dtype=torch.int64), "dtype must be"),
         (lambda: Shape3DFamily(views=0), "views must be at least 1"),
         (lambda: Shape3DFamily(subdivisions=-1), "subdivisions must be at least 0"),
         (lambda: Shape3DFamily(laplacian=-1.0), "laplacian must not be negative"),
