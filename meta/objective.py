@@ -6,14 +6,15 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from meta.group import Alone, Group
 from meta.inner import InnerSettings, Trajectory, solve
 from taichisoft import SoftRasterizer
-from taichisoft.checks import check_type
+from taichisoft.checks import check_number, check_type
 from tasks import Task
 
 
@@ -29,11 +30,14 @@ class Rollout:
         Steps and rates.
     error_cap : float
         Error that is as good as lost, > 0.
+    weight : float
+        Its share of the objective, > 0. The weights of all rollouts, of all processes together, sum to 1.
     """
 
     task: Task
     inner: InnerSettings
     error_cap: float
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +67,12 @@ class Objective(ABC):
 
     `evaluate` is all that a black-box estimator (evolution strategies) uses. An estimator that looks inside
     uses `rollouts` as well: first order goes on from the trajectories of the outcome, and an unrolled one
-    would redo them with a graph, since ``meta.inner.adam_step`` is differentiable, and give the errors of
-    its steps to `reduce`. That needs second derivatives from the renderer and a derivative of ``Task.error``.
+    redoes them with a graph, since ``meta.inner.adam_step`` is differentiable, and gives the differentiable
+    errors of its steps to `reduce`.
+
+    Where several processes share the problems, `evaluate` gives the value of all of them, the same on every
+    process, while `rollouts` are those of this process; what an estimator adds up over its rollouts, each
+    with its `Rollout.weight`, it passes through ``group.sum``.
     """
 
     @abstractmethod
@@ -74,14 +82,37 @@ class Objective(ABC):
     @property
     @abstractmethod
     def rollouts(self) -> tuple[Rollout, ...]:
-        """The problems behind the value, weighted equally; empty if it has none."""
+        """The problems of this process behind the value; empty if it has none."""
+
+    @property
+    def group(self) -> Group:
+        """The processes that share the problems."""
+        return Alone()
 
     @abstractmethod
     def reduce(self, errors: Tensor, cap: float) -> Tensor:
         """Return the value of one rollout, a scalar, from its errors (T + 1, P); differentiable."""
 
+    def outcome(self, trajectories: tuple[Trajectory, ...]) -> Outcome:
+        """Return the outcome of this process's rollouts, solved already, and of those of the others."""
+        numbers = [_numbers(self, *pair) for pair in zip(self.rollouts, trajectories, strict=True)]
+        value, error_mean, success = self.group.sum(torch.stack(numbers).sum(0)).tolist()
+        return Outcome(value, error_mean, success, trajectories)
+
+
+def _numbers(objective: Objective, rollout: Rollout, trajectory: Trajectory) -> Tensor:
+    """Return the weighted value, mean error and success rate of a rollout, (3,) float64."""
+    last = trajectory.errors[-1]
+    numbers = [
+        objective.reduce(trajectory.errors, rollout.error_cap),
+        capped(last, rollout.error_cap).mean(),
+        rollout.task.success(last).float().mean(),
+    ]
+    return rollout.weight * torch.stack([number.double().cpu() for number in numbers])
+
 
 # Errors well below a twentieth of the cap count linearly, and far larger ones by their order of magnitude.
+# The larger, the more the precision of solved problems counts.
 SHARPNESS = 20.0
 
 Window = Callable[[int], int]
@@ -100,51 +131,59 @@ def late(steps: int) -> int:
 class TrajectoryObjective(Objective):
     """The softness-free error along the trajectories of fixed problems, compressed to [0, 1].
 
-    The mean of `compressed` errors over the window of steps, over the problems of a rollout, and over the
-    rollouts, so that every problem and every family counts the same.
+    The mean of `compressed` errors over the window of steps and over the problems of a rollout, weighted over
+    the rollouts.
 
     Parameters
     ----------
     rollouts : tuple of Rollout
-        The problems; at least one batch.
+        The problems of this process; at least one batch.
     window : callable
         `final` or `late`: maps the number of steps to the first one whose error counts.
+    sharpness : float
+        Of `compressed`.
+    group : Group
+        The processes that share the problems.
     """
 
-    def __init__(self, rollouts: tuple[Rollout, ...], window: Window = late):
+    def __init__(
+        self,
+        rollouts: tuple[Rollout, ...],
+        window: Window = late,
+        sharpness: float = SHARPNESS,
+        group: Group | None = None,
+    ):
         check_type(rollouts, "rollouts", tuple)
         if not rollouts:
             raise ValueError("rollouts must hold at least one batch of problems, got none")
         self._rollouts = rollouts
         self.window = window
+        self.sharpness = check_number(sharpness, "sharpness", above=0)
+        self._group = Alone() if group is None else group
 
     @property
     def rollouts(self) -> tuple[Rollout, ...]:
-        """The problems."""
+        """The problems of this process."""
         return self._rollouts
+
+    @property
+    def group(self) -> Group:
+        """The processes that share the problems."""
+        return self._group
 
     def evaluate(self, renderer: SoftRasterizer) -> Outcome:
         """Solve all problems and return the outcome."""
         work = frozen(renderer)
-        outcomes = [self._evaluate_one(rollout, work) for rollout in self.rollouts]
-        trajectories = tuple(t for outcome in outcomes for t in outcome.trajectories)
-        return replace(mean_outcome(outcomes), trajectories=trajectories)
+        return self.outcome(tuple(self._solve(rollout, work) for rollout in self.rollouts))
 
     def reduce(self, errors: Tensor, cap: float) -> Tensor:
         """Return the mean compressed error over the window."""
         counted = errors[self.window(len(errors) - 1) :]
-        return compressed(counted, cap).mean()
+        return compressed(counted, cap, self.sharpness).mean()
 
-    def _evaluate_one(self, rollout: Rollout, renderer: SoftRasterizer) -> Outcome:
+    def _solve(self, rollout: Rollout, renderer: SoftRasterizer) -> Trajectory:
         start = self.window(rollout.inner.steps)
-        trajectory = solve(rollout.task, renderer, rollout.inner, measure_from=start)
-        last = trajectory.errors[-1]
-        return Outcome(
-            value=float(self.reduce(trajectory.errors, rollout.error_cap)),
-            error_mean=float(capped(last, rollout.error_cap).mean()),
-            success=float(rollout.task.success(last).float().mean()),
-            trajectories=(trajectory,),
-        )
+        return solve(rollout.task, renderer, rollout.inner, measure_from=start)
 
 
 def capped(errors: Tensor, cap: float) -> Tensor:
@@ -152,15 +191,16 @@ def capped(errors: Tensor, cap: float) -> Tensor:
     return torch.nan_to_num(errors / cap, nan=1.0).clamp(max=1)
 
 
-def compressed(errors: Tensor, cap: float) -> Tensor:
-    """Return ``log(1 + 20 e) / log(21)`` of capped errors e, in [0, 1].
+def compressed(errors: Tensor, cap: float, sharpness: float = SHARPNESS) -> Tensor:
+    """Return ``log(1 + k e) / log(1 + k)`` of capped errors e, in [0, 1], where k is the sharpness.
 
     Between batches of problems the gradient of the mean capped error varies a lot, for it hangs on the few
     problems that end far off. The logarithm listens to all of them: on poses and on shapes it doubled the
-    ratio of squared signal to squared noise (1.4 against 0.75, 2.0 against 1.2, with 16 poses or 4 shapes).
-    Looking at the late half of the steps instead of the last one had gained a factor of 1.3 to 1.6 before.
+    ratio of squared signal to squared noise (1.4 against 0.75, 2.0 against 1.2, with 16 poses or 4 shapes and
+    k = 20). Looking at the late half of the steps instead of the last one had gained a factor of 1.3 to 1.6
+    before.
     """
-    return torch.log1p(SHARPNESS * capped(errors, cap)) / math.log1p(SHARPNESS)
+    return torch.log1p(sharpness * capped(errors, cap)) / math.log1p(sharpness)
 
 
 def mean_outcome(outcomes: list[Outcome]) -> Outcome:

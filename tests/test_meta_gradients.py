@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
-from meta.gradients import EvolutionStrategies, FirstOrder, MetaGradient
-from meta.gradients.evolution import directions
+from meta.gradients import (
+    EvolutionStrategies,
+    FirstOrder,
+    MetaGradient,
+    OneSidedEvolution,
+    PersistentEvolution,
+    Truncated,
+    Unrolled,
+)
 from meta.gradients.first_order import direct_gradient
+from meta.group import Alone
 from meta.inner import InnerSettings
 from meta.objective import Rollout, TrajectoryObjective, capped, compressed, final, frozen, late
 from taichisoft import Gaussian, MLPCoverage, Pixels, SoftRasterizer
 from tasks import PoseFamily, Split
 from tests.meta_problems import ParameterObjective, PointFamily, flat, spline_renderer
-
-SIZE = 5
-SLOPE = torch.tensor([1.0, -2.0, 0.5, 3.0, -0.25], dtype=torch.float64)
-CURVATURE = torch.diag(torch.tensor([2.0, 1.0, 0.5, 1.5, 1.0], dtype=torch.float64))
-CURVATURE[0, 1] = CURVATURE[1, 0] = 0.3
-
-
-def linear(p):
-    return SLOPE @ p + 4
-
-
-def quadratic(p):
-    return p @ CURVATURE @ p / 2 + SLOPE @ p
 
 
 def vector(estimate) -> torch.Tensor:
@@ -54,18 +51,36 @@ def point_objective(window=late, count: int = 3, steps: int = 6) -> TrajectoryOb
     return TrajectoryObjective((Rollout(task, inner, family.error_cap),), window)
 
 
-@pytest.mark.parametrize(
-    "method", [EvolutionStrategies(0.1, 2), FirstOrder()], ids=["evolution", "first-order"]
-)
+ESTIMATORS = {
+    "unrolled": Unrolled,
+    "truncated": lambda: Truncated(4),
+    "first-order": FirstOrder,
+    "evolution": lambda: EvolutionStrategies(0.1, 2),
+    "one-sided": lambda: OneSidedEvolution(0.1, 2),
+    "persistent": lambda: PersistentEvolution(0.1, 2, horizon=6, steps=6),
+}
+
+
+class Twice(Alone):
+    """Two processes that have the same problems."""
+
+    size, rank = 2, 0
+
+    def sum(self, values):
+        """Return what both of them have."""
+        return 2 * values
+
+
+@pytest.mark.parametrize("make", ESTIMATORS.values(), ids=list(ESTIMATORS))
 class TestEveryEstimator:
     """What holds for all of them, through the one interface."""
 
-    def test_shape_and_determinism(self, method: MetaGradient):
+    def test_shape_and_determinism(self, make: Callable[[], MetaGradient]):
         """The same numbers give the same estimate, and the renderer stays as it is."""
         renderer, objective = spline_renderer(), point_objective()
         before = flat(renderer).clone()
-        one = method.estimate(objective, renderer, seeded())
-        two = method.estimate(objective, renderer, seeded())
+        one = make().estimate(objective, renderer, seeded())
+        two = make().estimate(objective, renderer, seeded())
         names = [name for name, _ in renderer.named_parameters()]
         assert list(one.gradients) == names
         for name, parameter in renderer.named_parameters():
@@ -80,77 +95,46 @@ class TestEveryEstimator:
         assert one.norm() == pytest.approx(float(vector(one).norm()), rel=1e-12)
         assert torch.equal(flat(renderer), before)
 
-    def test_only_trainable_parameters(self, method: MetaGradient):
+    def test_only_trainable_parameters(self, make: Callable[[], MetaGradient]):
         """What is fixed gets no gradient."""
         renderer = spline_renderer()
         renderer.coverage.weight.requires_grad_(False)
-        estimate = method.estimate(point_objective(), renderer, seeded())
+        estimate = make().estimate(point_objective(), renderer, seeded())
         assert list(estimate.gradients) == [scale_name(renderer)]
         assert estimate.norm() > 0
 
-    def test_nothing_to_train(self, method: MetaGradient):
+    def test_nothing_to_train(self, make: Callable[[], MetaGradient]):
         """A fixed softness is refused."""
         with pytest.raises(ValueError, match="renderer must have a parameter"):
-            method.estimate(point_objective(), SoftRasterizer(Gaussian(1.0)), seeded())
+            make().estimate(point_objective(), SoftRasterizer(Gaussian(1.0)), seeded())
 
+    def test_sums_over_processes_and_weighs_rollouts(self, make: Callable[[], MetaGradient]):
+        """Halves of a rollout, on one process or on two, are the whole."""
+        (rollout,) = point_objective().rollouts
+        half = replace(rollout, weight=0.5)
+        whole, halves, shared = (
+            make().estimate(objective, spline_renderer(), seeded())
+            for objective in (
+                TrajectoryObjective((rollout,)),
+                TrajectoryObjective((half, half)),
+                TrajectoryObjective((half,), group=Twice()),
+            )
+        )
+        for other in (halves, shared):
+            torch.testing.assert_close(vector(other), vector(whole), rtol=1e-12, atol=1e-15)
+            assert other.outcome.value == pytest.approx(whole.outcome.value, rel=1e-12)
+            assert other.outcome.error_mean == pytest.approx(whole.outcome.error_mean, rel=1e-12)
+        assert vector(whole).norm() > 0
 
-@pytest.mark.parametrize("sigma", [1e-3, 2.0])
-def test_evolution_is_exact_for_a_linear_objective(sigma):
-    objective, renderer = ParameterObjective(linear), spline_renderer()
-    estimate = EvolutionStrategies(sigma, SIZE).estimate(objective, renderer, seeded())
-    torch.testing.assert_close(vector(estimate), SLOPE, rtol=1e-10, atol=1e-10)
-    assert estimate.outcome.value == pytest.approx(
-        float(linear(flat(renderer).detach())), rel=1e-12
-    )
-    assert objective.count == 2 * SIZE
-
-
-def test_evolution_is_the_gradient_of_a_quadratic_objective():
-    # Antithetic pairs cancel the curvature, so even a wide sigma leaves no bias.
-    objective, renderer = ParameterObjective(quadratic), spline_renderer()
-    p = flat(renderer).detach()
-    exact = CURVATURE @ p + SLOPE
-    estimate = EvolutionStrategies(0.7, 3 * SIZE).estimate(objective, renderer, seeded())
-    torch.testing.assert_close(vector(estimate), exact, rtol=1e-10, atol=1e-10)
-
-
-def test_evolution_with_few_pairs_is_unbiased():
-    objective, renderer = ParameterObjective(quadratic), spline_renderer()
-    exact = CURVATURE @ flat(renderer).detach() + SLOPE
-    method, generator = EvolutionStrategies(0.7, 2), seeded()
-    draws = torch.stack(
-        [vector(method.estimate(objective, renderer, generator)) for _ in range(800)]
-    )
-    error_of_mean = draws.std(0) / math.sqrt(len(draws))
-    assert (draws.std(0) > 0.3).all()
-    assert ((draws.mean(0) - exact).abs() < 4 * error_of_mean).all()
-
-
-def test_directions():
-    found = directions(13, 6, seeded())
-    assert found.shape == (13, 6)
-    identity = 6 * torch.eye(6, dtype=torch.float64)
-    for block in (found[:6], found[6:12]):
-        torch.testing.assert_close(block @ block.mT, identity, rtol=0, atol=1e-12)
-    assert float(found[12] @ found[12]) == pytest.approx(6, rel=1e-12)
-    assert not torch.allclose(found[:6], found[6:12])
-    # Uniform rotations: no sign is preferred.
-    many = torch.cat([directions(1, 3, seeded(seed)) for seed in range(500)])
-    assert (many.mean(0).abs() < 4 / math.sqrt(500)).all()
-
-
-def test_evolution_sees_through_the_trajectory():
-    # The points follow the scale, so the error depends on it; the direct derivative is another one.
-    renderer, objective = spline_renderer(), point_objective(final, steps=300)
-    scale = scale_name(renderer)
-    estimate = EvolutionStrategies(1e-3, 10).estimate(objective, renderer, seeded())
-    # At the end x is the scale 0.3, whose error in caps is e = (1 - 0.3) / 2.
-    slope = 20 / (1 + 20 * 0.35) / math.log(21)
-    assert float(estimate.gradients[scale]) == pytest.approx(-slope * 0.3 / 2, rel=1e-3)
-    assert (
-        float(estimate.gradients[scale.replace("scale.length.log_value", "weight")].abs().max())
-        < 1e-7
-    )
+    def test_keeps_nothing_between_episodes(self, make: Callable[[], MetaGradient]):
+        """A state is empty here, and a wrong one is refused."""
+        method = make()
+        method.estimate(point_objective(), spline_renderer(), seeded())
+        assert method.state_dict() == {}
+        method.load_state_dict({})
+        assert method.objective_step(7) == 7
+        with pytest.raises(ValueError, match=r"state .*must .*got weight"):
+            method.load_state_dict({"weight": 1})
 
 
 @pytest.mark.cpu_only
@@ -180,8 +164,10 @@ def test_first_order_agrees_with_central_differences(biases):
 def test_first_order_is_the_direct_gradient_where_trajectories_end():
     family = PoseFamily(image_size=(12, 12), dtype=torch.float64)
     rollouts = tuple(
-        Rollout(family.sample(seed, 2, Split.TRAIN), InnerSettings(2, 0.05), family.error_cap)
-        for seed in (3, 4)
+        Rollout(
+            family.sample(seed, 2, Split.TRAIN), InnerSettings(2, 0.05), family.error_cap, weight
+        )
+        for seed, weight in ((3, 0.25), (4, 0.75))
     )
     renderer = SoftRasterizer(Gaussian(Pixels(0.5, learn=True)))
     objective = TrajectoryObjective(rollouts)
@@ -193,14 +179,16 @@ def test_first_order_is_the_direct_gradient_where_trajectories_end():
         direct_gradient(rollout, renderer, end)[name]
         for rollout, end in zip(rollouts, ends, strict=True)
     ]
-    assert float(estimate.gradients[name]) == pytest.approx(float(sum(each)) / 2, rel=1e-12)
+    expected = 0.25 * each[0] + 0.75 * each[1]
+    assert float(estimate.gradients[name]) == pytest.approx(float(expected), rel=1e-12)
     assert estimate.outcome.value == outcome.value
     assert each[0] != each[1]
 
 
-def test_first_order_needs_rollouts():
-    with pytest.raises(ValueError, match="objective must have rollouts"):
-        FirstOrder().estimate(ParameterObjective(linear), spline_renderer(), seeded())
+@pytest.mark.parametrize("name", ["unrolled", "truncated", "first-order", "persistent"])
+def test_what_looks_inside_needs_rollouts(name):
+    with pytest.raises(ValueError, match=r"objective must have rollouts for .*, it has none"):
+        ESTIMATORS[name]().estimate(ParameterObjective(torch.sum), spline_renderer(), seeded())
 
 
 @pytest.mark.parametrize(
@@ -209,6 +197,10 @@ def test_first_order_needs_rollouts():
         (lambda: EvolutionStrategies(0.0, 1), ValueError, "sigma must be finite and greater"),
         (lambda: EvolutionStrategies(0.1, 0), ValueError, "pairs must be at least 1, got 0"),
         (lambda: EvolutionStrategies(0.1, 1.5), TypeError, "pairs must be an int, got float"),
+        (lambda: OneSidedEvolution(0.1, 0), ValueError, "count must be at least 1, got 0"),
+        (lambda: PersistentEvolution(0.1, 1, 0, 4), ValueError, "horizon must be at least 1, got"),
+        (lambda: PersistentEvolution(0.1, 1, 2, 0), ValueError, "steps must be at least 1, got 0"),
+        (lambda: Truncated(0), ValueError, "horizon must be at least 1, got 0"),
         (lambda: TrajectoryObjective(()), ValueError, "rollouts must hold at least one"),
         (lambda: TrajectoryObjective([]), TypeError, "rollouts must be a tuple, got list"),
     ],
@@ -238,10 +230,12 @@ def test_objective_is_capped_and_survives_nan():
 
 def test_objective_averages_families_and_measures_only_what_counts():
     one, three = point_objective(count=1), point_objective(count=3)
-    both = TrajectoryObjective(one.rollouts + three.rollouts)
+    shares = zip(one.rollouts + three.rollouts, (0.4, 0.6), strict=True)
+    both = TrajectoryObjective(tuple(replace(rollout, weight=w) for rollout, w in shares))
     renderer = spline_renderer()
     outcomes = [objective.evaluate(renderer) for objective in (one, three, both)]
-    assert outcomes[2].value == pytest.approx((outcomes[0].value + outcomes[1].value) / 2)
+    expected = 0.4 * outcomes[0].value + 0.6 * outcomes[1].value
+    assert outcomes[2].value == pytest.approx(expected, rel=1e-12)
     assert [t.losses.shape for t in outcomes[2].trajectories] == [(6, 1), (6, 3)]
     errors = outcomes[0].trajectories[0].errors
     assert torch.equal(errors[:4], errors[:1].expand(4, 1))

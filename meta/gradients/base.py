@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from meta.objective import Objective, Outcome
+from meta.objective import Objective, Outcome, Rollout
 from taichisoft import SoftRasterizer
 
 
@@ -43,6 +44,9 @@ class MetaGradient(ABC):
     Black-box estimators call ``objective.evaluate``; others look at ``objective.rollouts``, the problems and
     how they are solved, from which a trajectory can be rebuilt with a graph (see `Objective`). All random
     numbers come from the generator, and the renderer that is passed is not changed.
+
+    Most estimators keep nothing from one outer step to the next. One that does says so through
+    `objective_step`, `state_dict` and `load_state_dict`.
     """
 
     @abstractmethod
@@ -66,6 +70,27 @@ class MetaGradient(ABC):
             The renderer has no trainable parameter, or the objective lacks what the estimator needs.
         """
 
+    def objective_step(self, step: int) -> int:
+        """Return the outer step, from 0, whose problems the estimate of an outer step is made with."""
+        return step
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what later estimates depend on, tensors and plain values; empty if nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state that `state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            It is not one of this estimator.
+        """
+        if state:
+            raise ValueError(
+                f"state of {type(self).__name__} must be empty, got {', '.join(sorted(state))}"
+            )
+
 
 def trainable(renderer: SoftRasterizer) -> dict[str, Tensor]:
     """Return the parameters that require a gradient, by name.
@@ -79,3 +104,16 @@ def trainable(renderer: SoftRasterizer) -> dict[str, Tensor]:
     if not parameters:
         raise ValueError("renderer must have a parameter that requires a gradient, it has none")
     return parameters
+
+
+def rollouts_of(objective: Objective, method: str) -> tuple[Rollout, ...]:
+    """Return the rollouts of an objective, for a method that cannot do without.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    if not objective.rollouts:
+        raise ValueError(f"objective must have rollouts for {method}, it has none")
+    return objective.rollouts

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from meta.gradients.base import Estimate, MetaGradient, trainable
+from meta.gradients.base import Estimate, MetaGradient, rollouts_of, trainable
 from meta.objective import Objective, Rollout
 from taichisoft import SoftRasterizer
 
@@ -26,14 +26,14 @@ class FirstOrder(MetaGradient):
         self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
     ) -> Estimate:
         """Return the estimate; see `MetaGradient.estimate`. No random numbers are drawn."""
-        if not objective.rollouts:
-            raise ValueError("objective must have rollouts for a first-order gradient, it has none")
+        rollouts = rollouts_of(objective, "a first-order gradient")
         outcome = objective.evaluate(renderer)
         totals = {name: torch.zeros_like(p) for name, p in trainable(renderer).items()}
-        for rollout, trajectory in zip(objective.rollouts, outcome.trajectories, strict=True):
+        for rollout, trajectory in zip(rollouts, outcome.trajectories, strict=True):
             gradients = direct_gradient(rollout, renderer, trajectory.unknowns)
             for name, gradient in gradients.items():
-                totals[name] += gradient / len(objective.rollouts)
+                totals[name] += rollout.weight * gradient
+        totals = {name: objective.group.sum(total) for name, total in totals.items()}
         return Estimate(outcome, totals)
 
 

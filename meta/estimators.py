@@ -1,0 +1,235 @@
+"""Bias, spread and cost of the meta-gradient estimators: ``python -m meta.estimators``.
+
+On one batch of pose problems and one softness. Writes estimators.json, estimators.md and estimators.png into
+the output folder. In a notebook, `estimate_all` returns the rows, and `meta.estimator_report.draw` a figure.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import taichisoft
+from meta.estimator_report import Row, markdown, save_figure
+from meta.gradients import (
+    Estimate,
+    Evolution,
+    EvolutionStrategies,
+    FirstOrder,
+    MetaGradient,
+    OneSidedEvolution,
+    PersistentEvolution,
+    Truncated,
+    Unrolled,
+)
+from meta.inner import InnerSettings
+from meta.objective import Rollout, TrajectoryObjective
+from meta.options import build_parser, check_options, option, settings_from_args, to_json
+from meta.run_folder import write_json_atomically, write_text_atomically
+from meta.versions import versions
+from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
+from taichisoft.runtime import BACKENDS
+from tasks import PoseFamily, Split
+
+
+@dataclass(frozen=True)
+class EstimatorSettings:
+    """Settings of `meta.estimators`; every field is a command-line option with the same name.
+
+    The defaults take about two minutes of one core.
+    """
+
+    out: str = option("results/estimators", "folder of the results")
+    backend: str = option("auto", "backend of the kernels", choices=("auto", *BACKENDS))
+    seed: int = option(0, "seed of problems and perturbations", minimum=0)
+    problems: int = option(8, "pose problems", minimum=1)
+    image_size: int = option(32, "image height and width in pixels", minimum=4)
+    inner_steps: int = option(16, "Adam steps for solving a problem", minimum=2)
+    scale: float = option(0.3, "scale of the softness in pixels", above=0.0)
+    knots: int = option(4, "knots of its spline, one parameter each besides the scale", minimum=2)
+    horizon: int = option(4, "steps that truncated and persistent gradients look back", minimum=1)
+    sigma: float = option(0.1, "size of the perturbations of evolution strategies", above=0.0)
+    pairs: int = option(2, "antithetic pairs of perturbations", minimum=1)
+    draws: int = option(32, "estimates of each evolution strategy", minimum=2)
+    reference: int = option(
+        16, "exhaustive sets of pairs that the smoothed gradient is a mean of", minimum=1
+    )
+
+    def __post_init__(self):
+        check_options(self)
+
+
+# One-sided evolution has twice as many directions as the others have pairs, at about the same cost.
+ESTIMATORS: dict[str, tuple[str, Callable[[EstimatorSettings], MetaGradient]]] = {
+    "unrolled": ("unrolled", lambda s: Unrolled()),
+    "truncated": ("truncated", lambda s: Truncated(s.horizon)),
+    "first-order": ("first order", lambda s: FirstOrder()),
+    "es": ("evolution, antithetic", lambda s: EvolutionStrategies(s.sigma, s.pairs)),
+    "es-plain": ("evolution, one-sided", lambda s: OneSidedEvolution(s.sigma, 2 * s.pairs)),
+    "es-persistent": (
+        "evolution, persistent",
+        lambda s: PersistentEvolution(s.sigma, s.pairs, s.horizon, s.inner_steps),
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What estimates are compared with.
+
+    Parameters
+    ----------
+    exact : Tensor, (D,)
+        The derivative of the objective.
+    smooth : Tensor, (D,)
+        The gradient of the objective smoothed over perturbations.
+    seconds : float
+        Of one trajectory, in CPU time, which other programs lengthen less than the time that passes.
+    """
+
+    exact: Tensor
+    smooth: Tensor
+    seconds: float
+
+
+def estimate_all(settings: EstimatorSettings) -> list[Row]:
+    """Return bias, spread and cost of every estimator, with the current backend."""
+    objective, renderer = problem(settings)
+    against = reference(objective, renderer, settings)
+    return [
+        measure(name, label, make(settings), objective, renderer, settings, against)
+        for name, (label, make) in ESTIMATORS.items()
+    ]
+
+
+def problem(settings: EstimatorSettings) -> tuple[TrajectoryObjective, SoftRasterizer]:
+    """Return the objective and the softness at which its gradient is estimated."""
+    family = PoseFamily(image_size=(settings.image_size, settings.image_size))
+    task = family.sample(settings.seed, settings.problems, Split.TRAIN)
+    inner = InnerSettings(settings.inner_steps, family.learning_rate)
+    scale = Pixels(settings.scale, learn=True)
+    return (
+        TrajectoryObjective((Rollout(task, inner, family.error_cap),)),
+        SoftRasterizer(MonotoneSpline(scale, knots=settings.knots)),
+    )
+
+
+def reference(
+    objective: TrajectoryObjective, renderer: SoftRasterizer, settings: EstimatorSettings
+) -> Reference:
+    """Return the derivative, the smoothed gradient, and the time that a trajectory takes."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    exact = _flat(Unrolled().estimate(objective, renderer, generator))
+    pairs = settings.reference * len(exact)
+    begin = time.process_time()
+    # As many orthogonal pairs as parameters leave no noise but that of odd orders.
+    smooth = EvolutionStrategies(settings.sigma, pairs).estimate(objective, renderer, generator)
+    return Reference(exact, _flat(smooth), (time.process_time() - begin) / (2 * pairs))
+
+
+def measure(
+    name: str,
+    label: str,
+    method: MetaGradient,
+    objective: TrajectoryObjective,
+    renderer: SoftRasterizer,
+    settings: EstimatorSettings,
+    against: Reference,
+) -> Row:
+    """Return the row of one estimator.
+
+    An estimate that takes several outer steps, an episode, counts as the mean over them.
+    """
+    # Other numbers than those of the reference.
+    generator = torch.Generator().manual_seed(settings.seed + 1)
+    episode = sum(method.objective_step(step) == 0 for step in range(settings.inner_steps))
+    count = settings.draws if isinstance(method, Evolution) else 1
+    draws, begin = [], time.process_time()
+    for _ in range(count):
+        parts = [_flat(method.estimate(objective, renderer, generator)) for _ in range(episode)]
+        draws.append(torch.stack(parts).mean(0))
+    seconds = (time.process_time() - begin) / count
+    mean, unit = torch.stack(draws).mean(0), against.smooth.norm()
+    spread = _spread(torch.stack(draws)) / float(unit)
+    return Row(
+        name=name,
+        label=label,
+        draws=count,
+        norm=float(mean.norm() / unit),
+        cosine_exact=_cosine(mean, against.exact),
+        cosine_smooth=_cosine(mean, against.smooth),
+        bias_exact=float((mean - against.exact).norm() / unit),
+        bias_smooth=float((mean - against.smooth).norm() / unit),
+        bias_error=spread / count**0.5,
+        spread=spread,
+        seconds=seconds,
+        trajectories=seconds / against.seconds,
+    )
+
+
+def _flat(estimate: Estimate) -> Tensor:
+    return torch.cat([gradient.reshape(-1) for gradient in estimate.gradients.values()]).double()
+
+
+def _cosine(one: Tensor, other: Tensor) -> float:
+    return float(torch.nn.functional.cosine_similarity(one, other, dim=0))
+
+
+def _spread(draws: Tensor) -> float:
+    """Return the root mean square distance of draws (R, D) from their mean, without bias; 0 for one."""
+    if len(draws) == 1:
+        return 0.0
+    return float(draws.var(0).sum().sqrt())
+
+
+def write(rows: Sequence[Row], settings: EstimatorSettings, command: str) -> None:
+    """Write estimators.json, estimators.md and estimators.png into the output folder."""
+    out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    result = {
+        "rows": [asdict(row) for row in rows],
+        "settings": to_json(settings),
+        "versions": versions(),
+        "backend": taichisoft.backend(),
+        "command": command,
+    }
+    write_json_atomically(out / "estimators.json", result)
+    write_text_atomically(out / "estimators.md", markdown(rows, to_json(settings), command))
+    save_figure(rows, out / "estimators.png")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = build_parser(
+        EstimatorSettings, prog="python -m meta.estimators", description=_DESCRIPTION
+    )
+    settings = settings_from_args(EstimatorSettings, parser, parser.parse_args(given))
+    torch.set_num_threads(1)
+    try:
+        taichisoft.init(None if settings.backend == "auto" else settings.backend)
+        write(
+            estimate_all(settings),
+            settings,
+            shlex.join(["python", "-m", "meta.estimators", *given]),
+        )
+    except (OSError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"written: {Path(settings.out)}")
+    return 0
+
+
+_DESCRIPTION = (
+    "Measure bias, spread and cost of the meta-gradient estimators on one batch of problems."
+)
+
+if __name__ == "__main__":
+    sys.exit(main())
