@@ -130,18 +130,20 @@ def to_json(settings: Any) -> dict[str, Any]:
 def from_json(cls: type[T], values: object) -> T:
     """Return the settings that `to_json` described.
 
+    A field that is missing, in a file from before it existed, has its default: the default of a new field is
+    what was done without it.
+
     Raises
     ------
     TypeError, ValueError
-        Not a dict, an unknown or missing key, or a wrong value.
+        Not a dict, an unknown key, or a wrong value.
     """
     check_type(values, "settings", dict)
     names = {field.name for field in dataclasses.fields(cls)}
-    unknown, missing = sorted(set(values) - names), sorted(names - set(values))
-    if unknown or missing:
+    unknown = sorted(set(values) - names)
+    if unknown:
         raise ValueError(
-            f"settings must have exactly the fields of {cls.__name__}: "
-            f"unknown: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}"
+            f"settings must have fields of {cls.__name__} only, got {', '.join(unknown)}"
         )
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 

@@ -1,42 +1,193 @@
-"""The softness that training starts from."""
+"""The softness that training starts from, and which of its parameters are learned."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from meta.config import TrainSettings
+from torch import nn
+
+from meta.config import PARTS, TrainSettings
 from taichisoft import (
+    AczelAlsina,
     Aggregation,
+    Cauchy,
     Coverage,
+    DepthSoftmax,
+    Dombi,
+    Einstein,
+    ExponentialAnnealing,
+    ExponentialReversed,
+    Frank,
+    Gaussian,
+    Hamacher,
+    HardOcclusion,
+    LearnedAnnealing,
+    Logistic,
     Max,
+    Mixture,
     MLPCoverage,
+    MLPOcclusion,
+    MonotoneDepth,
+    MonotoneGenerator,
     MonotoneSpline,
+    Occlusion,
     Pixels,
+    Positive,
     Probabilistic,
+    Real,
     Scale,
     Softness,
     SoftRasterizer,
+    StraightThrough,
+    Uniform,
+    Yager,
 )
 
-COVERAGES: dict[str, Callable[[Scale, int], Coverage]] = {
-    "mlp": lambda scale, seed: MLPCoverage(scale, seed=seed),
-    "spline": lambda scale, seed: MonotoneSpline(scale),
+MakeCoverage = Callable[[Scale | float, TrainSettings], Coverage]
+
+
+def _closed_form(cls: Callable[..., Coverage]) -> MakeCoverage:
+    return lambda scale, settings: cls(scale, shift=Real(settings.shift, learn=True))
+
+
+def _mixture(scale: Scale | float, settings: TrainSettings) -> Mixture:
+    """Return a mixture of symmetric and one-sided, compact, exponential and heavy tails."""
+
+    def part(cls: Callable[..., Coverage], **options: float) -> Coverage:
+        shift = Real(settings.shift, learn=True)
+        return cls(Pixels(1.0, learn=True), shift=shift, **options)
+
+    shapes = (Gaussian, Logistic, Uniform, ExponentialReversed)
+    # Cauchy's usual cut-off at 50 scales would make every render slow.
+    return Mixture([*map(part, shapes), part(Cauchy, reach=8.0)], scale)
+
+
+COVERAGES: dict[str, MakeCoverage] = {
+    "spline": lambda scale, settings: MonotoneSpline(scale),
+    "mlp": lambda scale, settings: MLPCoverage(scale, seed=settings.seed),
+    "mixture": _mixture,
+    "gaussian": _closed_form(Gaussian),
+    "logistic": _closed_form(Logistic),
+    "exponential": _closed_form(ExponentialReversed),
+    "uniform": _closed_form(Uniform),
 }
-AGGREGATIONS: dict[str, type[Aggregation]] = {"probabilistic": Probabilistic, "max": Max}
+"""Kinds of coverage by name: from a scale, and the settings for a shift and the seed of weights."""
+
+SCHEDULES: dict[str, Callable[[float, float], Scale]] = {
+    "constant": lambda start, end: Pixels(start, learn=True),
+    "exponential": lambda start, end: ExponentialAnnealing(
+        Pixels(start, learn=True), Pixels(end, learn=True)
+    ),
+    # The factors of the course can do all that a learned start could.
+    "free": lambda start, end: LearnedAnnealing(Pixels(start)),
+}
+"""Courses of the scale by name: from its first and last length in pixels."""
+
+AGGREGATIONS: dict[str, Callable[[Positive], Aggregation]] = {
+    "probabilistic": lambda p: Probabilistic(),
+    "max": lambda p: Max(),
+    "einstein": lambda p: Einstein(),
+    "hamacher": Hamacher,
+    "frank": Frank,
+    "yager": Yager,
+    "aczel-alsina": AczelAlsina,
+    "dombi": Dombi,
+    "generator": lambda p: MonotoneGenerator(),
+}
+"""T-conorms by name: from the parameter, which some do not have."""
+
+OCCLUSIONS: dict[str, Callable[[Positive, int], Occlusion]] = {
+    "softmax": lambda gamma, seed: DepthSoftmax(gamma),
+    "spline": lambda gamma, seed: MonotoneDepth(gamma),
+    "mlp": lambda gamma, seed: MLPOcclusion(gamma, seed=seed),
+    "hard": lambda gamma, seed: HardOcclusion(gamma),
+}
+"""Kinds of occlusion by name: from gamma and a seed for weights."""
 
 
 def initial_renderer(settings: TrainSettings) -> SoftRasterizer:
-    """Return a renderer whose coverage and scale are parameters.
+    """Return a renderer whose learned parts, and only those, require gradients.
 
     Parameters
     ----------
     settings : TrainSettings
-        `coverage`, `aggregation`, `scale` (pixels) and, for the weights of the network, `seed`.
+        `start`, or else `coverage`, `slope`, `schedule`, `shift`, `scale`, `scale_end`, `aggregation`,
+        `aggregation_p`, `occlusion`, `gamma` and, for the weights of networks, `seed`; and `learn`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        `start` is no softness file, or a part that is to be learned has no parameters.
     """
-    scale = Pixels(settings.scale, learn=True)
-    coverage = COVERAGES[settings.coverage](scale, settings.seed)
-    return SoftRasterizer(coverage, AGGREGATIONS[settings.aggregation]())
+    softness = Softness.load(settings.start) if settings.start else _build(settings)
+    learn_only(softness, settings.learn)
+    return SoftRasterizer(softness=softness)
+
+
+def _build(settings: TrainSettings) -> Softness:
+    scale = SCHEDULES[settings.schedule](settings.scale, settings.scale_end)
+    seed = settings.seed
+    p = Positive(settings.aggregation_p, learn=True)
+    gamma = Positive(settings.gamma, learn=True)
+    return Softness(
+        _coverage(settings, scale),
+        AGGREGATIONS[settings.aggregation](p),
+        OCCLUSIONS[settings.occlusion](gamma, seed),
+    )
+
+
+def _coverage(settings: TrainSettings, scale: Scale) -> Coverage:
+    make = COVERAGES[settings.coverage]
+    if settings.slope == "none":
+        return make(scale, settings)
+    # Widths relative to the scale; that of the image may be learned apart.
+    value = make(Pixels(1.0, learn=True), settings)
+    return StraightThrough(value, COVERAGES[settings.slope](1.0, settings), scale)
+
+
+def learn_only(softness: Softness, parts: tuple[str, ...]) -> None:
+    """Make the parameters of some parts require gradients, and no others.
+
+    Parameters
+    ----------
+    softness : Softness
+        Its parameters are changed in place.
+    parts : tuple of str
+        Names among "coverage" (all but its scale), "scale", "aggregation", "occlusion" (all but gamma) and
+        "gamma".
+
+    Raises
+    ------
+    ValueError
+        A part has no parameters.
+    """
+    held = parameters_by_part(softness)
+    for name, parameters in held.items():
+        for parameter in parameters:
+            parameter.requires_grad_(name in parts)
+    for name in parts:
+        if not held[name]:
+            raise ValueError(f"learn names {name!r}, but this softness has no parameter there")
+
+
+def parameters_by_part(softness: Softness) -> dict[str, list[nn.Parameter]]:
+    """Return the parameters of each part that can be learned, in the order of `PARTS`."""
+    prefixes = {
+        "coverage": "coverage.",
+        "scale": "coverage.scale.",
+        "aggregation": "aggregation.",
+        "occlusion": "occlusion.",
+        "gamma": "occlusion.gamma.",
+    }
+    held: dict[str, list[nn.Parameter]] = {name: [] for name in PARTS}
+    for name, parameter in softness.named_parameters():
+        # The longest prefix: a scale is a part of a coverage.
+        part = max(
+            (p for p in PARTS if name.startswith(prefixes[p])), key=lambda p: len(prefixes[p])
+        )
+        held[part].append(parameter)
+    return held
 
 
 def load_renderer(path: Path) -> SoftRasterizer:

@@ -119,7 +119,7 @@ class PointFamily(TaskFamily):
 
 TINY = TrainSettings(
     families=("pose",),
-    problems=4,
+    pose_problems=4,
     coverage="spline",
     scale=0.3,
     es_pairs=2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import pytest
 
@@ -12,7 +13,7 @@ from meta.config import TrainSettings, build_parser, from_json, settings_from_ar
 from meta.options import check_options, option
 from meta.run_folder import RunFolder
 from meta.train import parse
-from taichisoft import save_mesh, shapes
+from taichisoft import Camera, Gaussian, Pixels, Positive, Softness, Yager, save_mesh, shapes
 from tasks import Split
 
 OTHER = TrainSettings(
@@ -32,9 +33,13 @@ def arguments_of(settings: TrainSettings) -> list[str]:
     words = []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
+        name = field.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+            continue
         values = value if isinstance(value, tuple) else (value,)
         if values:
-            words += [f"--{field.name.replace('_', '-')}", *map(str, values)]
+            words += [f"--{name}", *map(str, values)]
     return words
 
 
@@ -51,7 +56,7 @@ def test_nothing_given_is_the_default():
 def test_help_shows_every_field_with_its_default():
     text = " ".join(build_parser(TrainSettings).format_help().split())
     for field in dataclasses.fields(TrainSettings):
-        assert f"--{field.name.replace('_', '-')} " in text
+        assert re.search(rf"--{field.name.replace('_', '-')}[ ,]", text)
         assert " ".join(field.metadata["help"].split()) in text
     assert "antithetic pairs of perturbations (default: " in text
 
@@ -101,8 +106,8 @@ def test_wrong_values(changes, error, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda values: values.pop("seed"), "missing: seed"),
-        (lambda values: values.update(color="red"), "unknown: color"),
+        (lambda values: values.update(sede=1), "fields of TrainSettings only, got sede"),
+        (lambda values: values.update(color="red"), "TrainSettings only, got color"),
         (lambda values: values.update(seed="0"), "seed must be an int, got str"),
     ],
 )
@@ -149,16 +154,70 @@ def test_initial_renderer(coverage, aggregation):
     renderer = softness.initial_renderer(settings)
     assert softness.scale_in_pixels(renderer, 64) == pytest.approx(0.25, rel=1e-12)
     assert all(p.requires_grad for p in renderer.coverage.parameters())
-    assert isinstance(renderer.aggregation, softness.AGGREGATIONS[aggregation])
+    assert not any(p.requires_grad for p in renderer.occlusion.parameters())
+    assert not any(p.requires_grad for p in renderer.aggregation.parameters())
+
+
+@pytest.mark.parametrize("schedule", softness.SCHEDULES)
+@pytest.mark.parametrize("occlusion", softness.OCCLUSIONS)
+@pytest.mark.parametrize("slope", ["none", "spline"])
+def test_every_kind_of_softness_is_rendered_with(schedule, occlusion, slope):
+    settings = TrainSettings(
+        schedule=schedule, occlusion=occlusion, slope=slope, scale=0.5, learn=("scale",)
+    )
+    renderer = softness.initial_renderer(settings)
+    alpha = renderer.silhouette(shapes.cube(), Camera.look_at(eye=(0, 0, 4), image_size=(8, 8)))
+    assert 0 < float(alpha.detach().mean()) < 1
+    learned = {name for name, p in renderer.named_parameters() if p.requires_grad}
+    assert learned
+    assert all(name.startswith("softness.coverage.scale.") for name in learned)
+
+
+PARTS = {
+    "coverage": "softness.coverage.weight",
+    "scale": "softness.coverage.scale.length.log_value",
+    "aggregation": "softness.aggregation.p.log_value",
+    "occlusion": "softness.occlusion.weight",
+    "gamma": "softness.occlusion.gamma.log_value",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_are_learned_alone(part):
+    settings = TrainSettings(learn=(part,), aggregation="yager", occlusion="spline")
+    renderer = softness.initial_renderer(settings)
+    assert [n for n, p in renderer.named_parameters() if p.requires_grad] == [PARTS[part]]
+
+
+def test_parts_are_learned_together():
+    settings = TrainSettings(learn=tuple(PARTS), aggregation="yager", occlusion="spline")
+    renderer = softness.initial_renderer(settings)
+    assert all(p.requires_grad for p in renderer.parameters())
+
+
+def test_a_part_without_parameters_cannot_be_learned():
+    with pytest.raises(ValueError, match="learn names 'aggregation', but this softness has no"):
+        softness.initial_renderer(TrainSettings(learn=("scale", "aggregation")))
+
+
+def test_learning_goes_on_from_a_file(tmp_path):
+    file = tmp_path / "start.safetensors"
+    Softness(Gaussian(Pixels(0.7, learn=True)), Yager(Positive(2.0, learn=True))).save(file)
+    settings = TrainSettings(start=str(file), learn=("aggregation",))
+    renderer = softness.initial_renderer(settings)
+    assert softness.scale_in_pixels(renderer, 64) == pytest.approx(0.7)
+    assert [n for n, p in renderer.named_parameters() if p.requires_grad] == [PARTS["aggregation"]]
 
 
 def test_families_have_the_settings():
-    settings = TrainSettings(image_size=16, shape_views=3, shape_subdivisions=1, problems=5)
+    settings = TrainSettings(
+        image_size=16, shape3d_views=3, shape3d_subdivisions=1, pose_problems=5
+    )
     pose, shape = families.build_families(settings)
     assert (pose.name, shape.name) == settings.families
     assert pose.image_size == shape.image_size == (16, 16)
     assert (shape.views, shape.subdivisions) == (3, 1)
-    assert families.problem_counts(settings) == {"pose": 5, "shape3d": settings.shape_problems}
+    assert families.problem_counts(settings) == {"pose": 5, "shape3d": settings.shape3d_problems}
     assert pose.sample(0, 2, Split.TRAIN).target(0).shape == (16, 16)
     with pytest.raises(ValueError, match="at least 2 meshes"):
         families.build_families(TrainSettings(meshes=("one.obj",)))
