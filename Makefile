@@ -7,14 +7,18 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/$(shell date +%Y%m%d-%H%M%S)
 TRAIN  ?=
+RESULTS ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test lint bench clean
+.PHONY: train results test lint bench clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/train.stamp  ## meta-train a softness, then compare it with fixed ones on unseen problems
 	$(BIN)/python -m meta.train --out $(RUN) $(TRAIN)
 	$(BIN)/python -m meta.evaluate $(RUN)
+
+results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/ (hours; goes on where stopped)
+	$(BIN)/python -m meta.results $(RESULTS)
 
 test: $(VENV)/test.stamp  ## run all tests
 	$(BIN)/python -m pytest

@@ -74,7 +74,7 @@ class Strip:
     @property
     def shown(self) -> tuple[Result, Result]:
         """The learned softness and the best fixed one."""
-        return self.comparison.learned, self.comparison.best_fixed
+        return self.comparison.learned[0], self.comparison.best_by_success
 
     def rows(self, frame: int) -> list[list[Panel]]:
         """Return the panels of a measurement: side by side, or wide ones below each other."""
@@ -90,7 +90,8 @@ class Strip:
         panels = [Panel(_picture(target, target), title, self.rule)]
         for result in self.shown:
             outcome = result.outcome
-            state = self.task.views(outcome.states[frame], self.problem)
+            unknowns = {name: value[frame] for name, value in outcome.states.items()}
+            state = self.task.views(unknowns, self.problem)
             error = float(outcome.errors[frame, self.problem])
             caption = f"step {int(outcome.steps[frame])}, error {error:.3g} [{self._unit}]"
             panels.append(Panel(_picture(state, target), result.label, caption))
@@ -116,7 +117,7 @@ def save_examples(comparisons: Sequence[Comparison], path: Path) -> None:
         Strip(c, c.protocol.judging_tasks(c.family, Split.HELD_OUT)[0], c.median_problem())
         for c in comparisons
     ]
-    counts = [len(strip.comparison.learned.outcome.steps) for strip in strips]
+    counts = [len(strip.comparison.learned[0].outcome.steps) for strip in strips]
     frames = [
         _frame(
             [
@@ -127,7 +128,7 @@ def save_examples(comparisons: Sequence[Comparison], path: Path) -> None:
         )
         for frame in range(max(counts))
     ]
-    palette = _palette()
+    palette = _palette(frames, strips)
     indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     partial = path.with_name(path.name + ".partial")
     indexed[0].save(
@@ -171,10 +172,11 @@ def _legend(draw: ImageDraw.ImageDraw, left: int, top: int) -> None:
 
 
 def _picture(state: Tensor, target: Tensor) -> Image.Image:
-    """Return the state over the target in colours."""
-    a, b = (
-        image.detach().cpu().double().clamp(0, 1).numpy()[..., None] for image in (state, target)
-    )
+    """Return the state over the target in colours that tell them apart, or a state in colour as it is."""
+    a, b = (image.detach().cpu().double().clamp(0, 1).numpy() for image in (state, target))
+    if a.ndim == 3:
+        return Image.fromarray(np.rint(255 * a).astype(np.uint8))
+    a, b = a[..., None], b[..., None]
     both = np.minimum(a, b)
     colors = (
         EMPTY * (1 - np.maximum(a, b)) + BOTH * both + EXCESS * (a - both) + MISSING * (b - both)
@@ -182,14 +184,20 @@ def _picture(state: Tensor, target: Tensor) -> Image.Image:
     return Image.fromarray(np.rint(colors).astype(np.uint8))
 
 
-def _palette() -> Image.Image:
-    """Return an image with the colours of all frames: of the text, and of pictures that are no masks."""
+def _palette(frames: Sequence[Image.Image], strips: Sequence[Strip]) -> Image.Image:
+    """Return an image with the colours of all frames: of the text, of masks, and of pictures in colour."""
     paper, ink = np.array(BACKGROUND, dtype=float), np.array(INK, dtype=float)
     ramps = [(ink, paper), (EMPTY, BOTH), (EMPTY, MISSING), (EMPTY, EXCESS)]
-    mix = np.linspace(0, 1, 64)[:, None]
+    in_color = any(strip.task.target(strip.problem).ndim == 3 for strip in strips)
+    mix = np.linspace(0, 1, 16 if in_color else 64)[:, None]
     colors = np.concatenate([(1 - mix) * start + mix * end for start, end in ramps])
+    numbers = list(np.rint(colors).astype(np.uint8).tobytes())
+    if in_color:
+        ends = np.concatenate([np.asarray(frame) for frame in (frames[0], frames[-1])])
+        # The rest for what is in the pictures.
+        numbers += Image.fromarray(ends).quantize(192).getpalette()[: 3 * 192]
     palette = Image.new("P", (1, 1))
-    palette.putpalette(np.rint(colors).astype(np.uint8).tobytes())
+    palette.putpalette(bytes(numbers))
     return palette
 
 

@@ -1,111 +1,125 @@
-"""A learned softness against fixed ones on the same problems of one family."""
+"""All entrants on the same problems of one family, and what their results say."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from meta.baselines import Baseline, Candidate, Tuned, grid, solves, split_rounds, tune
-from meta.measurements import Measurements, measure
+from meta.entrants import Entrant
+from meta.judging import Judging
+from meta.measurements import Measurements
+from meta.protocol import Protocol
 from meta.statistics import Bootstrap, Interval
-from taichisoft import SoftRasterizer
-from tasks.base import Split, Task, TaskFamily
-
-LEARNED = "learned"
-
-# Seeds of problems: apart from those of training, which count up from small numbers.
-TUNING_SEED = 1_000_000
-JUDGING_SEED = 2_000_000
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a comparison is made; the same for every softness.
-
-    Parameters
-    ----------
-    problems, seeds : int
-        Problems per seed, and seeds: how many are solved in all is their product.
-    tuning_problems : int
-        Training problems on which settings are chosen.
-    steps : int
-        Steps of the inner optimisation.
-    scales : tuple of float
-        Scales in pixels that fixed functions may choose from.
-    rates : tuple of float
-        Learning rates to choose from, as multiples of the family's own.
-    measure_every : int
-        How often errors are measured, in steps.
-    resamples : int
-        Resamples of the bootstrap.
-    seed : int
-        Seed of everything.
-    train_split : bool
-        Whether the learned softness is also run on problems like those it was trained on.
-    """
-
-    problems: int
-    seeds: int
-    tuning_problems: int
-    steps: int
-    scales: tuple[float, ...]
-    rates: tuple[float, ...]
-    measure_every: int
-    resamples: int
-    seed: int
-    train_split: bool = False
-
-    def tuning_tasks(self, family: TaskFamily) -> list[Task]:
-        """Return the problems on which settings are chosen."""
-        sizes = split_rounds(self.tuning_problems)
-        first = TUNING_SEED + 1000 * self.seed
-        return [family.sample(first + i, size, Split.TRAIN) for i, size in enumerate(sizes)]
-
-    def judging_tasks(self, family: TaskFamily, split: Split) -> list[Task]:
-        """Return the problems that are compared on, a task for each seed."""
-        first = JUDGING_SEED + 1000 * self.seed
-        return [family.sample(first + i, self.problems, split) for i in range(self.seeds)]
-
-    def bootstrap(self) -> Bootstrap:
-        """Return the resamples of all problems, the same for every softness and family."""
-        return Bootstrap.of(self.problems * self.seeds, self.seed, resamples=self.resamples)
-
-    def total_steps(self, baselines: int) -> int:
-        """Return the number of inner steps of one family, for a progress bar."""
-        rounds = split_rounds(self.tuning_problems)
-        settings = len(self.scales) * len(self.rates)
-        tuning = baselines * solves(settings, rounds) + solves(len(self.rates), rounds)
-        judging = self.seeds * (baselines + 1 + self.train_split)
-        return self.steps * (tuning + judging)
+from meta.tuning import Tuned
+from tasks.base import Split, TaskFamily
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One softness on the problems of one split.
+    """One entrant on the problems of one split.
 
     Parameters
     ----------
-    key, label : str
-        Its name in files, and in tables and legends.
+    entrant : Entrant
+        Who.
     split : Split
         Which problems.
     tuned : Tuned
         Its settings.
     outcome : Measurements
         What came of them.
-    success : Interval
-        Success rate at the last step.
+    error_cap : float
+        The error of a problem whose error is infinite or not a number.
+    bootstrap : Bootstrap
+        Resamples of the problems, the same for every result.
     """
 
-    key: str
-    label: str
+    entrant: Entrant
     split: Split
     tuned: Tuned
     outcome: Measurements
-    success: Interval
+    error_cap: float
+    bootstrap: Bootstrap
+
+    @property
+    def key(self) -> str:
+        """The name of the entrant in files."""
+        return self.entrant.key
+
+    @property
+    def label(self) -> str:
+        """The name of the entrant in tables and legends."""
+        return self.entrant.label
+
+    @cached_property
+    def errors(self) -> Tensor:
+        """Errors at each measurement, (M, N), with the cap in place of infinite ones."""
+        return self._finite(self.outcome.errors)
+
+    @cached_property
+    def errors_best(self) -> Tensor:
+        """The smallest errors up to each measurement, (M, N)."""
+        return self._finite(self.outcome.errors_best)
+
+    @cached_property
+    def success(self) -> Interval:
+        """Success rate at the last step."""
+        return self.bootstrap.rate(self.outcome.solved[-1])
+
+    @cached_property
+    def success_best(self) -> Interval:
+        """Share of problems that were solved at some measurement."""
+        return self.bootstrap.rate(self.outcome.solved_best[-1])
+
+    @cached_property
+    def error(self) -> Interval:
+        """Median error at the last step."""
+        return self.bootstrap.median(self.errors[-1])
+
+    @cached_property
+    def error_best(self) -> Interval:
+        """Median of the smallest error of each problem."""
+        return self.bootstrap.median(self.errors_best[-1])
+
+    @cached_property
+    def error_mean(self) -> Interval:
+        """Mean error at the last step."""
+        return self.bootstrap.mean(self.errors[-1])
+
+    @cached_property
+    def error_best_mean(self) -> Interval:
+        """Mean of the smallest error of each problem."""
+        return self.bootstrap.mean(self.errors_best[-1])
+
+    @cached_property
+    def steps_to_success(self) -> Interval:
+        """Median number of steps until a problem is first measured as solved; infinite if most never are."""
+        return self.bootstrap.median(self.outcome.steps_to_success)
+
+    def success_ahead(self, other: Result) -> Interval:
+        """Return the difference of success rates to another result, problem by problem."""
+        ours, theirs = (r.outcome.solved[-1].double() for r in (self, other))
+        return self.bootstrap.mean(ours - theirs)
+
+    def error_ratios(self, other: Result) -> tuple[Interval, Interval]:
+        """Return the geometric mean and the median of the ratio of errors, problem by problem.
+
+        Below 1 is less error than the other's. Errors below a millionth of the cap count as that.
+        """
+        ours, theirs = (r.errors[-1].clamp(min=1e-6 * r.error_cap).log() for r in (self, other))
+        intervals = (self.bootstrap.mean(ours - theirs), self.bootstrap.median(ours - theirs))
+        mean, median = (
+            Interval(*torch.tensor([i.estimate, i.low, i.high]).double().exp().tolist())
+            for i in intervals
+        )
+        return mean, median
+
+    def _finite(self, errors: Tensor) -> Tensor:
+        return torch.where(errors.isinf(), errors.new_tensor(self.error_cap), errors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,50 +132,43 @@ class Comparison:
         The family.
     protocol : Protocol
         How they were made.
-    learned : Result
-        The learned softness on held-out problems.
+    learned : tuple of Result
+        Learned softnesses on held-out problems, the one that it is about first; at least one.
     fixed : tuple of Result
-        The fixed functions on the same problems.
-    learned_on_train : Result or None
-        The learned softness on problems like those that it was trained on, if asked for.
+        Fixed softnesses on the same problems, at least one.
+    on_train : tuple of Result
+        Results on problems like those that were learned from.
     """
 
     family: TaskFamily
     protocol: Protocol
-    learned: Result
+    learned: tuple[Result, ...]
     fixed: tuple[Result, ...]
-    learned_on_train: Result | None
+    on_train: tuple[Result, ...] = ()
+
+    @property
+    def held_out(self) -> tuple[Result, ...]:
+        """All results on held-out problems, learned softnesses first."""
+        return (*self.learned, *self.fixed)
 
     @property
     def ranked(self) -> tuple[Result, ...]:
         """Return the held-out results by falling success rate, then those on training problems."""
-        held_out = sorted(self.held_out, key=lambda result: -result.success.mean)
-        return (*held_out, *([self.learned_on_train] if self.learned_on_train else []))
+        held_out = sorted(self.held_out, key=lambda result: -result.success.estimate)
+        return (*held_out, *self.on_train)
 
     @property
-    def held_out(self) -> tuple[Result, ...]:
-        """All results on held-out problems, the learned softness first."""
-        return (self.learned, *self.fixed)
+    def best_by_success(self) -> Result:
+        """The fixed softness with the highest success rate; of equal ones the least median error.
 
-    @property
-    def best_fixed(self) -> Result:
-        """The fixed function with the highest success rate; of equal ones the least median error.
-
-        It is chosen with the held-out results in sight, which favours the fixed functions.
+        It is chosen with the held-out results in sight, which favours the fixed softnesses.
         """
-        return min(
-            self.fixed,
-            key=lambda r: (-r.success.mean, float(self.finite(r.outcome.errors[-1]).quantile(0.5))),
-        )
+        return min(self.fixed, key=lambda r: (-r.success.estimate, r.error.estimate))
 
-    def finite(self, errors: Tensor) -> Tensor:
-        """Return errors with the family's cap in place of infinite ones."""
-        return torch.where(errors.isinf(), errors.new_tensor(self.family.error_cap), errors)
-
-    def paired_difference(self) -> Interval:
-        """Return learned minus best fixed success rate, resampled problem by problem."""
-        ours, theirs = (r.outcome.solved[-1].double() for r in (self.learned, self.best_fixed))
-        return self.protocol.bootstrap().mean(ours - theirs)
+    @property
+    def best_by_error(self) -> Result:
+        """The fixed softness with the least median error; of equal ones the highest success rate."""
+        return min(self.fixed, key=lambda r: (r.error.estimate, -r.success.estimate))
 
     def median_problem(self) -> int:
         """Return the problem of the first seed that is of median difficulty.
@@ -174,64 +181,46 @@ class Comparison:
         return int(difficulty.argsort(stable=True)[(count - 1) // 2])
 
 
-def compare(
-    family: TaskFamily,
-    learned: SoftRasterizer,
-    learned_scale: float,
-    baselines: Mapping[str, Baseline],
-    protocol: Protocol,
-    on_step: Callable[[], object],
+def collect(
+    learned: Sequence[Judging], fixed: Sequence[Judging], *, resamples: int, seed: int
 ) -> Comparison:
-    """Tune every softness on training problems, then run all on the same held-out problems.
+    """Return the comparison of jobs that are done, all of one family and protocol.
 
     Parameters
     ----------
-    family : TaskFamily
-        Source of the problems.
-    learned : SoftRasterizer
-        The learned softness. Fixed functions share its aggregation and occlusion.
-    learned_scale : float
-        Its scale in pixels.
-    baselines : mapping of str to Baseline
-        The fixed functions by key, at least one.
-    protocol : Protocol
-        Budget and grid.
-    on_step : callable
-        Called once an inner step.
+    learned, fixed : sequence of Judging
+        Jobs of learned and fixed softnesses, at least one each.
+    resamples, seed : int
+        Of the bootstrap.
 
     Raises
     ------
     ValueError
-        There are no baselines.
+        There are none of one kind, or they are of several families or protocols.
+    FileNotFoundError
+        A job is not done.
     """
-    if not baselines:
-        raise ValueError("baselines must hold at least one fixed function, got none")
-    rates = [factor * family.learning_rate for factor in protocol.rates]
-    entrants = {LEARNED: ("Learned", [Candidate(learned, learned_scale, rate) for rate in rates])}
-    for key, baseline in baselines.items():
-        entrants[key] = (baseline.label, grid(baseline, learned, protocol.scales, rates))
-    rounds, bootstrap = protocol.tuning_tasks(family), protocol.bootstrap()
-    held_out = protocol.judging_tasks(family, Split.HELD_OUT)
-
-    def judge(key: str, tuned: Tuned, tasks: Sequence[Task], split: Split) -> Result:
-        outcome = measure(
-            tasks,
-            tuned.candidate.renderer,
-            tuned.candidate.inner(protocol.steps),
-            every=protocol.measure_every,
-            on_step=on_step,
+    jobs = [*learned, *fixed]
+    if not learned or not fixed:
+        raise ValueError(
+            f"learned and fixed must hold at least one job each, got {len(learned)} and {len(fixed)}"
         )
-        success = bootstrap.rate(outcome.solved[-1])
-        return Result(key, entrants[key][0], split, tuned, outcome, success)
+    family, protocol = jobs[0].family, jobs[0].protocol
+    if any(job.family is not family or job.protocol != protocol for job in jobs):
+        raise ValueError("learned and fixed must be of one family and protocol, got several")
+    bootstrap = Bootstrap.of(protocol.total, seed, resamples=resamples)
 
-    tuned = {
-        key: tune(candidates, rounds, protocol.steps, family.error_cap, on_step)
-        for key, (_, candidates) in entrants.items()
-    }
-    results = {key: judge(key, best, held_out, Split.HELD_OUT) for key, best in tuned.items()}
-    on_train = None
-    if protocol.train_split:
-        tasks = protocol.judging_tasks(family, Split.TRAIN)
-        on_train = judge(LEARNED, tuned[LEARNED], tasks, Split.TRAIN)
-    fixed = tuple(results[key] for key in baselines)
-    return Comparison(family, protocol, results[LEARNED], fixed, on_train)
+    def results(jobs: Sequence[Judging], split: Split) -> tuple[Result, ...]:
+        return tuple(
+            Result(job.entrant, split, j.tuned, j.outcomes[split], family.error_cap, bootstrap)
+            for job, j in zip(jobs, [job.load() for job in jobs], strict=True)
+            if split in j.outcomes
+        )
+
+    return Comparison(
+        family,
+        protocol,
+        results(learned, Split.HELD_OUT),
+        results(fixed, Split.HELD_OUT),
+        results(jobs, Split.TRAIN),
+    )

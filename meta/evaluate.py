@@ -1,15 +1,17 @@
-"""Compare a learned softness with tuned fixed ones on problems that it has not seen.
+"""Compare learned softnesses with tuned fixed ones on problems that they have not seen.
 
 ``python -m meta.evaluate RUN`` writes evaluation.json, evaluation.md, softness.png, convergence.png and
-examples.gif into the run folder.
+examples.gif into the run folder. What is finished is kept in records, so that the same command goes on after
+an interruption, and a second one with other entrants computes only these.
 """
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,82 +19,30 @@ from tqdm import tqdm
 
 import taichisoft
 from meta.animation import save_examples
-from meta.baselines import BASELINES
-from meta.comparison import Comparison, Protocol, compare
+from meta.comparison import Comparison, collect
 from meta.config import TrainSettings, build_parser, settings_from_args, to_json
+from meta.entrants import FIXED, Entrant, Learned
+from meta.evaluation_settings import EvaluationSettings
 from meta.families import build_families
-from meta.options import check_options, option
+from meta.jobs import run_jobs
+from meta.judging import Judging
 from meta.plots import save_convergence, save_softness_curves
-from meta.report import markdown, rows, verdict
+from meta.report import markdown, rows, verdicts
 from meta.run_folder import RunFolder, write_json_atomically, write_text_atomically
-from meta.softness import load_renderer, scale_in_pixels
 from meta.versions import versions
-from taichisoft.runtime import BACKENDS
+from tasks.base import Split, TaskFamily
 
 FILES = ("evaluation.json", "evaluation.md", "softness.png", "convergence.png", "examples.gif")
+LEARNED = "learned"
+RECORDS = "records"
 
 
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """Settings of `meta.evaluate`; every field is a command-line option with the same name.
-
-    The defaults take about three minutes on two CPU cores after a training run with its defaults.
-    """
-
-    backend: str = option("auto", "backend of the kernels", choices=("auto", *BACKENDS))
-    out: str = option("", "folder of the results; none: the run folder")
-    seed: int = option(0, "seed of problems and resamples", minimum=0)
-    problems: int = option(64, "pose problems per seed", minimum=1)
-    shape_problems: int = option(16, "shape3d problems per seed", minimum=1)
-    seeds: int = option(2, "seeds", minimum=1)
-    tuning_problems: int = option(16, "pose problems for choosing settings", minimum=1)
-    shape_tuning_problems: int = option(8, "shape3d problems for choosing settings", minimum=1)
-    train_split: bool = option(False, "run the learned softness on training problems too")
-    inner_steps: int = option(0, "Adam steps; 0: as many as in training", minimum=0)
-    baselines: tuple[str, ...] = option(
-        tuple(BASELINES), "fixed functions to compare with", choices=tuple(BASELINES)
-    )
-    scales: tuple[float, ...] = option(
-        (0.06, 0.12, 0.25, 0.5, 1.0), "scales in pixels that they choose from", above=0.0
-    )
-    rates: tuple[float, ...] = option(
-        (0.5, 1.0, 2.0), "learning rates to choose from, as multiples of the family's", above=0.0
-    )
-    measure_every: int = option(4, "steps between measurements of the error", minimum=1)
-    resamples: int = option(2000, "resamples of the bootstrap", minimum=2)
-    threads: int = option(
-        1, "threads of torch, whose operations here are too small to share", minimum=1
-    )
-
-    def __post_init__(self):
-        check_options(self)
-        for name in ("baselines", "scales", "rates"):
-            values = getattr(self, name)
-            if not values or len(set(values)) != len(values):
-                raise ValueError(f"{name} must be one or more different values, got {values}")
-
-    def protocol(self, training: TrainSettings, family: str) -> Protocol:
-        """Return how to compare softnesses on a family after a training run."""
-        problems, tuning_problems = {
-            "pose": (self.problems, self.tuning_problems),
-            "shape3d": (self.shape_problems, self.shape_tuning_problems),
-        }[family]
-        return Protocol(
-            problems=problems,
-            seeds=self.seeds,
-            tuning_problems=tuning_problems,
-            steps=self.inner_steps or training.inner_steps,
-            scales=tuple(sorted(self.scales)),
-            # Everyone may choose the rate that the learned softness was trained with.
-            rates=tuple(sorted({*self.rates, training.inner_rate})),
-            measure_every=self.measure_every,
-            resamples=self.resamples,
-            seed=self.seed,
-            train_split=self.train_split,
-        )
-
-
-def evaluate(run: str | Path, settings: EvaluationSettings, command: str = "") -> list[Comparison]:
+def evaluate(
+    run: str | Path,
+    settings: EvaluationSettings,
+    command: str = "",
+    others: Mapping[str, Path] | None = None,
+) -> list[Comparison]:
     """Compare the learned softness of a run with fixed ones, and write all results.
 
     Parameters
@@ -103,6 +53,8 @@ def evaluate(run: str | Path, settings: EvaluationSettings, command: str = "") -
         Budget, grid and output folder.
     command : str
         Command line to keep with the results.
+    others : mapping of str to Path, optional
+        Softness files of further learned entrants, by the names that they get.
 
     Returns
     -------
@@ -115,6 +67,8 @@ def evaluate(run: str | Path, settings: EvaluationSettings, command: str = "") -
         The run folder or a file in it is missing.
     ValueError, TypeError
         A file in it is damaged.
+    RuntimeError
+        A job failed; what is done is kept.
     """
     folder = RunFolder(Path(run))
     training = folder.read_settings()
@@ -123,12 +77,67 @@ def evaluate(run: str | Path, settings: EvaluationSettings, command: str = "") -
             f"no learned softness in {folder.path}: {folder.softness} is missing; "
             "training writes it with its first checkpoint"
         )
-    learned = load_renderer(folder.softness)
+    files = {LEARNED: folder.softness, **(others or {})}
+    learned = [
+        Learned(key, key.capitalize(), path, training.image_size) for key, path in files.items()
+    ]
     out = Path(settings.out) if settings.out else folder.path
     out.mkdir(parents=True, exist_ok=True)
-    comparisons = _compare_all(learned.requires_grad_(False), training, settings)
+    families = build_families(replace(training, families=settings.families or training.families))
+    entrants = {family.name: learned for family in families}
+    comparisons = compare(families, entrants, training, replace(settings, out=str(out)))
     write(comparisons, out, settings, command, training.image_size)
     return comparisons
+
+
+def compare(
+    families: Sequence[TaskFamily],
+    learned: Mapping[str, Sequence[Learned]],
+    problems: TrainSettings,
+    settings: EvaluationSettings,
+) -> list[Comparison]:
+    """Run what is not yet done of all entrants on all families, and return a comparison for each.
+
+    Parameters
+    ----------
+    families : sequence of TaskFamily
+        Families to test on.
+    learned : mapping of str to sequence of Learned
+        The learned entrants by the name of the family; the one that it is about first.
+    problems : TrainSettings
+        Where the problems and the number of steps come from.
+    settings : EvaluationSettings
+        Budget, grid, number of processes and, in ``out`` or ``records``, where records are kept.
+    """
+    jobs = {
+        family.name: _jobs(family, learned[family.name], problems, settings) for family in families
+    }
+    every = [job for both in jobs.values() for part in both for job in part]
+    with tqdm(total=len(every), desc="evaluate", unit="job", disable=None) as bar:
+        run_jobs(every, workers=settings.workers, on_done=lambda job: bar.update())
+    return [
+        collect(*both, resamples=settings.resamples, seed=settings.seed) for both in jobs.values()
+    ]
+
+
+def _jobs(
+    family: TaskFamily,
+    learned: Sequence[Learned],
+    problems: TrainSettings,
+    settings: EvaluationSettings,
+) -> tuple[list[Judging], list[Judging]]:
+    """Return the jobs of the learned and of the fixed entrants."""
+    protocol = settings.protocol(problems, family.name)
+    folder = Path(settings.records or Path(settings.out) / RECORDS)
+
+    def job(entrant: Entrant, *, on_train: bool) -> Judging:
+        splits = (Split.HELD_OUT, Split.TRAIN) if on_train else (Split.HELD_OUT,)
+        return Judging(family, entrant, protocol, splits, folder)
+
+    return (
+        [job(entrant, on_train=settings.train_split and entrant.on_train) for entrant in learned],
+        [job(FIXED[key], on_train=False) for key in settings.baselines],
+    )
 
 
 def write(
@@ -141,7 +150,7 @@ def write(
     """Write evaluation.json, evaluation.md and the pictures into a folder."""
     evaluation = {
         "rows": [row for comparison in comparisons for row in rows(comparison)],
-        "verdicts": {c.family.name: verdict(c) for c in comparisons},
+        "verdicts": {c.family.name: verdicts(c) for c in comparisons},
         "settings": to_json(settings),
         "versions": versions(),
         "backend": taichisoft.backend(),
@@ -154,30 +163,26 @@ def write(
     save_examples(comparisons, out / "examples.gif")
 
 
-def _compare_all(
-    learned: taichisoft.SoftRasterizer, training: TrainSettings, settings: EvaluationSettings
-) -> list[Comparison]:
-    baselines = {name: BASELINES[name] for name in settings.baselines}
-    scale = scale_in_pixels(learned, training.image_size)
-    families = build_families(training)
-    protocols = [settings.protocol(training, family.name) for family in families]
-    total = sum(protocol.total_steps(len(baselines)) for protocol in protocols)
-    with tqdm(total=total, desc="evaluate", unit="step", disable=None) as bar:
-        comparisons = []
-        for family, protocol in zip(families, protocols, strict=True):
-            bar.set_postfix_str(family.name)
-            comparisons.append(compare(family, learned, scale, baselines, protocol, bar.update))
-    return comparisons
+def named_files(given: Sequence[str]) -> dict[str, Path]:
+    """Return softness files by name, from ``NAME=PATH`` where a path is a file or a run folder.
+
+    Raises
+    ------
+    ValueError
+        No name, or one that is taken.
+    """
+    found: dict[str, Path] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or not path or name in {*found, *FIXED, LEARNED}:
+            raise ValueError(f"also must be NAME=PATH with different new names, got {text!r}")
+        found[name] = RunFolder(Path(path)).softness if Path(path).is_dir() else Path(path)
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    parser = build_parser(
-        EvaluationSettings,
-        prog="python -m meta.evaluate",
-        description="Compare a learned softness with tuned fixed ones on unseen problems.",
-    )
-    parser.add_argument("run", metavar="RUN", help="run folder made by meta.train")
+    parser = _parser()
     parsed = parser.parse_args(arguments)
     settings = settings_from_args(EvaluationSettings, parser, parsed)
     given = sys.argv[1:] if arguments is None else arguments
@@ -185,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(settings.threads)
     try:
         taichisoft.init(None if settings.backend == "auto" else settings.backend)
-        evaluate(parsed.run, settings, command)
+        evaluate(parsed.run, settings, command, named_files(parsed.also))
     except (FileNotFoundError, ValueError, TypeError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -194,6 +199,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in FILES:
         print(out / name)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = build_parser(
+        EvaluationSettings,
+        prog="python -m meta.evaluate",
+        description="Compare learned softnesses with tuned fixed ones on unseen problems.",
+    )
+    parser.add_argument("run", metavar="RUN", help="run folder made by meta.train")
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        default=[],
+        metavar="NAME=PATH",
+        help="further learned softnesses: a name, and a softness file or run folder",
+    )
+    return parser
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,8 +30,8 @@ class Measurements:
         The same for the smallest error up to then.
     seconds : float
         Time that solving took, without measuring.
-    states : list of dict of Tensor
-        The unknowns of the first task at each measurement.
+    states : dict of Tensor
+        The unknowns of the first task at each measurement, (M, P, ...).
     """
 
     steps: Tensor
@@ -39,12 +39,30 @@ class Measurements:
     solved: Tensor
     solved_best: Tensor
     seconds: float
-    states: list[Unknowns]
+    states: Unknowns
 
     @property
     def errors_best(self) -> Tensor:
         """Smallest errors up to each measurement, (M, N)."""
         return self.errors.cummin(0).values
+
+    @property
+    def steps_to_success(self) -> Tensor:
+        """After how many steps each problem was first measured to be solved, (N,); infinite if never."""
+        first = self.steps.double()[self.solved_best.int().argmax(0)]
+        return torch.where(self.solved_best.any(0), first, torch.inf)
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Return all but the seconds as tensors by name, for a file."""
+        named = {name: getattr(self, name) for name in ("steps", "errors", "solved", "solved_best")}
+        return named | {f"state.{name}": value for name, value in self.states.items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], seconds: float) -> Measurements:
+        """Return what `to_tensors` took apart."""
+        named = {name: value for name, value in tensors.items() if not name.startswith("state.")}
+        states = {name[6:]: value for name, value in tensors.items() if name.startswith("state.")}
+        return cls(**named, seconds=seconds, states=states)
 
 
 def measure(
@@ -53,7 +71,6 @@ def measure(
     settings: InnerSettings,
     *,
     every: int,
-    on_step: Callable[[], object],
 ) -> Measurements:
     """Solve batches of problems under one softness.
 
@@ -67,12 +84,10 @@ def measure(
         Steps and learning rate.
     every : int
         How often errors are measured, in steps; the start and the end always are.
-    on_step : callable
-        Called once a step, with nothing.
     """
     histories, seconds = [], 0.0
     for task in tasks:
-        states, duration = _solve(task, renderer, settings, every, on_step)
+        states, duration = _solve(task, renderer, settings, every)
         seconds += duration
         histories.append(states)
     steps = [step for step, _ in histories[0]]
@@ -87,7 +102,7 @@ def measure(
         _success(tasks, stacked),
         _success(tasks, best),
         seconds,
-        [unknowns for _, unknowns in histories[0]],
+        {name: torch.stack([u[name] for _, u in histories[0]]) for name in histories[0][0][1]},
     )
 
 
@@ -96,7 +111,6 @@ def _solve(
     renderer: SoftRasterizer,
     settings: InnerSettings,
     every: int,
-    on_step: Callable[[], object],
 ) -> tuple[list[tuple[int, Unknowns]], float]:
     """Return the unknowns at the steps to measure, and the seconds that it took."""
     states: list[tuple[int, Unknowns]] = []
@@ -104,8 +118,6 @@ def _solve(
     def record(state: AdamState) -> None:
         if state.step % every == 0 or state.step == settings.steps:
             states.append((state.step, {k: v.detach() for k, v in state.unknowns.items()}))
-        if state.step > 0:
-            on_step()
 
     # Measuring at the start and the end only: the rest is measured from the record, so that the
     # time is that of solving.

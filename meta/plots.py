@@ -12,11 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from meta.comparison import LEARNED, Comparison, Result
-from taichisoft import Coverage
+from meta.comparison import Comparison, Result
+from meta.entrants import Learned
+from taichisoft import SoftRasterizer
 
-LEARNED_COLOR = "#d1350f"
-# Distinguishable with colour-blind vision (Okabe and Ito 2008), apart from the learned one's red.
+# More curves in one picture could not be told apart.
+MOST_LEARNED = 3
+MOST_FIXED = 6
+LEARNED_COLORS = ("#d1350f", "#111111", "#f2a08a")
+# Distinguishable with colour-blind vision (Okabe and Ito 2008), apart from the red of the learned one.
 FIXED_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#7f7f7f")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 BAND = 0.13
@@ -29,12 +33,24 @@ DPI = 130
 Look = dict[str, object]
 
 
+def shown(comparison: Comparison) -> tuple[Result, ...]:
+    """Return the results that are drawn: the first learned softnesses, and the best of the fixed ones."""
+    by_success = sorted(comparison.fixed, key=lambda r: (-r.success.estimate, r.error.estimate))
+    ordered = [result.key for result in (comparison.best_by_error, *by_success)]
+    chosen = list(dict.fromkeys(ordered))[:MOST_FIXED]
+    fixed = [result for result in comparison.fixed if result.key in chosen]
+    return (*comparison.learned[:MOST_LEARNED], *fixed)
+
+
 def looks(comparison: Comparison) -> dict[str, Look]:
-    """Return how to draw each softness, the same in every picture."""
-    drawn: dict[str, Look] = {
-        LEARNED: {"color": LEARNED_COLOR, "linewidth": 2.6, "linestyle": "-", "zorder": 5}
-    }
-    for index, result in enumerate(comparison.fixed):
+    """Return how to draw each softness that is shown, the same in every picture of the family."""
+    drawn: dict[str, Look] = {}
+    learned = [result for result in shown(comparison) if isinstance(result.entrant, Learned)]
+    fixed = [result for result in shown(comparison) if not isinstance(result.entrant, Learned)]
+    for index, result in enumerate(learned):
+        look = {"color": LEARNED_COLORS[index], "linewidth": 2.6 - 0.6 * index}
+        drawn[result.key] = look | {"linestyle": "-", "zorder": 5 - 0.1 * index}
+    for index, result in enumerate(fixed):
         drawn[result.key] = {
             "color": FIXED_COLORS[index % len(FIXED_COLORS)],
             "linewidth": 1.4,
@@ -60,27 +76,30 @@ def save_softness_curves(comparisons: Sequence[Comparison], path: Path, image_he
     for comparison, (left, right) in zip(comparisons, axes, strict=True):
         drawn = looks(comparison)
         curves = {
-            result.key: pixel_curve(result.tuned.candidate.renderer.coverage, image_height)
-            for result in comparison.held_out
+            result.key: pixel_curve(result.entrant.renderer(result.tuned.choice), image_height)
+            for result in shown(comparison)
         }
         reach = _shared_reach(curves)
-        for result in comparison.held_out:
+        for result in shown(comparison):
             d, value, slope = curves[result.key]
-            label = f"{result.label}, {result.tuned.candidate.scale:.2g} px"
+            label = f"{result.label}, {result.tuned.choice.scale:.2g} px"
             left.plot(d, value, label=label, **drawn[result.key])
             right.plot(d, slope, label=label, **drawn[result.key])
         _decorate_curves(comparison, left, right, reach)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def pixel_curve(
-    coverage: Coverage, image_height: int, points: int = 2001
+    renderer: SoftRasterizer, image_height: int, points: int = 2001
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return signed distances in pixels, and coverage and its slope per pixel there, (N,) each.
 
-    The curve is the one that the renderer uses, without its tail. The first and the last point are far
-    outside of the range in which it varies.
+    The curve is the one that the renderer uses, without its tail; of an annealed one, that half-way. The
+    slope is the one that gradients follow. The first and the last point are far outside of the range in which
+    it varies.
     """
+    renderer.set_progress(0.5)
+    coverage = renderer.coverage
     scale = coverage.scale.in_pixels(image_height).detach()
     domain = coverage.domain()
     low, high = domain.low - 0.01 * domain.span, domain.high + 0.01 * domain.span
@@ -88,7 +107,8 @@ def pixel_curve(
     far = FAR * inner.new_tensor([-1.0, 1.0])
     s = torch.cat([far[:1], inner, far[1:]]).requires_grad_()
     value = coverage.without_tail(s)
-    (slope,) = torch.autograd.grad(value.sum(), s)
+    followed = coverage.surrogate or coverage
+    (slope,) = torch.autograd.grad(followed.without_tail(s).sum(), s)
     return s.detach() * scale, value.detach(), slope / scale
 
 
@@ -96,36 +116,31 @@ def save_convergence(comparisons: Sequence[Comparison], path: Path) -> None:
     """Draw median error and success rate over the inner steps, a row for each family.
 
     Bands are the quartiles of the error, and the bootstrap interval of the success rate, of the
-    learned softness and the best fixed one.
+    first learned softness and the best fixed one.
     """
     figure, axes = _panels(len(comparisons))
     for comparison, (left, right) in zip(comparisons, axes, strict=True):
-        drawn, best = looks(comparison), comparison.best_fixed
-        for result in comparison.held_out:
-            band = result in (comparison.learned, best)
+        drawn, best = looks(comparison), comparison.best_by_success
+        for result in shown(comparison):
+            band = result in (comparison.learned[0], best)
             look = drawn[result.key] | ({"linewidth": 2.2} if result is best else {})
-            _draw_errors(left, comparison, result, look, band=band)
-            _draw_success(right, comparison, result, look, band=band)
+            _draw_errors(left, result, look, band=band)
+            _draw_success(right, result, look, band=band)
         _decorate_convergence(comparison, left, right)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _draw_errors(
-    axes: Axes, comparison: Comparison, result: Result, look: Look, *, band: bool
-) -> None:
+def _draw_errors(axes: Axes, result: Result, look: Look, *, band: bool) -> None:
     outcome = result.outcome
-    errors = comparison.finite(outcome.errors)
-    low, middle, high = (errors.quantile(q, dim=1) for q in (0.25, 0.5, 0.75))
+    low, middle, high = (result.errors.quantile(q, dim=1) for q in (0.25, 0.5, 0.75))
     axes.plot(outcome.steps, middle, label=result.label, **look)
     if band:
         axes.fill_between(outcome.steps, low, high, color=look["color"], alpha=BAND, linewidth=0)
 
 
-def _draw_success(
-    axes: Axes, comparison: Comparison, result: Result, look: Look, *, band: bool
-) -> None:
+def _draw_success(axes: Axes, result: Result, look: Look, *, band: bool) -> None:
     outcome = result.outcome
-    rates = comparison.protocol.bootstrap().rates(outcome.solved)
+    rates = result.bootstrap.rates(outcome.solved)
     center, low, high = (100 * value for value in rates)
     axes.plot(outcome.steps, center, label=result.label, **look)
     if band:
@@ -160,7 +175,7 @@ def _decorate_curves(
 
 def _decorate_convergence(comparison: Comparison, left: Axes, right: Axes) -> None:
     family, protocol = comparison.family, comparison.protocol
-    count = protocol.problems * protocol.seeds
+    count = protocol.total
     left.set(
         ylabel=f"median error [{family.error_unit}]",
         title=f"{family.name}: error on {count} held-out problems (quartile bands)",
@@ -189,7 +204,8 @@ def _panels(count: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
     return figure, [(left, right) for left, right in axes]
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure to a PNG file, atomically."""
     partial = path.with_name(path.name + ".partial")
     figure.savefig(partial, format="png")
     partial.replace(path)

@@ -22,13 +22,13 @@ class Interval:
 
     Parameters
     ----------
-    mean : float
-        The estimate.
+    estimate : float
+        Of a mean, a rate or a median; it may be infinite.
     low, high : float
         Ends of the interval.
     """
 
-    mean: float
+    estimate: float
     low: float
     high: float
 
@@ -43,13 +43,13 @@ class Bootstrap:
 
     Parameters
     ----------
-    weights : Tensor, (R, N)
-        How often each of the N problems occurs in each of the R resamples, over N.
+    times : Tensor, (R, N)
+        How often each of the N problems occurs in each of the R resamples, float64.
     level : float
         Probability that an interval is to cover, in (0, 1).
     """
 
-    weights: Tensor
+    times: Tensor
     level: float = LEVEL
 
     @classmethod
@@ -62,7 +62,7 @@ class Bootstrap:
         drawn = torch.randint(count, (resamples, count), generator=generator)
         times = torch.zeros(resamples, count, dtype=torch.float64)
         times.scatter_add_(1, drawn, torch.ones((), dtype=torch.float64).expand(drawn.shape))
-        return cls(times / count, level)
+        return cls(times, level)
 
     def mean(self, values: Tensor) -> Interval:
         """Return the mean of a value per problem, (N,), with its interval."""
@@ -71,12 +71,23 @@ class Bootstrap:
 
     def means(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the means of each row of (M, N) values and both ends of their intervals, (M,) each."""
-        check_tensor(values, "values", ("M", self.weights.shape[1]), dtypes=(torch.float64,))
-        resampled = self.weights @ values.mT
-        tail = (1 - self.level) / 2
-        ends = torch.tensor([tail, 1 - tail], dtype=torch.float64)
-        low, high = torch.quantile(resampled, ends, dim=0)
-        return values.mean(1), low, high
+        count = self._check(values, "M", torch.float64)
+        return values.mean(1), *self._ends(self.times @ values.mT / count)
+
+    def median(self, values: Tensor) -> Interval:
+        """Return the median of a value per problem, (N,), with its interval.
+
+        The middle value, or the mean of the middle two; values may be infinite.
+        """
+        count = self._check(values[None], 1, torch.float64)
+        ordered, order = values.sort()
+        reached = self.times[:, order].cumsum(1)
+        # Of the sorted values of a resample, counted from 1.
+        middle = [(count + 1) // 2, count // 2 + 1]
+        lower, upper = (ordered[(reached >= place).int().argmax(1)] for place in middle)
+        low, high = self._ends(_between(lower, upper)[:, None])
+        lower, upper = (ordered[place - 1] for place in middle)
+        return Interval(float(_between(lower, upper)), float(low), float(high))
 
     def rate(self, solved: Tensor) -> Interval:
         """Return the share of True of a bool per problem, (N,), with its interval."""
@@ -85,7 +96,7 @@ class Bootstrap:
 
     def rates(self, solved: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the shares of True of each row of (M, N) and both ends of their intervals, (M,) each."""
-        check_tensor(solved, "solved", ("M", self.weights.shape[1]), dtypes=(torch.bool,))
+        self._check(solved, "M", torch.bool)
         center, low, high = self.means(solved.double())
         # With N equal outcomes a rate closer to the bound than this cannot be excluded
         # (Clopper and Pearson 1934).
@@ -93,3 +104,27 @@ class Bootstrap:
         low = torch.where(solved.all(1), 1 - slack, low)
         high = torch.where(solved.any(1), high, slack)
         return center, low, high
+
+    def _check(self, values: Tensor, rows: int | str, dtype: torch.dtype) -> int:
+        count = self.times.shape[1]
+        check_tensor(values, "values", (rows, count), dtypes=(dtype,))
+        return count
+
+    def _ends(self, resampled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the quantiles of resampled estimates (R, M), (M,) each; infinite ones are allowed."""
+        tail = (1 - self.level) / 2
+        ordered = resampled.sort(0).values
+        return _quantile(ordered, tail), _quantile(ordered, 1 - tail)
+
+
+def _quantile(ordered: Tensor, share: float) -> Tensor:
+    """Return a quantile of the columns of sorted numbers, linear between neighbours."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return _between(ordered[below], ordered[above], place - below)
+
+
+def _between(low: Tensor, high: Tensor, weight: float = 0.5) -> Tensor:
+    # Two infinite neighbours are not to become their difference, which is no number.
+    return torch.where(low == high, low, low + weight * (high - low))

@@ -11,13 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-import taichisoft as ts
 from meta import animation, plots
-from meta.baselines import BASELINES
-from meta.comparison import Comparison, compare
+from meta.comparison import Comparison
+from meta.entrants import FIXED, Choice
 from tasks import Split
+from tests.evaluation_cases import PROTOCOL, made_up, points
 from tests.meta_problems import PointFamily, PointTask
-from tests.test_evaluate import PROTOCOL
 
 
 class Disc(PointTask):
@@ -43,15 +42,16 @@ class DiscFamily(PointFamily):
 
 
 @pytest.fixture(scope="module")
-def comparison() -> Comparison:
-    learned = ts.SoftRasterizer(ts.MonotoneSpline(1.0))
-    return compare(DiscFamily(), learned, 1.0, BASELINES, PROTOCOL, lambda: None)
+def comparison(tmp_path_factory) -> Comparison:
+    fixed = tuple(key for key in FIXED if not key.endswith("-annealed"))
+    return points(tmp_path_factory.mktemp("discs"), family=DiscFamily(), fixed=fixed)
 
 
-@pytest.mark.parametrize("baseline", BASELINES.values(), ids=BASELINES)
-def test_curves_are_those_of_the_renderer_in_pixels(baseline):
-    coverage = baseline.coverage(2.5)
-    d, value, slope = plots.pixel_curve(coverage, 10)
+@pytest.mark.parametrize("key", [key for key in FIXED if key != "straight-through"])
+def test_curves_are_those_of_the_renderer_in_pixels(key):
+    renderer = FIXED[key].renderer(Choice(2.5, 0.05, 0.1))
+    d, value, slope = plots.pixel_curve(renderer, 10)
+    coverage = renderer.coverage
     s = d / 2.5
     assert torch.allclose(value, coverage.without_tail(s), rtol=0, atol=1e-9)
     assert value[0] == 0
@@ -63,9 +63,28 @@ def test_curves_are_those_of_the_renderer_in_pixels(baseline):
     assert close.double().mean() > 0.99
 
 
+def test_curve_of_a_straight_through_softness_has_the_slope_that_is_followed():
+    _, value, slope = plots.pixel_curve(
+        FIXED["straight-through"].renderer(Choice(2.5, 0.05, 1)), 10
+    )
+    assert set(value[1:-1].round(decimals=4).tolist()) == {0.0, 1.0}
+    _, _, followed = plots.pixel_curve(FIXED["gaussian"].renderer(Choice(2.5, 0.05, 1)), 10)
+    assert float(slope.max()) == pytest.approx(float(followed.max()), rel=1e-4)
+
+
 def test_every_softness_has_its_own_look(comparison):
     drawn = plots.looks(comparison)
     assert len({look["color"] for look in drawn.values()}) == len(drawn) == 7
+
+
+def test_the_best_of_many_are_drawn():
+    keys = list(FIXED)[:9]
+    solved = {"learned": 3, "general": 2, "scale": 1, "other": 9}
+    crowd = made_up(solved | {key: 10 + i for i, key in enumerate(keys)})
+    drawn = [result.key for result in plots.shown(crowd)]
+    assert drawn == ["learned", "general", "scale", *keys[-6:]]
+    looks = plots.looks(crowd)
+    assert len({look["color"] for look in looks.values()}) == len(looks) == 9
 
 
 def test_curves_and_convergence_are_drawn(comparison, tmp_path):
@@ -91,7 +110,7 @@ def test_animation_has_a_frame_per_measurement_and_moves(comparison, tmp_path):
     path = tmp_path / "examples.gif"
     animation.save_examples([comparison], path)
     with Image.open(path) as picture:
-        assert picture.n_frames == len(comparison.learned.outcome.steps) == 7
+        assert picture.n_frames == len(comparison.learned[0].outcome.steps) == 7
         frames = []
         for i in range(picture.n_frames):
             picture.seek(i)
@@ -100,6 +119,19 @@ def test_animation_has_a_frame_per_measurement_and_moves(comparison, tmp_path):
     # Solved at the end: nothing is left over in the learned panel.
     assert _count(frames[0], animation.EXCESS) > 0
     assert _count(frames[-1], animation.EXCESS) == 0
+
+
+def test_pictures_in_colour_keep_their_colours(comparison, tmp_path, monkeypatch):
+    stripes = torch.rand(6, 4, 3, generator=torch.Generator().manual_seed(0)).double()
+    shown = stripes.repeat_interleave(2, 1)
+    monkeypatch.setattr(Disc, "views", lambda self, unknowns, problem: shown)
+    path = tmp_path / "examples.gif"
+    animation.save_examples([comparison], path)
+    with Image.open(path) as picture:
+        frame = np.asarray(picture.convert("RGB")).astype(int)
+    wanted = (255 * stripes).round().numpy().reshape(-1, 3)
+    nearest = [np.abs(frame - color).max(-1).min() for color in wanted]
+    assert max(nearest) <= 8
 
 
 def test_overlay_tells_missing_from_excess():

@@ -1,0 +1,168 @@
+"""What `make results` trains and how it evaluates: all numbers of the published results are here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from meta.baselines import BASELINES
+from meta.config import FAMILY_NAMES, TrainSettings
+from meta.entrants import FIXED
+from meta.evaluation_settings import EvaluationSettings
+
+GENERAL = "general"
+SCALE_ONLY = "-scale"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs and their evaluation.
+
+    Parameters
+    ----------
+    problems : TrainSettings
+        The problems, equal in all runs and in the evaluation.
+    learned : dict of str to dict
+        What differs from `problems` in learning a softness: by family, and for all families `GENERAL`.
+    scale_only : dict of str to dict
+        The same for learning a scale alone, by family.
+    evaluation : EvaluationSettings
+        Of every run on every family.
+    """
+
+    problems: TrainSettings
+    learned: dict[str, dict]
+    scale_only: dict[str, dict]
+    evaluation: EvaluationSettings
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families."""
+        return self.problems.families
+
+    def runs(self, folder: Path) -> dict[str, TrainSettings]:
+        """Return the settings of all runs by name; each has its own folder in that one."""
+        changes = {
+            name: {"families": self.families if name == GENERAL else (name,), **change}
+            for name, change in self.learned.items()
+        }
+        changes |= {
+            family + SCALE_ONLY: {"families": (family,), **change}
+            for family, change in self.scale_only.items()
+        }
+        return {
+            name: replace(self.problems, out=str(folder / name), **change)
+            for name, change in changes.items()
+        }
+
+
+# Few parameters, each a lever of its own: the shift of a Gaussian curve, the width at the first and at the
+# last step, and the T-conorm. As many pairs as parameters make a whole set of directions. With a spline of 12
+# weights the noise of so few outer steps outweighs what there is to learn.
+_CURVE = {"learn": ("coverage", "scale", "aggregation"), "es_pairs": 4}
+# Coverages of two halves of a tiling sum to 1 under Yager's sum with p = 1: seams vanish.
+_TILED = {"aggregation": "yager", "aggregation_p": 1.0}
+_MAXIMAL = {"aggregation": "aczel-alsina", "aggregation_p": 1.3}
+_DEEP = {"learn": ("coverage", "scale", "aggregation", "gamma"), "gamma": 0.3, "es_pairs": 5}
+_SCALE = {
+    "learn": ("scale",),
+    "schedule": "constant",
+    "scale": 0.3,
+    "es_pairs": 1,
+    "outer_steps": 16,
+}
+
+FULL = Plan(
+    problems=TrainSettings(
+        families=FAMILY_NAMES,
+        pose_start=(35.0, 55.0),
+        coverage="gaussian",
+        schedule="exponential",
+        inner_steps=30,
+        outer_steps=24,
+        es_sigma=0.2,
+        learning_rate=0.06,
+        checkpoint_every=2,
+    ),
+    learned={
+        "pose": _CURVE | _MAXIMAL | {"pose_problems": 64, "scale": 1.5, "scale_end": 0.15},
+        "shape3d": _CURVE
+        | {"aggregation": "aczel-alsina", "aggregation_p": 1.1}
+        | {"shape3d_problems": 8, "scale": 1.6, "scale_end": 0.16},
+        "shape2d": _CURVE | _TILED | {"shape2d_problems": 10, "scale": 3.0, "scale_end": 0.2},
+        "occlusion": _DEEP | _TILED | {"occlusion_problems": 10, "scale": 1.0, "scale_end": 0.3},
+        # Seams vanish as well where a face covers more than half of its edge.
+        GENERAL: _DEEP
+        | _MAXIMAL
+        | {
+            "pose_problems": 32,
+            "shape3d_problems": 4,
+            "shape2d_problems": 6,
+            "occlusion_problems": 6,
+            "shift": -0.4,
+            "scale": 1.5,
+            "scale_end": 0.2,
+        },
+    },
+    scale_only={
+        "pose": _SCALE | {"pose_problems": 32},
+        "shape3d": _SCALE,
+        "shape2d": _SCALE,
+        "occlusion": _SCALE | {"learn": ("scale", "gamma"), "gamma": 0.3, "es_pairs": 2},
+    },
+    evaluation=EvaluationSettings(
+        baselines=tuple(FIXED),
+        seeds=5,
+        pose_problems=100,
+        shape3d_problems=100,
+        shape2d_problems=100,
+        occlusion_problems=100,
+        pose_tuning=32,
+        shape3d_tuning=16,
+        shape2d_tuning=16,
+        occlusion_tuning=16,
+        gammas=(0.1, 0.3),
+        train_split=True,
+        measure_every=3,
+    ),
+)
+"""The published results."""
+
+QUICK = Plan(
+    problems=TrainSettings(
+        families=FAMILY_NAMES,
+        image_size=16,
+        pose_problems=1,
+        shape3d_problems=1,
+        shape3d_views=1,
+        shape3d_subdivisions=1,
+        shape2d_problems=1,
+        shape2d_triangles=10,
+        occlusion_problems=1,
+        inner_steps=2,
+        outer_steps=1,
+        es_pairs=1,
+    ),
+    learned={name: FULL.learned[name] for name in (*FAMILY_NAMES, GENERAL)},
+    scale_only=FULL.scale_only,
+    evaluation=EvaluationSettings(
+        baselines=tuple(BASELINES)[:1] + ("gaussian-annealed",),
+        seeds=1,
+        pose_problems=2,
+        shape3d_problems=2,
+        shape2d_problems=2,
+        occlusion_problems=2,
+        pose_tuning=1,
+        shape3d_tuning=1,
+        shape2d_tuning=1,
+        occlusion_tuning=1,
+        scales=(0.5,),
+        gammas=(0.05,),
+        rates=(1.0,),
+        train_split=True,
+        measure_every=1,
+        resamples=50,
+        workers=1,
+    ),
+)
+"""The same with tiny numbers, to try whether everything works."""

@@ -1,0 +1,187 @@
+"""All published results: ``python -m meta.results --out results``, also ``make results``.
+
+Trains what `meta.plan` names, compares everything on every family, and writes results.json, results.md,
+table.md, overview.png, matrix.png, examples.gif and, for each family, a picture of curves and one of
+convergence. Runs and finished comparisons are kept, so that the same command goes on after an interruption.
+Hours on a CPU.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+import taichisoft
+from meta.animation import save_examples
+from meta.comparison import Comparison
+from meta.config import build_parser, settings_from_args, to_json
+from meta.entrants import Learned
+from meta.evaluate import compare
+from meta.families import build_families
+from meta.jobs import run_jobs
+from meta.matrix import Matrix, save_heat_maps
+from meta.options import check_options, option
+from meta.overview import save_overview
+from meta.plan import FULL, GENERAL, QUICK, SCALE_ONLY, Plan
+from meta.plots import save_convergence, save_softness_curves
+from meta.publish import WEIGHTS, publish
+from meta.report import rows, verdicts
+from meta.results_report import main_results, results_markdown, table_markdown
+from meta.run_folder import RunFolder, write_json_atomically, write_text_atomically
+from meta.training import Training
+from meta.versions import versions
+from taichisoft.runtime import BACKENDS
+
+
+@dataclass(frozen=True)
+class ResultsSettings:
+    """Settings of `meta.results`; every field is a command-line option with the same name."""
+
+    out: str = option("results", "folder of the results, the runs and the records")
+    weights: str = option(
+        "", "folder to ship weights to; none: that of the library, or of a quick try"
+    )
+    backend: str = option("auto", "backend of the kernels", choices=("auto", *BACKENDS))
+    workers: int = option(2, "processes", minimum=1)
+    quick: bool = option(False, "try everything with tiny numbers")
+
+    def __post_init__(self):
+        check_options(self)
+
+    @property
+    def plan(self) -> Plan:
+        """What is done."""
+        return QUICK if self.quick else FULL
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where weights go; those of a quick try must not come among those of the library."""
+        usual = Path(self.out) / "weights" if self.quick else WEIGHTS
+        return Path(self.weights) if self.weights else usual
+
+
+def make_results(plan: Plan, settings: ResultsSettings, command: str = "") -> list[Comparison]:
+    """Train, compare, ship and write everything that is not there yet.
+
+    Parameters
+    ----------
+    plan : Plan
+        What.
+    settings : ResultsSettings
+        Where, and with how many processes.
+    command : str
+        Command line to keep with the results.
+
+    Raises
+    ------
+    ValueError
+        A run folder holds a run that is not the planned one.
+    RuntimeError
+        A job failed, or a worker process died; what is done is kept.
+    """
+    out = Path(settings.out)
+    runs = _train(plan, settings)
+    comparisons = _compare(plan, runs, settings)
+    matrix = Matrix.of(comparisons, {name: name for name in plan.learned})
+    every = [row for comparison in comparisons for row in rows(comparison)]
+    for name in plan.learned:
+        publish(runs[name], name, every, softness=name, folder=settings.weights_folder)
+    about = _about(plan, runs, command)
+    told = {c.family.name: verdicts(c) for c in comparisons}
+    values = {**about, "rows": every, "verdicts": told, "matrix": matrix.to_json()}
+    write_json_atomically(out / "results.json", values)
+    write_text_atomically(out / "results.md", results_markdown(comparisons, matrix, about))
+    write_text_atomically(out / "table.md", table_markdown(comparisons))
+    _draw(comparisons, matrix, plan, out)
+    return comparisons
+
+
+def _train(plan: Plan, settings: ResultsSettings) -> dict[str, RunFolder]:
+    """Take the steps that are left of all runs, and return their folders by name."""
+    planned = plan.runs(Path(settings.out) / "runs")
+    jobs = [Training(replace(run, backend=settings.backend)) for run in planned.values()]
+    with tqdm(total=len(jobs), desc="train", unit="run", disable=None) as bar:
+        run_jobs(jobs, workers=settings.workers, on_done=lambda job: bar.update())
+    return {name: job.folder for name, job in zip(planned, jobs, strict=True)}
+
+
+def _compare(plan: Plan, runs: dict[str, RunFolder], settings: ResultsSettings) -> list[Comparison]:
+    evaluation = replace(
+        plan.evaluation,
+        out=settings.out,
+        backend=settings.backend,
+        workers=settings.workers,
+        families=plan.families,
+    )
+    learned = {family: entrants(plan, runs, family) for family in plan.families}
+    return compare(build_families(plan.problems), learned, plan.problems, evaluation)
+
+
+def entrants(plan: Plan, runs: dict[str, RunFolder], family: str) -> list[Learned]:
+    """Return the learned entrants of a family: its own, the general one, its scale only, and the others."""
+
+    def entrant(name: str, label: str, *, on_train: bool = False) -> Learned:
+        return Learned(name, label, runs[name].softness, plan.problems.image_size, on_train)
+
+    others = [name for name in plan.learned if name not in (family, GENERAL)]
+    return [
+        entrant(family, "Learned", on_train=True),
+        entrant(GENERAL, "Learned on all families", on_train=True),
+        entrant(family + SCALE_ONLY, "Learned scale only"),
+        *(entrant(name, f"Learned on {name}") for name in others),
+    ]
+
+
+def _about(plan: Plan, runs: dict[str, RunFolder], command: str) -> dict[str, Any]:
+    """Return how the results were made."""
+    return {
+        "command": command,
+        "versions": versions(),
+        "backend": taichisoft.backend(),
+        "problems": to_json(plan.problems),
+        "runs": {name: to_json(run.read_settings()) for name, run in runs.items()},
+        "evaluation": to_json(plan.evaluation),
+    }
+
+
+def _draw(comparisons: Sequence[Comparison], matrix: Matrix, plan: Plan, out: Path) -> None:
+    save_overview(comparisons, [main_results(c) for c in comparisons], out / "overview.png")
+    save_heat_maps(matrix, out / "matrix.png")
+    save_examples(comparisons, out / "examples.gif")
+    for comparison in comparisons:
+        name = comparison.family.name
+        save_softness_curves([comparison], out / f"{name}-softness.png", plan.problems.image_size)
+        save_convergence([comparison], out / f"{name}-convergence.png")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = build_parser(
+        ResultsSettings,
+        prog="python -m meta.results",
+        description="Train and evaluate everything that is published; goes on where it was stopped.",
+    )
+    settings = settings_from_args(ResultsSettings, parser, parser.parse_args(arguments))
+    given = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "-m", "meta.results", *given])
+    try:
+        taichisoft.init(None if settings.backend == "auto" else settings.backend)
+        make_results(settings.plan, settings, command)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; what is done is kept. The same command goes on.", file=sys.stderr)
+        return 130
+    print((Path(settings.out) / "table.md").read_text(encoding="utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
