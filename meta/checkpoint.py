@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import copy
-import os
-import pickle
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from meta.files import write_atomically
+from meta.gradients import MetaGradient
 from meta.outer import OuterOptimizer
 from taichisoft import SoftRasterizer
 from taichisoft.checks import check_integer
-
-KEYS = {"step", "softness", "outer"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,29 +29,36 @@ class Checkpoint:
         ``state_dict`` of the renderer.
     outer : dict
         ``state_dict`` of the outer optimiser.
+    gradient : dict
+        ``state_dict`` of the meta-gradient estimator.
     """
 
     step: int
     softness: dict[str, Any]
     outer: dict[str, Any]
+    gradient: dict[str, Any]
 
     @classmethod
-    def take(cls, step: int, renderer: SoftRasterizer, outer: OuterOptimizer) -> Checkpoint:
+    def take(
+        cls, step: int, renderer: SoftRasterizer, outer: OuterOptimizer, gradient: MetaGradient
+    ) -> Checkpoint:
         """Return a copy of the current state, which later steps do not change."""
-        state = (renderer.state_dict(), outer.state_dict())
+        state = (renderer.state_dict(), outer.state_dict(), gradient.state_dict())
         return cls(step, *copy.deepcopy(state))
 
-    def apply(self, renderer: SoftRasterizer, outer: OuterOptimizer) -> None:
-        """Put renderer and optimiser into this state."""
+    def apply(
+        self, renderer: SoftRasterizer, outer: OuterOptimizer, gradient: MetaGradient
+    ) -> None:
+        """Put renderer, optimiser and estimator into this state."""
         renderer.load_state_dict(self.softness)
         # Adam would go on to update the very tensors it is given.
         outer.load_state_dict(copy.deepcopy(self.outer))
+        gradient.load_state_dict(copy.deepcopy(self.gradient))
 
     def save(self, path: Path) -> None:
         """Write the file atomically: a crash leaves the old one or the new one."""
-        partial = path.with_name(path.name + ".partial")
-        torch.save({"step": self.step, "softness": self.softness, "outer": self.outer}, partial)
-        os.replace(partial, path)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        write_atomically(path, lambda partial: torch.save(values, partial))
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -63,15 +69,29 @@ class Checkpoint:
         FileNotFoundError
             There is no such file.
         ValueError
-            It is no checkpoint, or is damaged.
+            It is no checkpoint, is damaged, or was made by another version.
         """
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint: {path} is missing")
         try:
+            _check_sums(path)
             values = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            raise ValueError(f"{path} is no checkpoint, or is damaged: {error}") from error
-        if not isinstance(values, dict) or values.keys() != KEYS:
-            raise ValueError(f"{path} is no checkpoint of a training run")
+        # Damaged bytes make the reader fail in nearly any way.
+        except Exception as error:
+            raise ValueError(f"{path} is no checkpoint, or is damaged: {error!r}") from error
+        names = [field.name for field in fields(cls)]
+        if not isinstance(values, dict) or values.keys() != set(names):
+            raise ValueError(
+                f"{path} is no checkpoint of a training run of this version: "
+                f"it must hold {', '.join(names)} and nothing else"
+            )
         check_integer(values["step"], f"step in {path}", minimum=0)
         return cls(**values)
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the content with its checksums, which torch writes and does not read (measured, torch 2.13)."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"wrong checksum of {damaged}")

@@ -102,8 +102,8 @@ class TrainSettings:
     horizon: int = option(8, "steps that truncated and persistent gradients look back", minimum=1)
     objective: str = option(
         "late",
-        "error to lower: at the final inner step, or the mean over the late half of the steps",
-        choices=("final", "late"),
+        "error to lower: at the final inner step, or the mean over the late half or all of the steps",
+        choices=("final", "late", "all"),
     )
     inner_steps: int = option(30, "Adam steps for solving a problem", minimum=1)
     inner_rate: float = option(

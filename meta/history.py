@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from meta.run_folder import write_text_atomically
+from meta.files import append_line, write_atomically
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Record:
     gradient_norm : float
         Norm of the meta-gradient before clipping; NaN, null in the file, if it was not finite.
     skipped : int
-        Number of steps so far that were left out because their gradient was not finite.
+        Number of steps so far that were left out because value or gradient was not finite.
+    clipped : int
+        Number of steps so far whose gradient was longer than allowed, and was cut.
     scale : float
         Scale of the softness after the step, in pixels.
     seconds : float
@@ -40,6 +42,7 @@ class Record:
     success: float
     gradient_norm: float
     skipped: int
+    clipped: int
     scale: float
     seconds: float
 
@@ -53,18 +56,19 @@ class Record:
 
 
 def append(path: Path, record: Record) -> None:
-    """Add a step to the file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(record.line())
+    """Add a step to the file, and wait until it is on the disk."""
+    append_line(path, record.line())
 
 
 def read(path: Path) -> list[dict]:
-    """Return the steps in the file; an incomplete last line, left by a crash, is not one."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    # Text after the last line break is no whole line.
-    return [json.loads(line) for line in lines[:-1]]
+    """Return the steps in the file; an incomplete last line, left by a crash, is not one.
+
+    Raises
+    ------
+    ValueError
+        A line is damaged.
+    """
+    return [_parsed(line, path, number) for number, line in enumerate(_lines(path), 1)]
 
 
 def truncate(path: Path, steps: int) -> None:
@@ -73,13 +77,35 @@ def truncate(path: Path, steps: int) -> None:
     Raises
     ------
     ValueError
-        It has fewer.
+        It has fewer, or one of them is damaged or not the one that belongs there.
     """
     if steps == 0 and not path.is_file():
         return
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []
+    lines = _lines(path)
     if len(lines) < steps:
         raise ValueError(
             f"{path} must have at least the {steps} steps of the checkpoint, got {len(lines)}"
         )
-    write_text_atomically(path, "".join(line + "\n" for line in lines[:steps]))
+    for number, line in enumerate(lines[:steps], 1):
+        found = _parsed(line, path, number).get("step")
+        if found != number:
+            raise ValueError(f"line {number} of {path} must be of step {number}, got {found}")
+    text = "".join(line + "\n" for line in lines[:steps])
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the whole lines; text after the last line break is none, and may end within a character."""
+    if not path.is_file():
+        return []
+    return path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+
+
+def _parsed(line: str, path: Path, number: int) -> dict:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {number} of {path} is damaged: {error}") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"line {number} of {path} is damaged: no step")
+    return row

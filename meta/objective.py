@@ -128,6 +128,11 @@ def late(steps: int) -> int:
     return steps // 2 + 1
 
 
+def throughout(steps: int) -> int:
+    """Look at the mean error over all steps: each segment of a persistent gradient then has a share."""
+    return 1
+
+
 class TrajectoryObjective(Objective):
     """The softness-free error along the trajectories of fixed problems, compressed to [0, 1].
 
@@ -139,7 +144,7 @@ class TrajectoryObjective(Objective):
     rollouts : tuple of Rollout
         The problems of this process; at least one batch.
     window : callable
-        `final` or `late`: maps the number of steps to the first one whose error counts.
+        `final`, `late` or `throughout`: maps the number of steps to the first one whose error counts.
     sharpness : float
         Of `compressed`.
     group : Group

@@ -25,6 +25,11 @@ class OuterOptimizer:
         Number of steps over which it falls.
     clip : float
         Largest Euclidean norm of the gradient; a longer one is scaled down to it.
+
+    Attributes
+    ----------
+    skipped, clipped : int
+        Numbers of steps so far that were left out, or whose gradient was scaled down.
     """
 
     def __init__(self, renderer: SoftRasterizer, *, learning_rate: float, steps: int, clip: float):
@@ -34,6 +39,7 @@ class OuterOptimizer:
         self.parameters = trainable(renderer)
         self.adam = torch.optim.Adam(self.parameters.values(), lr=learning_rate, betas=(0.9, 0.99))
         self.skipped = 0
+        self.clipped = 0
 
     def step(self, estimate: Estimate, index: int) -> None:
         """Take one step, or count it as skipped if the estimate is not finite.
@@ -48,8 +54,7 @@ class OuterOptimizer:
         if not estimate.is_finite():
             self.skipped += 1
             return
-        norm = estimate.norm()
-        factor = min(1.0, self.clip / norm) if norm > 0 else 1.0
+        factor = self._factor(estimate.norm())
         for name, parameter in self.parameters.items():
             parameter.grad = factor * estimate.gradients[name]
         for group in self.adam.param_groups:
@@ -61,11 +66,20 @@ class OuterOptimizer:
         """Return the learning rate of the step after `index` steps."""
         return self.learning_rate * (1 + math.cos(math.pi * min(index / self.steps, 1.0))) / 2
 
+    def _factor(self, norm: float) -> float:
+        """Return what a gradient is multiplied with, and count it if that is not 1."""
+        if norm <= self.clip:
+            return 1.0
+        self.clipped += 1
+        return self.clip / norm
+
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs: tensors and numbers."""
-        return {"adam": self.adam.state_dict(), "skipped": self.skipped}
+        counts = {"skipped": self.skipped, "clipped": self.clipped}
+        return {"adam": self.adam.state_dict(), **counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.adam.load_state_dict(state["adam"])
         self.skipped = check_integer(state["skipped"], "skipped", minimum=0)
+        self.clipped = check_integer(state["clipped"], "clipped", minimum=0)

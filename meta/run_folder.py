@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from meta.config import TrainSettings, from_json
+from meta.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class RunFolder:
         return self.path / "checkpoint.pt"
 
     @property
+    def start(self) -> Path:
+        """The softness before the first step, written by `meta.results`."""
+        return self.path / "start.safetensors"
+
+    @property
     def softness(self) -> Path:
         """The learned softness, for `taichisoft.Softness.load`."""
         return self.path / "softness.safetensors"
@@ -64,9 +69,7 @@ class RunFolder:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader, or a crash, sees the old or the new one and nothing else."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def write_json_atomically(path: Path, value: Any) -> None:

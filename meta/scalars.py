@@ -5,11 +5,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from pathlib import Path
-from types import TracebackType
 
 from meta.history import Record
 
-CURVES = ("objective", "error_mean", "success", "gradient_norm", "scale")
+CURVES = (
+    "objective",
+    "error_mean",
+    "success",
+    "gradient_norm",
+    "clipped",
+    "skipped",
+    "scale",
+)
 
 
 class Scalars:
@@ -35,14 +42,7 @@ class Scalars:
             for name in CURVES:
                 self.writer.add_scalar(name, getattr(record, name), record.step)
 
-    def __enter__(self) -> Scalars:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Write what is still in memory."""
         if self.writer is not None:
             self.writer.close()

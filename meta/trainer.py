@@ -10,20 +10,39 @@ import torch
 
 from meta.checkpoint import Checkpoint
 from meta.config import TrainSettings
-from meta.families import build_families, problem_counts
-from meta.gradients import EvolutionStrategies, FirstOrder, MetaGradient
+from meta.families import build_families
+from meta.gradients import (
+    EvolutionStrategies,
+    FirstOrder,
+    MetaGradient,
+    OneSidedEvolution,
+    PersistentEvolution,
+    Truncated,
+    Unrolled,
+)
+from meta.group import Alone, Group
 from meta.history import Record
 from meta.inner import InnerSettings
-from meta.objective import Rollout, TrajectoryObjective, Window, final, late
+from meta.objective import Rollout, TrajectoryObjective, Window, final, late, throughout
 from meta.outer import OuterOptimizer
+from meta.sharding import Part, parts_of
 from meta.softness import initial_renderer, scale_in_pixels
 from tasks import Split
 
 GRADIENTS: dict[str, Callable[[TrainSettings], MetaGradient]] = {
     "es": lambda settings: EvolutionStrategies(settings.es_sigma, settings.es_pairs),
+    # As many directions as antithetic pairs have evaluations, so that both cost about the same.
+    "es-plain": lambda settings: OneSidedEvolution(settings.es_sigma, 2 * settings.es_pairs),
+    "es-persistent": lambda settings: PersistentEvolution(
+        settings.es_sigma, settings.es_pairs, settings.horizon, settings.inner_steps
+    ),
+    "unrolled": lambda settings: Unrolled(),
+    "truncated": lambda settings: Truncated(settings.horizon),
     "first-order": lambda settings: FirstOrder(),
 }
-WINDOWS: dict[str, Window] = {"final": final, "late": late}
+"""Estimators of the meta-gradient by the names in `meta.config.GRADIENT_NAMES`."""
+
+WINDOWS: dict[str, Window] = {"final": final, "late": late, "all": throughout}
 
 
 class Trainer:
@@ -33,10 +52,20 @@ class Trainer:
     ----------
     settings : TrainSettings
         Everything that matters.
+    group : Group, optional
+        The processes that share the problems of a step; default: this one alone.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        A file that the settings name cannot be read, there is nothing to learn, or there are fewer shards
+        than processes.
     """
 
-    def __init__(self, settings: TrainSettings):
+    def __init__(self, settings: TrainSettings, group: Group | None = None):
         self.settings = settings
+        self.group = Alone() if group is None else group
+        self.parts = parts_of(settings, self.group)
         self.families = build_families(settings)
         self.renderer = initial_renderer(settings)
         self.gradient = GRADIENTS[settings.gradient](settings)
@@ -51,7 +80,7 @@ class Trainer:
     def step(self) -> Record:
         """Take one outer step."""
         begin = time.perf_counter()
-        objective = self.objective(self.done)
+        objective = self.objective(self.gradient.objective_step(self.done))
         generator = torch.Generator().manual_seed(
             derived_seed(self.settings.seed, self.done, "perturbations")
         )
@@ -65,31 +94,36 @@ class Trainer:
             success=estimate.outcome.success,
             gradient_norm=estimate.norm(),
             skipped=self.outer.skipped,
+            clipped=self.outer.clipped,
             scale=scale_in_pixels(self.renderer, self.settings.image_size),
             seconds=time.perf_counter() - begin,
         )
 
     def objective(self, step: int) -> TrajectoryObjective:
         """Return the objective of a step, with new training problems; equal for equal steps."""
-        settings, counts = self.settings, problem_counts(self.settings)
-        seed = derived_seed(settings.seed, step, "problems")
-        rollouts = [
-            Rollout(
-                family.sample(seed, counts[family.name], Split.TRAIN),
-                InnerSettings(settings.inner_steps, settings.inner_rate * family.learning_rate),
-                family.error_cap,
-            )
-            for family in self.families
-        ]
-        return TrajectoryObjective(tuple(rollouts), WINDOWS[settings.objective])
+        rollouts = tuple(self._rollout(part, step) for part in self.parts)
+        settings = self.settings
+        return TrajectoryObjective(
+            rollouts, WINDOWS[settings.objective], settings.sharpness, self.group
+        )
+
+    def _rollout(self, part: Part, step: int) -> Rollout:
+        settings, family = self.settings, self.families[part.family]
+        seed = derived_seed(settings.seed, step, f"problems {part.number}")
+        return Rollout(
+            family.sample(seed, part.count, Split.TRAIN),
+            InnerSettings(settings.inner_steps, settings.inner_rate * family.learning_rate),
+            family.error_cap,
+            part.weight,
+        )
 
     def checkpoint(self) -> Checkpoint:
         """Return a copy of the state."""
-        return Checkpoint.take(self.done, self.renderer, self.outer)
+        return Checkpoint.take(self.done, self.renderer, self.outer, self.gradient)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint."""
-        checkpoint.apply(self.renderer, self.outer)
+        checkpoint.apply(self.renderer, self.outer, self.gradient)
         self.done = checkpoint.step
 
 

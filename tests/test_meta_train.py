@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import types
 
@@ -11,80 +10,34 @@ import pytest
 import torch
 
 import taichisoft
-from meta import checkpoint, history, scalars, train, trainer
-from meta.checkpoint import Checkpoint
-from meta.config import to_json
-from meta.gradients import Estimate, MetaGradient
+from meta import history, scalars, train, trainer
+from meta.config import GRADIENT_NAMES, to_json
+from meta.gradients import Estimate, MetaGradient, trainable
 from meta.history import Record
 from meta.objective import Outcome
 from meta.outer import OuterOptimizer
-from meta.run_folder import RunFolder
 from meta.softness import load_renderer, scale_in_pixels
 from meta.trainer import Trainer, derived_seed
-from tests.meta_problems import PointFamily, spline_renderer, tiny
+from tests.meta_problems import spline_renderer, tiny
+from tests.run_cases import assert_same, points, rendered, steps_of
+
+__all__ = ["points"]
 
 
-@pytest.fixture
-def points(monkeypatch):
-    """Replace rendered problems by exact ones."""
-    monkeypatch.setattr(trainer, "build_families", lambda settings: [PointFamily()])
-
-
-def steps_of(folder: RunFolder) -> list[dict]:
-    """Return the history without what may differ between equal runs."""
-    return [
-        {k: v for k, v in row.items() if k != "seconds"} for row in history.read(folder.history)
-    ]
-
-
-def weights_of(folder: RunFolder) -> list[torch.Tensor]:
-    """Return the softness that was saved."""
-    return [p.detach() for p in taichisoft.Softness.load(folder.softness).parameters()]
-
-
-def assert_same(one: RunFolder, two: RunFolder) -> None:
-    """Check that two runs are equal to the last bit."""
-    assert steps_of(one) == steps_of(two)
-    for a, b in zip(weights_of(one), weights_of(two), strict=True):
-        assert torch.equal(a, b)
-
-
-def stop_at(monkeypatch, step: int, error: type[BaseException]) -> None:
-    """Make the given step fail after it has changed the softness."""
-    original = OuterOptimizer.step
-
-    def failing(self, estimate, index):
-        original(self, estimate, index)
-        if index + 1 == step:
-            raise error
-
-    monkeypatch.setattr(OuterOptimizer, "step", failing)
-
-
-@pytest.mark.parametrize("gradient", trainer.GRADIENTS)
-@pytest.mark.parametrize("coverage", ["mlp", "spline"])
+@pytest.mark.parametrize(
+    ("gradient", "coverage"), [("es", "mlp"), *((name, "spline") for name in trainer.GRADIENTS)]
+)
 def test_three_steps_on_rendered_problems(gradient, coverage, tmp_path):
-    settings = tiny(
-        families=("pose", "shape3d"),
-        gradient=gradient,
-        coverage=coverage,
-        image_size=12,
-        problems=2,
-        shape_problems=1,
-        shape_views=2,
-        shape_subdivisions=1,
-        inner_steps=3,
-        es_pairs=1,
-    )
+    settings = rendered(gradient=gradient, coverage=coverage)
     folders = [train.train(tiny_out(settings, tmp_path / name)) for name in "ab"]
     assert_same(*folders)
     rows = history.read(folders[0].history)
     assert [row["step"] for row in rows] == [1, 2, 3]
     assert all(0 < row["objective"] < 1 and row["seconds"] > 0 for row in rows)
     assert all(row["gradient_norm"] > 0 and row["skipped"] == 0 for row in rows)
-    start = [p.detach() for p in Trainer(settings).renderer.parameters()]
-    moved = [not torch.equal(a, b) for a, b in zip(start, weights_of(folders[0]), strict=True)]
-    assert all(moved)
+    assert set(trainer.GRADIENTS) == set(GRADIENT_NAMES)
+    start, end = trainable(Trainer(settings).renderer), load_renderer(folders[0].softness)
+    assert all(not torch.equal(p, end.get_parameter(name)) for name, p in start.items())
     other = train.train(tiny_out(settings, tmp_path / "c", seed=1))
     assert steps_of(other) != steps_of(folders[0])
 
@@ -123,81 +76,6 @@ def test_run_folder_contents(points, tmp_path):
     assert scale_in_pixels(renderer, 64) == pytest.approx(last["scale"], rel=1e-12)
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
-def test_interrupted_and_resumed_is_uninterrupted(points, stop, tmp_path, monkeypatch, capsys):
-    settings = tiny(out=str(tmp_path / "whole"), outer_steps=5)
-    whole = train.train(settings)
-    path = tmp_path / "stopped"
-    with monkeypatch.context() as patch:
-        stop_at(patch, stop, KeyboardInterrupt)
-        words = [
-            f"--{k}={v}" for k, v in {"coverage": "spline", "scale": 0.3, "problems": 4}.items()
-        ]
-        words += ["--es-pairs=2", "--inner-steps=8", "--outer-steps=5", "--checkpoint-every=2"]
-        words += ["--learning-rate=0.1", "--families=pose", f"--out={path}"]
-        assert train.main(words) == 130
-    assert f"python -m meta.train --resume {path}" in capsys.readouterr().err
-    stopped = RunFolder(path)
-    assert Checkpoint.load(stopped.checkpoint).step == stop - 1
-    assert len(steps_of(stopped)) == stop - 1
-    assert train.main(["--resume", str(path)]) == 0
-    assert_same(stopped, whole)
-    assert f"python -m meta.evaluate {path}" in capsys.readouterr().out
-    # Nothing is left to do, and nothing changes.
-    assert train.main(["--resume", str(path)]) == 0
-    assert_same(stopped, whole)
-
-
-def test_killed_between_checkpoints(points, tmp_path):
-    whole = train.train(tiny(out=str(tmp_path / "whole"), outer_steps=5))
-    run = train.create(tiny(out=str(tmp_path / "killed"), outer_steps=5))
-    # What a kill leaves: a checkpoint of step 2, three and a half lines of history.
-    for step in (1, 2, 3):
-        history.append(run.folder.history, run.trainer.step())
-        if step == 2:
-            run.save(run.trainer.checkpoint())
-    with run.folder.history.open("a") as file:
-        file.write('{"step": 4, "objec')
-    again = train.reopen(run.folder.path)
-    assert again.trainer.done == 2
-    again.finish()
-    assert_same(again.folder, whole)
-
-
-@pytest.mark.parametrize("module", [checkpoint.torch, os])
-def test_killed_while_a_checkpoint_is_written(points, module, tmp_path, monkeypatch):
-    run = train.create(tiny(out=str(tmp_path)))
-    history.append(run.folder.history, run.trainer.step())
-    run.save(run.trainer.checkpoint())
-    run.trainer.step()
-
-    def killed(source, target):
-        raise SystemExit
-
-    def torn(value, target):
-        target.write_bytes(b"half a file")
-        raise SystemExit
-
-    with monkeypatch.context() as patch:
-        if module is os:
-            patch.setattr(checkpoint.os, "replace", killed)
-        else:
-            patch.setattr(checkpoint.torch, "save", torn)
-        with pytest.raises(SystemExit):
-            run.trainer.checkpoint().save(run.folder.checkpoint)
-    assert (tmp_path / "checkpoint.pt.partial").exists()
-    assert Checkpoint.load(run.folder.checkpoint).step == 1
-    assert train.reopen(tmp_path).trainer.done == 1
-
-
-def test_any_failure_leaves_a_checkpoint(points, tmp_path, monkeypatch):
-    run = train.create(tiny(out=str(tmp_path), checkpoint_every=100))
-    stop_at(monkeypatch, 3, ZeroDivisionError)
-    with pytest.raises(ZeroDivisionError):
-        run.finish()
-    assert Checkpoint.load(run.folder.checkpoint).step == 2
-
-
 def test_checkpoints_are_copies(points):
     learner = Trainer(tiny())
     learner.step()
@@ -217,23 +95,6 @@ def test_existing_run_is_not_overwritten(points, tmp_path, capsys):
     assert folder.history.read_text() == before
 
 
-@pytest.mark.parametrize(
-    ("break_", "message"),
-    [
-        (lambda folder: folder.config.unlink(), "no training run in"),
-        (lambda folder: folder.checkpoint.unlink(), "no checkpoint"),
-        (lambda folder: folder.checkpoint.write_bytes(b"nonsense"), "is damaged"),
-        (lambda folder: torch.save({"step": 1}, folder.checkpoint), "is no checkpoint"),
-        (lambda folder: folder.history.write_text(""), "at least the 3 steps"),
-    ],
-)
-def test_resuming_what_is_no_run(points, break_, message, tmp_path, capsys):
-    folder = train.train(tiny(out=str(tmp_path)))
-    break_(folder)
-    assert train.main(["--resume", str(tmp_path)]) == 1
-    assert message in capsys.readouterr().err
-
-
 class Constant(MetaGradient):
     """Always the same gradient."""
 
@@ -242,7 +103,7 @@ class Constant(MetaGradient):
 
     def estimate(self, objective, renderer, generator) -> Estimate:
         """Return it for every parameter."""
-        parts = {n: torch.full_like(p, self.gradient) for n, p in renderer.named_parameters()}
+        parts = {n: torch.full_like(p, self.gradient) for n, p in trainable(renderer).items()}
         return Estimate(Outcome(0.5, 0.5, 0.0), parts)
 
 
@@ -254,10 +115,24 @@ def test_gradients_that_are_not_finite_are_skipped_and_counted(points, bad, tmp_
     run.finish()
     rows = history.read(run.folder.history)
     assert [row["skipped"] for row in rows] == [1, 2, 3]
+    assert [row["clipped"] for row in rows] == [0, 0, 0]
     assert [row["gradient_norm"] for row in rows] == [None] * 3
     for name, value in run.trainer.renderer.state_dict().items():
         assert torch.equal(value, before[name])
     assert train.reopen(tmp_path).trainer.outer.skipped == 3
+
+
+@pytest.mark.parametrize(("size", "clipped"), [(0.5, [0, 0, 0]), (0.6, [1, 2, 3])])
+def test_clipped_gradients_are_counted(points, size, clipped, tmp_path):
+    # Twelve weights and a scale are learned: the norm of ones is sqrt(13).
+    run = train.create(tiny(out=str(tmp_path), clip=0.55 * 13**0.5))
+    run.trainer.gradient = Constant(size)
+    run.finish()
+    rows = history.read(run.folder.history)
+    assert [row["clipped"] for row in rows] == clipped
+    assert [row["skipped"] for row in rows] == [0, 0, 0]
+    assert [row["gradient_norm"] for row in rows] == pytest.approx([size * 13**0.5] * 3)
+    assert train.reopen(tmp_path).trainer.outer.clipped == clipped[-1]
 
 
 def test_outer_steps_are_clipped_and_get_smaller():
