@@ -57,7 +57,7 @@ class Result:
 
     @cached_property
     def errors(self) -> Tensor:
-        """Errors at each measurement, (M, N), with the cap in place of infinite ones."""
+        """Errors at each measurement, (M, N), with a lost problem at the cap or worse."""
         return self._finite(self.outcome.errors)
 
     @cached_property
@@ -119,7 +119,10 @@ class Result:
         return mean, median
 
     def _finite(self, errors: Tensor) -> Tensor:
-        return torch.where(errors.isinf(), errors.new_tensor(self.error_cap), errors)
+        # At the cap, or at what is worst of the rest, so that a lost problem is never better than another.
+        finite = errors.where(errors.isfinite(), errors.new_zeros(()))
+        worst = finite.max().clamp(min=self.error_cap)
+        return torch.where(errors.isfinite(), errors, worst)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import taichisoft
 import tasks
-from meta import inner, measurements, tuning
+from meta import inner, measurements, protocol, tuning
 from meta.code import code_digest
 from meta.entrants import Choice, Entrant
 from meta.inner import InnerSettings
@@ -23,7 +24,9 @@ from tasks.base import Split, TaskFamily
 # To be raised when the renderer changes what comes out, so that older records are not used. A change of the
 # code below or of the library's version has this effect by itself.
 FORMAT = 1
-CODE = (tasks, inner, measurements, tuning)
+CODE = (tasks, inner, measurements, protocol, tuning)
+# What draws problems: other versions may draw other ones from the same seed.
+DRAWS = ("torch", "numpy", "matplotlib")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,7 @@ class Judging(Job):
             "format": FORMAT,
             "taichisoft": taichisoft.__version__,
             "code": code_digest(CODE),
+            "draws": {name: version(name) for name in DRAWS},
             "backend": taichisoft.backend(),
             "family": plain(self.family),
             "protocol": plain(self.protocol),

@@ -20,6 +20,8 @@ from meta.verdicts import number, percent
 BEST_FIXED = "best fixed"
 # The colours of errors end at these ratios to the best fixed one.
 LARGEST_RATIO = 2.0
+# Instead of an error of zero, of which there is no ratio.
+LEAST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,9 @@ def save_heat_maps(matrix: Matrix, path: Path) -> None:
     best = matrix.cells[BEST_FIXED]
     ratios = [
         [
-            row[f].error.estimate / best[f].error.estimate if f in row else missing
+            max(row[f].error.estimate, LEAST) / max(best[f].error.estimate, LEAST)
+            if f in row
+            else missing
             for f in matrix.units
         ]
         for row in rows

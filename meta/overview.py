@@ -25,7 +25,7 @@ def save_overview(
 ) -> None:
     """Draw success rate and median error with their intervals, a column for each family.
 
-    The shaded interval is that of the best fixed softness: who is out of it is ahead or behind.
+    The shaded interval is that of the best fixed softness: an interval that is out of it is ahead or behind.
 
     Parameters
     ----------

@@ -28,12 +28,13 @@ from meta.jobs import run_jobs
 from meta.matrix import Matrix, save_heat_maps
 from meta.options import check_options, option
 from meta.overview import save_overview
-from meta.plan import FULL, GENERAL, QUICK, SCALE_ONLY, Plan
+from meta.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, Plan
 from meta.plots import save_convergence, save_softness_curves
 from meta.publish import WEIGHTS, publish
 from meta.report import rows, verdicts
 from meta.results_report import main_results, results_markdown, table_markdown
 from meta.run_folder import RunFolder, write_json_atomically, write_text_atomically
+from meta.softness import initial_renderer
 from meta.training import Training
 from meta.versions import versions
 from taichisoft.runtime import BACKENDS
@@ -49,6 +50,11 @@ class ResultsSettings:
     )
     backend: str = option("auto", "backend of the kernels", choices=("auto", *BACKENDS))
     workers: int = option(2, "processes", minimum=1)
+    problems: int = option(
+        0,
+        "held-out problems per family and seed, in place of those of the plan; 0: as planned",
+        minimum=0,
+    )
     quick: bool = option(False, "try everything with tiny numbers")
 
     def __post_init__(self):
@@ -57,7 +63,8 @@ class ResultsSettings:
     @property
     def plan(self) -> Plan:
         """What is done."""
-        return QUICK if self.quick else FULL
+        plan = QUICK if self.quick else FULL
+        return plan.with_problems(self.problems) if self.problems else plan
 
     @property
     def weights_folder(self) -> Path:
@@ -108,7 +115,10 @@ def _train(plan: Plan, settings: ResultsSettings) -> dict[str, RunFolder]:
     jobs = [Training(replace(run, backend=settings.backend)) for run in planned.values()]
     with tqdm(total=len(jobs), desc="train", unit="run", disable=None) as bar:
         run_jobs(jobs, workers=settings.workers, on_done=lambda job: bar.update())
-    return {name: job.folder for name, job in zip(planned, jobs, strict=True)}
+    folders = {name: job.folder for name, job in zip(planned, jobs, strict=True)}
+    for name, run in planned.items():
+        initial_renderer(run).softness.save(folders[name].start, {"step": 0})
+    return folders
 
 
 def _compare(plan: Plan, runs: dict[str, RunFolder], settings: ResultsSettings) -> list[Comparison]:
@@ -124,15 +134,20 @@ def _compare(plan: Plan, runs: dict[str, RunFolder], settings: ResultsSettings) 
 
 
 def entrants(plan: Plan, runs: dict[str, RunFolder], family: str) -> list[Learned]:
-    """Return the learned entrants of a family: its own, the general one, its scale only, and the others."""
+    """Return the learned entrants of a family.
+
+    Its own, the general one, what its own started from, its scale only, and those of the other families.
+    """
+    height = plan.problems.image_size
 
     def entrant(name: str, label: str, *, on_train: bool = False) -> Learned:
-        return Learned(name, label, runs[name].softness, plan.problems.image_size, on_train)
+        return Learned(name, label, runs[name].softness, height, on_train)
 
     others = [name for name in plan.learned if name not in (family, GENERAL)]
     return [
         entrant(family, "Learned", on_train=True),
         entrant(GENERAL, "Learned on all families", on_train=True),
+        Learned(family + START, "Start of the learning", runs[family].start, height, False),
         entrant(family + SCALE_ONLY, "Learned scale only"),
         *(entrant(name, f"Learned on {name}") for name in others),
     ]

@@ -12,8 +12,8 @@ from meta.report import METHOD, section
 from meta.statistics import Interval
 from meta.verdicts import Standing, Verdict, number
 
-# A family's own softness, the general one, and the scale alone come first.
-MAIN = 3
+# A family's own softness, the general one, what its own started from, and the scale alone come first.
+MAIN = 4
 
 
 def main_results(comparison: Comparison) -> tuple[Result, ...]:
@@ -87,13 +87,20 @@ def results_markdown(
 
 
 def _shape(comparison: Comparison) -> str:
-    """Return what learning the shape adds to learning the scale."""
-    own, _, scale = main_results(comparison)
-    points = [100 * v for v in _ends(own.success_ahead(scale))]
+    """Return what the learning adds to its start, and all of it to a learned constant scale."""
+    own, _, start, scale = main_results(comparison)
     return (
-        f"What learning the shape adds to learning the scale: {points[0]:+.1f} percentage points of "
-        f"problems solved (interval {points[1]:+.1f} to {points[2]:+.1f}), and in the median "
-        f"{number(own.error_ratios(scale)[1])} times the error."
+        f"Problem by problem, the learned softness against the one that its learning started from: "
+        f"{_gain(own, start)}. Against a Gaussian of which only the constant scale was learned, under the "
+        f"probabilistic sum: {_gain(own, scale)}."
+    )
+
+
+def _gain(ours: Result, theirs: Result) -> str:
+    points = [100 * v for v in _ends(ours.success_ahead(theirs))]
+    return (
+        f"{points[0]:+.1f} percentage points solved (interval {points[1]:+.1f} to {points[2]:+.1f}), and in "
+        f"the median {number(ours.error_ratios(theirs)[1])} times the error"
     )
 
 

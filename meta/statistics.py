@@ -126,5 +126,7 @@ def _quantile(ordered: Tensor, share: float) -> Tensor:
 
 
 def _between(low: Tensor, high: Tensor, weight: float = 0.5) -> Tensor:
-    # Two infinite neighbours are not to become their difference, which is no number.
+    # Infinite neighbours are not to become their difference, nor zero times it, which are no numbers.
+    if weight == 0:
+        return low
     return torch.where(low == high, low, low + weight * (high - low))

@@ -73,7 +73,7 @@ class Verdict:
             [f"loses in {' and '.join(lost)}"] if lost else []
         )
         if not said:
-            return f"No winner: {self.ours.label} is not behind the best fixed softness, nor ahead."
+            return f"No winner: the intervals of {self.ours.label} and the best fixed softness overlap."
         return f"{self.ours.label} {' but '.join(said)} against the best fixed softness."
 
     @property

@@ -17,6 +17,7 @@ from meta.entrants import FIXED
 from meta.matrix import BEST_FIXED, Matrix, save_heat_maps
 from meta.overview import table
 from meta.plan import FULL, GENERAL, QUICK, SCALE_ONLY, Plan
+from meta.results import ResultsSettings
 from meta.results_report import goal
 from meta.run_folder import RunFolder
 from meta.trainer import Trainer
@@ -105,7 +106,7 @@ def test_results_say_how_they_were_made(made):
     held_out = [row for row in told["rows"] if row["split"] == "held-out"]
     of_pose = {row["softness"] for row in held_out if row["family"] == "pose"}
     fixed = {"gaussian", "gaussian-annealed"}
-    assert of_pose == {"pose", GENERAL, "pose-scale", "occlusion"} | fixed
+    assert of_pose == {"pose", GENERAL, "pose-start", "pose-scale", "occlusion"} | fixed
     on_train = {(r["family"], r["softness"]) for r in told["rows"] if r["split"] == "train"}
     assert on_train == {(family, key) for family in TWO for key in (family, GENERAL)}
     assert set(told["verdicts"]["pose"]) == of_pose - fixed
@@ -295,3 +296,9 @@ def test_goal_follows_from_the_numbers(own, general, said):
 class _Named:
     def __init__(self, name):
         self.name = name
+
+
+def test_fewer_problems_than_planned():
+    fewer = ResultsSettings(problems=7).plan
+    assert all(getattr(fewer.evaluation, f"{family}_problems") == 7 for family in FAMILY_NAMES)
+    assert replace(fewer, evaluation=FULL.evaluation) == FULL

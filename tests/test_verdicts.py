@@ -66,7 +66,7 @@ def test_success_is_compared_with_the_best_fixed_softness(ours, theirs, standing
     [
         (0.5, 0.6, LEVEL, AHEAD, AHEAD, "Learned wins in median error against"),
         (0.6, 0.5, LEVEL, BEHIND, BEHIND, "Learned loses in median error against"),
-        (0.5, 0.5, LEVEL, LEVEL, LEVEL, "No winner: Learned is not behind"),
+        (0.5, 0.5, LEVEL, LEVEL, LEVEL, "No winner: the intervals of Learned and"),
         (0.5, 1.5, AHEAD, AHEAD, AHEAD, "Learned wins in success rate and median error against"),
         (
             1.5,
