@@ -8,7 +8,7 @@ from meta.entrants import Grid
 from meta.tuning import split_rounds
 from tasks.base import Split, Task, TaskFamily
 
-# Seeds of problems: apart from those of training, which are drawn from 2^48 numbers.
+# Seeds of problems: small numbers, which the hashed seeds of training are all but certain to miss.
 TUNING_SEED = 1_000_000
 JUDGING_SEED = 2_000_000
 

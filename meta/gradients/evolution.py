@@ -16,7 +16,7 @@ from taichisoft.checks import check_integer, check_number
 
 
 class Evolution(MetaGradient):
-    """The gradient of the objective smoothed over a sphere of parameters, from values alone.
+    """The gradient of the objective smoothed over a ball of parameters, from values alone.
 
     Values are all that is used, so any backend will do, and objectives without a derivative (hard images) as
     well. All values of an estimate are of the same problems.
