@@ -15,7 +15,7 @@ from taichisoft import kinds, serialize
 from taichisoft.annealing import ExponentialAnnealing
 from taichisoft.softness import Softness
 
-COMMITTED = Path(__file__).parents[1] / "results" / "train" / "softness.safetensors"
+COMMITTED = Path(__file__).parent / "data" / "first_format.safetensors"
 
 SOFTNESSES = {
     "default": lambda: Softness(),
