@@ -16,6 +16,7 @@ from taichisoft.aggregation import (
 )
 from taichisoft.annealing import (
     Annealed,
+    AnnealedPositive,
     CosineAnnealing,
     ExponentialAnnealing,
     LearnedAnnealing,
@@ -86,6 +87,7 @@ __all__ = [
     "AczelAlsina",
     "Aggregation",
     "Annealed",
+    "AnnealedPositive",
     "Camera",
     "Cauchy",
     "ClosedForm",

@@ -1,4 +1,4 @@
-"""Annealing: scales that follow the progress of an optimisation, usable wherever a scale is.
+"""Annealing: scales, usable wherever a scale is, and gammas that follow the progress of an optimisation.
 
 A wide softness sees far, a narrow one finds the exact place. Whoever runs the optimisation says how far it
 is, usually ``softness.set_progress(k / (steps - 1))`` before step k.
@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from taichisoft.checks import check_integer
+from taichisoft.positive import Positive, as_positive
 from taichisoft.scale import ConstantScale, Scale, as_scale, check_progress
 
 
-class Annealed(Scale):
-    """A scale that depends on the progress of an optimisation.
+class FollowsProgress(nn.Module):
+    """What depends on the progress of an optimisation.
 
     The progress is the state of a run and not of a softness: it starts at 0, is copied with the module and
     is neither in its ``state_dict`` nor in a saved file.
@@ -41,6 +42,10 @@ class Annealed(Scale):
     def extra_repr(self) -> str:
         """Return the progress."""
         return f"progress={self.progress:.4g}"
+
+
+class Annealed(FollowsProgress, Scale):
+    """A scale that depends on the progress of an optimisation."""
 
 
 class TwoEnded(Annealed):
@@ -82,7 +87,35 @@ class ExponentialAnnealing(TwoEnded):
 
     def between(self, start: Tensor, end: Tensor, progress: float) -> Tensor:
         """Return the weighted geometric mean."""
-        return start ** (1 - progress) * end**progress
+        return geometric_mean(start, end, progress)
+
+
+class AnnealedPositive(FollowsProgress):
+    """A positive number that goes from one value to another by the same factor every step: a gamma.
+
+    Parameters
+    ----------
+    start, end : float or Positive
+        The first and the last value; a number is fixed. Both may be learned.
+    """
+
+    def __init__(self, start: float | Positive, end: float | Positive):
+        super().__init__()
+        self.start = as_positive(start, "start")
+        self.end = as_positive(end, "end")
+
+    def forward(self) -> Tensor:
+        """Return the value at the current progress, a float64 scalar tensor."""
+        return geometric_mean(self.start(), self.end(), self.progress)
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal number."""
+        return {"start": self.start, "end": self.end}
+
+
+def geometric_mean(start: Tensor, end: Tensor, progress: float) -> Tensor:
+    """Return the weighted geometric mean, exactly `start` at 0 and `end` at 1."""
+    return start ** (1 - progress) * end**progress
 
 
 class CosineAnnealing(TwoEnded):

@@ -32,6 +32,7 @@ def kinds() -> Mapping[str, type[nn.Module]]:
     """
     interfaces = (
         aggregation.Aggregation,
+        annealing.AnnealedPositive,
         coverage.Coverage,
         occlusion.Occlusion,
         positive.Positive,

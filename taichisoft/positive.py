@@ -45,3 +45,23 @@ class Positive(nn.Module):
     def extra_repr(self) -> str:
         """Return the current value."""
         return f"{float(self.log_value.detach().exp()):.4g}, learn={self.log_value.requires_grad}"
+
+
+def as_positive(number: float | Positive, name: str) -> Positive:
+    """Return a `Positive` as it is and a number as a fixed one.
+
+    Parameters
+    ----------
+    number : float or Positive
+        What the caller passed.
+    name : str
+        Its name in messages.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is neither, or not positive.
+    """
+    if isinstance(number, Positive):
+        return number
+    return Positive(check_number(number, name, above=0))

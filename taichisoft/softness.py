@@ -10,7 +10,7 @@ from torch import nn
 
 from taichisoft import serialize
 from taichisoft.aggregation import Aggregation, Probabilistic
-from taichisoft.annealing import Annealed
+from taichisoft.annealing import FollowsProgress
 from taichisoft.checks import check_integer, check_type
 from taichisoft.coverage import Coverage, CustomCoverage, Gaussian
 from taichisoft.occlusion import DepthSoftmax, Occlusion
@@ -77,7 +77,7 @@ class Softness(nn.Module):
         return {"coverage.scale": self.coverage.scale.unit, "occlusion.gamma": "scene units"}
 
     def set_progress(self, progress: float) -> None:
-        """Say how much of an optimisation is done, for annealed scales; nothing else depends on it.
+        """Say how much of an optimisation is done, for annealed scales and gammas.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Softness(nn.Module):
         """
         progress = check_progress(progress)
         for module in self.modules():
-            if isinstance(module, Annealed):
+            if isinstance(module, FollowsProgress):
                 module.set_progress(progress)
 
     def save(self, path: str | os.PathLike, trained: dict | None = None) -> None:

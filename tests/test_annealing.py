@@ -9,7 +9,12 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft.annealing import CosineAnnealing, ExponentialAnnealing, LearnedAnnealing
+from taichisoft.annealing import (
+    AnnealedPositive,
+    CosineAnnealing,
+    ExponentialAnnealing,
+    LearnedAnnealing,
+)
 from taichisoft.scale import ConstantScale
 from taichisoft.softness import Softness
 
@@ -177,3 +182,52 @@ def test_constant_scales_keep_the_names_of_their_parameters():
         assert issubclass(kind, ConstantScale)
         made = ts.Gaussian(kind(1.0, learn=True))
         assert [name for name, _ in made.named_parameters()] == ["scale.length.log_value"]
+
+
+def annealed_gamma() -> AnnealedPositive:
+    """Return a gamma that is learned, from 0.8 to 0.05."""
+    return AnnealedPositive(ts.Positive(0.8, learn=True), ts.Positive(0.05, learn=True))
+
+
+@pytest.mark.parametrize(("progress", "value"), [(0.0, 0.8), (0.5, 0.2), (0.75, 0.1), (1.0, 0.05)])
+def test_gamma_follows_the_progress(progress, value):
+    softness = Softness(occlusion=ts.DepthSoftmax(annealed_gamma()))
+    softness.set_progress(progress)
+    assert float(softness.occlusion.gamma().detach()) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ts.DepthSoftmax,
+        ts.HardOcclusion,
+        ts.MonotoneDepth,
+        ts.MLPOcclusion,
+        lambda gamma: ts.DepthCurve(ts.Gaussian(), gamma),
+    ],
+    ids=["softmax", "hard", "spline", "mlp", "curve"],
+)
+def test_every_occlusion_takes_an_annealed_gamma_and_keeps_it(kind, tmp_path):
+    softness = Softness(occlusion=kind(annealed_gamma()))
+    softness.save(tmp_path / "a.safetensors")
+    again = Softness.load(tmp_path / "a.safetensors")
+    for progress in (0.0, 0.3, 1.0):
+        softness.set_progress(progress)
+        again.set_progress(progress)
+        assert torch.equal(again.occlusion.gamma(), softness.occlusion.gamma())
+    assert all(p.requires_grad for p in again.occlusion.gamma.parameters())
+
+
+def test_both_ends_of_gamma_have_their_share_of_the_gradient():
+    gamma = annealed_gamma()
+    gamma.set_progress(0.25)
+    value = gamma()
+    shares = torch.autograd.grad(value, [gamma.start.log_value, gamma.end.log_value])
+    value = float(value.detach())
+    assert [float(s) for s in shares] == pytest.approx([0.75 * value, 0.25 * value])
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, float("nan")])
+def test_an_end_of_gamma_must_be_positive(bad):
+    with pytest.raises(ValueError, match="end must be"):
+        AnnealedPositive(1.0, bad)

@@ -308,6 +308,21 @@ def test_gamma_gradient_has_the_chain_factor_of_its_logarithm(dtype):
     assert float(gradient) == pytest.approx(share * (1 - share) * 1.0, rel=2e-4)
 
 
+def test_an_image_follows_an_annealed_gamma(dtype):
+    """The curve is tabulated once, and its width looked up at every render."""
+    annealed = soft()
+    annealed.softness.occlusion = ts.DepthSoftmax(ts.AnnealedPositive(0.4, 0.025))
+    scene = layers([1.0, 1.1], dtype), pixel_camera(*IMAGE, dtype)
+    seen = []
+    for progress, gamma in ((0.0, 0.4), (0.5, 0.1), (1.0, 0.025)):
+        annealed.set_progress(progress)
+        with torch.no_grad():
+            seen.append(annealed(*scene).color)
+            expected = soft(gamma=gamma)(*scene).color
+        torch.testing.assert_close(seen[-1], expected, rtol=0, atol=1e-6)
+    assert float((seen[0] - seen[2]).abs().max()) > 0.1
+
+
 def test_depth_gradient_orders_the_layers(dtype):
     mesh = layers([1.0, 1.1], dtype)
     vertices = mesh.vertices.clone().requires_grad_()

@@ -327,6 +327,7 @@ def test_kinds_are_the_concrete_ones_of_the_library():
 
 # What cannot be made without arguments.
 ARGUMENTS = {
+    "AnnealedPositive": (2.0, ts.Positive(1.0, learn=True)),
     "AczelAlsina": (2.0,),
     "CosineAnnealing": (2.0, ts.HeightFraction(0.1, learn=True)),
     "DepthCurve": (ts.Laplace(),),

@@ -8,9 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from taichisoft.checks import check_number
+from taichisoft.annealing import AnnealedPositive
 from taichisoft.pieces import Domain
-from taichisoft.positive import Positive
+from taichisoft.positive import Positive, as_positive
+
+DepthWidth = Positive | AnnealedPositive
 
 # A curve that rises less between the cut-off and 0 is 0 nearly everywhere, not 0 / 0.
 LEAST_RISE = 1e-12
@@ -24,15 +26,13 @@ class Occlusion(nn.Module):
 
     Parameters
     ----------
-    gamma : float or Positive
+    gamma : float, Positive or AnnealedPositive
         Depth difference, in scene units, over which the weight falls; a number is fixed.
     """
 
-    def __init__(self, gamma: float | Positive):
+    def __init__(self, gamma: float | DepthWidth):
         super().__init__()
-        if not isinstance(gamma, Positive):
-            gamma = Positive(check_number(gamma, "gamma", above=0))
-        self.gamma = gamma
+        self.gamma = gamma if isinstance(gamma, AnnealedPositive) else as_positive(gamma, "gamma")
 
     def settings(self) -> dict:
         """Return the constructor arguments that make an equal module."""

@@ -8,9 +8,8 @@ from torch import Tensor
 from taichisoft.checks import check_type
 from taichisoft.coverage import Coverage
 from taichisoft.coverage.support import Support
-from taichisoft.occlusion.base import Occlusion, anchored
+from taichisoft.occlusion.base import DepthWidth, Occlusion, anchored
 from taichisoft.pieces import Domain
-from taichisoft.positive import Positive
 from taichisoft.scale import ConstantScale
 
 # exp(-16) = 1e-7: what is farther behind does not show in float32.
@@ -20,7 +19,7 @@ SOFTMAX_REACH = 16.0
 class DepthSoftmax(Occlusion):
     """The softmax over depth of SoftRas: ``exp(u)``, with the tail at the cut-off removed."""
 
-    def __init__(self, gamma: float | Positive = 0.05):
+    def __init__(self, gamma: float | DepthWidth = 0.05):
         super().__init__(gamma)
 
     def forward(self, u: Tensor) -> Tensor:
@@ -43,7 +42,7 @@ class DepthCurve(Occlusion):
     coverage : Coverage
         The function F; it must rise below 0. Its scale does not count (gamma takes its place) and must
         be neither learned nor annealed.
-    gamma : float or Positive
+    gamma : float, Positive or AnnealedPositive
         Depth difference, in scene units, that is one scale of F; a number is fixed.
 
     Raises
@@ -54,7 +53,7 @@ class DepthCurve(Occlusion):
         F does not rise below 0, its scale is learned, or its slope is not its own (`StraightThrough`).
     """
 
-    def __init__(self, coverage: Coverage, gamma: float | Positive = 0.05):
+    def __init__(self, coverage: Coverage, gamma: float | DepthWidth = 0.05):
         super().__init__(gamma)
         check_type(coverage, "coverage", Coverage)
         check_type(coverage.scale, "coverage.scale", ConstantScale)
@@ -96,11 +95,11 @@ class HardOcclusion(Occlusion):
 
     Parameters
     ----------
-    gamma : float or Positive
+    gamma : float, Positive or AnnealedPositive
         Depth difference, in scene units, within which faces tie; a number is fixed.
     """
 
-    def __init__(self, gamma: float | Positive = 1e-4):
+    def __init__(self, gamma: float | DepthWidth = 1e-4):
         super().__init__(gamma)
 
     def forward(self, u: Tensor) -> Tensor:

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from taichisoft.checks import check_integer, check_number
 from taichisoft.monotone import monotone_cubic
-from taichisoft.occlusion.base import Occlusion, anchored
+from taichisoft.occlusion.base import DepthWidth, Occlusion, anchored
 from taichisoft.pieces import Domain
-from taichisoft.positive import Positive
 
 HIDDEN = 6
 # The weight never falls more slowly than exp(u / 100), so that removing the tail stays possible.
@@ -25,7 +24,7 @@ class MonotoneDepth(Occlusion):
 
     Parameters
     ----------
-    gamma : float or Positive
+    gamma : float, Positive or AnnealedPositive
         Depth difference, in scene units, that is one unit of `reach`; a number is fixed.
     reach : float
         Cut-off, in units of gamma: a face farther behind the front is hidden.
@@ -33,7 +32,7 @@ class MonotoneDepth(Occlusion):
         Number of intervals, hence of weights; at least 2.
     """
 
-    def __init__(self, gamma: float | Positive = 0.05, *, reach: float = 4.0, knots: int = 8):
+    def __init__(self, gamma: float | DepthWidth = 0.05, *, reach: float = 4.0, knots: int = 8):
         super().__init__(gamma)
         self.reach = check_number(reach, "reach", above=0)
         knots = check_integer(knots, "knots", minimum=2)
@@ -74,7 +73,7 @@ class MLPOcclusion(Occlusion):
 
     Parameters
     ----------
-    gamma : float or Positive
+    gamma : float, Positive or AnnealedPositive
         Depth difference, in scene units, that is one unit of `reach`; a number is fixed.
     reach : float
         Cut-off, in units of gamma: a face farther behind the front is hidden.
@@ -82,7 +81,7 @@ class MLPOcclusion(Occlusion):
         Seed of the initial weights.
     """
 
-    def __init__(self, gamma: float | Positive = 0.05, *, reach: float = 4.0, seed: int = 0):
+    def __init__(self, gamma: float | DepthWidth = 0.05, *, reach: float = 4.0, seed: int = 0):
         super().__init__(gamma)
         self.reach = check_number(reach, "reach", above=0)
         self.layers = nn.ModuleList(
