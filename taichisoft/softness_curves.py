@@ -49,7 +49,9 @@ class SoftnessCurves:
                 domain,
             )
 
-        table = self._tables.get("generator", build, domain, coverage, aggregation)
+        table = self._tables.get(
+            "generator", build, domain, coverage, aggregation, apart=coverage.scale
+        )
         return Curve(
             table, coverage.scale.in_pixels(image_height), self._slopes("generator slopes", True)
         )
@@ -61,7 +63,9 @@ class SoftnessCurves:
         def build(high: Tensor) -> Table:
             return tabulate(coverage.without_tail, coverage.without_tail(high), coverage.domain())
 
-        table = self._tables.get("coverage", build, coverage.domain(), coverage)
+        table = self._tables.get(
+            "coverage", build, coverage.domain(), coverage, apart=coverage.scale
+        )
         return Curve(
             table, coverage.scale.in_pixels(image_height), self._slopes("coverage slopes", False)
         )
@@ -73,7 +77,9 @@ class SoftnessCurves:
         def build(high: Tensor) -> Table:
             return tabulate(occlusion, occlusion(high), occlusion.domain())
 
-        table = self._tables.get("occlusion", build, occlusion.domain(), occlusion)
+        table = self._tables.get(
+            "occlusion", build, occlusion.domain(), occlusion, apart=occlusion.gamma
+        )
         return Curve(table, occlusion.gamma())
 
     def _slopes(self, name: str, of_generator: bool) -> Table | None:
@@ -97,6 +103,7 @@ class SoftnessCurves:
             domain,
             coverage,
             aggregation,
+            apart=coverage.scale,
         )
 
 

@@ -173,7 +173,12 @@ class TableCache:
         self._kept: dict[str, tuple[_State, Table]] = {}
 
     def get(
-        self, name: str, build: Callable[[Tensor], Table], domain: Domain, *modules: nn.Module
+        self,
+        name: str,
+        build: Callable[[Tensor], Table],
+        domain: Domain,
+        *modules: nn.Module,
+        apart: nn.Module | None = None,
     ) -> Table:
         """Return ``build(high)``, or the last table of that name if nothing it depends on changed.
 
@@ -188,12 +193,15 @@ class TableCache:
         *modules : nn.Module
             What the curve depends on: which modules there are in them, and their tensors and plain numbers
             by value.
+        apart : Module, optional
+            A part of them that it does not depend on: the width in which its argument is counted, which may
+            change every step.
         """
         # A table made in inference mode could not be used outside of it. Leaving that mode turns gradients
         # on, so how they were is kept.
         with_gradients = torch.is_grad_enabled()
         with torch.inference_mode(False), torch.set_grad_enabled(with_gradients):
-            state = _State.of(domain, modules)
+            state = _State.of(domain, modules, apart)
             device = state.tensors[0].device if state.tensors else None
             high = torch.tensor(domain.high, dtype=torch.float64, device=device)
             if torch.is_grad_enabled() and any(t.requires_grad for t in state.tensors):
@@ -226,10 +234,16 @@ class _State:
     tensors: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, domain: Domain, roots: tuple[nn.Module, ...]) -> _State:
-        modules = tuple(module for root in roots for module in root.modules())
+    def of(
+        cls, domain: Domain, roots: tuple[nn.Module, ...], apart: nn.Module | None = None
+    ) -> _State:
+        left_out = set() if apart is None else set(apart.modules())
+        every = (module for root in roots for module in root.modules())
+        modules = tuple(module for module in every if module not in left_out)
         held = [item for module in modules for item in vars(module).items()]
-        tensors = [t for root in roots for t in (*root.parameters(), *root.buffers())]
+        tensors = [
+            t for m in modules for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))
+        ]
         return cls(
             domain,
             modules,

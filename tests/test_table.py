@@ -164,9 +164,11 @@ class Counter:
         self.built += 1
         return tabulate(self.coverage, self.coverage(high), self.coverage.domain())
 
-    def get(self):
+    def get(self, apart=None):
         """Ask the cache."""
-        return self.cache.get("curve", self.build, self.coverage.domain(), self.coverage)
+        return self.cache.get(
+            "curve", self.build, self.coverage.domain(), self.coverage, apart=apart
+        )
 
 
 def test_cache_builds_a_fixed_curve_once():
@@ -193,6 +195,34 @@ def test_cache_keeps_no_graph_of_learned_curves():
         assert not counter.get().cells.requires_grad
         counter.get()
     assert counter.built == 3
+
+
+def test_cache_ignores_a_width_that_is_set_apart():
+    annealed = ts.Gaussian(ts.ExponentialAnnealing(2.0, ts.Pixels(0.2, learn=True)))
+    counter = Counter(annealed.requires_grad_(True))
+    first = counter.get(apart=annealed.scale)
+    annealed.scale.set_progress(0.7)
+    assert counter.get(apart=annealed.scale) is first
+    assert counter.get() is not first
+
+
+def test_an_annealed_or_learned_scale_leaves_the_tables_alone(monkeypatch):
+    built = []
+    monkeypatch.setattr(
+        "taichisoft.softness_curves.tabulate", lambda *a: built.append(a) or tabulate(*a)
+    )
+    scale = ts.ExponentialAnnealing(ts.Pixels(2.0, learn=True), 0.2)
+    gamma = ts.AnnealedPositive(ts.Positive(0.4, learn=True), 0.1)
+    renderer = ts.SoftRasterizer(ts.Gaussian(scale), occlusion=ts.DepthSoftmax(gamma))
+    cube = ts.shapes.cube()
+    mesh = ts.Mesh(cube.vertices, cube.faces, vertex_colors=cube.vertices + 1)
+    camera = ts.Camera.look_at(eye=(1.5, 1, 3), image_size=(8, 8))
+    for progress in (0.0, 0.5, 1.0):
+        renderer.set_progress(progress)
+        renderer(mesh, camera).color.sum().backward()
+        if progress == 0:
+            once = len(built)
+    assert 0 < once == len(built)
 
 
 def test_replaced_coverage_is_noticed(dtype):
