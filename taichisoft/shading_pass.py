@@ -57,11 +57,11 @@ class ShadingPass:
     def values(
         self, attributes: Tensor, cells: Tensor, keep_cells: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return sums, (B * H * W, 2 + C), front depths and front faces, (B * H * W)."""
+        """Return sums, (2 + C, B * H * W), front depths and front faces, (B * H * W)."""
         buffers = self.buffers
         front = buffers.unwritten(buffers.pixels)
         front_face = buffers.minus_ones(buffers.pixels)
-        sums = buffers.zeros(buffers.pixels, 2 + attributes.shape[1])
+        sums = buffers.zeros(2 + attributes.shape[1], buffers.pixels)
         inputs = self._inputs(attributes, cells, keep_cells)
         for step in (FIND_FRONT, ADD_UP):
             self._step(step, inputs, front, front_face, sums, buffers.zeros(1))
@@ -91,7 +91,7 @@ class ShadingPass:
         buffers = self.buffers
         channels = attributes.shape[1]
         inputs = self._inputs(attributes, cells, keep_cells)
-        grad_sums = flat(grad_sums)
+        grad_sums = flat(grad_sums.movedim(-1, 0))
         grad_front = buffers.zeros(buffers.pixels)
         self._step(FRONT_ADJOINT, inputs, front, front_face, grad_sums, grad_front)
         launch = buffers.backward_launch(into_cells)
@@ -196,7 +196,8 @@ class _Shade(Function):
             front, front_face, points, attributes, cells, slope_cells, width, keep_cells, gamma
         )
         buffers = job.buffers
-        return sums.reshape(buffers.images, buffers.height, buffers.width, -1)
+        planes = sums.reshape(-1, buffers.images, buffers.height, buffers.width)
+        return planes.movedim(0, -1)
 
     @staticmethod
     def backward(ctx, grad_sums):
