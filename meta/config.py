@@ -66,35 +66,41 @@ class TrainSettings:
     )
 
     learn: tuple[str, ...] = option(
-        ("coverage", "scale"), "what is learned of the softness", choices=PARTS
+        ("coverage", "scale", "aggregation"), "what is learned of the softness", choices=PARTS
     )
-    start: str = option("", "softness file to start from, in place of the options up to gamma")
-    coverage: str = option("spline", "kind of coverage", choices=COVERAGE_NAMES)
+    start: str = option("", "softness file to start from, in place of the options up to gamma-end")
+    coverage: str = option("gaussian", "kind of coverage", choices=COVERAGE_NAMES)
     slope: str = option(
         "none",
         "coverage whose slope the gradient follows instead of the image's (straight-through)",
         choices=("none", *COVERAGE_NAMES),
     )
     schedule: str = option(
-        "constant",
+        "exponential",
         "scale over the inner steps: constant, from scale to scale-end, or any course",
         choices=("constant", "exponential", "free"),
     )
     shift: float = option(
         0.0, "initial shift of a closed-form coverage in scales; positive shrinks a face"
     )
-    scale: float = option(0.2, "initial scale in pixels", above=0.0)
-    scale_end: float = option(0.1, "initial scale of the last step in pixels", above=0.0)
-    aggregation: str = option("probabilistic", "how coverages combine", choices=AGGREGATION_NAMES)
-    aggregation_p: float = option(1.0, "initial parameter of the aggregation, if it has one")
+    scale: float = option(1.5, "initial scale in pixels, of the first step", above=0.0)
+    scale_end: float = option(0.15, "initial scale of the last step in pixels", above=0.0)
+    aggregation: str = option("aczel-alsina", "how coverages combine", choices=AGGREGATION_NAMES)
+    aggregation_p: float = option(1.3, "initial parameter of the aggregation, if it has one")
     occlusion: str = option("softmax", "how depths combine", choices=OCCLUSION_NAMES)
+    gamma_schedule: str = option(
+        "constant",
+        "gamma over the inner steps: constant, or from gamma to gamma-end",
+        choices=("constant", "exponential"),
+    )
     gamma: float = option(0.05, "initial gamma of the occlusion in scene units", above=0.0)
+    gamma_end: float = option(0.05, "initial gamma of the last step in scene units", above=0.0)
 
     shards: int = option(
         1, "parts of the problems of each family, which processes can share", minimum=1
     )
     gradient: str = option("es", "estimator of the meta-gradient", choices=GRADIENT_NAMES)
-    es_sigma: float = option(0.3, "size of the perturbations of evolution strategies", above=0.0)
+    es_sigma: float = option(0.2, "size of the perturbations of evolution strategies", above=0.0)
     es_pairs: int = option(4, "antithetic pairs of perturbations", minimum=1)
     sharpness: float = option(
         20.0, "how much the precision of solved problems counts in the objective", above=0.0
@@ -110,7 +116,7 @@ class TrainSettings:
         1.0, "inner learning rate as a multiple of each family's own", above=0.0
     )
     outer_steps: int = option(24, "steps of meta-training", minimum=1)
-    learning_rate: float = option(0.1, "outer learning rate of Adam", above=0.0)
+    learning_rate: float = option(0.06, "outer learning rate of Adam", above=0.0)
     clip: float = option(1.0, "largest norm of the meta-gradient; a longer one is cut", above=0.0)
     checkpoint_every: int = option(5, "outer steps between checkpoints", minimum=1)
 

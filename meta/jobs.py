@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 
 import taichisoft
+from meta.distributed import KERNEL_THREADS
 from taichisoft.checks import check_integer
 
 
@@ -103,7 +104,7 @@ def _run_in_processes(jobs: Sequence[Job], workers: int, report: Callable[[Job],
 
 
 def _prepare_worker(backend: str) -> None:
-    os.environ["TI_CPU_MAX_NUM_THREADS"] = "1"
+    os.environ[KERNEL_THREADS] = "1"
     torch.set_num_threads(1)
     taichisoft.init(backend)
 

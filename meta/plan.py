@@ -62,18 +62,30 @@ class Plan:
         }
 
 
-# Few parameters, each a lever of its own: the shift of a Gaussian curve, the width at the first and at the
-# last step, and the T-conorm. As many pairs as parameters make a whole set of directions. With a spline of 12
-# weights the noise of so few outer steps outweighs what there is to learn.
+# Few parameters, each a lever of its own: the shift of a closed-form curve, the width at the first and at the
+# last step, the T-conorm and, on depths, gamma. As many pairs as parameters make a whole set of directions.
 _CURVE = {"learn": ("coverage", "scale", "aggregation"), "es_pairs": 4}
-# Coverages of two halves of a tiling sum to 1 under Yager's sum with p = 1: seams vanish.
-_TILED = {"aggregation": "yager", "aggregation_p": 1.0}
-_MAXIMAL = {"aggregation": "aczel-alsina", "aggregation_p": 1.3}
-_DEEP = {"learn": ("coverage", "scale", "aggregation", "gamma"), "gamma": 0.3, "es_pairs": 5}
+_DEEP = {
+    "learn": ("coverage", "scale", "aggregation", "gamma"),
+    "gamma_schedule": "exponential",
+    "gamma": 0.5,
+    "gamma_end": 0.2,
+    "es_pairs": 6,
+}
+# Of a high power, so that the tails of many faces hardly add up, and widths can be large.
+_ONE_SIDED = {
+    "coverage": "exponential",
+    "aggregation": "aczel-alsina",
+    "aggregation_p": 3.0,
+    "scale": 2.0,
+}
 _SCALE = {
     "learn": ("scale",),
     "schedule": "constant",
     "scale": 0.3,
+    "scale_end": 0.1,
+    "aggregation": "probabilistic",
+    "aggregation_p": 1.0,
     "es_pairs": 1,
     "outer_steps": 16,
 }
@@ -91,32 +103,26 @@ FULL = Plan(
         checkpoint_every=2,
     ),
     learned={
-        # Seams vanish as well where a face covers more than half of its edge.
         GENERAL: _DEEP
-        | _MAXIMAL
+        | _ONE_SIDED
         | {
-            "pose_problems": 24,
+            "pose_problems": 16,
             "shape3d_problems": 3,
-            "shape2d_problems": 4,
-            "occlusion_problems": 4,
-            "outer_steps": 8,
-            "shift": -0.4,
-            "scale": 1.5,
-            "scale_end": 0.2,
+            "shape2d_problems": 5,
+            "occlusion_problems": 6,
+            "outer_steps": 12,
+            "scale_end": 0.12,
         },
-        "pose": _CURVE | _MAXIMAL | {"pose_problems": 64, "scale": 1.5, "scale_end": 0.15},
+        "pose": _CURVE
+        | {"aggregation": "aczel-alsina", "aggregation_p": 1.3}
+        | {"pose_problems": 64, "scale": 1.5, "scale_end": 0.15},
         "shape3d": _CURVE
         | {"aggregation": "aczel-alsina", "aggregation_p": 1.1}
-        | {"shape3d_problems": 8, "scale": 1.6, "scale_end": 0.16},
-        "shape2d": _CURVE | _TILED | {"shape2d_problems": 10, "scale": 3.0, "scale_end": 0.2},
+        | {"shape3d_problems": 12, "scale": 1.6, "scale_end": 0.16},
+        "shape2d": _CURVE | _ONE_SIDED | {"shape2d_problems": 12, "scale_end": 0.15},
         "occlusion": _DEEP
-        | _TILED
-        | {
-            "occlusion_problems": 8,
-            "outer_steps": 14,
-            "scale": 1.0,
-            "scale_end": 0.3,
-        },
+        | {"coverage": "logistic", "aggregation": "aczel-alsina", "aggregation_p": 1.3}
+        | {"occlusion_problems": 12, "shift": -0.4, "scale": 1.6, "scale_end": 0.16},
     },
     scale_only={
         "pose": _SCALE | {"pose_problems": 32},
@@ -135,7 +141,7 @@ FULL = Plan(
         shape3d_tuning=16,
         shape2d_tuning=16,
         occlusion_tuning=16,
-        scales=(0.12, 0.25, 0.5, 1.0),
+        scales=(0.12, 0.25, 0.5, 1.0, 2.0),
         gammas=(0.1, 0.3, 1.0),
         train_split=True,
         measure_every=3,

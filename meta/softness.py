@@ -11,6 +11,7 @@ from meta.config import PARTS, TrainSettings
 from taichisoft import (
     AczelAlsina,
     Aggregation,
+    AnnealedPositive,
     Cauchy,
     Coverage,
     DepthSoftmax,
@@ -43,6 +44,7 @@ from taichisoft import (
     Uniform,
     Yager,
 )
+from taichisoft.occlusion.base import DepthWidth
 
 MakeCoverage = Callable[[Scale | float, TrainSettings], Coverage]
 
@@ -97,7 +99,15 @@ AGGREGATIONS: dict[str, Callable[[Positive], Aggregation]] = {
 }
 """T-conorms by name: from the parameter, which some do not have."""
 
-OCCLUSIONS: dict[str, Callable[[Positive, int], Occlusion]] = {
+GAMMA_SCHEDULES: dict[str, Callable[[float, float], DepthWidth]] = {
+    "constant": lambda start, end: Positive(start, learn=True),
+    "exponential": lambda start, end: AnnealedPositive(
+        Positive(start, learn=True), Positive(end, learn=True)
+    ),
+}
+"""Courses of gamma by name: from its first and last value in scene units."""
+
+OCCLUSIONS: dict[str, Callable[[DepthWidth, int], Occlusion]] = {
     "softmax": lambda gamma, seed: DepthSoftmax(gamma),
     "spline": lambda gamma, seed: MonotoneDepth(gamma),
     "mlp": lambda gamma, seed: MLPOcclusion(gamma, seed=seed),
@@ -113,7 +123,8 @@ def initial_renderer(settings: TrainSettings) -> SoftRasterizer:
     ----------
     settings : TrainSettings
         `start`, or else `coverage`, `slope`, `schedule`, `shift`, `scale`, `scale_end`, `aggregation`,
-        `aggregation_p`, `occlusion`, `gamma` and, for the weights of networks, `seed`; and `learn`.
+        `aggregation_p`, `occlusion`, `gamma_schedule`, `gamma`, `gamma_end` and, for the weights of networks,
+        `seed`; and `learn`.
 
     Raises
     ------
@@ -129,7 +140,7 @@ def _build(settings: TrainSettings) -> Softness:
     scale = SCHEDULES[settings.schedule](settings.scale, settings.scale_end)
     seed = settings.seed
     p = Positive(settings.aggregation_p, learn=True)
-    gamma = Positive(settings.gamma, learn=True)
+    gamma = GAMMA_SCHEDULES[settings.gamma_schedule](settings.gamma, settings.gamma_end)
     return Softness(
         _coverage(settings, scale),
         AGGREGATIONS[settings.aggregation](p),

@@ -13,7 +13,7 @@ class Standing(Enum):
     """Where one result is relative to another: decided only if their intervals do not overlap."""
 
     AHEAD = "ahead"
-    LEVEL = "not behind"
+    LEVEL = "level"
     BEHIND = "behind"
 
     @classmethod
@@ -57,7 +57,7 @@ class Verdict:
 
     @property
     def overall(self) -> Standing:
-        """Behind if it is in any measure; else ahead if it is in any; else not behind."""
+        """Behind if it is in any measure; else ahead if it is in any; else level: the intervals overlap."""
         both = (self.success, self.error)
         if Standing.BEHIND in both:
             return Standing.BEHIND

@@ -195,7 +195,7 @@ class OcclusionFamily(TaskFamily):
     @property
     def learning_rate(self) -> float:
         """Return a rate in image heights."""
-        return 0.03
+        return 0.05
 
     def sample(self, seed: int, count: int, split: Split) -> OcclusionTask:
         """Return ``count`` problems of a split. Equal arguments give equal problems."""

@@ -172,7 +172,7 @@ class Shape2DFamily(TaskFamily):
     @property
     def learning_rate(self) -> float:
         """Return a rate in heights of the image."""
-        return 0.02
+        return 0.04
 
     def sample(self, seed: int, count: int, split: Split) -> Shape2DTask:
         """Return ``count`` problems of a split. Equal arguments give equal problems."""

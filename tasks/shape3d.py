@@ -185,7 +185,7 @@ class Shape3DFamily(TaskFamily):
     @property
     def learning_rate(self) -> float:
         """Return a rate in scene units."""
-        return 0.08
+        return 0.05
 
     def sample(self, seed: int, count: int, split: Split) -> Shape3DTask:
         """Return ``count`` problems of a split. Equal arguments give equal problems."""

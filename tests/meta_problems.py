@@ -120,9 +120,13 @@ class PointFamily(TaskFamily):
 TINY = TrainSettings(
     families=("pose",),
     pose_problems=4,
+    learn=("coverage", "scale"),
     coverage="spline",
+    schedule="constant",
     scale=0.3,
+    aggregation="probabilistic",
     es_pairs=2,
+    es_sigma=0.3,
     inner_steps=8,
     outer_steps=3,
     checkpoint_every=2,

@@ -150,12 +150,28 @@ def test_choices_are_what_can_be_built():
 @pytest.mark.parametrize("coverage", softness.COVERAGES)
 @pytest.mark.parametrize("aggregation", softness.AGGREGATIONS)
 def test_initial_renderer(coverage, aggregation):
-    settings = TrainSettings(coverage=coverage, aggregation=aggregation, scale=0.25)
+    settings = TrainSettings(
+        learn=("coverage", "scale"), coverage=coverage, aggregation=aggregation, scale=0.25
+    )
     renderer = softness.initial_renderer(settings)
     assert softness.scale_in_pixels(renderer, 64) == pytest.approx(0.25, rel=1e-12)
     assert all(p.requires_grad for p in renderer.coverage.parameters())
     assert not any(p.requires_grad for p in renderer.occlusion.parameters())
     assert not any(p.requires_grad for p in renderer.aggregation.parameters())
+
+
+def test_gamma_follows_its_schedule():
+    settings = TrainSettings(
+        learn=("gamma",), gamma_schedule="exponential", gamma=0.4, gamma_end=0.1
+    )
+    renderer = softness.initial_renderer(settings)
+    for progress, gamma in ((0.0, 0.4), (0.5, 0.2), (1.0, 0.1)):
+        renderer.set_progress(progress)
+        assert float(renderer.occlusion.gamma().detach()) == pytest.approx(gamma, rel=1e-12)
+    assert {n for n, p in renderer.named_parameters() if p.requires_grad} == {
+        "softness.occlusion.gamma.start.log_value",
+        "softness.occlusion.gamma.end.log_value",
+    }
 
 
 @pytest.mark.parametrize("schedule", softness.SCHEDULES)
@@ -173,6 +189,12 @@ def test_every_kind_of_softness_is_rendered_with(schedule, occlusion, slope):
     assert all(name.startswith("softness.coverage.scale.") for name in learned)
 
 
+SPLINES = {
+    "coverage": "spline",
+    "schedule": "constant",
+    "aggregation": "yager",
+    "occlusion": "spline",
+}
 PARTS = {
     "coverage": "softness.coverage.weight",
     "scale": "softness.coverage.scale.length.log_value",
@@ -184,20 +206,22 @@ PARTS = {
 
 @pytest.mark.parametrize("part", PARTS)
 def test_parts_are_learned_alone(part):
-    settings = TrainSettings(learn=(part,), aggregation="yager", occlusion="spline")
+    settings = TrainSettings(**SPLINES, learn=(part,))
     renderer = softness.initial_renderer(settings)
     assert [n for n, p in renderer.named_parameters() if p.requires_grad] == [PARTS[part]]
 
 
 def test_parts_are_learned_together():
-    settings = TrainSettings(learn=tuple(PARTS), aggregation="yager", occlusion="spline")
+    settings = TrainSettings(**SPLINES, learn=tuple(PARTS))
     renderer = softness.initial_renderer(settings)
     assert all(p.requires_grad for p in renderer.parameters())
 
 
 def test_a_part_without_parameters_cannot_be_learned():
     with pytest.raises(ValueError, match="learn names 'aggregation', but this softness has no"):
-        softness.initial_renderer(TrainSettings(learn=("scale", "aggregation")))
+        softness.initial_renderer(
+            TrainSettings(aggregation="probabilistic", learn=("scale", "aggregation"))
+        )
 
 
 def test_learning_goes_on_from_a_file(tmp_path):

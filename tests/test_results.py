@@ -169,7 +169,7 @@ def test_run_with_other_settings_is_not_taken_for_the_planned_one(made):
     assert Training(settings).done()
     assert Training(replace(settings, threads=2)).done()
     with pytest.raises(ValueError, match="another es_sigma, learning_rate than planned"):
-        Training(replace(settings, learning_rate=0.3, es_sigma=0.2)).done()
+        Training(replace(settings, learning_rate=0.3, es_sigma=0.7)).done()
 
 
 def test_command_line_reports_errors(made, tmp_path, capsys):
