@@ -31,7 +31,7 @@ GRADIENT_NAMES = ("es", "es-plain", "es-persistent", "unrolled", "truncated", "f
 class TrainSettings:
     """Settings of `meta.train`; every field is a command-line option with the same name.
 
-    The defaults take about three minutes on two CPU cores (the seconds in `history.jsonl`, added up).
+    The defaults take minutes on two CPU cores: the seconds of each step are in `history.jsonl`.
     """
 
     out: str = option("runs/train", "run folder to create")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -54,14 +55,14 @@ class Fail(Touch):
 
 @dataclass(frozen=True)
 class Die(Touch):
-    """Is killed, as by the system when memory runs out; waits for another job to be done before."""
+    """Is killed, as by the system when memory runs out; waits for other jobs to be done before."""
 
-    before: Path
+    before: tuple[Path, ...]
 
     def run(self) -> None:
         """Die."""
-        while not self.before.is_file():
-            pass
+        while not all(path.is_file() and path.stat().st_size for path in self.before):
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -93,7 +94,7 @@ def test_a_job_that_fails_names_itself_and_leaves_the_others(tmp_path):
 
 @pytest.mark.cpu_only
 def test_workers_are_processes_with_one_thread_and_a_dead_one_is_reported(tmp_path):
-    work = [*touches(tmp_path, "a", "b"), Die(tmp_path / "c", tmp_path / "b")]
+    work = [*touches(tmp_path, "a", "b"), Die(tmp_path / "c", (tmp_path / "a", tmp_path / "b"))]
     with pytest.raises(RuntimeError, match=r"a worker process died .* not done: c\. 2 of 3 jobs"):
         run_jobs(work, workers=2)
     for job in work[:2]:
