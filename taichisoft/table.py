@@ -8,7 +8,7 @@ autograd, so that nothing is derived by hand for any particular curve. Where the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -237,9 +237,7 @@ class _State:
     def of(
         cls, domain: Domain, roots: tuple[nn.Module, ...], apart: nn.Module | None = None
     ) -> _State:
-        left_out = set() if apart is None else set(apart.modules())
-        every = (module for root in roots for module in root.modules())
-        modules = tuple(module for module in every if module not in left_out)
+        modules = tuple(module for root in roots for module in _modules(root, apart))
         held = [item for module in modules for item in vars(module).items()]
         tensors = [
             t for m in modules for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))
@@ -266,3 +264,11 @@ class _State:
                 for a, b in zip(self.tensors, other.tensors, strict=True)
             )
         )
+
+
+def _modules(root: nn.Module, apart: nn.Module | None) -> Iterator[nn.Module]:
+    """Return a module and all in it, but for that child; where it is used further in as well, it counts."""
+    yield root
+    for child in root.children():
+        if child is not apart:
+            yield from child.modules()
