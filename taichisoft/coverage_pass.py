@@ -50,6 +50,10 @@ class CoveragePass:
         return self.curve.numbers(self.buffers.points)
 
     @cached_property
+    def _slope_numbers(self) -> Tensor:
+        return self.curve.slope_numbers(self.buffers.points) if self.curve.slopes else self._numbers
+
+    @cached_property
     def _rows(self) -> Tensor:
         return self.buffers.rows(self._numbers)
 
@@ -105,7 +109,7 @@ class CoveragePass:
                 self._rows,
                 self._numbers,
                 flat(cells),
-                self.curve.slope_numbers(buffers.points),
+                self._slope_numbers,
                 flat(slope_cells),
                 winner,
                 flat(grad_total),

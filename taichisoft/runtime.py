@@ -82,6 +82,11 @@ def best_backend() -> str:
     return "vulkan" if hardware and _reason_missing("vulkan") is None else "cpu"
 
 
+def threads() -> int:
+    """Return how many threads run the kernels of the CPU backend."""
+    return ti.lang.impl.current_cfg().cpu_max_num_threads
+
+
 def kernel_dtype(dtype: torch.dtype):
     """Return the kernel float type of a tensor dtype; raises if the running backend lacks it."""
     if dtype == torch.float32:

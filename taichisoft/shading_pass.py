@@ -51,6 +51,10 @@ class ShadingPass:
         return self.occlusion.numbers(self.buffers.points)
 
     @cached_property
+    def _slope_numbers(self) -> Tensor:
+        return self.curve.slope_numbers(self.buffers.points) if self.curve.slopes else self._numbers
+
+    @cached_property
     def _rows(self) -> Tensor:
         return self.buffers.rows(self._numbers)
 
@@ -111,7 +115,7 @@ class ShadingPass:
                 buffers.faces,
                 buffers.face_image,
                 *inputs,
-                self.curve.slope_numbers(buffers.points),
+                self._slope_numbers,
                 flat(slope_cells),
                 front,
                 front_face,

@@ -197,20 +197,19 @@ class TableCache:
             A part of them that it does not depend on: the width in which its argument is counted, which may
             change every step.
         """
-        # A table made in inference mode could not be used outside of it. Leaving that mode turns gradients
-        # on, so how they were is kept.
-        with_gradients = torch.is_grad_enabled()
-        with torch.inference_mode(False), torch.set_grad_enabled(with_gradients):
-            state = _State.of(domain, modules, apart)
-            device = state.tensors[0].device if state.tensors else None
-            high = torch.tensor(domain.high, dtype=torch.float64, device=device)
-            if torch.is_grad_enabled() and any(t.requires_grad for t in state.tensors):
-                return build(high)
-            kept = self._kept.get(name)
-            if kept is None or not kept[0].equals(state):
-                with torch.no_grad():
-                    kept = self._kept[name] = (state.copied(), build(high))
+        state = _State.of(domain, modules, apart)
+        learned = torch.is_grad_enabled() and any(t.requires_grad for t in state.tensors)
+        kept = self._kept.get(name)
+        if not learned and kept is not None and kept[0].equals(state):
             return kept[1]
+        # A table made in inference mode could not be used outside of it. Leaving that mode turns gradients
+        # on, so they are switched as they were.
+        with torch.inference_mode(False), torch.set_grad_enabled(learned):
+            device = state.tensors[0].device if state.tensors else None
+            table = build(torch.tensor(domain.high, dtype=torch.float64, device=device))
+            if not learned:
+                self._kept[name] = (state.copied(), table)
+        return table
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,6 +66,7 @@ class ClosedForm(Coverage):
         self.squared = squared
         self.shift = as_real(shift, "shift")
         self.reach = None if reach is None else check_number(reach, "reach", above=0)
+        self._domain: tuple[tuple, Domain] | None = None
 
     @abstractmethod
     def cdf(self, x: Tensor) -> Tensor:
@@ -109,6 +110,13 @@ class ClosedForm(Coverage):
 
     def domain(self) -> Domain:
         """Return the range from the cut-off to full coverage, and where it is not smooth."""
+        # Asked for at every render; only these can change.
+        state = (float(self.shift().detach()), self.squared, self.reach)
+        if self._domain is None or self._domain[0] != state:
+            self._domain = (state, self._find_domain())
+        return self._domain[1]
+
+    def _find_domain(self) -> Domain:
         high = self.support().high
         high = self._high_quantile if math.isinf(high) else high
         with torch.no_grad():

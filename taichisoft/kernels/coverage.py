@@ -16,11 +16,10 @@ Work is handed out as ``slot -> worker -> items``: see `taichisoft.kernels.launc
 from functools import cache
 from types import SimpleNamespace
 
-from taichisoft.kernels.geometry import geometry_functions
+from taichisoft.kernels.direct import Direct
+from taichisoft.kernels.geometry import LANES, geometry_functions
 from taichisoft.kernels.lookup import lookup_functions
 from taichisoft.kernels.shim import ti
-
-LANES = 8
 
 
 @cache
@@ -89,28 +88,32 @@ def coverage_kernels(real):
         inv_scale = curve[0]
         reach = curve[1]
         v, left, right, solid, normal, edge, dual, inverse = geo.triangle(points, faces, face)
-        for row in range(first, last):
-            py = row + real(0.5)
-            begin, end = geo.row_span(v, left, right, normal, inverse, solid, py, reach, width)
-            base = (image * height + row) * width
-            for chunk in range((end - begin + LANES - 1) // LANES):
-                start = begin + chunk * LANES
-                part = lanes_real(0.0)
-                for lane in range(LANES):
-                    px = start + lane + real(0.5)
-                    d = geo.signed_distance(px, py, v, normal, edge, dual, solid)
-                    cell, t, _ = locate(d * inv_scale, curve, pieces)
-                    part[lane] = value(cells, cell, t)
-                for lane in ti.static(range(LANES)):
-                    if start + lane < end:
-                        pixel = base + start + lane
-                        if ti.static(take_max):
-                            # Ties go to the face with the smallest index: only a larger value displaces.
-                            if part[lane] > total_out[pixel]:
-                                total_out[pixel] = part[lane]
-                                winner_out[pixel] = face
-                        else:
-                            total_out[pixel] = total_out[pixel] + part[lane]
+        for block in range((last - first + LANES - 1) // LANES):
+            above = first + block * LANES
+            begins, ends = geo.row_spans(v, left, right, normal, inverse, above, reach, width)
+            for line in range(ti.min(LANES, last - above)):
+                py = above + line + real(0.5)
+                begin = begins[line]
+                end = ends[line]
+                base = (image * height + above + line) * width
+                for chunk in range((end - begin + LANES - 1) // LANES):
+                    start = begin + chunk * LANES
+                    part = lanes_real(0.0)
+                    for lane in range(LANES):
+                        px = start + lane + real(0.5)
+                        d = geo.signed_distance(px, py, v, normal, edge, dual, solid)
+                        cell, t, _ = locate(d * inv_scale, curve, pieces)
+                        part[lane] = value(cells, cell, t)
+                    for lane in ti.static(range(LANES)):
+                        if start + lane < end:
+                            pixel = base + start + lane
+                            if ti.static(take_max):
+                                # Ties go to the face with the smallest index: only a larger value displaces.
+                                if part[lane] > total_out[pixel]:
+                                    total_out[pixel] = part[lane]
+                                    winner_out[pixel] = face
+                            else:
+                                total_out[pixel] = total_out[pixel] + part[lane]
 
     @ti.kernel
     def accumulate(
@@ -225,61 +228,69 @@ def coverage_kernels(real):
                         v, left, right, solid, normal, edge, dual, inverse = geo.triangle(
                             points, faces, face
                         )
-                        for row in range(first, last):
-                            py = row + real(0.5)
-                            begin, end = geo.row_span(
-                                v, left, right, normal, inverse, solid, py, reach, width
+                        for block in range((last - first + LANES - 1) // LANES):
+                            above = first + block * LANES
+                            begins, ends = geo.row_spans(
+                                v, left, right, normal, inverse, above, reach, width
                             )
-                            base = (face_image[face] * height + row) * width
-                            for chunk in range((end - begin + LANES - 1) // LANES):
-                                start = begin + chunk * LANES
-                                at_cell = lanes_int(0)
-                                at_t = lanes_real(0.0)
-                                at_up = lanes_real(0.0)
-                                for lane in range(LANES):
-                                    px = start + lane + real(0.5)
-                                    # Lanes past the end of the span read a pixel but pass nothing on.
-                                    pixel = base + ti.min(start + lane, width - 1)
-                                    up = ti.select(start + lane < end, grad_total[pixel], real(0.0))
-                                    if ti.static(take_max):
-                                        up = ti.select(winner[pixel] == face, up, real(0.0))
-                                    d, at, along, gx, gy = geo.foot_point(
-                                        px, py, v, normal, edge, dual, solid
-                                    )
-                                    s = d * inv_scale
-                                    cell, t, dt = locate(s, curve, pieces)
-                                    by_s = up * slope(cells, cell, t) * dt
-                                    by_scale[lane] -= by_s * s
-                                    if ti.static(slope_pieces > 0):
-                                        at_slope, t_slope, _ = locate(s, slope_curve, slope_pieces)
-                                        by_s = up * value(slope_cells, at_slope, t_slope)
-                                    # Moving a vertex by m moves the foot by its share of m, and the
-                                    # distance by the opposite of its component along the gradient.
-                                    second = -by_s * inv_scale * along
-                                    first_share = -by_s * inv_scale - second
-                                    share0 = ti.select(at == 0, first_share, real(0.0))
-                                    share1 = ti.select(at == 1, first_share, real(0.0))
-                                    share2 = ti.select(at == 2, first_share, real(0.0))
-                                    share0 = ti.select(at == 2, second, share0)
-                                    share1 = ti.select(at == 0, second, share1)
-                                    share2 = ti.select(at == 1, second, share2)
-                                    x0[lane] += share0 * gx
-                                    y0[lane] += share0 * gy
-                                    x1[lane] += share1 * gx
-                                    y1[lane] += share1 * gy
-                                    x2[lane] += share2 * gx
-                                    y2[lane] += share2 * gy
+                            for line in range(ti.min(LANES, last - above)):
+                                py = above + line + real(0.5)
+                                begin = begins[line]
+                                end = ends[line]
+                                base = (face_image[face] * height + above + line) * width
+                                for chunk in range((end - begin + LANES - 1) // LANES):
+                                    start = begin + chunk * LANES
+                                    at_cell = lanes_int(0)
+                                    at_t = lanes_real(0.0)
+                                    at_up = lanes_real(0.0)
+                                    for lane in range(LANES):
+                                        px = start + lane + real(0.5)
+                                        # Lanes past the end of the span read a pixel but pass nothing on.
+                                        pixel = base + ti.min(start + lane, width - 1)
+                                        up = ti.select(
+                                            start + lane < end, grad_total[pixel], real(0.0)
+                                        )
+                                        if ti.static(take_max):
+                                            up = ti.select(winner[pixel] == face, up, real(0.0))
+                                        d, at, along, gx, gy = geo.foot_point(
+                                            px, py, v, normal, edge, dual, solid
+                                        )
+                                        s = d * inv_scale
+                                        cell, t, dt = locate(s, curve, pieces)
+                                        by_s = up * slope(cells, cell, t) * dt
+                                        by_scale[lane] -= by_s * s
+                                        if ti.static(slope_pieces > 0):
+                                            at_slope, t_slope, _ = locate(
+                                                s, slope_curve, slope_pieces
+                                            )
+                                            by_s = up * value(slope_cells, at_slope, t_slope)
+                                        # Moving a vertex by m moves the foot by its share of m, and the
+                                        # distance by the opposite of its component along the gradient.
+                                        second = -by_s * inv_scale * along
+                                        first_share = -by_s * inv_scale - second
+                                        share0 = ti.select(at == 0, first_share, real(0.0))
+                                        share1 = ti.select(at == 1, first_share, real(0.0))
+                                        share2 = ti.select(at == 2, first_share, real(0.0))
+                                        share0 = ti.select(at == 2, second, share0)
+                                        share1 = ti.select(at == 0, second, share1)
+                                        share2 = ti.select(at == 1, second, share2)
+                                        x0[lane] += share0 * gx
+                                        y0[lane] += share0 * gy
+                                        x1[lane] += share1 * gx
+                                        y1[lane] += share1 * gy
+                                        x2[lane] += share2 * gx
+                                        y2[lane] += share2 * gy
+                                        if ti.static(into_cells):
+                                            at_cell[lane] = cell
+                                            at_t[lane] = t
+                                            at_up[lane] = up
                                     if ti.static(into_cells):
-                                        at_cell[lane] = cell
-                                        at_t[lane] = t
-                                        at_up[lane] = up
-                                if ti.static(into_cells):
-                                    for lane in range(ti.min(LANES, end - start)):
-                                        k = table + 4 * at_cell[lane]
-                                        power = at_up[lane]
-                                        for c in ti.static(range(4)):
-                                            grad_cells[k + c] = grad_cells[k + c] + power
-                                            power *= at_t[lane]
+                                        for lane in range(ti.min(LANES, end - start)):
+                                            k = table + 4 * at_cell[lane]
+                                            power = at_up[lane]
+                                            for c in ti.static(range(4)):
+                                                grad_cells[k + c] = grad_cells[k + c] + power
+                                                power *= at_t[lane]
                     k = 12 * item
                     grad_corners[k] = x0.sum()
                     grad_corners[k + 1] = y0.sum()
@@ -294,5 +305,7 @@ def coverage_kernels(real):
                 grad_scale[worker] = log_scale
 
     return SimpleNamespace(
-        face_rows=face_rows, accumulate=accumulate, accumulate_adjoint=accumulate_adjoint
+        face_rows=Direct(face_rows),
+        accumulate=Direct(accumulate),
+        accumulate_adjoint=Direct(accumulate_adjoint),
     )

@@ -3,6 +3,7 @@
 from functools import cache
 from types import SimpleNamespace
 
+from taichisoft.kernels.direct import Direct
 from taichisoft.kernels.geometry import geometry_functions
 from taichisoft.kernels.shim import ti
 
@@ -27,11 +28,11 @@ def fragment_kernels(real):
         counts_out: ints,  # (N) fragments of each face
     ):
         for face in range(num_faces):
-            v, left, right, solid, normal, _, _, inverse = geo.triangle(points, faces, face)
+            v, left, right, _, normal, _, _, inverse = geo.triangle(points, faces, face)
             count = 0
             for row in range(rows[2 * face], rows[2 * face + 1]):
                 begin, end = geo.row_span(
-                    v, left, right, normal, inverse, solid, row + real(0.5), curve[1], width
+                    v, left, right, normal, inverse, row + real(0.5), curve[1], width
                 )
                 count += ti.max(end - begin, 0)
             counts_out[face] = count
@@ -54,11 +55,11 @@ def fragment_kernels(real):
         pixel_out: ints,  # (F)
     ):
         for face in range(num_faces):
-            v, left, right, solid, normal, _, _, inverse = geo.triangle(points, faces, face)
+            v, left, right, _, normal, _, _, inverse = geo.triangle(points, faces, face)
             at = starts[face]
             for row in range(rows[2 * face], rows[2 * face + 1]):
                 begin, end = geo.row_span(
-                    v, left, right, normal, inverse, solid, row + real(0.5), curve[1], width
+                    v, left, right, normal, inverse, row + real(0.5), curve[1], width
                 )
                 base = (face_image[face] * height + row) * width
                 for column in range(begin, end):
@@ -68,4 +69,6 @@ def fragment_kernels(real):
                         pixel_out[at] = base + column
                         at += 1
 
-    return SimpleNamespace(count_fragments=count_fragments, list_fragments=list_fragments)
+    return SimpleNamespace(
+        count_fragments=Direct(count_fragments), list_fragments=Direct(list_fragments)
+    )

@@ -11,12 +11,16 @@ from types import SimpleNamespace
 from taichisoft.kernels.arithmetic import clip, greater, lesser
 from taichisoft.kernels.shim import ti
 
+# Rows, and pixels of a row, that are worked on together.
+LANES = 8
+
 
 @cache
 def geometry_functions(real):
     """Return a namespace of device functions for the float type `real`."""
     mat32 = ti.types.matrix(3, 2, real)
     vec3 = ti.types.vector(3, real)
+    lanes_int = ti.types.vector(LANES, ti.i32)
     # Tiny enough to be no length, large enough that its reciprocal is finite in float32.
     tiny = 1e-30
 
@@ -70,11 +74,14 @@ def geometry_functions(real):
         return ti.select(ti.abs(doubled_area(v)) > 1e-7 * longest, real(0.0), real(-1e30))
 
     @ti.func
-    def inverse_slopes(normal):
-        """1 / normal.x per edge; 0 for an edge that is (nearly) horizontal and bounds no row."""
+    def inverse_slopes(normal, solid):
+        """1 / normal.x per edge; 0 for an edge that bounds no row.
+
+        That is one that is (nearly) horizontal, and any of a triangle without area: it has no inside.
+        """
         inverse = vec3(0.0)
         for e in ti.static(range(3)):
-            steep = ti.abs(normal[e, 0]) > 1e-6
+            steep = ti.abs(normal[e, 0]) + solid > 1e-6
             inverse[e] = ti.select(steep, 1 / ti.select(steep, normal[e, 0], real(1.0)), real(0.0))
         return inverse
 
@@ -86,24 +93,34 @@ def geometry_functions(real):
         return left, right
 
     @ti.func
-    def row_span(v, left, right, normal, inverse, solid, py, reach, width):
+    def row_span(v, left, right, normal, inverse, py, reach, width):
         """First and past-last column whose centre may be within `reach` of the triangle in a row.
 
-        The triangle grown by `reach` lies in its grown box and in its three grown half-planes. Without
-        area only the box is used, since the half-planes have no inside.
+        The triangle grown by `reach` lies in its grown box and in its three grown half-planes.
         """
         low = left - reach
         high = right + reach
-        if solid == 0:
-            for e in ti.static(range(3)):
-                x = v[e, 0] - (reach + normal[e, 1] * (py - v[e, 1])) * inverse[e]
-                low = ti.select(inverse[e] > 0, greater(low, x), low)
-                high = ti.select(inverse[e] < 0, lesser(high, x), high)
+        for e in ti.static(range(3)):
+            x = v[e, 0] - (reach + normal[e, 1] * (py - v[e, 1])) * inverse[e]
+            low = ti.select(inverse[e] > 0, greater(low, x), low)
+            high = ti.select(inverse[e] < 0, lesser(high, x), high)
         # Column j has its centre at j + 1/2; both ends stay in the range of an integer.
         edge_of_image = ti.cast(width, real)
         first = ti.ceil(clip(low - real(0.5), real(0.0), edge_of_image))
         last = ti.floor(clip(high - real(0.5), real(-1.0), edge_of_image - 1))
         return ti.cast(first, ti.i32), ti.cast(last, ti.i32) + 1
+
+    @ti.func
+    def row_spans(v, left, right, normal, inverse, row, reach, width):
+        """First and past-last columns of `LANES` rows: together they vectorise."""
+        begins = lanes_int(0)
+        ends = lanes_int(0)
+        for lane in range(LANES):
+            py = row + lane + real(0.5)
+            begin, end = row_span(v, left, right, normal, inverse, py, reach, width)
+            begins[lane] = begin
+            ends[lane] = end
+        return begins, ends
 
     @ti.func
     def signed_distance(px, py, v, normal, edge, dual, solid):
@@ -171,12 +188,14 @@ def geometry_functions(real):
         v = corners(points, faces, face)
         left, right = sides(v)
         normal, edge, dual = edge_frames(v)
-        return v, left, right, solidity(v), normal, edge, dual, inverse_slopes(normal)
+        solid = solidity(v)
+        return v, left, right, solid, normal, edge, dual, inverse_slopes(normal, solid)
 
     return SimpleNamespace(
         corners=corners,
         triangle=triangle,
         row_span=row_span,
+        row_spans=row_spans,
         signed_distance=signed_distance,
         foot_point=foot_point,
     )

@@ -32,6 +32,5 @@ def launch_for(items: int, on_cpu: bool, most: int = GPU_WORKERS) -> Launch:
     The number of workers on the CPU does not depend on its cores, so that sums are taken in the same
     order on every machine.
     """
-    if on_cpu:
-        return Launch(CPU_WORKERS, CPU_STRIDE)
-    return Launch(max(1, min(items, most)), 1)
+    workers = max(1, min(items, CPU_WORKERS if on_cpu else most))
+    return Launch(workers, CPU_STRIDE if on_cpu else 1)

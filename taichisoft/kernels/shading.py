@@ -12,8 +12,8 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.kernels.arithmetic import lesser
-from taichisoft.kernels.coverage import LANES
-from taichisoft.kernels.geometry import geometry_functions
+from taichisoft.kernels.direct import Direct
+from taichisoft.kernels.geometry import LANES, geometry_functions
 from taichisoft.kernels.lookup import lookup_functions
 from taichisoft.kernels.shim import ti
 
@@ -162,7 +162,7 @@ def shading_kernels(real):
                             for row in range(first, last):
                                 py = row + real(0.5)
                                 begin, end = geo.row_span(
-                                    v, left, right, normal, inverse, solid, py, reach, width
+                                    v, left, right, normal, inverse, py, reach, width
                                 )
                                 base = (image * height + row) * width
                                 for chunk in range((end - begin + LANES - 1) // LANES):
@@ -342,7 +342,7 @@ def shading_kernels(real):
                         for row in range(first, last):
                             py = row + real(0.5)
                             begin, end = geo.row_span(
-                                v, left, right, normal, inverse, solid, py, reach, width
+                                v, left, right, normal, inverse, py, reach, width
                             )
                             base = (face_image[face] * height + row) * width
                             for chunk in range((end - begin + LANES - 1) // LANES):
@@ -549,4 +549,4 @@ def shading_kernels(real):
                 grad_scales[2 * worker] = log_scale
                 grad_scales[2 * worker + 1] = log_gamma
 
-    return SimpleNamespace(shade=shade, shade_adjoint=shade_adjoint)
+    return SimpleNamespace(shade=Direct(shade), shade_adjoint=Direct(shade_adjoint))

@@ -1,0 +1,116 @@
+"""Launching kernels without Taichi's examination of every argument at every call.
+
+Taichi looks at the type, the device and the shape of each argument of each call, which costs about 10 us an
+array: of a render of a few faces most of the time. The arguments of our kernels are made in this package,
+always flat arrays of the annotated type and numbers, so on the CPU the first call of an instantiation goes
+through Taichi's front door and later ones hand pointers to what it has compiled. On other backends, and with
+a version of Taichi that is built otherwise inside, every call takes the front door.
+"""
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+from taichisoft.kernels.shim import ti
+
+
+class _Kind(Enum):
+    TEMPLATE = auto()
+    ARRAY = auto()
+    INTEGER = auto()
+    REAL = auto()
+
+
+class Direct:
+    """A kernel with a short way in.
+
+    Parameters
+    ----------
+    kernel : callable
+        Made by ``ti.kernel``. Its arguments are templates (hashable), flat arrays and numbers.
+    """
+
+    def __init__(self, kernel: Callable[..., None]):
+        self._kernel = kernel
+        self._program = None
+        self._launchers: dict[tuple, Callable | None] = {}
+
+    def __call__(self, *arguments) -> None:
+        """Run the kernel."""
+        program = ti.lang.impl.get_runtime().prog
+        if program is None or program is not self._program:
+            # What was compiled for a program is gone with it (``ti.reset``).
+            self._program, self._launchers = program, {}
+            self._kinds = _kinds(self._kernel) if _on_host() else None
+        if self._kinds is None or not _all_on_host(self._kinds, arguments):
+            self._kernel(*arguments)
+            return
+        key = tuple(
+            argument
+            for kind, argument in zip(self._kinds, arguments, strict=True)
+            if kind is _Kind.TEMPLATE
+        )
+        launcher = self._launchers.get(key)
+        if launcher is None:
+            self._kernel(*arguments)
+            self._launchers[key] = _launcher(self._kernel, self._program, arguments)
+            return
+        launcher(self._kinds, arguments)
+
+
+def _on_host() -> bool:
+    config = ti.lang.impl.current_cfg()
+    # With checks of bounds on, an error is to be reported as Taichi does it.
+    return config.arch in (ti.x64, ti.arm64) and not config.debug
+
+
+def _all_on_host(kinds: tuple[_Kind, ...], arguments: tuple) -> bool:
+    return all(
+        argument.is_cpu
+        for kind, argument in zip(kinds, arguments, strict=True)
+        if kind is _Kind.ARRAY
+    )
+
+
+def _kinds(kernel: Callable) -> tuple[_Kind, ...] | None:
+    """Return what the arguments of a kernel are; None where its inside is not as expected."""
+    try:
+        return tuple(_kind(argument.annotation) for argument in kernel._primal.arguments)
+    except AttributeError:
+        return None
+
+
+def _kind(annotation) -> _Kind:
+    if isinstance(annotation, ti.types.ndarray):
+        return _Kind.ARRAY
+    if annotation in (ti.i32, ti.i64):
+        return _Kind.INTEGER
+    if annotation in (ti.f32, ti.f64):
+        return _Kind.REAL
+    return _Kind.TEMPLATE
+
+
+def _launcher(kernel: Callable, program, arguments: tuple) -> Callable:
+    """Return a function that runs what Taichi has compiled for a call with such arguments."""
+    primal = kernel._primal
+    compiled = primal.compiled_kernels[primal.ensure_compiled(*arguments)]
+    binary = program.compile_kernel(program.config(), program.get_device_caps(), compiled)
+
+    def launch(kinds: tuple[_Kind, ...], arguments: tuple) -> None:
+        context = compiled.make_launch_context()
+        at = 0
+        for kind, argument in zip(kinds, arguments, strict=True):
+            if kind is _Kind.TEMPLATE:
+                continue
+            if kind is _Kind.ARRAY:
+                count = argument.numel()
+                context.set_arg_external_array_with_shape(
+                    (at,), argument.data_ptr(), count * argument.element_size(), (count,), 0
+                )
+            elif kind is _Kind.INTEGER:
+                context.set_arg_int((at,), argument)
+            else:
+                context.set_arg_float((at,), argument)
+            at += 1
+        program.launch_kernel(binary, context)
+
+    return launch

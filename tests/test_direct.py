@@ -1,0 +1,87 @@
+"""The short way into a compiled kernel: the same numbers as through Taichi's front door."""
+
+import pytest
+import torch
+
+import taichisoft as ts
+from taichisoft.kernels import direct
+from taichisoft.kernels.direct import Direct
+from taichisoft.kernels.shim import ti
+
+pytestmark = pytest.mark.skipif(ts.backend() != "cpu", reason="the short way is for the CPU")
+
+
+@ti.kernel
+def scaled(
+    doubled: ti.template(),
+    x: ti.types.ndarray(ti.f32, 1),
+    factor: ti.f32,
+    count: ti.i32,
+    out: ti.types.ndarray(ti.f32, 1),
+):
+    for i in range(count):
+        out[i] = x[i] * factor
+        if ti.static(doubled):
+            out[i] = out[i] * 2
+
+
+def run(kernel, doubled: bool, factor: float, count: int, size: int = 5) -> list[float]:
+    out = torch.zeros(size)
+    kernel(doubled, torch.arange(size, dtype=torch.float32), factor, count, out)
+    return out.tolist()
+
+
+def test_later_calls_take_their_own_arguments():
+    kernel = Direct(scaled)
+    for doubled, factor, count, size in [
+        (False, 2.0, 5, 5),
+        (False, 3, 4, 5),
+        (True, 0.5, 5, 5),
+        (True, 1.5, 7, 9),
+        (False, 1.0, 9, 9),
+    ]:
+        expected = run(scaled, doubled, factor, count, size)
+        assert run(kernel, doubled, factor, count, size) == expected
+
+
+def test_the_front_door_is_passed_once_per_instantiation():
+    calls = []
+
+    class Counted:
+        _primal = scaled._primal
+
+        def __call__(self, *arguments):
+            calls.append(arguments[0])
+            scaled(*arguments)
+
+    kernel = Direct(Counted())
+    for doubled in (False, True, False, True, True):
+        run(kernel, doubled, 1.0, 5)
+    assert calls == [False, True]
+
+
+def test_a_kernel_that_is_built_otherwise_inside_takes_the_front_door():
+    calls = []
+
+    def plain(*arguments):
+        calls.append(arguments[0])
+        scaled(*arguments)
+
+    kernel = Direct(plain)
+    assert run(kernel, True, 1.0, 5) == run(kernel, True, 1.0, 5) == run(scaled, True, 1.0, 5)
+    assert calls == [True, True]
+
+
+def test_arrays_elsewhere_take_the_front_door():
+    kinds = direct._kinds(scaled)
+    here = (False, torch.zeros(1), 1.0, 1, torch.zeros(1))
+    elsewhere = (False, torch.zeros(1), 1.0, 1, torch.zeros(1, device="meta"))
+    assert direct._all_on_host(kinds, here)
+    assert not direct._all_on_host(kinds, elsewhere)
+
+
+def test_wrong_number_of_arguments():
+    kernel = Direct(scaled)
+    run(kernel, False, 1.0, 5)
+    with pytest.raises(ValueError, match="argument"):
+        kernel(False, torch.zeros(1))
