@@ -134,7 +134,9 @@ class Fixed(Entrant):
 
 @dataclass(frozen=True)
 class Learned(Entrant):
-    """A softness from a file; it chooses its learning rate alone.
+    """A softness from a file; it has nothing to choose.
+
+    To choose it a rate would cost it more than it gains: a handful of problems cannot tell rates apart.
 
     Parameters
     ----------
@@ -142,6 +144,8 @@ class Learned(Entrant):
         The file.
     image_height : int
         Height in pixels of the images, for saying what its scale is.
+    learning_rate : float
+        Of the inner Adam: that under which it was learned.
     on_train : bool
         Whether it is judged on training problems as well, if any softness is: one that was learned from
         other problems need not be.
@@ -149,15 +153,16 @@ class Learned(Entrant):
 
     path: Path
     image_height: int
+    learning_rate: float
     on_train: bool = True
 
     def choices(self, grid: Grid) -> list[Choice]:
-        """Return its own scale and gamma with every learning rate."""
+        """Return its own scale, gamma and rate alone."""
         renderer = self._load()
         renderer.set_progress(0.5)
         scale = scale_in_pixels(renderer, self.image_height)
         gamma = float(renderer.occlusion.gamma())
-        return [Choice(scale, gamma, rate) for rate in grid.learning_rates]
+        return [Choice(scale, gamma, self.learning_rate)]
 
     def renderer(self, choice: Choice) -> SoftRasterizer:
         """Return the softness of the file."""

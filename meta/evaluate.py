@@ -78,13 +78,22 @@ def evaluate(
             "training writes it with its first checkpoint"
         )
     files = {LEARNED: folder.softness, **(others or {})}
-    learned = [
-        Learned(key, key.capitalize(), path, training.image_size) for key, path in files.items()
-    ]
     out = Path(settings.out) if settings.out else folder.path
     out.mkdir(parents=True, exist_ok=True)
     families = build_families(replace(training, families=settings.families or training.families))
-    entrants = {family.name: learned for family in families}
+    entrants = {
+        family.name: [
+            Learned(
+                key,
+                key.capitalize(),
+                path,
+                training.image_size,
+                training.inner_rate * family.learning_rate,
+            )
+            for key, path in files.items()
+        ]
+        for family in families
+    }
     comparisons = compare(families, entrants, training, replace(settings, out=str(out)))
     write(comparisons, out, settings, command, training.image_size)
     return comparisons

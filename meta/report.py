@@ -95,9 +95,9 @@ Every softness solves the same held-out problems, whose objects and seeds are no
 softnesses chose their scale, their learning rate and, where depth matters, their gamma on training problems,
 by success and error (successive halving), each from equally many settings. An annealed one falls by a factor
 of {ANNEALING_RATIO:g} over the steps and chose the scale half-way. They have the probabilistic sum and the
-depth softmax. A learned softness brings its scale at every step, its T-conorm and its gamma, and chose its
-learning rate in the same way. All take equally many steps; a step with wider scales takes longer. The best
-fixed softness is found with these results in sight, which favours the fixed ones.
+depth softmax. A learned softness brings its scale at every step, its T-conorm, its gamma and the learning
+rate under which it was learned, and chose nothing. All take equally many steps; a step with wider scales
+takes longer. The best fixed softness is found with these results in sight, which favours the fixed ones.
 
 Success and error are those of the last step; brackets are 95 % bootstrap intervals over problems and seeds,
 and tell nothing about objects other than the ones used. The *best* columns take each problem's smallest

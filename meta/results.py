@@ -38,6 +38,7 @@ from meta.softness import initial_renderer
 from meta.training import Training
 from meta.versions import versions
 from taichisoft.runtime import BACKENDS
+from tasks.base import TaskFamily
 
 
 @dataclass(frozen=True)
@@ -129,26 +130,31 @@ def _compare(plan: Plan, runs: dict[str, RunFolder], settings: ResultsSettings) 
         workers=settings.workers,
         families=plan.families,
     )
-    learned = {family: entrants(plan, runs, family) for family in plan.families}
-    return compare(build_families(plan.problems), learned, plan.problems, evaluation)
+    families = build_families(plan.problems)
+    learned = {family.name: entrants(plan, runs, family) for family in families}
+    return compare(families, learned, plan.problems, evaluation)
 
 
-def entrants(plan: Plan, runs: dict[str, RunFolder], family: str) -> list[Learned]:
+def entrants(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> list[Learned]:
     """Return the learned entrants of a family.
 
     Its own, the general one, what its own started from, its scale only, and those of the other families.
     """
-    height = plan.problems.image_size
+    own = family.name
+    rate = plan.problems.inner_rate * family.learning_rate
+
+    def of_file(name: str, label: str, path: Path, on_train: bool = False) -> Learned:
+        return Learned(name, label, path, plan.problems.image_size, rate, on_train)
 
     def entrant(name: str, label: str, *, on_train: bool = False) -> Learned:
-        return Learned(name, label, runs[name].softness, height, on_train)
+        return of_file(name, label, runs[name].softness, on_train)
 
-    others = [name for name in plan.learned if name not in (family, GENERAL)]
+    others = [name for name in plan.learned if name not in (own, GENERAL)]
     return [
-        entrant(family, "Learned", on_train=True),
+        entrant(own, "Learned", on_train=True),
         entrant(GENERAL, "Learned on all families", on_train=True),
-        Learned(family + START, "Start of the learning", runs[family].start, height, False),
-        entrant(family + SCALE_ONLY, "Learned scale only"),
+        of_file(own + START, "Start of the learning", runs[own].start),
+        entrant(own + SCALE_ONLY, "Learned scale only"),
         *(entrant(name, f"Learned on {name}") for name in others),
     ]
 

@@ -37,7 +37,7 @@ def softness_file(folder: Path, scale: float, key: str = "learned") -> Learned:
     """Return an entrant with a spline of that scale."""
     path = folder / f"{key}.safetensors"
     ts.Softness(ts.MonotoneSpline(scale)).save(path)
-    return Learned(key, key.capitalize(), path, 64)
+    return Learned(key, key.capitalize(), path, 64, PointFamily().learning_rate)
 
 
 def jobs(
@@ -72,7 +72,7 @@ def result(key: str, errors: torch.Tensor) -> Result:
     outcome = Measurements(
         torch.arange(len(errors)), errors, solved, solved.cummax(0).values, 1.5, {}
     )
-    entrant = FIXED.get(key) or Learned(key, key.capitalize(), Path("none"), 64)
+    entrant = FIXED.get(key) or Learned(key, key.capitalize(), Path("none"), 64, 0.1)
     tuned = Tuned(Choice(0.25, 0.05, 0.1), 0.0, ())
     bootstrap = Bootstrap.of(errors.shape[1], 0, resamples=RESAMPLES)
     return Result(entrant, Split.HELD_OUT, tuned, outcome, 2.0, bootstrap)
