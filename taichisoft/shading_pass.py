@@ -23,7 +23,8 @@ from taichisoft.autodiff import sums_of_fragments
 from taichisoft.buffers import Buffers
 from taichisoft.curve import Curve
 from taichisoft.fragment_map import refuse_third_order
-from taichisoft.kernels.shading import ADD_UP, FIND_FRONT, FRONT_ADJOINT, shading_kernels
+from taichisoft.kernels.shading import ADD_UP, FIND_FRONT, FRONT_ADJOINT, shade_kernel
+from taichisoft.kernels.shading_adjoint import shade_adjoint_kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ class ShadingPass:
         grad_cells = buffers.zeros(tables, cells.numel())
         grad_keep = buffers.zeros(tables, keep_cells.numel())
         if buffers.num_faces:
-            shading_kernels(buffers.kernel_type).shade_adjoint(
+            shade_adjoint_kernel(buffers.kernel_type)(
                 into_cells,
                 self.curve.pieces,
                 self.occlusion.pieces,
@@ -161,7 +162,7 @@ class ShadingPass:
         if not buffers.num_faces:
             return
         launch = buffers.forward_launch()
-        shading_kernels(buffers.kernel_type).shade(
+        shade_kernel(buffers.kernel_type)(
             step,
             self.curve.pieces,
             self.occlusion.pieces,
