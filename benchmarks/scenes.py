@@ -1,4 +1,4 @@
-"""The benchmark scene: four views of a sphere, as the renderers compared need it."""
+"""The benchmark scene: views of a sphere, as the renderers compared need it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Scene:
     mesh : Mesh
         An icosphere.
     camera : Camera
-        Four views from around it.
+        Views from around it.
     """
 
     mesh: ts.Mesh
@@ -36,12 +36,12 @@ class Scene:
     @property
     def label(self) -> str:
         """What the scene is called in the tables."""
-        return f"{self.mesh.num_faces} faces, {VIEWS} x {self.size} x {self.size}"
+        return f"{self.mesh.num_faces} faces, {self.camera.batch_size} x {self.size} x {self.size}"
 
 
-def sphere_scene(size: int, subdivisions: int = 3) -> Scene:
+def sphere_scene(size: int, subdivisions: int = 3, views: int = VIEWS) -> Scene:
     """Return the scene: 3 subdivisions make 1,280 faces, 4 make 5,120."""
-    azimuth = torch.arange(VIEWS) * 1.5
-    eye = DISTANCE * torch.stack([azimuth.sin(), torch.zeros(VIEWS), azimuth.cos()], 1)
+    azimuth = torch.arange(views) * 1.5
+    eye = DISTANCE * torch.stack([azimuth.sin(), torch.zeros(views), azimuth.cos()], 1)
     camera = ts.Camera.look_at(eye, fov=FIELD_OF_VIEW, image_size=(size, size))
     return Scene(ts.shapes.icosphere(subdivisions), camera)

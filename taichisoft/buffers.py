@@ -9,19 +9,21 @@ import torch
 from torch import Tensor
 
 from taichisoft.kernels.coverage import coverage_kernels
+from taichisoft.kernels.geometry import CPU_LANES, GPU_LANES
 from taichisoft.kernels.launch import CPU_WORKERS, Launch, launch_for
+from taichisoft.memory import check_fits
 from taichisoft.runtime import backend, kernel_dtype, threads
 from taichisoft.scene import Scene
 
 # Rows a worker owns at a time: many, since a face is set up again in every band that it reaches, but enough
 # bands that the threads end together. Measured with 1,280 faces at 256 x 256: 64 rows take 8 % less than 16.
-CPU_BAND = 16
+LEAST_BAND = 16
 BANDS_PER_THREAD = 8
-GPU_BAND = 1
 # Softness gradients are summed in one table per worker; this bounds their memory on a GPU.
 TABLE_WORKERS = 512
-# Below this many items per worker faces are sliced by rows, so that two huge faces still fill a device.
+# With fewer items than this faces are sliced by rows, so that two huge faces still fill a device.
 ITEMS_PER_WORKER = 4
+GPU_ITEMS = 16384
 
 
 class Buffers:
@@ -36,14 +38,12 @@ class Buffers:
         self.images = scene.batch_size
         self.num_faces = scene.faces.shape[0]
         _check_countable(scene)
+        _check_memory(scene)
         self.points = points.detach().contiguous().reshape(-1)
         self.faces = scene.faces.to(torch.int32).contiguous().reshape(-1)
-        self.band = GPU_BAND
-        if self.on_cpu:
-            bands = threads() * BANDS_PER_THREAD
-            self.band = max(CPU_BAND, -(-self.images * self.height // bands))
-        workers = CPU_WORKERS if self.on_cpu else TABLE_WORKERS
-        self.slices = max(1, -(-workers * ITEMS_PER_WORKER // max(self.num_faces, 1)))
+        self.lanes = CPU_LANES if self.on_cpu else GPU_LANES
+        items = CPU_WORKERS * ITEMS_PER_WORKER if self.on_cpu else GPU_ITEMS
+        self.slices = max(1, min(self.height, -(-items // max(self.num_faces, 1))))
 
     @cached_property
     def face_start(self) -> Tensor:
@@ -63,20 +63,29 @@ class Buffers:
         """Number of pixels of all images."""
         return self.images * self.height * self.width
 
+    @cached_property
+    def band(self) -> int:
+        """Rows that a worker of the CPU owns at a time."""
+        bands = threads() * BANDS_PER_THREAD
+        return max(LEAST_BAND, -(-self.images * self.height // bands))
+
     def forward_launch(self) -> Launch:
-        """Workers that own bands of rows."""
-        return launch_for(self.images * -(-self.height // self.band), self.on_cpu)
+        """Workers of the CPU that own bands of rows."""
+        return launch_for(self.images * -(-self.height // self.band), self.on_cpu, CPU_WORKERS)
+
+    @property
+    def items(self) -> int:
+        """Number of slices of all faces."""
+        return self.num_faces * self.slices
 
     def backward_launch(self, into_cells: bool) -> Launch:
         """Workers that own slices of faces."""
-        items = self.num_faces * self.slices
-        most = TABLE_WORKERS if into_cells else items
-        return launch_for(items, self.on_cpu, most)
+        return launch_for(self.items, self.on_cpu, TABLE_WORKERS if into_cells else self.items)
 
     def rows(self, curve: Tensor) -> Tensor:
         """(N * 2) rows that each face reaches; none for a culled face."""
         rows = torch.zeros(2 * self.num_faces, dtype=torch.int32, device=self.points.device)
-        kernels = coverage_kernels(self.kernel_type)
+        kernels = coverage_kernels(self.kernel_type, self.lanes)
         kernels.face_rows(
             self.points,
             self.faces,
@@ -97,9 +106,9 @@ class Buffers:
         """Return memory that a kernel will write entirely; zeros if there is no face to run one for."""
         return self.points.new_empty(prod(shape)) if self.num_faces else self.zeros(*shape)
 
-    def minus_ones(self, size: int) -> Tensor:
-        """Return indices of no face."""
-        return torch.full((size,), -1, dtype=torch.int32, device=self.points.device)
+    def indices(self, size: int, value: int) -> Tensor:
+        """Return equal indices of faces."""
+        return torch.full((size,), value, dtype=torch.int32, device=self.points.device)
 
     def gather_corners(self, corners: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
         """Sum (N * slices, 3, columns) gradients of face corners into (rows, columns)."""
@@ -126,3 +135,19 @@ def _check_countable(scene: Scene) -> None:
             f"camera and colors must give fewer than 2**31 numbers in all images, got {numbers} for "
             f"{scene.batch_size} x {height} x {width} pixels with {scene.channels.shape[1]} channels"
         )
+
+
+def _check_memory(scene: Scene) -> None:
+    """Raise if image and gradient cannot fit: see `taichisoft.memory`."""
+    height, width = scene.image_size
+    channels = scene.channels.shape[1] if scene.attributes is not None else 0
+    pixels = scene.batch_size * height * width
+    # Of a pixel, totals, alpha and their gradients; with colours the sums, the image, and theirs as well.
+    # Of a face, the gradients of its corners.
+    numbers = pixels * (4 + (4 * (2 + channels) if channels else 0)) + 12 * scene.faces.shape[0]
+    check_fits(
+        numbers * scene.points.element_size(),
+        scene.points.device,
+        f"rendering {scene.batch_size} x {height} x {width} pixels with {channels} channels and "
+        f"{scene.faces.shape[0]} faces in all",
+    )

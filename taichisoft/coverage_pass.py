@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 
 from torch import Tensor
 from torch.autograd import Function
@@ -45,6 +46,10 @@ class CoveragePass:
     curve: Curve
     takes_max: bool
 
+    @property
+    def _kernels(self) -> SimpleNamespace:
+        return coverage_kernels(self.buffers.kernel_type, self.buffers.lanes)
+
     @cached_property
     def _numbers(self) -> Tensor:
         return self.curve.numbers(self.buffers.points)
@@ -59,12 +64,16 @@ class CoveragePass:
 
     def values(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Return totals, (B * H * W), and the winning faces, of one element unless faces compete."""
+        return self._of_rows(cells) if self.buffers.on_cpu else self._of_faces(cells)
+
+    def _of_rows(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute `values` with workers that own rows of pixels."""
         buffers = self.buffers
         total = buffers.unwritten(buffers.pixels)
-        winner = buffers.minus_ones(buffers.pixels if self.takes_max else 1)
+        winner = buffers.indices(buffers.pixels if self.takes_max else 1, -1)
         launch = buffers.forward_launch()
         if buffers.num_faces:
-            coverage_kernels(buffers.kernel_type).accumulate(
+            self._kernels.accumulate(
                 self.takes_max,
                 self.curve.pieces,
                 buffers.points,
@@ -83,6 +92,35 @@ class CoveragePass:
             )
         return total, winner
 
+    def _of_faces(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute `values` with workers that own faces and share pixels."""
+        buffers = self.buffers
+        total = buffers.zeros(buffers.pixels)
+        nobody = buffers.num_faces
+        winner = buffers.indices(buffers.pixels if self.takes_max else 1, nobody)
+        # Which face has the maximum can be told only when it is known.
+        for naming in (False, True) if self.takes_max else (False,):
+            if not buffers.num_faces:
+                break
+            self._kernels.scatter(
+                naming,
+                self.takes_max,
+                self.curve.pieces,
+                buffers.points,
+                buffers.faces,
+                buffers.face_image,
+                self._rows,
+                self._numbers,
+                flat(cells),
+                buffers.height,
+                buffers.width,
+                buffers.slices,
+                buffers.items,
+                total,
+                winner,
+            )
+        return total, winner.masked_fill_(winner == nobody, -1)
+
     def adjoint(
         self,
         grad_total: Tensor,
@@ -98,7 +136,7 @@ class CoveragePass:
         grad_width = buffers.unwritten(launch.workers)
         grad_cells = buffers.zeros(launch.workers if into_cells else 0, cells.numel())
         if buffers.num_faces:
-            coverage_kernels(buffers.kernel_type).accumulate_adjoint(
+            self._kernels.accumulate_adjoint(
                 self.takes_max,
                 into_cells,
                 self.curve.pieces,

@@ -51,16 +51,14 @@ class Fragments:
             none = torch.zeros(0, dtype=torch.int32, device=buffers.points.device)
             return cls(none, none, 0)
         rows = buffers.rows(numbers)
-        kernels = fragment_kernels(buffers.kernel_type)
-        counts = torch.zeros(buffers.num_faces, dtype=torch.int32, device=rows.device)
-        scene = (buffers.points, buffers.faces)
-        kernels.count_fragments(*scene, rows, numbers, buffers.num_faces, buffers.width, counts)
+        counts = _counts(buffers, rows, numbers)
         ends = counts.cumsum(0)
         total = int(ends[-1])
         face, pixel = (counts.new_empty(max(total, 1)) for _ in range(2))
         if total:
-            kernels.list_fragments(
-                *scene,
+            fragment_kernels(buffers.kernel_type).list_fragments(
+                buffers.points,
+                buffers.faces,
                 buffers.face_image,
                 rows,
                 numbers,
@@ -87,3 +85,18 @@ class Fragments:
         return Fragments(
             self.face[mask].contiguous(), self.pixel[mask].contiguous(), self.num_faces
         )
+
+
+def count_fragments(buffers: Buffers, numbers: Tensor) -> int:
+    """Return the number of fragments of a render whose coverage curve has these numbers."""
+    if not buffers.num_faces:
+        return 0
+    return int(_counts(buffers, buffers.rows(numbers), numbers).sum())
+
+
+def _counts(buffers: Buffers, rows: Tensor, numbers: Tensor) -> Tensor:
+    counts = torch.zeros(buffers.num_faces, dtype=torch.int32, device=rows.device)
+    fragment_kernels(buffers.kernel_type).count_fragments(
+        buffers.points, buffers.faces, rows, numbers, buffers.num_faces, buffers.width, counts
+    )
+    return counts

@@ -19,11 +19,17 @@ from taichisoft.adjoints import (
     table_gradient,
     width_gradient,
 )
-from taichisoft.autodiff import sums_of_fragments
+from taichisoft.autodiff import FAR, sums_of_fragments
 from taichisoft.buffers import Buffers
 from taichisoft.curve import Curve
 from taichisoft.fragment_map import refuse_third_order
-from taichisoft.kernels.shading import ADD_UP, FIND_FRONT, FRONT_ADJOINT, shade_kernel
+from taichisoft.kernels.shading import (
+    ADD_UP,
+    FIND_FRONT,
+    FRONT_ADJOINT,
+    NAME_FRONT,
+    shading_kernels,
+)
 from taichisoft.kernels.shading_adjoint import shade_adjoint_kernel
 
 
@@ -64,22 +70,31 @@ class ShadingPass:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return sums, (2 + C, B * H * W), front depths and front faces, (B * H * W)."""
         buffers = self.buffers
-        front = buffers.unwritten(buffers.pixels)
-        front_face = buffers.minus_ones(buffers.pixels)
-        sums = buffers.zeros(2 + attributes.shape[1], buffers.pixels)
         inputs = self._inputs(attributes, cells, keep_cells)
-        for step in (FIND_FRONT, ADD_UP):
-            self._step(step, inputs, front, front_face, sums, buffers.zeros(1))
+        front, front_face = self._front(inputs)
+        sums = buffers.zeros(2 + attributes.shape[1], buffers.pixels)
+        self._step(ADD_UP, inputs, front, front_face, sums, buffers.zeros(1))
         return sums, front, front_face
 
     def front_face(self, cells: Tensor, keep_cells: Tensor) -> Tensor:
         """Return the nearest face in reach of each pixel, (B * H * W) int32, -1 for none."""
+        return self._front(self._inputs(self.buffers.points.new_zeros(1, 0), cells, keep_cells))[1]
+
+    def _front(self, inputs: tuple) -> tuple[Tensor, Tensor]:
+        """Return the least depth in reach of each pixel, and its face."""
         buffers = self.buffers
-        front = buffers.unwritten(buffers.pixels)
-        front_face = buffers.minus_ones(buffers.pixels)
-        inputs = self._inputs(buffers.points.new_zeros(1, 0), cells, keep_cells)
-        self._step(FIND_FRONT, inputs, front, front_face, buffers.zeros(1), buffers.zeros(1))
-        return front_face
+        none = buffers.zeros(1)
+        front = buffers.points.new_full((buffers.pixels,), FAR)
+        if buffers.on_cpu:
+            front_face = buffers.indices(buffers.pixels, -1)
+            self._step(FIND_FRONT, inputs, front, front_face, none, none)
+            return front, front_face
+        # Which face has the least depth can be told only when it is known.
+        nobody = buffers.num_faces
+        front_face = buffers.indices(buffers.pixels, nobody)
+        self._step(FIND_FRONT, inputs, front, front_face, none, none)
+        self._step(NAME_FRONT, inputs, front, front_face, none, none)
+        return front, front_face.masked_fill_(front_face == nobody, -1)
 
     def adjoint(
         self,
@@ -107,7 +122,7 @@ class ShadingPass:
         grad_cells = buffers.zeros(tables, cells.numel())
         grad_keep = buffers.zeros(tables, keep_cells.numel())
         if buffers.num_faces:
-            shade_adjoint_kernel(buffers.kernel_type)(
+            shade_adjoint_kernel(buffers.kernel_type, buffers.lanes)(
                 into_cells,
                 self.curve.pieces,
                 self.occlusion.pieces,
@@ -161,26 +176,19 @@ class ShadingPass:
         buffers = self.buffers
         if not buffers.num_faces:
             return
-        launch = buffers.forward_launch()
-        shade_kernel(buffers.kernel_type)(
-            step,
-            self.curve.pieces,
-            self.occlusion.pieces,
-            buffers.points,
-            buffers.faces,
-            buffers.face_start,
-            *inputs,
-            self.curve.faint if step == FIND_FRONT else 0.0,
-            buffers.height,
-            buffers.width,
-            buffers.band,
-            launch.slots,
-            launch.stride,
-            front,
-            front_face,
-            sums,
-            grad_front,
-        )
+        kernels = shading_kernels(buffers.kernel_type, buffers.lanes)
+        least = self.curve.faint if step in (FIND_FRONT, NAME_FRONT) else 0.0
+        of_curves = (step, self.curve.pieces, self.occlusion.pieces)
+        scene = (buffers.points, buffers.faces)
+        image = (least, buffers.height, buffers.width)
+        out = (front, front_face, sums, grad_front)
+        if buffers.on_cpu:
+            launch = buffers.forward_launch()
+            bands = (buffers.band, launch.slots, launch.stride)
+            kernels.shade(*of_curves, *scene, buffers.face_start, *inputs, *image, *bands, *out)
+        else:
+            items = (buffers.slices, buffers.items)
+            kernels.scatter(*of_curves, *scene, buffers.face_image, *inputs, *image, *items, *out)
 
     def _attributes_gradient(self, grad_attributes: Tensor, attributes: Tensor) -> Tensor:
         if not attributes.shape[1] or not self.buffers.num_faces:

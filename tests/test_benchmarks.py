@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 import taichisoft as ts
-from benchmarks import bench, cost
+from benchmarks import bench, cost, scaling, workloads
 from benchmarks.scenes import sphere_scene
 from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
+from taichisoft.buffers import Buffers
+from taichisoft.fragments import Fragments, count_fragments
+from taichisoft.scene import build_scene
 
 
 def test_smoke(tmp_path, capsys):
@@ -89,3 +92,34 @@ def test_measuring_stops_in_time():
     assert len(measure(lambda: None, rounds=9, seconds=0)) == LEAST_ROUNDS
     assert len(measure(lambda: None, rounds=2, seconds=0)) == 2
     assert len(measure(lambda: None, rounds=9)) == 9
+
+
+def test_scaling_smoke(tmp_path, capsys):
+    out = tmp_path / "scaling"
+    scaling.main(["--out", str(out), "--quick", "--seconds", "0.01"])
+    result = json.loads(out.with_suffix(".json").read_text())
+    assert [point["axis"] for point in result["points"]] == ["faces", "faces", "batch"]
+    assert [point["value"] for point in result["points"]] == [20, 80, 1]
+    assert all(p["milliseconds"] > 0 and p["fragments"] > 0 for p in result["points"])
+    assert "ns a fragment" in capsys.readouterr().out
+    assert out.with_suffix(".png").stat().st_size > 1000
+
+
+def test_fragments_are_counted_as_they_are_listed():
+    scene = sphere_scene(16, 0)
+    renderer = ts.SoftRasterizer(ts.Gaussian(0.5))
+    buffers = Buffers(build_scene(scene.mesh, scene.camera, None))
+    numbers = renderer.curves(16)[0].numbers(buffers.points)
+    assert count_fragments(buffers, numbers) == len(Fragments.within_reach(buffers, numbers).face)
+
+
+def test_workloads_smoke(tmp_path, capsys):
+    out = tmp_path / "workloads"
+    mesh = tmp_path / "mesh.obj"
+    ts.save_mesh(ts.shapes.icosphere(1), mesh)
+    workloads.main(["--out", str(out), "--mesh", str(mesh), "--seconds", "0.01"])
+    result = json.loads(out.with_suffix(".json").read_text())
+    assert len(result["seconds"]) == 4
+    assert all(seconds > 0 for seconds in result["seconds"].values())
+    assert 0 < result["start_up_seconds"]["filled"]
+    assert out.with_suffix(".md").read_text() in capsys.readouterr().out

@@ -1,10 +1,11 @@
 """Kernels that accumulate coverage: bounds of the faces, forward sums or maxima, and the adjoint.
 
-Forward: a worker owns bands of rows of an image and adds every face that reaches them, in the order of
-the faces. No two workers share a pixel, so there are no atomics and the result does not depend on the
-number of threads. Backward: a worker owns faces (or row slices of them) and reads the pixels, so a face's
-gradient stays in registers. In both, a span of a row is walked in chunks of `LANES` pixels whose heavy
-part has no branch and no store to an array, which is what lets LLVM vectorise it.
+Forward on the CPU: a worker owns bands of rows of an image and adds every face that reaches them, in the
+order of the faces. No two workers share a pixel, so there are no atomics and the result does not depend on
+the number of threads. Forward on a GPU: a worker owns faces (or row slices of them) and adds to the pixels
+atomically, so that two large faces and many tiny ones give work to all. Backward: a worker owns faces (or
+slices) and reads the pixels, so a face's gradient stays in registers. A span of a row is walked in chunks of
+`lanes` pixels whose heavy part has no branch and no store to an array, which lets LLVM vectorise it.
 
 Every element of an output is written, or read before: on a device with its own memory Taichi uploads only
 the arrays that a kernel reads and downloads all of what it writes, so an element left alone would come
@@ -17,20 +18,20 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.kernels.direct import Direct
-from taichisoft.kernels.geometry import LANES, geometry_functions
+from taichisoft.kernels.geometry import geometry_functions
 from taichisoft.kernels.lookup import lookup_functions
 from taichisoft.kernels.shim import ti
 
 
 @cache
-def coverage_kernels(real):
-    """Compile-on-first-use kernels for the float type `real` (``ti.f32`` or ``ti.f64``)."""
-    geo = geometry_functions(real)
+def coverage_kernels(real, lanes):
+    """Compile-on-first-use kernels for a float type and a number of pixels at a time."""
+    geo = geometry_functions(real, lanes)
     locate, value, slope = lookup_functions(real)
     floats = ti.types.ndarray(real, 1)
     ints = ti.types.ndarray(ti.i32, 1)
-    lanes_real = ti.types.vector(LANES, real)
-    lanes_int = ti.types.vector(LANES, ti.i32)
+    lanes_real = ti.types.vector(lanes, real)
+    lanes_int = ti.types.vector(lanes, ti.i32)
 
     @ti.kernel
     def face_rows(
@@ -69,6 +70,8 @@ def coverage_kernels(real):
 
     @ti.func
     def accumulate_rows(
+        shared: ti.template(),
+        naming: ti.template(),
         take_max: ti.template(),
         pieces: ti.template(),
         image,
@@ -84,31 +87,42 @@ def coverage_kernels(real):
         total_out: ti.template(),
         winner_out: ti.template(),
     ):
-        """Add one face to the rows first..last - 1 of an image, or keep the maximum."""
+        """Add one face to the rows first..last - 1 of an image, or keep the maximum, or its face if naming.
+
+        Where pixels are shared with other workers, by atomic operations.
+        """
         inv_scale = curve[0]
         reach = curve[1]
         v, left, right, solid, normal, edge, dual, inverse = geo.triangle(points, faces, face)
-        for block in range((last - first + LANES - 1) // LANES):
-            above = first + block * LANES
+        for block in range((last - first + lanes - 1) // lanes):
+            above = first + block * lanes
             begins, ends = geo.row_spans(v, left, right, normal, inverse, above, reach, width)
-            for line in range(ti.min(LANES, last - above)):
+            for line in range(ti.min(lanes, last - above)):
                 py = above + line + real(0.5)
                 begin = begins[line]
                 end = ends[line]
                 base = (image * height + above + line) * width
-                for chunk in range((end - begin + LANES - 1) // LANES):
-                    start = begin + chunk * LANES
+                for chunk in range((end - begin + lanes - 1) // lanes):
+                    start = begin + chunk * lanes
                     part = lanes_real(0.0)
-                    for lane in range(LANES):
+                    for lane in range(lanes):
                         px = start + lane + real(0.5)
                         d = geo.signed_distance(px, py, v, normal, edge, dual, solid)
                         cell, t, _ = locate(d * inv_scale, curve, pieces)
                         part[lane] = value(cells, cell, t)
-                    for lane in ti.static(range(LANES)):
+                    for lane in ti.static(range(lanes)):
                         if start + lane < end:
                             pixel = base + start + lane
-                            if ti.static(take_max):
-                                # Ties go to the face with the smallest index: only a larger value displaces.
+                            # Of tied faces the one with the smallest index wins.
+                            if ti.static(naming):
+                                if part[lane] > 0:  # noqa: SIM102
+                                    if part[lane] == total_out[pixel]:
+                                        ti.atomic_min(winner_out[pixel], face)
+                            elif ti.static(shared and take_max):
+                                ti.atomic_max(total_out[pixel], part[lane])
+                            elif ti.static(shared):
+                                ti.atomic_add(total_out[pixel], part[lane])
+                            elif ti.static(take_max):
                                 if part[lane] > total_out[pixel]:
                                     total_out[pixel] = part[lane]
                                     winner_out[pixel] = face
@@ -157,6 +171,8 @@ def coverage_kernels(real):
                         last = ti.min(bottom, rows[2 * face + 1])
                         if first < last:
                             accumulate_rows(
+                                False,
+                                False,
                                 take_max,
                                 pieces,
                                 image,
@@ -172,6 +188,51 @@ def coverage_kernels(real):
                                 total_out,
                                 winner_out,
                             )
+
+    @ti.kernel
+    def scatter(
+        naming: ti.template(),
+        take_max: ti.template(),
+        pieces: ti.template(),
+        # in
+        points: floats,  # (P * 4)
+        faces: ints,  # (N * 3)
+        face_image: ints,  # (N)
+        rows: ints,  # (N * 2)
+        curve: floats,
+        cells: floats,  # (K * 4)
+        height: ti.i32,
+        width: ti.i32,
+        slices: ti.i32,  # row slices per face
+        items: ti.i32,  # N * slices
+        # out
+        total_out: floats,  # (B * H * W) starts at 0; if naming, the finished maximum, only read
+        winner_out: ints,  # (B * H * W) if naming, the first face of the maximum; starts at N
+    ):
+        for item in range(items):
+            face = item // slices
+            count = rows[2 * face + 1] - rows[2 * face]
+            first = rows[2 * face] + count * (item - face * slices) // slices
+            last = rows[2 * face] + count * (item - face * slices + 1) // slices
+            if first < last:
+                accumulate_rows(
+                    True,
+                    naming,
+                    take_max,
+                    pieces,
+                    face_image[face],
+                    face,
+                    first,
+                    last,
+                    height,
+                    width,
+                    points,
+                    faces,
+                    curve,
+                    cells,
+                    total_out,
+                    winner_out,
+                )
 
     @ti.kernel
     def accumulate_adjoint(
@@ -228,22 +289,22 @@ def coverage_kernels(real):
                         v, left, right, solid, normal, edge, dual, inverse = geo.triangle(
                             points, faces, face
                         )
-                        for block in range((last - first + LANES - 1) // LANES):
-                            above = first + block * LANES
+                        for block in range((last - first + lanes - 1) // lanes):
+                            above = first + block * lanes
                             begins, ends = geo.row_spans(
                                 v, left, right, normal, inverse, above, reach, width
                             )
-                            for line in range(ti.min(LANES, last - above)):
+                            for line in range(ti.min(lanes, last - above)):
                                 py = above + line + real(0.5)
                                 begin = begins[line]
                                 end = ends[line]
                                 base = (face_image[face] * height + above + line) * width
-                                for chunk in range((end - begin + LANES - 1) // LANES):
-                                    start = begin + chunk * LANES
+                                for chunk in range((end - begin + lanes - 1) // lanes):
+                                    start = begin + chunk * lanes
                                     at_cell = lanes_int(0)
                                     at_t = lanes_real(0.0)
                                     at_up = lanes_real(0.0)
-                                    for lane in range(LANES):
+                                    for lane in range(lanes):
                                         px = start + lane + real(0.5)
                                         # Lanes past the end of the span read a pixel but pass nothing on.
                                         pixel = base + ti.min(start + lane, width - 1)
@@ -285,7 +346,7 @@ def coverage_kernels(real):
                                             at_t[lane] = t
                                             at_up[lane] = up
                                     if ti.static(into_cells):
-                                        for lane in range(ti.min(LANES, end - start)):
+                                        for lane in range(ti.min(lanes, end - start)):
                                             k = table + 4 * at_cell[lane]
                                             power = at_up[lane]
                                             for c in ti.static(range(4)):
@@ -307,5 +368,6 @@ def coverage_kernels(real):
     return SimpleNamespace(
         face_rows=Direct(face_rows),
         accumulate=Direct(accumulate),
+        scatter=Direct(scatter),
         accumulate_adjoint=Direct(accumulate_adjoint),
     )

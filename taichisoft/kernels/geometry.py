@@ -11,16 +11,18 @@ from types import SimpleNamespace
 from taichisoft.kernels.arithmetic import clip, greater, lesser
 from taichisoft.kernels.shim import ti
 
-# Rows, and pixels of a row, that are worked on together.
-LANES = 8
+# Rows, and pixels of a row, that a worker takes together: as many as fit a vector register of a CPU. On a GPU
+# the workers themselves are the lanes.
+CPU_LANES = 8
+GPU_LANES = 1
 
 
 @cache
-def geometry_functions(real):
-    """Return a namespace of device functions for the float type `real`."""
+def geometry_functions(real, lanes=GPU_LANES):
+    """Return a namespace of device functions for the float type `real` and a number of rows at a time."""
     mat32 = ti.types.matrix(3, 2, real)
     vec3 = ti.types.vector(3, real)
-    lanes_int = ti.types.vector(LANES, ti.i32)
+    lanes_int = ti.types.vector(lanes, ti.i32)
     # Tiny enough to be no length, large enough that its reciprocal is finite in float32.
     tiny = 1e-30
 
@@ -112,10 +114,10 @@ def geometry_functions(real):
 
     @ti.func
     def row_spans(v, left, right, normal, inverse, row, reach, width):
-        """First and past-last columns of `LANES` rows: together they vectorise."""
+        """First and past-last columns of `lanes` rows: together they vectorise."""
         begins = lanes_int(0)
         ends = lanes_int(0)
-        for lane in range(LANES):
+        for lane in range(lanes):
             py = row + lane + real(0.5)
             begin, end = row_span(v, left, right, normal, inverse, py, reach, width)
             begins[lane] = begin

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 CPU_STRIDE = 512
 CPU_WORKERS = 64
-GPU_WORKERS = 4096
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Launch:
         return self.workers * self.stride
 
 
-def launch_for(items: int, on_cpu: bool, most: int = GPU_WORKERS) -> Launch:
+def launch_for(items: int, on_cpu: bool, most: int) -> Launch:
     """Return the launch for a number of items; `most` caps the workers on a GPU.
 
     The number of workers on the CPU does not depend on its cores, so that sums are taken in the same

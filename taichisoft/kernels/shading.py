@@ -5,29 +5,40 @@ number of channels shares one compiled kernel. The adjoint is in `taichisoft.ker
 """
 
 from functools import cache
+from types import SimpleNamespace
 
 from taichisoft.kernels.direct import Direct
-from taichisoft.kernels.geometry import LANES, geometry_functions
+from taichisoft.kernels.geometry import geometry_functions
 from taichisoft.kernels.shading_functions import shading_functions
 from taichisoft.kernels.shim import ti
 
-# The steps of the kernel.
+# The steps of the kernels. The second is one of its own only where pixels are shared.
 FIND_FRONT = 0
-ADD_UP = 1
-FRONT_ADJOINT = 2
+NAME_FRONT = 1
+ADD_UP = 2
+FRONT_ADJOINT = 3
 
 
 @cache
-def shade_kernel(real):
-    """Compile-on-first-use kernel for the float type `real` (``ti.f32`` or ``ti.f64``)."""
-    geo = geometry_functions(real)
+def shading_kernels(real, lanes):
+    """Compile-on-first-use kernels for a float type and a number of pixels at a time."""
+    geo = geometry_functions(real, lanes)
     fragment = shading_functions(real)
     floats = ti.types.ndarray(real, 1)
     ints = ti.types.ndarray(ti.i32, 1)
-    lanes_real = ti.types.vector(LANES, real)
+    lanes_real = ti.types.vector(lanes, real)
+
+    @ti.func
+    def add(shared: ti.template(), array: ti.template(), at, amount):
+        """Add to an element that other workers may share."""
+        if ti.static(shared):
+            ti.atomic_add(array[at], amount)
+        else:
+            array[at] = array[at] + amount
 
     @ti.func
     def shade_rows(
+        shared: ti.template(),
         step: ti.template(),
         coverage_pieces: ti.template(),
         occlusion_pieces: ti.template(),
@@ -53,29 +64,30 @@ def shade_kernel(real):
         sums: ti.template(),
         grad_front: ti.template(),
     ):
-        """Take a step of `shade` for one face in the rows first..last - 1 of an image."""
+        """Take a step of `shade` or `scatter` for one face in the rows first..last - 1 of an image."""
+        finding = ti.static(step in (FIND_FRONT, NAME_FRONT))
         reach = coverage_curve[1]
         v, left, right, solid, normal, edge, dual, inverse = geo.triangle(points, faces, face)
         z, q = fragment.depths_and_inverses(points, faces, face)
         index = fragment.corners_of(attribute_index, face)
         inverse_height = fragment.inverse_heights(v, normal)
-        for block in range((last - first + LANES - 1) // LANES):
-            above = first + block * LANES
+        for block in range((last - first + lanes - 1) // lanes):
+            above = first + block * lanes
             begins, ends = geo.row_spans(v, left, right, normal, inverse, above, reach, width)
-            for line in range(ti.min(LANES, last - above)):
+            for line in range(ti.min(lanes, last - above)):
                 py = above + line + real(0.5)
                 begin = begins[line]
                 end = ends[line]
                 base = (image * height + above + line) * width
-                for chunk in range((end - begin + LANES - 1) // LANES):
-                    start = begin + chunk * LANES
+                for chunk in range((end - begin + lanes - 1) // lanes):
+                    start = begin + chunk * lanes
                     weight = lanes_real(0.0)
                     depth = lanes_real(0.0)
                     by_front = lanes_real(0.0)
                     share0 = lanes_real(0.0)
                     share1 = lanes_real(0.0)
                     share2 = lanes_real(0.0)
-                    for lane in range(LANES):
+                    for lane in range(lanes):
                         px = start + lane + real(0.5)
                         d, edge_at, along, _, _ = geo.foot_point(
                             px, py, v, normal, edge, dual, solid
@@ -91,7 +103,7 @@ def shade_kernel(real):
                         depth[lane] = share.dot(z)
                         # Lanes past the end of the span count for nothing.
                         cover = ti.select(start + lane < end, cover, real(0.0))
-                        if ti.static(step == FIND_FRONT):
+                        if ti.static(finding):
                             weight[lane] = cover
                         else:
                             share0[lane] = share[0]
@@ -109,24 +121,28 @@ def shade_kernel(real):
                             if ti.static(step == FRONT_ADJOINT):
                                 weight[lane] = cover * keep_slope * occlusion_curve[0]
                                 by_front[lane] = sums[pixel] + sums[plane + pixel] * depth[lane]
-                    if ti.static(step == FIND_FRONT):
-                        for lane in ti.static(range(LANES)):
+                    if ti.static(finding):
+                        for lane in ti.static(range(lanes)):
                             pixel = base + start + lane
                             near = ti.select(weight[lane] > least, depth[lane], real(1e30))
                             # Of equally near faces the first keeps the pixel.
-                            if start + lane < end:  # noqa: SIM102
-                                if near < front[pixel]:
+                            if start + lane < end:
+                                if ti.static(step == NAME_FRONT):
+                                    if near < real(1e30):  # noqa: SIM102
+                                        if near == front[pixel]:
+                                            ti.atomic_min(front_face[pixel], face)
+                                elif ti.static(shared):
+                                    ti.atomic_min(front[pixel], near)
+                                elif near < front[pixel]:
                                     front[pixel] = near
                                     front_face[pixel] = face
                     if ti.static(step == ADD_UP):
-                        for lane in ti.static(range(LANES)):
+                        for lane in ti.static(range(lanes)):
                             pixel = base + start + lane
                             if start + lane < end:
-                                sums[pixel] = sums[pixel] + weight[lane]
-                                sums[plane + pixel] = (
-                                    sums[plane + pixel] + weight[lane] * depth[lane]
-                                )
-                    if ti.static(step != FIND_FRONT):
+                                add(shared, sums, pixel, weight[lane])
+                                add(shared, sums, plane + pixel, weight[lane] * depth[lane])
+                    if ti.static(not finding):
                         for c in range(channels):
                             # Gathered once: they are the same for all lanes.
                             corner0 = attributes[index[0] * channels + c]
@@ -134,7 +150,7 @@ def shade_kernel(real):
                             corner2 = attributes[index[2] * channels + c]
                             at = (2 + c) * plane
                             part = lanes_real(0.0)
-                            for lane in range(LANES):
+                            for lane in range(lanes):
                                 color = (
                                     share0[lane] * corner0
                                     + share1[lane] * corner1
@@ -146,21 +162,19 @@ def shade_kernel(real):
                                     pixel = base + ti.min(start + lane, width - 1)
                                     by_front[lane] += sums[at + pixel] * color
                             if ti.static(step == ADD_UP):
-                                for lane in ti.static(range(LANES)):
+                                for lane in ti.static(range(lanes)):
                                     pixel = at + base + start + lane
                                     if start + lane < end:
-                                        sums[pixel] = sums[pixel] + part[lane]
+                                        add(shared, sums, pixel, part[lane])
                     if ti.static(step == FRONT_ADJOINT):
-                        for lane in ti.static(range(LANES)):
+                        for lane in ti.static(range(lanes)):
                             pixel = base + start + lane
                             if start + lane < end:
-                                grad_front[pixel] = (
-                                    grad_front[pixel] + by_front[lane] * weight[lane]
-                                )
+                                add(shared, grad_front, pixel, by_front[lane] * weight[lane])
 
     @ti.kernel
     def shade(
-        step: ti.template(),  # FIND_FRONT, ADD_UP or FRONT_ADJOINT
+        step: ti.template(),
         coverage_pieces: ti.template(),
         occlusion_pieces: ti.template(),
         # in
@@ -182,8 +196,8 @@ def shade_kernel(real):
         slots: ti.i32,
         stride: ti.i32,
         # written by FIND_FRONT, read by the others
-        front: floats,  # (B * H * W) nearest depth in reach, 1e30 where there is none
-        front_face: ints,  # (B * H * W) the face that has it or -1
+        front: floats,  # (B * H * W) nearest depth in reach, starting at 1e30
+        front_face: ints,  # (B * H * W) the face that has it, starting at -1
         # written by ADD_UP: sum of w, w z, w c, starting at 0; its gradient, read by FRONT_ADJOINT
         sums: floats,  # ((2 + C) * B * H * W)
         # written by FRONT_ADJOINT: gradient with respect to the front depth, starting at 0
@@ -201,17 +215,12 @@ def shade_kernel(real):
                     image = item // bands
                     top = (item - image * bands) * band
                     bottom = ti.min(height, top + band)
-                    if ti.static(step == FIND_FRONT):
-                        for pixel in range(
-                            (image * height + top) * width, (image * height + bottom) * width
-                        ):
-                            front[pixel] = real(1e30)
-                            front_face[pixel] = -1
                     for face in range(face_start[image], face_start[image + 1]):
                         first = ti.max(top, rows[2 * face])
                         last = ti.min(bottom, rows[2 * face + 1])
                         if first < last:
                             shade_rows(
+                                False,
                                 step,
                                 coverage_pieces,
                                 occlusion_pieces,
@@ -238,4 +247,66 @@ def shade_kernel(real):
                                 grad_front,
                             )
 
-    return Direct(shade)
+    @ti.kernel
+    def scatter(
+        step: ti.template(),
+        coverage_pieces: ti.template(),
+        occlusion_pieces: ti.template(),
+        # in
+        points: floats,  # (P * 4)
+        faces: ints,  # (N * 3)
+        face_image: ints,  # (N)
+        rows: ints,  # (N * 2)
+        attributes: floats,  # (A * C)
+        attribute_index: ints,  # (N * 3)
+        channels: ti.i32,
+        coverage_curve: floats,
+        coverage_cells: floats,  # (K * 4)
+        occlusion_curve: floats,
+        occlusion_cells: floats,  # (K * 4)
+        least: real,
+        height: ti.i32,
+        width: ti.i32,
+        slices: ti.i32,  # row slices per face
+        items: ti.i32,  # N * slices
+        # as in `shade`, but front_face is written by NAME_FRONT and starts at N
+        front: floats,  # (B * H * W)
+        front_face: ints,  # (B * H * W)
+        sums: floats,  # ((2 + C) * B * H * W)
+        grad_front: floats,  # (B * H * W)
+    ):
+        for item in range(items):
+            face = item // slices
+            count = rows[2 * face + 1] - rows[2 * face]
+            first = rows[2 * face] + count * (item - face * slices) // slices
+            last = rows[2 * face] + count * (item - face * slices + 1) // slices
+            if first < last:
+                shade_rows(
+                    True,
+                    step,
+                    coverage_pieces,
+                    occlusion_pieces,
+                    face_image[face],
+                    face,
+                    first,
+                    last,
+                    height,
+                    width,
+                    front.shape[0],
+                    channels,
+                    least,
+                    points,
+                    faces,
+                    attributes,
+                    attribute_index,
+                    coverage_curve,
+                    coverage_cells,
+                    occlusion_curve,
+                    occlusion_cells,
+                    front,
+                    front_face,
+                    sums,
+                    grad_front,
+                )
+
+    return SimpleNamespace(shade=Direct(shade), scatter=Direct(scatter))

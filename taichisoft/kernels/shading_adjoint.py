@@ -7,23 +7,23 @@ loops, so that any number of channels shares one compiled kernel.
 from functools import cache
 
 from taichisoft.kernels.direct import Direct
-from taichisoft.kernels.geometry import LANES, geometry_functions
+from taichisoft.kernels.geometry import geometry_functions
 from taichisoft.kernels.lookup import lookup_functions
 from taichisoft.kernels.shading_functions import shading_functions
 from taichisoft.kernels.shim import ti
 
 
 @cache
-def shade_adjoint_kernel(real):
-    """Compile-on-first-use kernel for the float type `real` (``ti.f32`` or ``ti.f64``)."""
-    geo = geometry_functions(real)
+def shade_adjoint_kernel(real, lanes):
+    """Compile-on-first-use kernel for a float type and a number of pixels at a time."""
+    geo = geometry_functions(real, lanes)
     fragment = shading_functions(real)
     locate, value, _ = lookup_functions(real)
     floats = ti.types.ndarray(real, 1)
     ints = ti.types.ndarray(ti.i32, 1)
     vec3 = ti.types.vector(3, real)
-    lanes_real = ti.types.vector(LANES, real)
-    lanes_int = ti.types.vector(LANES, ti.i32)
+    lanes_real = ti.types.vector(lanes, real)
+    lanes_int = ti.types.vector(lanes, ti.i32)
 
     @ti.func
     def inverse_squares(edge):
@@ -110,18 +110,18 @@ def shade_adjoint_kernel(real):
                         index = fragment.corners_of(attribute_index, face)
                         inverse_height = fragment.inverse_heights(v, normal)
                         inverse_squared = inverse_squares(edge)
-                        for block in range((last - first + LANES - 1) // LANES):
-                            above = first + block * LANES
+                        for block in range((last - first + lanes - 1) // lanes):
+                            above = first + block * lanes
                             begins, ends = geo.row_spans(
                                 v, left, right, normal, inverse, above, reach, width
                             )
-                            for line in range(ti.min(LANES, last - above)):
+                            for line in range(ti.min(lanes, last - above)):
                                 py = above + line + real(0.5)
                                 begin = begins[line]
                                 end = ends[line]
                                 base = (face_image[face] * height + above + line) * width
-                                for chunk in range((end - begin + LANES - 1) // LANES):
-                                    start = begin + chunk * LANES
+                                for chunk in range((end - begin + lanes - 1) // lanes):
+                                    start = begin + chunk * lanes
                                     # Of the fragments: shares of the vertices in depth and attributes,
                                     # cover and keep; then, added up over the channels, the upstream of
                                     # the weight and of the shares.
@@ -134,7 +134,7 @@ def shade_adjoint_kernel(real):
                                     spread0 = lanes_real(0.0)
                                     spread1 = lanes_real(0.0)
                                     spread2 = lanes_real(0.0)
-                                    for lane in range(LANES):
+                                    for lane in range(lanes):
                                         px = start + lane + real(0.5)
                                         pixel = base + ti.min(start + lane, width - 1)
                                         d, at, along, _, _ = geo.foot_point(
@@ -168,7 +168,7 @@ def shade_adjoint_kernel(real):
                                         part0 = lanes_real(0.0)
                                         part1 = lanes_real(0.0)
                                         part2 = lanes_real(0.0)
-                                        for lane in range(LANES):
+                                        for lane in range(lanes):
                                             pixel = base + ti.min(start + lane, width - 1)
                                             g = grad_sums[(2 + c) * plane + pixel]
                                             color = (
@@ -199,7 +199,7 @@ def shade_adjoint_kernel(real):
                                     keep_ts = lanes_real(0.0)
                                     keep_ups = lanes_real(0.0)
                                     # Found again, as keeping more lanes costs more than finding them.
-                                    for lane in range(LANES):
+                                    for lane in range(lanes):
                                         px = start + lane + real(0.5)
                                         pixel = base + ti.min(start + lane, width - 1)
                                         d, at, along, gx, gy = geo.foot_point(
@@ -305,7 +305,7 @@ def shade_adjoint_kernel(real):
                                             keep_ts[lane] = keep_t
                                             keep_ups[lane] = grad_keep
                                     if ti.static(into_cells):
-                                        for lane in range(ti.min(LANES, end - start)):
+                                        for lane in range(ti.min(lanes, end - start)):
                                             k = coverage_table + 4 * cover_cells[lane]
                                             j = occlusion_table + 4 * keep_cells[lane]
                                             power = cover_ups[lane]

@@ -1,0 +1,37 @@
+"""What was run, on what: the head of every benchmark's results."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+import torch
+
+import taichisoft as ts
+from taichisoft.runtime import threads
+
+
+def about(module: str, arguments: list[str] | None) -> dict[str, object]:
+    """Return command, processor, threads, backend and versions."""
+    given = sys.argv[1:] if arguments is None else arguments
+    backend = ts.backend()
+    return {
+        "command": " ".join(["python -m", module, *given]),
+        "processor": processor(),
+        "kernel_threads": threads(),
+        "torch_threads": torch.get_num_threads(),
+        "backend": backend,
+        "taichisoft": ts.__version__,
+        "torch": torch.__version__,
+    }
+
+
+def processor() -> str:
+    """Return the name of the processor, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

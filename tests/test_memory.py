@@ -1,0 +1,49 @@
+"""A request that cannot fit is refused with how much it needs, before anything is allocated."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import taichisoft as ts
+from taichisoft import memory
+
+
+def camera(size: int) -> ts.Camera:
+    return ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(size, size))
+
+
+def test_free_memory_is_known_here():
+    free = memory.free_bytes(torch.device("cpu"))
+    assert 2**20 < free < 2**50
+    assert memory.free_bytes(torch.device("meta")) is None
+
+
+def test_refusal_says_how_much_is_needed(monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 200_000_000)
+    render = ts.SoftRasterizer()
+    mesh = ts.shapes.icosphere(0)
+    with pytest.raises(MemoryError) as refused:
+        render.silhouette(mesh, camera(5000))
+    assert str(refused.value) == (
+        "rendering 1 x 5000 x 5000 pixels with 0 channels and 20 faces in all needs at least 0.4 GB of "
+        "memory on cpu, and 0.2 GB are free; render fewer images at a time, or smaller ones"
+    )
+
+
+def test_colours_count(monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 900_000_000)
+    mesh = ts.shapes.icosphere(0)
+    with pytest.raises(MemoryError, match=r"with 3 channels .* needs at least 1\.0 GB"):
+        ts.SoftRasterizer()(mesh, camera(3200), torch.rand(mesh.num_vertices, 3))
+
+
+def test_what_fits_is_rendered(monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
+    alpha = ts.SoftRasterizer().silhouette(ts.shapes.icosphere(0), camera(16))
+    assert alpha.max() > 0.9
+
+
+def test_unknown_free_memory_refuses_nothing(monkeypatch):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: None)
+    memory.check_fits(2**60, torch.device("cpu"), "this")
