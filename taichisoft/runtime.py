@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import os
@@ -58,6 +59,9 @@ def init(backend: str | None = None) -> str:
         return _active
     name = wanted or best_backend()
     _start(name, source)
+    # Compiled kernels are written to their cache when Taichi's program ends, which whatever is still alive
+    # at exit would prevent: a single image that requires a gradient did.
+    atexit.register(ti.reset)
     _active = name
     return name
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import taichisoft as ts
-from benchmarks import bench, cost, scaling, workloads
+from benchmarks import backends, bench, cost, scaling, workloads
 from benchmarks.scenes import sphere_scene
 from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
 from taichisoft.buffers import Buffers
@@ -121,5 +121,17 @@ def test_workloads_smoke(tmp_path, capsys):
     result = json.loads(out.with_suffix(".json").read_text())
     assert len(result["seconds"]) == 4
     assert all(seconds > 0 for seconds in result["seconds"].values())
-    assert 0 < result["start_up_seconds"]["filled"]
+    assert result["start_up_seconds"]["filled"] > 0
+    assert out.with_suffix(".md").read_text() in capsys.readouterr().out
+
+
+def test_backends_smoke(tmp_path, capsys):
+    out = tmp_path / "backends"
+    backends.main(["--out", str(out), "--quick", "--rounds", "1"])
+    result = json.loads(out.with_suffix(".json").read_text())
+    others = [
+        name for name, present in ts.available_backends().items() if present and name != "cpu"
+    ]
+    assert [row["backend"] for row in result["rows"]] == others
+    assert all(row["ratio"] == pytest.approx(row["ms"] / row["cpu_ms"]) for row in result["rows"])
     assert out.with_suffix(".md").read_text() in capsys.readouterr().out

@@ -9,6 +9,7 @@ a version of Taichi that is built otherwise inside, every call takes the front d
 
 from collections.abc import Callable
 from enum import Enum, auto
+from weakref import WeakKeyDictionary
 
 from taichisoft.kernels.shim import ti
 
@@ -31,30 +32,32 @@ class Direct:
 
     def __init__(self, kernel: Callable[..., None]):
         self._kernel = kernel
-        self._program = None
-        self._launchers: dict[tuple, Callable | None] = {}
+        # What was compiled goes with the runtime (``ti.reset``), and must not keep its program alive: that
+        # writes the cache of kernels when it ends.
+        self._by_runtime = WeakKeyDictionary()
 
     def __call__(self, *arguments) -> None:
         """Run the kernel."""
-        program = ti.lang.impl.get_runtime().prog
-        if program is None or program is not self._program:
-            # What was compiled for a program is gone with it (``ti.reset``).
-            self._program, self._launchers = program, {}
-            self._kinds = _kinds(self._kernel) if _on_host() else None
-        if self._kinds is None or not _all_on_host(self._kinds, arguments):
+        runtime = ti.lang.impl.get_runtime()
+        found = self._by_runtime.get(runtime)
+        if found is None:
+            kinds = _kinds(self._kernel) if _on_host() else None
+            found = self._by_runtime[runtime] = (kinds, {})
+        kinds, launchers = found
+        if kinds is None or not _all_on_host(kinds, arguments):
             self._kernel(*arguments)
             return
         key = tuple(
             argument
-            for kind, argument in zip(self._kinds, arguments, strict=True)
+            for kind, argument in zip(kinds, arguments, strict=True)
             if kind is _Kind.TEMPLATE
         )
-        launcher = self._launchers.get(key)
+        launcher = launchers.get(key)
         if launcher is None:
             self._kernel(*arguments)
-            self._launchers[key] = _launcher(self._kernel, self._program, arguments)
+            launchers[key] = _launcher(self._kernel, runtime.prog, arguments)
             return
-        launcher(self._kinds, arguments)
+        launcher(runtime.prog, kinds, arguments)
 
 
 def _on_host() -> bool:
@@ -95,7 +98,7 @@ def _launcher(kernel: Callable, program, arguments: tuple) -> Callable:
     compiled = primal.compiled_kernels[primal.ensure_compiled(*arguments)]
     binary = program.compile_kernel(program.config(), program.get_device_caps(), compiled)
 
-    def launch(kinds: tuple[_Kind, ...], arguments: tuple) -> None:
+    def launch(program, kinds: tuple[_Kind, ...], arguments: tuple) -> None:
         context = compiled.make_launch_context()
         at = 0
         for kind, argument in zip(kinds, arguments, strict=True):

@@ -1,0 +1,111 @@
+"""The same scenes on every backend that can be had here: `python -m benchmarks.backends`.
+
+A process has one backend, so each is timed in processes of its own, in turn, round after round; the ratios to
+the CPU backend are taken round by round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import taichisoft as ts
+from benchmarks.about import about
+from benchmarks.renderers import fused
+from benchmarks.scenes import sphere_scene
+from benchmarks.timing import measure
+from taichisoft.kernels.vulkan_device import vulkan_devices
+
+PEER = "cpu"
+# Subdivisions of the sphere, size of the images, sigma.
+SCENES = ((3, 64, 1e-5), (3, 256, 1e-5), (3, 256, 1e-4), (4, 256, 1e-4))
+QUICK_SCENES = ((0, 16, 1e-4),)
+
+
+def time_here(scenes: tuple[tuple[int, int, float], ...]) -> dict[str, float]:
+    """Return the median seconds of a forward + backward of each scene on the backend of this process."""
+    found = {}
+    for subdivisions, size, sigma in scenes:
+        scene = sphere_scene(size, subdivisions)
+        renderer = ts.SoftRasterizer(ts.Logistic.softras(sigma)).requires_grad_(False)
+        times = measure(fused(scene, renderer).both, rounds=20, seconds=3.0)
+        found[f"{scene.label}, sigma {sigma:g}"] = statistics.median(times[:, 0])
+    return found
+
+
+def time_elsewhere(backend: str, quick: bool) -> dict[str, float]:
+    """Return the same of a fresh process on a backend."""
+    command = [sys.executable, "-m", "benchmarks.backends", "--here", *["--quick"] * quick]
+    environment = {**os.environ, "TAICHISOFT_BACKEND": backend}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(rounds: int, quick: bool) -> list[dict[str, object]]:
+    """Return a row for each scene and backend other than the CPU."""
+    names = [name for name, present in ts.available_backends().items() if present]
+    found = [{name: time_elsewhere(name, quick) for name in names} for _ in range(rounds)]
+    return [
+        {
+            "scene": scene,
+            "backend": name,
+            "ms": 1e3 * statistics.median(one[name][scene] for one in found),
+            "cpu_ms": 1e3 * statistics.median(one[PEER][scene] for one in found),
+            "ratio": statistics.median(one[name][scene] / one[PEER][scene] for one in found),
+        }
+        for name in names
+        if name != PEER
+        for scene in found[0][PEER]
+    ]
+
+
+def to_markdown(rows: list[dict[str, object]], head: dict[str, object]) -> str:
+    """Return the table."""
+    lines = [
+        "# Backends",
+        "",
+        f"`{head['command']}`; {head['processor']}, {head['kernel_threads']} threads; Vulkan devices: "
+        f"{', '.join(head['vulkan_devices']) or 'none'}. Forward + backward of silhouettes, medians.",
+        "",
+        "| scene | backend | ms | CPU ms | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['scene']} | {r['backend']} | {r['ms']:.2f} | {r['cpu_ms']:.2f} | {r['ratio']:.2f} |"
+        for r in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and write JSON and Markdown; or measure here, and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("results/backends"), help="file stem")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a small scene only")
+    parser.add_argument("--here", action="store_true", help="time the backend of this process only")
+    options = parser.parse_args(arguments)
+    if options.here:
+        print(json.dumps(time_here(QUICK_SCENES if options.quick else SCENES)))
+        return
+    head = {
+        **about("benchmarks.backends", arguments),
+        "vulkan_devices": [name for name, _ in vulkan_devices()],
+    }
+    rows = compare(options.rounds, options.quick)
+    text = to_markdown(rows, head)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.with_suffix(".json").write_text(
+        json.dumps({"about": head, "rows": rows}, indent=2) + "\n"
+    )
+    options.out.with_suffix(".md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
