@@ -8,6 +8,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/$(shell date +%Y%m%d-%H%M%S)
 TRAIN  ?=
 RESULTS ?=
+SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: train results test lint bench clean
@@ -27,8 +28,12 @@ lint: $(VENV)/lint.stamp  ## check formatting and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-bench: $(VENV)/bench.stamp  ## time the rasterizer next to its peers
+bench: $(VENV)/train.stamp $(VENV)/bench.stamp  ## time the rasterizer next to its peers, and all that is in results/ about speed
 	$(BIN)/python -m benchmarks.bench
+	$(BIN)/python -m benchmarks.backends
+	$(BIN)/python -m benchmarks.workloads $(if $(wildcard $(SPOT)),--mesh $(SPOT))
+	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.scaling
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache build dist

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import taichisoft as ts
-from benchmarks import backends, bench, cost, scaling, workloads
+from benchmarks import backends, bench, cost, kernels, scaling, workloads
 from benchmarks.scenes import sphere_scene
 from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
 from taichisoft.buffers import Buffers
@@ -134,4 +134,13 @@ def test_backends_smoke(tmp_path, capsys):
     ]
     assert [row["backend"] for row in result["rows"]] == others
     assert all(row["ratio"] == pytest.approx(row["ms"] / row["cpu_ms"]) for row in result["rows"])
+    assert out.with_suffix(".md").read_text() in capsys.readouterr().out
+
+
+def test_kernels_smoke(tmp_path, capsys):
+    out = tmp_path / "kernels"
+    kernels.main(["--out", str(out), "--quick", "--seconds", "0.01"])
+    (scene,) = json.loads(out.with_suffix(".json").read_text())["scenes"]
+    assert scene["fragments"] > 0
+    assert min(scene["forward_ms"], scene["adjoint_ms"]) > 0
     assert out.with_suffix(".md").read_text() in capsys.readouterr().out

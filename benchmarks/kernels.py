@@ -1,0 +1,124 @@
+"""Time the kernels of silhouettes alone, per fragment: `python -m benchmarks.kernels`.
+
+What torch, autograd and launching add to a step is left out. A fragment is a pair of a face and a pixel
+within its reach. With ``TI_CPU_MAX_NUM_THREADS=1`` the times are those of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+import taichisoft as ts
+from benchmarks.about import about
+from benchmarks.scenes import sphere_scene
+from benchmarks.timing import measure
+from taichisoft.buffers import Buffers
+from taichisoft.coverage_pass import CoveragePass
+from taichisoft.fragments import count_fragments
+from taichisoft.scene import build_scene
+
+# Subdivisions of the sphere, size of the images, sigma.
+SCENES = tuple(
+    (subdivisions, size, sigma)
+    for subdivisions, size in ((3, 64), (3, 256), (4, 256))
+    for sigma in (1e-5, 1e-4, 1e-3)
+)
+QUICK_SCENES = ((0, 16, 1e-4),)
+
+
+@dataclass(frozen=True)
+class Times:
+    """The kernels of a scene.
+
+    Parameters
+    ----------
+    scene : str
+        What was rendered.
+    fragments : int
+        Of all images.
+    forward_ms, adjoint_ms : float
+        Fastest of many launches, which is what other programs disturb least.
+    """
+
+    scene: str
+    fragments: int
+    forward_ms: float
+    adjoint_ms: float
+
+    def per_fragment(self) -> tuple[float, float]:
+        """Return the nanoseconds per fragment, forward and adjoint."""
+        count = max(self.fragments, 1)
+        return 1e6 * self.forward_ms / count, 1e6 * self.adjoint_ms / count
+
+
+def times(scenes: tuple[tuple[int, int, float], ...], seconds: float) -> Iterator[Times]:
+    """Time the kernels of each scene for about so many seconds."""
+    for subdivisions, size, sigma in scenes:
+        seen = sphere_scene(size, subdivisions)
+        scene = build_scene(seen.mesh, seen.camera, None)
+        renderer = ts.SoftRasterizer(ts.Logistic.softras(sigma)).requires_grad_(False)
+        curve = renderer.curves(size)[0]
+        job = CoveragePass(Buffers(scene), curve, takes_max=False)
+        cells, slopes = curve.cells(scene.points), curve.slope_cells(scene.points)
+        total, winner = job.values(cells)
+        upstream = torch.exp(-total)
+
+        def forward(job=job, cells=cells) -> object:
+            return job.values(cells)
+
+        def adjoint(job=job, inputs=(upstream, cells, slopes, winner)) -> object:
+            return job.adjoint(*inputs, into_cells=False)
+
+        fastest = measure(forward, adjoint, rounds=1000, seconds=seconds).min(0)
+        yield Times(
+            f"{seen.label}, sigma {sigma:g}",
+            count_fragments(job.buffers, curve.numbers(scene.points)),
+            *(1e3 * fastest),
+        )
+
+
+def to_markdown(found: list[Times], head: dict[str, object]) -> str:
+    """Return the table."""
+    lines = [
+        "# Kernels",
+        "",
+        f"`{head['command']}`; {head['processor']}, {head['kernel_threads']} threads; backend "
+        f"{head['backend']}; fastest of many launches.",
+        "",
+        "| scene | fragments | forward ms | ns per fragment | adjoint ms | ns per fragment |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in found:
+        forward, adjoint = one.per_fragment()
+        lines.append(
+            f"| {one.scene} | {one.fragments:,} | {one.forward_ms:.2f} | {forward:.1f} | "
+            f"{one.adjoint_ms:.2f} | {adjoint:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and write JSON and Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("results/kernels"), help="file stem")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each scene")
+    parser.add_argument("--quick", action="store_true", help="a small scene only")
+    options = parser.parse_args(arguments)
+    head = about("benchmarks.kernels", arguments)
+    found = list(times(QUICK_SCENES if options.quick else SCENES, options.seconds))
+    text = to_markdown(found, head)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    result = {"about": head, "scenes": [asdict(one) for one in found]}
+    options.out.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
+    options.out.with_suffix(".md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
