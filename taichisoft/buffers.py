@@ -24,6 +24,8 @@ TABLE_WORKERS = 512
 # With fewer items than this faces are sliced by rows, so that two huge faces still fill a device.
 ITEMS_PER_WORKER = 4
 GPU_ITEMS = 16384
+# Faces are named in float32 there.
+MOST_FACES = 2**24
 
 
 class Buffers:
@@ -110,6 +112,14 @@ class Buffers:
         """Return equal indices of faces."""
         return torch.full((size,), value, dtype=torch.int32, device=self.points.device)
 
+    def unnamed(self, size: int) -> Tensor:
+        """Return what workers that share pixels write faces to: floating-point numbers above any face."""
+        return self.points.new_full((size,), self.num_faces)
+
+    def named(self, faces: Tensor) -> Tensor:
+        """Return what they have written as indices, -1 for none."""
+        return faces.masked_fill_(faces == self.num_faces, -1).to(torch.int32)
+
     def gather_corners(self, corners: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
         """Sum (N * slices, 3, columns) gradients of face corners into (rows, columns)."""
         if self.slices > 1:
@@ -127,7 +137,12 @@ class Buffers:
 
 
 def _check_countable(scene: Scene) -> None:
-    """Raise if an array would have more elements than the kernels can number."""
+    """Raise if there are more elements of an array, or faces, than the kernels can number."""
+    if scene.faces.shape[0] >= MOST_FACES and backend() != "cpu":
+        raise ValueError(
+            f"mesh must give fewer than {MOST_FACES} faces in all images on the {backend()!r} backend, "
+            f"got {scene.faces.shape[0]}"
+        )
     height, width = scene.image_size
     numbers = scene.batch_size * height * width * (2 + scene.channels.shape[1])
     if numbers >= 2**31:

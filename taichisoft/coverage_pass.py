@@ -96,16 +96,15 @@ class CoveragePass:
         """Compute `values` with workers that own faces and share pixels."""
         buffers = self.buffers
         total = buffers.zeros(buffers.pixels)
-        nobody = buffers.num_faces
-        winner = buffers.indices(buffers.pixels if self.takes_max else 1, nobody)
+        winner = buffers.unnamed(buffers.pixels if self.takes_max else 1)
         # Which face has the maximum can be told only when it is known.
         for naming in (False, True) if self.takes_max else (False,):
             if not buffers.num_faces:
                 break
             self._kernels.scatter(
-                naming,
                 self.takes_max,
                 self.curve.pieces,
+                int(naming),
                 buffers.points,
                 buffers.faces,
                 buffers.face_image,
@@ -119,7 +118,7 @@ class CoveragePass:
                 total,
                 winner,
             )
-        return total, winner.masked_fill_(winner == nobody, -1)
+        return total, buffers.named(winner)
 
     def adjoint(
         self,

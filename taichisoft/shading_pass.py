@@ -27,7 +27,6 @@ from taichisoft.kernels.shading import (
     ADD_UP,
     FIND_FRONT,
     FRONT_ADJOINT,
-    NAME_FRONT,
     shading_kernels,
 )
 from taichisoft.kernels.shading_adjoint import shade_adjoint_kernel
@@ -90,11 +89,10 @@ class ShadingPass:
             self._step(FIND_FRONT, inputs, front, front_face, none, none)
             return front, front_face
         # Which face has the least depth can be told only when it is known.
-        nobody = buffers.num_faces
-        front_face = buffers.indices(buffers.pixels, nobody)
-        self._step(FIND_FRONT, inputs, front, front_face, none, none)
-        self._step(NAME_FRONT, inputs, front, front_face, none, none)
-        return front, front_face.masked_fill_(front_face == nobody, -1)
+        front_face = buffers.unnamed(buffers.pixels)
+        for naming in (False, True):
+            self._step(FIND_FRONT, inputs, front, front_face, none, none, naming=naming)
+        return front, buffers.named(front_face)
 
     def adjoint(
         self,
@@ -172,12 +170,14 @@ class ShadingPass:
             flat(keep_cells),
         )
 
-    def _step(self, step, inputs, front, front_face, sums, grad_front) -> None:
+    def _step(
+        self, step, inputs, front, front_face, sums, grad_front, *, naming: bool = False
+    ) -> None:
         buffers = self.buffers
         if not buffers.num_faces:
             return
         kernels = shading_kernels(buffers.kernel_type, buffers.lanes)
-        least = self.curve.faint if step in (FIND_FRONT, NAME_FRONT) else 0.0
+        least = self.curve.faint if step == FIND_FRONT else 0.0
         of_curves = (step, self.curve.pieces, self.occlusion.pieces)
         scene = (buffers.points, buffers.faces)
         image = (least, buffers.height, buffers.width)
@@ -188,7 +188,12 @@ class ShadingPass:
             kernels.shade(*of_curves, *scene, buffers.face_start, *inputs, *image, *bands, *out)
         else:
             items = (buffers.slices, buffers.items)
-            kernels.scatter(*of_curves, *scene, buffers.face_image, *inputs, *image, *items, *out)
+            if step != FIND_FRONT:
+                # Already turned into indices, and not looked at.
+                out = (front, buffers.zeros(1), sums, grad_front)
+            kernels.scatter(
+                *of_curves, int(naming), *scene, buffers.face_image, *inputs, *image, *items, *out
+            )
 
     def _attributes_gradient(self, grad_attributes: Tensor, attributes: Tensor) -> Tensor:
         if not attributes.shape[1] or not self.buffers.num_faces:

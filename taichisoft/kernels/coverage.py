@@ -71,9 +71,9 @@ def coverage_kernels(real, lanes):
     @ti.func
     def accumulate_rows(
         shared: ti.template(),
-        naming: ti.template(),
         take_max: ti.template(),
         pieces: ti.template(),
+        naming,
         image,
         face,
         first,
@@ -89,7 +89,8 @@ def coverage_kernels(real, lanes):
     ):
         """Add one face to the rows first..last - 1 of an image, or keep the maximum, or its face if naming.
 
-        Where pixels are shared with other workers, by atomic operations.
+        Where pixels are shared with other workers, by atomic operations; the winner is then a floating-point
+        number, since atomic minima of integers lose iterations of this loop on Vulkan (measured with 1.7.4).
         """
         inv_scale = curve[0]
         reach = curve[1]
@@ -114,12 +115,12 @@ def coverage_kernels(real, lanes):
                         if start + lane < end:
                             pixel = base + start + lane
                             # Of tied faces the one with the smallest index wins.
-                            if ti.static(naming):
-                                if part[lane] > 0:  # noqa: SIM102
+                            if ti.static(shared and take_max):
+                                if naming == 0:
+                                    ti.atomic_max(total_out[pixel], part[lane])
+                                elif part[lane] > 0:  # noqa: SIM102
                                     if part[lane] == total_out[pixel]:
-                                        ti.atomic_min(winner_out[pixel], face)
-                            elif ti.static(shared and take_max):
-                                ti.atomic_max(total_out[pixel], part[lane])
+                                        ti.atomic_min(winner_out[pixel], ti.cast(face, real))
                             elif ti.static(shared):
                                 ti.atomic_add(total_out[pixel], part[lane])
                             elif ti.static(take_max):
@@ -172,9 +173,9 @@ def coverage_kernels(real, lanes):
                         if first < last:
                             accumulate_rows(
                                 False,
-                                False,
                                 take_max,
                                 pieces,
+                                0,
                                 image,
                                 face,
                                 first,
@@ -191,10 +192,10 @@ def coverage_kernels(real, lanes):
 
     @ti.kernel
     def scatter(
-        naming: ti.template(),
         take_max: ti.template(),
         pieces: ti.template(),
         # in
+        naming: ti.i32,  # whether to name the face of the maximum; compiled apart, it would round otherwise
         points: floats,  # (P * 4)
         faces: ints,  # (N * 3)
         face_image: ints,  # (N)
@@ -207,7 +208,7 @@ def coverage_kernels(real, lanes):
         items: ti.i32,  # N * slices
         # out
         total_out: floats,  # (B * H * W) starts at 0; if naming, the finished maximum, only read
-        winner_out: ints,  # (B * H * W) if naming, the first face of the maximum; starts at N
+        winner_out: floats,  # (B * H * W) if naming, the first face of the maximum; starts at N
     ):
         for item in range(items):
             face = item // slices
@@ -217,9 +218,9 @@ def coverage_kernels(real, lanes):
             if first < last:
                 accumulate_rows(
                     True,
-                    naming,
                     take_max,
                     pieces,
+                    naming,
                     face_image[face],
                     face,
                     first,

@@ -12,11 +12,10 @@ from taichisoft.kernels.geometry import geometry_functions
 from taichisoft.kernels.shading_functions import shading_functions
 from taichisoft.kernels.shim import ti
 
-# The steps of the kernels. The second is one of its own only where pixels are shared.
+# The steps of the kernels.
 FIND_FRONT = 0
-NAME_FRONT = 1
-ADD_UP = 2
-FRONT_ADJOINT = 3
+ADD_UP = 1
+FRONT_ADJOINT = 2
 
 
 @cache
@@ -42,6 +41,7 @@ def shading_kernels(real, lanes):
         step: ti.template(),
         coverage_pieces: ti.template(),
         occlusion_pieces: ti.template(),
+        naming,
         image,
         face,
         first,
@@ -65,7 +65,6 @@ def shading_kernels(real, lanes):
         grad_front: ti.template(),
     ):
         """Take a step of `shade` or `scatter` for one face in the rows first..last - 1 of an image."""
-        finding = ti.static(step in (FIND_FRONT, NAME_FRONT))
         reach = coverage_curve[1]
         v, left, right, solid, normal, edge, dual, inverse = geo.triangle(points, faces, face)
         z, q = fragment.depths_and_inverses(points, faces, face)
@@ -103,7 +102,7 @@ def shading_kernels(real, lanes):
                         depth[lane] = share.dot(z)
                         # Lanes past the end of the span count for nothing.
                         cover = ti.select(start + lane < end, cover, real(0.0))
-                        if ti.static(finding):
+                        if ti.static(step == FIND_FRONT):
                             weight[lane] = cover
                         else:
                             share0[lane] = share[0]
@@ -121,18 +120,19 @@ def shading_kernels(real, lanes):
                             if ti.static(step == FRONT_ADJOINT):
                                 weight[lane] = cover * keep_slope * occlusion_curve[0]
                                 by_front[lane] = sums[pixel] + sums[plane + pixel] * depth[lane]
-                    if ti.static(finding):
+                    if ti.static(step == FIND_FRONT):
                         for lane in ti.static(range(lanes)):
                             pixel = base + start + lane
                             near = ti.select(weight[lane] > least, depth[lane], real(1e30))
                             # Of equally near faces the first keeps the pixel.
                             if start + lane < end:
-                                if ti.static(step == NAME_FRONT):
-                                    if near < real(1e30):  # noqa: SIM102
+                                if ti.static(shared):
+                                    # In floating point, see `accumulate_rows`.
+                                    if naming == 0:
+                                        ti.atomic_min(front[pixel], near)
+                                    elif near < real(1e30):  # noqa: SIM102
                                         if near == front[pixel]:
-                                            ti.atomic_min(front_face[pixel], face)
-                                elif ti.static(shared):
-                                    ti.atomic_min(front[pixel], near)
+                                            ti.atomic_min(front_face[pixel], ti.cast(face, real))
                                 elif near < front[pixel]:
                                     front[pixel] = near
                                     front_face[pixel] = face
@@ -142,7 +142,7 @@ def shading_kernels(real, lanes):
                             if start + lane < end:
                                 add(shared, sums, pixel, weight[lane])
                                 add(shared, sums, plane + pixel, weight[lane] * depth[lane])
-                    if ti.static(not finding):
+                    if ti.static(step != FIND_FRONT):
                         for c in range(channels):
                             # Gathered once: they are the same for all lanes.
                             corner0 = attributes[index[0] * channels + c]
@@ -224,6 +224,7 @@ def shading_kernels(real, lanes):
                                 step,
                                 coverage_pieces,
                                 occlusion_pieces,
+                                0,
                                 image,
                                 face,
                                 first,
@@ -253,6 +254,7 @@ def shading_kernels(real, lanes):
         coverage_pieces: ti.template(),
         occlusion_pieces: ti.template(),
         # in
+        naming: ti.i32,  # whether FIND_FRONT names the face; compiled apart, it would round otherwise
         points: floats,  # (P * 4)
         faces: ints,  # (N * 3)
         face_image: ints,  # (N)
@@ -269,9 +271,9 @@ def shading_kernels(real, lanes):
         width: ti.i32,
         slices: ti.i32,  # row slices per face
         items: ti.i32,  # N * slices
-        # as in `shade`, but front_face is written by NAME_FRONT and starts at N
+        # as in `shade`, but front_face is written when naming, and starts at N
         front: floats,  # (B * H * W)
-        front_face: ints,  # (B * H * W)
+        front_face: floats,  # (B * H * W)
         sums: floats,  # ((2 + C) * B * H * W)
         grad_front: floats,  # (B * H * W)
     ):
@@ -286,6 +288,7 @@ def shading_kernels(real, lanes):
                     step,
                     coverage_pieces,
                     occlusion_pieces,
+                    naming,
                     face_image[face],
                     face,
                     first,
