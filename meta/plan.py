@@ -96,6 +96,7 @@ FULL = Plan(
         pose_start=(35.0, 55.0),
         coverage="gaussian",
         schedule="exponential",
+        objective="final",
         inner_steps=30,
         outer_steps=24,
         es_sigma=0.2,
@@ -117,12 +118,16 @@ FULL = Plan(
         | {"aggregation": "aczel-alsina", "aggregation_p": 1.3}
         | {"pose_problems": 64, "scale": 1.5, "scale_end": 0.15},
         "shape3d": _CURVE
-        | {"aggregation": "aczel-alsina", "aggregation_p": 1.1}
-        | {"shape3d_problems": 12, "scale": 1.6, "scale_end": 0.16},
-        "shape2d": _CURVE | _ONE_SIDED | {"shape2d_problems": 12, "scale_end": 0.15},
+        | {"coverage": "logistic", "aggregation": "aczel-alsina", "aggregation_p": 1.0}
+        | {"shape3d_problems": 12, "scale": 0.79, "scale_end": 0.079},
+        "shape2d": _CURVE
+        | {"coverage": "exponential", "aggregation": "aczel-alsina", "aggregation_p": 1.0}
+        | {"shape2d_problems": 12, "scale": 3.16, "scale_end": 0.316}
+        | {"outer_steps": 48, "learning_rate": 0.12},
         "occlusion": _DEEP
-        | {"coverage": "logistic", "aggregation": "aczel-alsina", "aggregation_p": 1.3}
-        | {"occlusion_problems": 12, "shift": -0.4, "scale": 1.6, "scale_end": 0.16},
+        | {"coverage": "logistic", "aggregation": "aczel-alsina", "aggregation_p": 1.0}
+        | {"gamma": 0.3, "gamma_end": 0.3}
+        | {"occlusion_problems": 12, "scale": 1.58, "scale_end": 0.158},
     },
     scale_only={
         "pose": _SCALE | {"pose_problems": 32},
