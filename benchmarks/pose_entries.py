@@ -6,7 +6,6 @@ authors' program.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from benchmarks.joint import solve_jointly
 from meta.baselines import BASELINES, Baseline
 from meta.inner import InnerSettings, Trajectory, solve
+from meta.records import digest, plain_softness
 from taichisoft import (
     Coverage,
     ExponentialAnnealing,
@@ -119,9 +119,11 @@ def _pretrained(weights: Path) -> list[Entry]:
 
 
 def _of_file(weights: Path, name: str) -> Choice:
-    content = (weights / f"{name}.safetensors").read_bytes()
-    digest = hashlib.sha256(content).hexdigest()[:12]
-    return Choice(f"file {digest}", lambda seed: SoftRasterizer(softness=load_from(weights, name)))
+    # What is written in a file about its training may change without the softness.
+    known = digest(plain_softness(load_from(weights, name)))[:12]
+    return Choice(
+        f"softness {known}", lambda seed: SoftRasterizer(softness=load_from(weights, name))
+    )
 
 
 def _joint() -> list[Entry]:
