@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 import taichisoft as ts
 from benchmarks import cost
+from benchmarks.about import about
 from benchmarks.renderers import Renderer, dense, deodr, fused
 from benchmarks.report import Row, to_markdown
 from benchmarks.scenes import sphere_scene
@@ -113,18 +111,11 @@ def main(arguments: list[str] | None = None) -> None:
         f"{20 * 4**s} faces, 4 x {size} x {size}, sigma 1e-4": peak_memory(size, s)
         for size, s in ((max(options.sizes), options.subdivisions), (512, options.subdivisions + 1))
     }
-    about = {
-        "command": "python -m benchmarks.bench " + " ".join(arguments or sys.argv[1:]),
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "backend": ts.backend(),
-        "taichisoft": ts.__version__,
-        "torch": torch.__version__,
-    }
-    text = to_markdown(rows, costs, memory, about)
+    head = about("benchmarks.bench", arguments)
+    text = to_markdown(rows, costs, memory, head)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     result = {
-        "about": about,
+        "about": head,
         "rows": [asdict(row) for row in rows],
         "cost": [row.record() for row in costs],
         "memory_mb": memory,

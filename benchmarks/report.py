@@ -51,7 +51,7 @@ def _head(about: dict[str, object]) -> list[str]:
     return [
         "# Benchmark",
         "",
-        f"`{about['command']}`; {about['processor']}, {about['threads']} threads; backend "
+        f"`{about['command']}`; {about['processor']}, {about['kernel_threads']} threads; backend "
         f"{about['backend']}; taichisoft {about['taichisoft']}, torch {about['torch']}. Medians; the "
         "ratio is ours / peer, round by round, with its quartiles.",
     ]
