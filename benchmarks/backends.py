@@ -17,24 +17,26 @@ from pathlib import Path
 import taichisoft as ts
 from benchmarks.about import about
 from benchmarks.renderers import fused
-from benchmarks.scenes import sphere_scene
+from benchmarks.scenes import Setting
 from benchmarks.timing import measure
 from taichisoft.kernels.vulkan_device import vulkan_devices
 
 PEER = "cpu"
-# Subdivisions of the sphere, size of the images, sigma.
-SCENES = ((3, 64, 1e-5), (3, 256, 1e-5), (3, 256, 1e-4), (4, 256, 1e-4))
-QUICK_SCENES = ((0, 16, 1e-4),)
+SETTINGS = (
+    Setting(3, 64, sigma=1e-5),
+    Setting(3, 256, sigma=1e-5),
+    Setting(3, 256, sigma=1e-4),
+    Setting(4, 256, sigma=1e-4),
+)
+QUICK = (Setting(0, 16),)
 
 
-def time_here(scenes: tuple[tuple[int, int, float], ...]) -> dict[str, float]:
+def time_here(settings: tuple[Setting, ...]) -> dict[str, float]:
     """Return the median seconds of a forward + backward of each scene on the backend of this process."""
     found = {}
-    for subdivisions, size, sigma in scenes:
-        scene = sphere_scene(size, subdivisions)
-        renderer = ts.SoftRasterizer(ts.Logistic.softras(sigma)).requires_grad_(False)
-        times = measure(fused(scene, renderer).both, rounds=20, seconds=3.0)
-        found[f"{scene.label}, sigma {sigma:g}"] = statistics.median(times[:, 0])
+    for setting in settings:
+        times = measure(fused(setting).both, rounds=20, seconds=3.0)
+        found[setting.label] = statistics.median(times[:, 0])
     return found
 
 
@@ -91,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--here", action="store_true", help="time the backend of this process only")
     options = parser.parse_args(arguments)
     if options.here:
-        print(json.dumps(time_here(QUICK_SCENES if options.quick else SCENES)))
+        print(json.dumps(time_here(QUICK if options.quick else SETTINGS)))
         return
     head = {
         **about("benchmarks.backends", arguments),

@@ -10,107 +10,146 @@ import argparse
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import taichisoft as ts
 from benchmarks import cost
 from benchmarks.about import about
-from benchmarks.renderers import Renderer, dense, deodr, fused
-from benchmarks.report import Row, to_markdown
-from benchmarks.scenes import sphere_scene
+from benchmarks.renderers import (
+    CHANNELS,
+    Renderer,
+    dense,
+    deodr,
+    fused,
+    fused_color,
+    pytorch3d,
+)
+from benchmarks.report import Row, save_figure, to_markdown
+from benchmarks.scenes import Setting
 from benchmarks.timing import Ratio, measure
 
-SIGMAS = (1e-5, 1e-4, 1e-3)
-SIZES = (64, 256)
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared.
+
+    Parameters
+    ----------
+    silhouettes, colors : tuple of Setting
+        Compared with the peers.
+    dense : tuple of Setting
+        Compared with the dense twin, which takes minutes.
+    parts : tuple of Setting
+        Where our own variants are compared with each other.
+    memory : tuple of Setting
+        Whose memory is measured.
+    """
+
+    silhouettes: tuple[Setting, ...]
+    colors: tuple[Setting, ...]
+    dense: tuple[Setting, ...]
+    parts: tuple[Setting, ...]
+    memory: tuple[Setting, ...]
 
 
-def compare(scene: str, ours: Renderer, peer: Renderer, rounds: int, warm_up: int = 2) -> list[Row]:
+FULL = Plan(
+    silhouettes=(
+        *(Setting(3, n, sigma=s) for n, s in product((64, 256), (1e-5, 1e-4, 1e-3, 1e-2))),
+        *(Setting(n, 256, sigma=s) for n, s in product((2, 4, 5, 6), (1e-5, 1e-4))),
+        *(Setting(3, n, sigma=1e-5) for n in (128, 512, 1024)),
+        *(Setting(3, 256, views, 1e-5) for views in (1, 16, 64)),
+    ),
+    colors=tuple(Setting(n, 256, sigma=s) for n, s in product((3, 4), (1e-5, 1e-4))),
+    dense=(Setting(3, 64, sigma=1e-5),),
+    parts=(Setting(3, 64), Setting(3, 256)),
+    memory=(Setting(3, 256), Setting(4, 512), Setting(3, 256, 64), Setting(7, 1024, 1)),
+)
+QUICK = Plan(*[(Setting(0, 16, 2),)] * 5)
+SECONDS = 10.0
+
+
+def compare(
+    scene: str, ours: Renderer, peer: Renderer, rounds: int, warm_up: int = 2
+) -> Iterator[Row]:
     """Time two renderers, forward and forward+backward; each is first called `warm_up` times."""
-    rows = []
     for work, mine, theirs in (
         ("forward", ours.forward, peer.forward),
         ("forward+backward", ours.both, peer.both),
     ):
-        times = measure(mine, theirs, rounds=rounds, warm_up=warm_up)
-        rows.append(Row(scene, peer.name, work, *Ratio.of(times[:, 0], times[:, 1])))
-    return rows
+        times = measure(mine, theirs, rounds=rounds, warm_up=warm_up, seconds=SECONDS)
+        row = Row(scene, peer.name, work, *Ratio.of(times[:, 0], times[:, 1]))
+        print(f"{scene}, {peer.name}, {work}: {row.ratio:.3g}", flush=True)
+        yield row
 
 
-def run(sizes=SIZES, sigmas=SIGMAS, rounds: int = 20, subdivisions: int = 3) -> list[Row]:
-    """Run all comparisons."""
-    rows = []
-    for size in sizes:
-        scene = sphere_scene(size, subdivisions)
-        for sigma in sigmas:
-            renderer = ts.SoftRasterizer(ts.Logistic.softras(sigma))
-            label = f"{scene.label}, sigma {sigma:g}"
-            ours = fused(scene, renderer)
-            peer = deodr(scene)
+def run(plan: Plan, rounds: int) -> Iterator[Row]:
+    """Run all comparisons with peers."""
+    for setting in plan.silhouettes:
+        for peer in (deodr(setting), pytorch3d(setting)):
             if peer is not None:
-                rows += compare(label, ours, peer, rounds)
-            if size == min(sizes) and sigma == sigmas[0]:
-                ours.both()  # compile; the twin needs no warm-up, and minutes
-                rows += compare(label, ours, dense(scene, renderer), rounds=1, warm_up=0)
-        rows += compare_learned(size, rounds, subdivisions)
-    return rows
+                yield from compare(setting.label, fused(setting), peer, rounds)
+    for setting in plan.colors:
+        peer = deodr(setting, CHANNELS)
+        if peer is not None:
+            yield from compare(f"colour, {setting.label}", fused_color(setting), peer, rounds)
+    for setting in plan.dense:
+        ours = fused(setting)
+        ours.both()  # compile; the twin needs no warm-up, and minutes
+        yield from compare(setting.label, ours, dense(setting), rounds=1, warm_up=0)
+    for setting in plan.parts:
+        yield from compare_learned(setting, rounds)
 
 
-def compare_learned(size: int, rounds: int, subdivisions: int) -> list[Row]:
+def compare_learned(setting: Setting, rounds: int) -> Iterator[Row]:
     """Time the learned network, frozen and being learned, against a Gaussian of the same cut-off."""
-    scene = sphere_scene(size, subdivisions)
     gaussian = ts.Gaussian(1.0)
-    peer = fused(scene, ts.SoftRasterizer(gaussian), "Gaussian, equal cut-off")
-    rows = []
+    peer = fused(setting, ts.SoftRasterizer(gaussian), "Gaussian, equal cut-off")
     for state in ("frozen", "learning"):
         network = ts.MLPCoverage(1.0, reach=-gaussian.domain().low)
         network.requires_grad_(state == "learning")
-        label = f"MLPCoverage ({state}), {scene.label}"
-        rows += compare(label, fused(scene, ts.SoftRasterizer(network)), peer, rounds)
-    return rows
+        label = f"MLPCoverage ({state}), {setting.scene.label}"
+        yield from compare(label, fused(setting, ts.SoftRasterizer(network)), peer, rounds)
 
 
 MEMORY_PROBE = """
-import taichisoft as ts
 from pathlib import Path
 from benchmarks.renderers import fused
-from benchmarks.scenes import sphere_scene
+from benchmarks.scenes import Setting
 
 def status(field):
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1])
 
-renderer = ts.SoftRasterizer(ts.Logistic.softras(1e-4))
-fused(sphere_scene(16, 0), renderer).both()  # compile, and fill caches
+fused(Setting(0, 16)).both()  # compile, and fill caches
+work = fused({setting}).both
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
 before = status("VmRSS")
-fused(sphere_scene({size}, {subdivisions}), renderer).both()
+work()
 print(status("VmHWM") - before)
 """
 
 
-def peak_memory(size: int, subdivisions: int) -> float:
+def peak_memory(setting: Setting) -> float:
     """Return the growth of the peak memory of a fresh process by one step, in MB (Linux)."""
-    probe = MEMORY_PROBE.format(size=size, subdivisions=subdivisions)
+    probe = MEMORY_PROBE.format(setting=setting)
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1]) / 1024
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark and write JSON and Markdown."""
+    """Run the benchmark and write JSON, Markdown and PNG."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/bench"), help="file stem")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
-    parser.add_argument("--sigmas", type=float, nargs="+", default=list(SIGMAS))
-    parser.add_argument("--subdivisions", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="small scenes only")
     options = parser.parse_args(arguments)
-    rows = run(options.sizes, options.sigmas, options.rounds, options.subdivisions)
-    costs = cost.compare_all(options.sizes, options.rounds, options.subdivisions)
-    memory = {
-        f"{20 * 4**s} faces, 4 x {size} x {size}, sigma 1e-4": peak_memory(size, s)
-        for size, s in ((max(options.sizes), options.subdivisions), (512, options.subdivisions + 1))
-    }
+    plan = QUICK if options.quick else FULL
+    rows = list(run(plan, options.rounds))
+    costs = cost.compare_all(plan.parts, options.rounds)
+    memory = {setting.label: peak_memory(setting) for setting in plan.memory}
     head = about("benchmarks.bench", arguments)
     text = to_markdown(rows, costs, memory, head)
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -122,6 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     options.out.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
     options.out.with_suffix(".md").write_text(text)
+    save_figure(rows, options.out.with_suffix(".png"))
     print(text)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
 import taichisoft as ts
-from benchmarks.scenes import Scene, sphere_scene
+from benchmarks.scenes import Scene, Setting
 from benchmarks.timing import Ratio, Work, measure
 from taichisoft.rasterizer import ENGINES
 
@@ -63,11 +63,11 @@ class Cost:
         return {**asdict(self), "verdict": self.verdict}
 
 
-def compare_all(sizes: list[int], rounds: int, subdivisions: int) -> list[Cost]:
-    """Make all comparisons at all sizes of the images."""
+def compare_all(settings: Iterable[Setting], rounds: int) -> list[Cost]:
+    """Make all comparisons of all scenes; their sigma plays no part."""
     costs = []
-    for size in sizes:
-        scene = sphere_scene(size, subdivisions)
+    for setting in settings:
+        scene = setting.scene
         for part in (_coverages, _parameters, _double_backward, _engines):
             for work, target, contestants in part(scene):
                 costs += compete(scene, work, target, contestants, rounds)

@@ -14,22 +14,20 @@ from pathlib import Path
 
 import torch
 
-import taichisoft as ts
 from benchmarks.about import about
-from benchmarks.scenes import sphere_scene
+from benchmarks.scenes import Setting
 from benchmarks.timing import measure
 from taichisoft.buffers import Buffers
 from taichisoft.coverage_pass import CoveragePass
 from taichisoft.fragments import count_fragments
 from taichisoft.scene import build_scene
 
-# Subdivisions of the sphere, size of the images, sigma.
-SCENES = tuple(
-    (subdivisions, size, sigma)
+SETTINGS = tuple(
+    Setting(subdivisions, size, sigma=sigma)
     for subdivisions, size in ((3, 64), (3, 256), (4, 256))
     for sigma in (1e-5, 1e-4, 1e-3)
 )
-QUICK_SCENES = ((0, 16, 1e-4),)
+QUICK = (Setting(0, 16),)
 
 
 @dataclass(frozen=True)
@@ -57,13 +55,12 @@ class Times:
         return 1e6 * self.forward_ms / count, 1e6 * self.adjoint_ms / count
 
 
-def times(scenes: tuple[tuple[int, int, float], ...], seconds: float) -> Iterator[Times]:
+def times(settings: tuple[Setting, ...], seconds: float) -> Iterator[Times]:
     """Time the kernels of each scene for about so many seconds."""
-    for subdivisions, size, sigma in scenes:
-        seen = sphere_scene(size, subdivisions)
+    for setting in settings:
+        seen = setting.scene
         scene = build_scene(seen.mesh, seen.camera, None)
-        renderer = ts.SoftRasterizer(ts.Logistic.softras(sigma)).requires_grad_(False)
-        curve = renderer.curves(size)[0]
+        curve = setting.renderer.curves(setting.size)[0]
         job = CoveragePass(Buffers(scene), curve, takes_max=False)
         cells, slopes = curve.cells(scene.points), curve.slope_cells(scene.points)
         total, winner = job.values(cells)
@@ -77,7 +74,7 @@ def times(scenes: tuple[tuple[int, int, float], ...], seconds: float) -> Iterato
 
         fastest = measure(forward, adjoint, rounds=1000, seconds=seconds).min(0)
         yield Times(
-            f"{seen.label}, sigma {sigma:g}",
+            setting.label,
             count_fragments(job.buffers, curve.numbers(scene.points)),
             *(1e3 * fastest),
         )
@@ -111,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="a small scene only")
     options = parser.parse_args(arguments)
     head = about("benchmarks.kernels", arguments)
-    found = list(times(QUICK_SCENES if options.quick else SCENES, options.seconds))
+    found = list(times(QUICK if options.quick else SETTINGS, options.seconds))
     text = to_markdown(found, head)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     result = {"about": head, "scenes": [asdict(one) for one in found]}

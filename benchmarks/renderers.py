@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,11 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import taichisoft as ts
-from benchmarks.scenes import Scene
+from benchmarks.scenes import Scene, Setting
 
 Work = Callable[[], object]
+Render = Callable[[ts.Mesh], Tensor]
+CHANNELS = 3
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Renderer:
     name : str
         Shown in the table.
     forward : callable
-        Renders the silhouettes of all views.
+        Renders all views.
     both : callable
         Renders them and returns to the vertices the gradient of their sum.
     """
@@ -35,31 +39,46 @@ class Renderer:
     both: Work
 
 
-def fused(scene: Scene, renderer: ts.SoftRasterizer, name: str = "taichisoft") -> Renderer:
-    """Return our engine."""
-    return _of_silhouette(scene, name, renderer.silhouette)
+def fused(setting: Setting, renderer: ts.SoftRasterizer | None = None, name: str = "") -> Renderer:
+    """Return our engine, silhouettes only; with the softness of the setting unless another is given."""
+    scene, renderer = setting.scene, renderer or setting.renderer
+    return _timed(scene, name or "taichisoft", lambda mesh: renderer.silhouette(mesh, scene.camera))
 
 
-def dense(scene: Scene, renderer: ts.SoftRasterizer) -> Renderer:
+def fused_color(setting: Setting) -> Renderer:
+    """Return our engine, alpha, depth and colour of three channels."""
+    scene, renderer = setting.scene, setting.renderer
+    colors = vertex_colors(scene)
+    return _timed(scene, "taichisoft", lambda mesh: renderer(mesh, scene.camera, colors).color)
+
+
+def dense(setting: Setting) -> Renderer:
     """Return the dense plain-torch twin, silhouettes only."""
+    scene, renderer = setting.scene, setting.renderer
+    return _timed(
+        scene,
+        "dense torch twin",
+        lambda mesh: ts.reference.silhouette(renderer, mesh, scene.camera),
+    )
 
-    def silhouette(mesh: ts.Mesh, camera: ts.Camera) -> torch.Tensor:
-        return ts.reference.silhouette(renderer, mesh, camera)
 
-    return _of_silhouette(scene, "dense torch twin", silhouette)
+def vertex_colors(scene: Scene) -> Tensor:
+    """Return colours in [0, 1] that vary over the mesh, (V, 3)."""
+    return (scene.mesh.vertices + 1) / 2
 
 
-def _of_silhouette(scene: Scene, name: str, silhouette: Callable) -> Renderer:
+def _timed(scene: Scene, name: str, render: Render) -> Renderer:
     vertices = scene.mesh.vertices.clone().requires_grad_()
-    upstream = torch.ones(scene.camera.batch_size, scene.size, scene.size)
+    with torch.no_grad():
+        upstream = torch.ones_like(render(scene.mesh))
 
-    def forward() -> torch.Tensor:
+    def forward() -> Tensor:
         with torch.no_grad():
-            return silhouette(scene.mesh.with_vertices(vertices), scene.camera)
+            return render(scene.mesh.with_vertices(vertices))
 
-    def both() -> torch.Tensor:
+    def both() -> Tensor:
         vertices.grad = None
-        silhouette(scene.mesh.with_vertices(vertices), scene.camera).backward(upstream)
+        render(scene.mesh.with_vertices(vertices)).backward(upstream)
         return vertices.grad
 
     return Renderer(name, forward, both)
@@ -73,40 +92,40 @@ def _peer_warnings_ignored() -> Iterator[None]:
         yield
 
 
-def deodr(scene: Scene) -> Renderer | None:
+def deodr(setting: Setting, channels: int = 1) -> Renderer | None:
     """Return deodr's renderer through its public classes, or None if it is not installed.
 
     deodr draws hard triangles with anti-aliased silhouette edges one pixel wide and skips back faces, so its
-    work does not depend on a softness.
+    work does not depend on a softness. It has no alpha: a silhouette is an image of one channel.
     """
     try:
         from deodr import ColoredTriMesh, Scene3D
         from deodr.differentiable_renderer import Camera
     except ImportError:
         return None
+    scene, size = setting.scene, setting.size
     vertices = scene.mesh.vertices.double().numpy()
+    colors = np.ones((len(vertices), 1)) if channels == 1 else vertex_colors(scene).double().numpy()
     mesh = ColoredTriMesh(
         scene.mesh.faces.numpy().astype(np.uint32),
         vertices,
         clockwise=False,
-        nb_colors=1,
-        colors=np.ones((len(vertices), 1)),
+        nb_colors=channels,
+        colors=colors,
     )
     camera = scene.camera
+    # Its pixels have their centres at whole numbers.
+    intrinsics = camera.intrinsics.double().numpy() - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+    rotation, translation = camera.rotation.double().numpy(), camera.translation.double().numpy()
     cameras = [
-        Camera(np.concatenate([r, t[:, None]], 1), k, scene.size, scene.size)
-        for r, t, k in zip(
-            camera.rotation.double().numpy(),
-            camera.translation.double().numpy(),
-            camera.intrinsics.double().numpy(),
-            strict=True,
-        )
+        Camera(np.concatenate([r, t[:, None]], 1), k, size, size)
+        for r, t, k in zip(rotation, translation, intrinsics, strict=True)
     ]
     renderer = Scene3D(sigma=1)
     renderer.set_mesh(mesh)
     renderer.set_light(None, 1.0)
-    renderer.set_background_color(np.zeros(1))
-    upstream = np.ones((scene.size, scene.size, 1))
+    renderer.set_background_color(np.zeros(channels))
+    upstream = np.ones((size, size, channels))
 
     def forward() -> list:
         with _peer_warnings_ignored():
@@ -124,3 +143,45 @@ def deodr(scene: Scene) -> Renderer | None:
         return gradient
 
     return Renderer("deodr", forward, both)
+
+
+def pytorch3d(setting: Setting, faces_per_pixel: int = 50) -> Renderer | None:
+    """Return PyTorch3D's soft silhouettes as its documentation sets them up, or None without PyTorch3D.
+
+    Its blur radius is the squared distance at which coverage falls to 1e-4, and it keeps the nearest faces of
+    a pixel only.
+    """
+    try:
+        from pytorch3d.renderer import (
+            BlendParams,
+            MeshRasterizer,
+            RasterizationSettings,
+            SoftSilhouetteShader,
+        )
+        from pytorch3d.structures import Meshes
+        from pytorch3d.utils import cameras_from_opencv_projection
+    except ImportError:
+        return None
+    scene, size = setting.scene, setting.size
+    camera = scene.camera
+    cameras = cameras_from_opencv_projection(
+        camera.rotation,
+        camera.translation,
+        camera.intrinsics,
+        torch.tensor([[size, size]]).expand(setting.views, 2),
+    )
+    rasterizer = MeshRasterizer(
+        cameras,
+        RasterizationSettings(
+            image_size=size,
+            blur_radius=math.log(1 / 1e-4 - 1) * setting.sigma,
+            faces_per_pixel=faces_per_pixel,
+        ),
+    )
+    shader = SoftSilhouetteShader(blend_params=BlendParams(sigma=setting.sigma))
+
+    def render(mesh: ts.Mesh) -> Tensor:
+        meshes = Meshes([mesh.vertices], [mesh.faces]).extend(setting.views)
+        return shader(rasterizer(meshes), meshes)[..., 3]
+
+    return _timed(scene, "PyTorch3D", render)

@@ -1,8 +1,11 @@
-"""The results of a benchmark as Markdown."""
+"""The results of a benchmark as Markdown and as a figure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from benchmarks.cost import REACH, Cost
 
@@ -61,7 +64,7 @@ def _peers(rows: list[Row]) -> list[str]:
     return [
         "## Peers",
         "",
-        "Silhouettes.",
+        "Silhouettes unless stated.",
         "",
         "| scene | peer | work | ours ms | peer ms | ratio |",
         "|---|---|---|---|---|---|",
@@ -99,3 +102,23 @@ def _memory(memory: dict[str, float]) -> list[str]:
 def _times(row: Row | Cost) -> str:
     spread = f"{row.ratio:.3g} ({row.ratio_low:.3g}-{row.ratio_high:.3g})"
     return f"{row.ours_ms:.2f} | {row.peer_ms:.2f} | {spread}"
+
+
+def save_figure(rows: list[Row], path: Path) -> None:
+    """Draw the ratios to the peers with their quartiles, a row each."""
+    figure = Figure(figsize=(9, 1 + 0.17 * len(rows)), layout="constrained")
+    panel = figure.subplots()
+    for work, color in (("forward", "tab:blue"), ("forward+backward", "tab:red")):
+        own = [(at, row) for at, row in enumerate(rows) if row.work == work]
+        panel.hlines(
+            [at for at, _ in own],
+            [row.ratio_low for _, row in own],
+            [row.ratio_high for _, row in own],
+            color,
+        )
+        panel.plot([row.ratio for _, row in own], [at for at, _ in own], ".", c=color, label=work)
+    panel.axvline(1.0, color="gray", linewidth=0.5)
+    panel.set_yticks(range(len(rows)), [f"{row.scene} / {row.peer}" for row in rows], fontsize=6)
+    panel.set(xscale="log", xlabel="our time / the peer's", ylim=(len(rows) - 0.5, -0.5))
+    panel.legend()
+    figure.savefig(path, dpi=100)

@@ -15,35 +15,13 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-import taichisoft as ts
 from benchmarks.about import about
 from benchmarks.renderers import fused
-from benchmarks.scenes import sphere_scene
+from benchmarks.scenes import Setting
 from benchmarks.timing import measure
 from taichisoft.buffers import Buffers
 from taichisoft.fragments import count_fragments
 from taichisoft.scene import build_scene
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A scene.
-
-    Parameters
-    ----------
-    subdivisions : int
-        Of the sphere: 20 faces, and four times as many with each.
-    size, views : int
-        Height and width of the images, and their number.
-    sigma : float
-        Softness of SoftRas, in squared half image heights.
-    """
-
-    subdivisions: int = 3
-    size: int = 256
-    views: int = 4
-    sigma: float = 1e-4
-
 
 COMMON = Setting()
 VARIED = {
@@ -53,7 +31,7 @@ VARIED = {
     "sigma": [replace(COMMON, sigma=s) for s in (1e-5, 1e-4, 1e-3, 1e-2)],
 }
 AXES = {
-    "faces": lambda setting: 20 * 4**setting.subdivisions,
+    "faces": lambda setting: setting.faces,
     "pixels": lambda setting: setting.size**2,
     "batch": lambda setting: setting.views,
     "sigma": lambda setting: setting.sigma,
@@ -91,12 +69,11 @@ def points(varied: dict[str, list[Setting]], seconds: float) -> Iterator[Point]:
     """Measure every setting for about so many seconds."""
     for axis, settings in varied.items():
         for setting in settings:
-            scene = sphere_scene(setting.size, setting.subdivisions, setting.views)
-            renderer = ts.SoftRasterizer(ts.Logistic.softras(setting.sigma)).requires_grad_(False)
-            work = fused(scene, renderer).both
+            scene = setting.scene
+            work = fused(setting).both
             median = torch.tensor(measure(work, rounds=50, warm_up=1, seconds=seconds)).median()
             buffers = Buffers(build_scene(scene.mesh, scene.camera, None))
-            curve = renderer.curves(setting.size)[0]
+            curve = setting.renderer.curves(setting.size)[0]
             fragments = count_fragments(buffers, curve.numbers(buffers.points))
             point = Point(axis, AXES[axis](setting), fragments, 1e3 * float(median))
             print(

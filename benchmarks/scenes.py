@@ -39,6 +39,46 @@ class Scene:
         return f"{self.mesh.num_faces} faces, {self.camera.batch_size} x {self.size} x {self.size}"
 
 
+@dataclass(frozen=True)
+class Setting:
+    """The numbers that make a scene, and the softness it is rendered with.
+
+    Parameters
+    ----------
+    subdivisions : int
+        Of the sphere: 20 faces, and four times as many with each.
+    size, views : int
+        Height and width of the images, and their number.
+    sigma : float
+        Softness of SoftRas, in squared half image heights.
+    """
+
+    subdivisions: int = 3
+    size: int = 256
+    views: int = VIEWS
+    sigma: float = 1e-4
+
+    @property
+    def label(self) -> str:
+        """What it is called in the tables."""
+        return f"{self.faces} faces, {self.views} x {self.size} x {self.size}, sigma {self.sigma:g}"
+
+    @property
+    def faces(self) -> int:
+        """Number of faces."""
+        return 20 * 4**self.subdivisions
+
+    @property
+    def scene(self) -> Scene:
+        """The sphere and its views."""
+        return sphere_scene(self.size, self.subdivisions, self.views)
+
+    @property
+    def renderer(self) -> ts.SoftRasterizer:
+        """A rasterizer of that softness, as SoftRas has it, with nothing to learn."""
+        return ts.SoftRasterizer(ts.Logistic.softras(self.sigma)).requires_grad_(False)
+
+
 def sphere_scene(size: int, subdivisions: int = 3, views: int = VIEWS) -> Scene:
     """Return the scene: 3 subdivisions make 1,280 faces, 4 make 5,120."""
     azimuth = torch.arange(views) * 1.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 
 import taichisoft as ts
-from benchmarks import backends, bench, cost, kernels, scaling, workloads
-from benchmarks.scenes import sphere_scene
+from benchmarks import backends, bench, cost, kernels, renderers, scaling, workloads
+from benchmarks.scenes import Setting, sphere_scene
 from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
 from taichisoft.buffers import Buffers
 from taichisoft.fragments import Fragments, count_fragments
@@ -19,13 +20,11 @@ from taichisoft.scene import build_scene
 
 def test_smoke(tmp_path, capsys):
     out = tmp_path / "bench"
-    bench.main(
-        ["--out", str(out), "--rounds", "2", "--sizes", "16", "--sigmas", "1e-4"]
-        + ["--subdivisions", "0"]
-    )
+    bench.main(["--out", str(out), "--rounds", "2", "--quick"])
     result = json.loads(out.with_suffix(".json").read_text())
     peers = {row["peer"] for row in result["rows"]}
     assert {"dense torch twin", "Gaussian, equal cut-off"} <= peers
+    assert out.with_suffix(".png").stat().st_size > 1000
     rows = result["rows"] + result["cost"]
     assert all(row["ours_ms"] > 0 and row["peer_ms"] > 0 for row in rows)
     assert all(0 <= size < 200 for size in result["memory_mb"].values())
@@ -68,10 +67,23 @@ def test_ratio_is_ours_over_peer():
 
     slow = bench.Renderer("slow", busy(300_000), busy(300_000))
     fast = bench.Renderer("fast", busy(1_000), busy(1_000))
-    rows = bench.compare("scene", slow, fast, rounds=5)
+    rows = list(bench.compare("scene", slow, fast, rounds=5))
     assert [row.work for row in rows] == ["forward", "forward+backward"]
     assert all(row.ratio > 10 for row in rows)
     assert np.isclose(rows[0].ratio, rows[0].ours_ms / rows[0].peer_ms, rtol=0.9)
+
+
+@pytest.mark.parametrize("channels", [1, renderers.CHANNELS])
+def test_the_peer_draws_the_same_picture(channels):
+    setting = Setting(1, 64, 2, sigma=1e-6)
+    ours = (renderers.fused if channels == 1 else renderers.fused_color)(setting).forward()
+    theirs = np.stack(renderers.deodr(setting, channels).forward())
+    ours = ours.reshape(theirs.shape).numpy()
+    # The peer's edges are smoothed outwards, over a pixel.
+    difference = np.abs(ours - theirs).mean()
+    assert difference < 0.02 < theirs.mean()
+    for axis, step in itertools.product((1, 2), (-1, 1)):
+        assert np.abs(np.roll(ours, step, axis) - theirs).mean() > 1.4 * difference
 
 
 def test_ratio_of_columns():
