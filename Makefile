@@ -11,7 +11,7 @@ RESULTS ?=
 SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train results test lint bench clean
+.PHONY: train results test test-vulkan lint bench clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/train.stamp  ## meta-train a softness, then compare it with fixed ones on unseen problems
@@ -23,6 +23,9 @@ results: $(VENV)/train.stamp  ## train and evaluate all that is published, into 
 
 test: $(VENV)/test.stamp  ## run all tests
 	$(BIN)/python -m pytest
+
+test-vulkan: $(VENV)/test.stamp  ## run on Vulkan what does not need float64: all but a few hundred of the tests (half an hour)
+	TAICHISOFT_BACKEND=vulkan $(BIN)/python -m pytest -m "not cpu_only"
 
 lint: $(VENV)/lint.stamp  ## check formatting and style
 	$(BIN)/ruff format --check .

@@ -58,6 +58,11 @@ def test_unknown_backend():
         ts.init("gpu")
 
 
+def test_importing_loads_nothing_that_only_some_need():
+    optional = {"trimesh", "scipy", "matplotlib"}
+    assert answer(f"import sys, taichisoft; print({optional} & set(sys.modules))") == "set()"
+
+
 def test_another_backend_is_refused():
     other = next(name for name in runtime.BACKENDS if name != ts.backend())
     with pytest.raises(RuntimeError, match=rf"{other!r} .* cannot be chosen: .* runs already"):
