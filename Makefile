@@ -11,7 +11,7 @@ RESULTS ?=
 SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train results test test-vulkan lint bench clean
+.PHONY: train results test test-vulkan lint docs docs-pictures bench clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/train.stamp  ## meta-train a softness, then compare it with fixed ones on unseen problems
@@ -31,6 +31,12 @@ lint: $(VENV)/lint.stamp  ## check formatting and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
+docs: $(VENV)/docs.stamp  ## build the documentation into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-pictures: $(VENV)/train.stamp  ## draw the pictures of the documentation anew, and print the numbers that it quotes
+	$(BIN)/python docs/pictures.py
+
 bench: $(VENV)/train.stamp $(VENV)/bench.stamp  ## time the rasterizer next to its peers, and all that is in results/ about speed
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.backends
@@ -39,7 +45,7 @@ bench: $(VENV)/train.stamp $(VENV)/bench.stamp  ## time the rasterizer next to i
 	$(BIN)/python -m benchmarks.scaling
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache build dist site
 
 $(VENV)/made.stamp:
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v < (3, 14) else f"Python 3.10-3.13 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.12")'
@@ -56,6 +62,10 @@ $(VENV)/test.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 
 $(VENV)/bench.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	$(PIP) --editable '.[bench]'
+	touch $@
+
+$(VENV)/docs.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 $(VENV)/lint.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt

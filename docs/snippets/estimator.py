@@ -1,0 +1,27 @@
+import torch
+
+from meta.gradients import Estimate, MetaGradient
+from meta.gradients.point import Point
+from meta.objective import Objective, mean_outcome
+from taichisoft import SoftRasterizer
+
+
+class SimultaneousPerturbation(MetaGradient):
+    """SPSA (Spall 1992): every parameter is moved by plus or minus sigma at the same time."""
+
+    def __init__(self, sigma: float):
+        self.sigma = sigma
+
+    def estimate(
+        self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
+    ) -> Estimate:
+        """Return the estimate of one pair of evaluations."""
+        point = Point(renderer)
+        coins = torch.randint(0, 2, point.center.shape, generator=generator)
+        signs = (2 * coins - 1).to(point.center)
+        above, below = (
+            objective.evaluate(point.moved(point.center + s * self.sigma * signs)) for s in (1, -1)
+        )
+        slope = (above.value - below.value) / (2 * self.sigma)
+        # The reciprocal of a sign is that sign.
+        return Estimate(mean_outcome([above, below]), point.by_name(slope * signs))
