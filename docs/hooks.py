@@ -14,7 +14,7 @@ PART = re.compile(r"^<!-- readme: (?P<heading>[^/\n]+?)(?: / (?P<start>.+?))? --
 LINK_TO_FILE = re.compile(r"\[(?P<text>[^\]]+)\]\((?!https?:|#)(?P<path>[^)]+)\)")
 # A name in running text, as in docstrings; those of modules and functions with their package.
 NAME = re.compile(
-    r"<code>(?P<name>(?:ts|taichisoft)\.[a-z][\w.]*|(?:ts\.)?[A-Z]\w*)(?:\(\))?</code>"
+    r"<code>(?P<name>(?:ts|taichisoft)\.[a-z][\w.]*|(?:ts\.)?[A-Z]\w*(?:\.\w+)?)(?:\([^<]*\))?</code>"
 )
 ALREADY_LINKED = re.compile(r"(<a\b.*?</a>|<h[1-6]\b.*?</h[1-6]>|<pre\b.*?</pre>)", re.DOTALL)
 FOREIGN = re.compile(

@@ -89,10 +89,10 @@ def coverage() -> Figure:
         "Exponential": ts.Exponential(2.0),
     }
     figure, axes = plt.subplots(2, 5, figsize=(10, 3.9), layout="constrained")
-    s = torch.linspace(-4, 4, 801, dtype=torch.float64)
+    x = torch.linspace(-8, 8, 801, dtype=torch.float64)
     for top, bottom, (name, kind) in zip(axes[0], axes[1], kinds.items(), strict=True):
         scale = kind.scale.in_pixels(SIZE)
-        top.plot(s * scale, kind.without_tail(s).detach(), color=BLUE)
+        top.plot(x, kind.without_tail(x / scale).detach(), color=BLUE)
         top.set(xlim=(-8, 8), ylim=(-0.03, 1.03))
         plain(top, "signed distance, pixels", "")
         top.set_title(name, fontsize=9)

@@ -19,8 +19,8 @@ from torch import Tensor
 UNIFORM = 1024
 # Cells per octave of a graded piece, as a power of two: each cell is 1/32 of its distance.
 GRADED_RESOLUTION = 5
-# Width at which grading starts where a curve has an unbounded slope: its square root is 1e-6.
 SHARP = 2.0**-40
+"""Width at which grading starts where a curve has an unbounded slope: its square root is 1e-6."""
 # How far from the ends of a piece a curve is evaluated: at least so far, farther where numbers are so large
 # that rounding would leave the piece, and at most by that part of a cell.
 INWARDS = 2.0**-47

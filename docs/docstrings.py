@@ -1,0 +1,30 @@
+"""What is changed in docstrings for the API pages, so that they are right and read well there."""
+
+from __future__ import annotations
+
+import re
+
+import griffe
+
+# ``a, b : type`` and its description. Griffe would give all of them the default of the first.
+TOGETHER = re.compile(
+    r"^(?P<names>\w+(?:, \w+)+)(?P<type> : [^\n]*)?\n(?P<text>(?:[ ]+\S[^\n]*\n?|\n(?=[ ]))+)",
+    re.MULTILINE,
+)
+# Otherwise it would be shown as a tuple.
+SHAPE = re.compile(r"(?<= : )Tensor, (?=\()")
+
+
+class Readable(griffe.Extension):
+    """Describe every argument on its own, and say *of shape*."""
+
+    def on_instance(self, *, obj: griffe.Object, **_) -> None:
+        """Change the docstring of an object."""
+        if obj.docstring is not None:
+            text = SHAPE.sub("Tensor of shape ", obj.docstring.value)
+            obj.docstring.value = TOGETHER.sub(_apart, text)
+
+
+def _apart(found: re.Match) -> str:
+    names, kind, text = found.group("names"), found.group("type") or "", found.group("text")
+    return "".join(f"{name}{kind}\n{text.rstrip()}\n" for name in names.split(", "))
