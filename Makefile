@@ -32,7 +32,7 @@ lint: $(VENV)/lint.stamp  ## check formatting and style
 	$(BIN)/ruff check .
 
 docs: $(VENV)/docs.stamp  ## build the documentation into site/; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs-pictures: $(VENV)/train.stamp  ## draw the pictures of the documentation anew, and print the numbers that it quotes
 	$(BIN)/python docs/pictures.py
