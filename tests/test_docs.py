@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import runpy
 from collections import Counter
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import taichisoft as ts
+from meta.config import TrainSettings
 from tests.meta_problems import ParameterObjective, flat, spline_renderer
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +73,14 @@ def test_files_named_in_the_text_exist():
     for path, text in PAGES.items():
         for name in re.findall(rf"`((?:{folders})/[\w./]+\.\w+)`", text):
             assert (ROOT / name).exists(), f"{path.name}: {name}"
+
+
+def test_settings_in_the_text_exist():
+    rows = re.findall(r"^\| (`--.*?) \|", PAGES[DOCS / "meta-training.md"], flags=re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`--([\w-]+)", row)}
+    known = {field.name.replace("_", "-") for field in dataclasses.fields(TrainSettings)}
+    assert len(named) > 10
+    assert named <= known, named - known
 
 
 def test_estimator_that_is_shown_is_unbiased():
