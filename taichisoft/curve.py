@@ -63,7 +63,8 @@ class Curve:
         return self.slopes.cells.to(like.device, like.dtype)
 
     def _numbers(self, table: Table, like: Tensor) -> Tensor:
-        width = self.width.detach().to(like.device, torch.float64).reshape(1)
+        # In float64 where the width is: not every device has it.
+        width = self.width.detach().to(torch.float64).reshape(1)
         lowest = min(t.domain.low for t in (self.table, self.slopes) if t is not None)
         reach = max(-lowest, 0.0) * width
-        return torch.cat([1 / width, reach, width.new_tensor(table.layout)]).to(like.dtype)
+        return torch.cat([1 / width, reach, width.new_tensor(table.layout)]).to(like.dtype).to(like.device)
