@@ -27,8 +27,8 @@ from meta.families import build_families
 from meta.jobs import run_jobs
 from meta.judging import Judging
 from meta.plots import save_convergence, save_softness_curves
-from meta.report import markdown, rows, verdicts
 from meta.run_folder import RunFolder, write_json_atomically, write_text_atomically
+from meta.tables import markdown, rows, verdicts
 from meta.versions import versions
 from tasks.base import Split, TaskFamily
 

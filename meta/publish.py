@@ -40,7 +40,7 @@ def publish(
     name : str
         What `SoftRasterizer.pretrained` is to find it by: small letters, digits and hyphens.
     rows : sequence of dict
-        Rows of the evaluation, see `meta.report.rows`.
+        Rows of the evaluation, see `meta.tables.rows`.
     softness : str
         Its key in these rows.
     folder : Path

@@ -31,10 +31,10 @@ from meta.overview import save_overview
 from meta.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, Plan
 from meta.plots import save_convergence, save_softness_curves
 from meta.publish import WEIGHTS, publish
-from meta.report import rows, verdicts
 from meta.results_report import main_results, results_markdown, table_markdown
 from meta.run_folder import RunFolder, write_json_atomically, write_text_atomically
 from meta.softness import initial_renderer
+from meta.tables import rows, verdicts
 from meta.training import Training
 from meta.versions import versions
 from taichisoft.runtime import BACKENDS

@@ -8,8 +8,8 @@ from typing import Any
 from meta.comparison import Comparison, Result
 from meta.matrix import Matrix
 from meta.overview import table
-from meta.report import METHOD, section
 from meta.statistics import Interval
+from meta.tables import METHOD, section
 from meta.verdicts import Standing, Verdict, number
 
 # A family's own softness, the general one, what its own started from, and the scale alone come first.

@@ -18,9 +18,9 @@ from meta.entrants import FIXED, Choice, Grid, Learned
 from meta.evaluation_settings import EvaluationSettings
 from meta.inner import InnerSettings
 from meta.measurements import measure
-from meta.report import markdown, rows
 from meta.run_folder import RunFolder, write_json_atomically
 from meta.softness import initial_renderer
+from meta.tables import markdown, rows
 from meta.tuning import split_rounds, tune
 from tasks import Split
 from tests.evaluation_cases import PROTOCOL, jobs, points, softness_file

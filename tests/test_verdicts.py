@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 
-from meta.report import markdown, rows, verdicts
 from meta.statistics import Interval
+from meta.tables import markdown, rows, verdicts
 from meta.verdicts import Standing, Verdict
 from tests.evaluation_cases import comparison_of, made_up, result
 
