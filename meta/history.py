@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from meta.files import append_line, write_atomically
 
@@ -34,6 +35,9 @@ class Record:
         Scale of the softness after the step, in pixels.
     seconds : float
         Time that the step took.
+    parameters : dict
+        The learned parameters of the softness after the step, by their names in its ``state_dict``: numbers, or
+        nested lists of numbers. With the saved softness they give that of every step, to the last bit.
     """
 
     step: int
@@ -45,6 +49,7 @@ class Record:
     clipped: int
     scale: float
     seconds: float
+    parameters: dict[str, Any]
 
     def line(self) -> str:
         """Return the line of the file."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import nn
 
 from meta.config import PARTS, TrainSettings
@@ -44,6 +47,7 @@ from taichisoft import (
     Uniform,
     Yager,
 )
+from taichisoft.checks import check_finite, check_tensor
 from taichisoft.occlusion.base import DepthWidth
 
 MakeCoverage = Callable[[Scale | float, TrainSettings], Coverage]
@@ -199,6 +203,45 @@ def parameters_by_part(softness: Softness) -> dict[str, list[nn.Parameter]]:
         )
         held[part].append(parameter)
     return held
+
+
+def learned_parameters(softness: Softness) -> dict[str, Any]:
+    """Return the parameters that require gradients, by name, as numbers and nested lists for JSON."""
+    return {
+        name: parameter.detach().tolist()
+        for name, parameter in softness.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def with_parameters(softness: Softness, parameters: Mapping[str, Any]) -> Softness:
+    """Return a copy of a softness with other numbers, as `learned_parameters` gave them.
+
+    Parameters
+    ----------
+    softness : Softness
+        One of the same kinds.
+    parameters : mapping
+        Numbers and nested lists by the names in its ``state_dict``; what is not named stays as it is.
+
+    Raises
+    ------
+    ValueError
+        A name is not one of the softness, or the numbers under it have another shape or are not finite.
+    """
+    made = copy.deepcopy(softness)
+    state = made.state_dict()
+    for name, numbers in parameters.items():
+        if name not in state:
+            raise ValueError(f"parameters must be of this softness, which has no {name!r}")
+        try:
+            value = torch.tensor(numbers, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"parameters[{name!r}] must hold numbers: {error}") from error
+        check_tensor(value, f"parameters[{name!r}]", tuple(state[name].shape))
+        check_finite(value, f"parameters[{name!r}]")
+        state[name].copy_(value)
+    return made
 
 
 def load_renderer(path: Path) -> SoftRasterizer:

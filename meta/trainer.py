@@ -26,7 +26,7 @@ from meta.inner import InnerSettings
 from meta.objective import Rollout, TrajectoryObjective, Window, final, late, throughout
 from meta.outer import OuterOptimizer
 from meta.sharding import Part, parts_of
-from meta.softness import initial_renderer, scale_in_pixels
+from meta.softness import initial_renderer, learned_parameters, scale_in_pixels
 from tasks import Split
 
 GRADIENTS: dict[str, Callable[[TrainSettings], MetaGradient]] = {
@@ -97,6 +97,7 @@ class Trainer:
             clipped=self.outer.clipped,
             scale=scale_in_pixels(self.renderer, self.settings.image_size),
             seconds=time.perf_counter() - begin,
+            parameters=learned_parameters(self.renderer.softness),
         )
 
     def objective(self, step: int) -> TrajectoryObjective:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import types
@@ -16,7 +17,7 @@ from meta.gradients import Estimate, MetaGradient, trainable
 from meta.history import Record
 from meta.objective import Outcome
 from meta.outer import OuterOptimizer
-from meta.softness import load_renderer, scale_in_pixels
+from meta.softness import load_renderer, scale_in_pixels, with_parameters
 from meta.trainer import Trainer, derived_seed
 from tests.meta_problems import spline_renderer, tiny
 from tests.run_cases import assert_same, points, rendered, steps_of
@@ -74,6 +75,45 @@ def test_run_folder_contents(points, tmp_path):
     last = history.read(run.folder.history)[-1]
     assert last.keys() == {field for field in Record.__dataclass_fields__}
     assert scale_in_pixels(renderer, 64) == pytest.approx(last["scale"], rel=1e-12)
+
+
+@pytest.mark.parametrize("coverage", ["spline", "mlp", "gaussian"])
+def test_history_has_the_softness_of_every_step(points, coverage, tmp_path):
+    settings = tiny(out=str(tmp_path), coverage=coverage, learn=("coverage", "scale"))
+    run = train.create(settings)
+    seen = []
+    original = run.trainer.step
+
+    def step():
+        record = original()
+        seen.append(copy.deepcopy(run.trainer.renderer.softness.state_dict()))
+        return record
+
+    run.trainer.step = step
+    run.finish()
+    final = load_renderer(run.folder.softness).softness
+    rows = history.read(run.folder.history)
+    assert len(rows) == len(seen) == 3
+    for row, expected in zip(rows, seen, strict=True):
+        assert row["parameters"].keys() == trainable(run.trainer.renderer.softness).keys()
+        found = with_parameters(final, row["parameters"]).state_dict()
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert not all(torch.equal(value, seen[-1][name]) for name, value in seen[0].items())
+
+
+def test_parameters_of_another_softness_are_refused():
+    softness = taichisoft.Softness(taichisoft.MonotoneSpline(1.0))
+    weights = softness.coverage.weight.tolist()
+    for wrong, message in (
+        ({"coverage.bias": 1.0}, "no 'coverage.bias'"),
+        ({"coverage.weight": 1.0}, r"'coverage.weight'\] must have shape \(12,\), got \(\)"),
+        ({"coverage.weight": ["a"] * 12}, "must hold numbers"),
+        ({"coverage.weight": [*weights[:-1], float("nan")]}, "must be finite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            with_parameters(softness, wrong)
+    assert softness.coverage.weight.tolist() == weights
 
 
 def test_checkpoints_are_copies(points):
