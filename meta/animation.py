@@ -87,14 +87,14 @@ class Strip:
         """Return target, learned and best fixed at a measurement."""
         target = self.task.target(self.problem)
         title = f"{self.comparison.family.name}: target"
-        panels = [Panel(_picture(target, target), title, self.rule)]
+        panels = [Panel(overlay(target, target), title, self.rule)]
         for result in self.shown:
             outcome = result.outcome
             unknowns = {name: value[frame] for name, value in outcome.states.items()}
             state = self.task.views(unknowns, self.problem)
             error = float(outcome.errors[frame, self.problem])
             caption = f"step {int(outcome.steps[frame])}, error {error:.3g} [{self._unit}]"
-            panels.append(Panel(_picture(state, target), result.label, caption))
+            panels.append(Panel(overlay(state, target), result.label, caption))
         return panels
 
     @property
@@ -171,8 +171,14 @@ def _legend(draw: ImageDraw.ImageDraw, left: int, top: int) -> None:
         left += 130
 
 
-def _picture(state: Tensor, target: Tensor) -> Image.Image:
-    """Return the state over the target in colours that tell them apart, or a state in colour as it is."""
+def overlay(state: Tensor, target: Tensor) -> Image.Image:
+    """Return the state over the target in colours that tell them apart, or a state in colour as it is.
+
+    Parameters
+    ----------
+    state, target : Tensor, (H, W) or (H, W, 3)
+        Pictures in [0, 1].
+    """
     a, b = (image.detach().cpu().double().clamp(0, 1).numpy() for image in (state, target))
     if a.ndim == 3:
         return Image.fromarray(np.rint(255 * a).astype(np.uint8))

@@ -36,8 +36,8 @@ class Record:
     seconds : float
         Time that the step took.
     parameters : dict
-        The learned parameters of the softness after the step, by their names in its ``state_dict``: numbers, or
-        nested lists of numbers. With the saved softness they give that of every step, to the last bit.
+        The learned parameters of the softness after the step, by their names in its ``state_dict``: numbers
+        or nested lists of numbers. With the saved softness they give that of every step, to the last bit.
     """
 
     step: int

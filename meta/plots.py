@@ -79,7 +79,7 @@ def save_softness_curves(comparisons: Sequence[Comparison], path: Path, image_he
             result.key: pixel_curve(result.entrant.renderer(result.tuned.choice), image_height)
             for result in shown(comparison)
         }
-        reach = _shared_reach(curves)
+        reach = shared_reach(curves)
         for result in shown(comparison):
             d, value, slope = curves[result.key]
             label = f"{result.label}, {result.tuned.choice.scale:.2g} px"
@@ -147,8 +147,14 @@ def _draw_success(axes: Axes, result: Result, look: Look, *, band: bool) -> None
         axes.fill_between(outcome.steps, low, high, color=look["color"], alpha=BAND, linewidth=0)
 
 
-def _shared_reach(curves: dict[str, tuple[Tensor, Tensor, Tensor]]) -> tuple[float, float]:
-    """Return a range of distances that shows the narrow curves and most of the wide ones."""
+def shared_reach(curves: dict[str, tuple[Tensor, Tensor, Tensor]]) -> tuple[float, float]:
+    """Return a range of distances that shows the narrow curves and most of the wide ones.
+
+    Parameters
+    ----------
+    curves : dict
+        What `pixel_curve` gives, by any names.
+    """
     lows = [float(d[value > 0.01][0]) for d, value, _ in curves.values()]
     highs = [float(d[value >= min(0.99, float(value.max()))][0]) for d, value, _ in curves.values()]
     low, high = min(lows), max(highs)

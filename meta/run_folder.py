@@ -48,6 +48,16 @@ class RunFolder:
         """The learned softness, for `taichisoft.Softness.load`."""
         return self.path / "softness.safetensors"
 
+    @property
+    def evaluation(self) -> Path:
+        """Rows and verdicts of a comparison, JSON, written by `meta.evaluate`."""
+        return self.path / "evaluation.json"
+
+    @property
+    def report(self) -> Path:
+        """The page about the run, written by `meta.report`."""
+        return self.path / "report.html"
+
     def read_settings(self) -> TrainSettings:
         """Return the settings of the run.
 
