@@ -14,9 +14,10 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 .PHONY: train results test test-vulkan lint docs docs-pictures bench clean
 .DELETE_ON_ERROR:
 
-train: $(VENV)/train.stamp  ## meta-train a softness, then compare it with fixed ones on unseen problems
+train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
 	$(BIN)/python -m meta.train --out $(RUN) $(TRAIN)
 	$(BIN)/python -m meta.evaluate $(RUN)
+	$(BIN)/python -m meta.report $(RUN)
 
 results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/ (hours; goes on where stopped)
 	$(BIN)/python -m meta.results $(RESULTS)

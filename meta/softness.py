@@ -47,7 +47,7 @@ from taichisoft import (
     Uniform,
     Yager,
 )
-from taichisoft.checks import check_finite, check_tensor
+from taichisoft.checks import check_finite, check_tensor, check_type
 from taichisoft.occlusion.base import DepthWidth
 
 MakeCoverage = Callable[[Scale | float, TrainSettings], Coverage]
@@ -226,9 +226,12 @@ def with_parameters(softness: Softness, parameters: Mapping[str, Any]) -> Softne
 
     Raises
     ------
+    TypeError
+        `parameters` is no mapping.
     ValueError
         A name is not one of the softness, or the numbers under it have another shape or are not finite.
     """
+    check_type(parameters, "parameters", Mapping)
     made = copy.deepcopy(softness)
     state = made.state_dict()
     for name, numbers in parameters.items():

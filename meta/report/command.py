@@ -1,0 +1,114 @@
+"""``python -m meta.report RUN``: write the page about a run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+import taichisoft
+from meta.report.page import page
+from meta.report.problems import Example, examples
+from meta.report.source import Source, read_source
+from meta.run_folder import write_text_atomically
+
+
+def report(
+    run: Path, out: Path | None = None, evaluation: Path | None = None, problems: int = 1
+) -> Path:
+    """Write the page about a run.
+
+    Parameters
+    ----------
+    run : Path
+        The folder.
+    out : Path, optional
+        The page. Default: report.html in the folder.
+    evaluation : Path, optional
+        evaluation.json, or results.json. Default: evaluation.json in the folder.
+    problems : int
+        Problems of each family that are solved and shown.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, TypeError
+        See `meta.report.source.read_source`.
+    """
+    source = read_source(run, evaluation)
+    text = page(source, _problems(source, problems))
+    path = out or source.folder.report
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(path, text)
+    return path
+
+
+def _problems(source: Source, count: int) -> list[Example]:
+    """Solve problems with the last softness and with the first; a run without any gets a note."""
+    if not source.course or count == 0:
+        return []
+    softnesses = {"learned": source.course[-1].softness}
+    if source.course[0].step == 0 and len(source.course) > 1:
+        softnesses["initial"] = source.course[0].softness
+    try:
+        return examples(source.settings, softnesses, count)
+    # Meshes may be elsewhere by now, and the kernels may not run here.
+    except (OSError, ValueError, RuntimeError) as error:
+        source.notes["problems"] = f"No problem could be solved here: {error}"
+        return []
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parsed = _parser().parse_args(arguments)
+    torch.set_num_threads(1)
+    try:
+        taichisoft.init(None if parsed.backend == "auto" else parsed.backend)
+        path = report(parsed.run, parsed.out, parsed.evaluation, parsed.problems)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(path)
+    return 0
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {value}")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m meta.report",
+        description="Write one HTML page about a run of meta.train: curves, history, results, pictures. It "
+        "needs no server and no network.",
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="run folder made by meta.train")
+    parser.add_argument(
+        "--out", type=Path, help="the page (default: report.html in the run folder)"
+    )
+    parser.add_argument(
+        "--evaluation",
+        type=Path,
+        metavar="FILE",
+        help="evaluation.json or results.json (default: evaluation.json in the run folder)",
+    )
+    parser.add_argument(
+        "--problems", type=_count, default=1, help="problems of each family to show (default: 1)"
+    )
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        choices=("auto", *taichisoft.runtime.BACKENDS),
+        help="backend of the kernels (default: auto)",
+    )
+    return parser
