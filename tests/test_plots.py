@@ -136,7 +136,7 @@ def test_pictures_in_colour_keep_their_colours(comparison, tmp_path, monkeypatch
 
 def test_overlay_tells_missing_from_excess():
     state, target = torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 1.0, 0.0]])
-    pixels = np.asarray(animation._picture(state, target))[0]
+    pixels = np.asarray(animation.overlay(state, target))[0]
     wanted = [animation.BOTH, animation.EXCESS, animation.MISSING, animation.EMPTY]
     assert np.array_equal(pixels, np.array(wanted, dtype=np.uint8))
 

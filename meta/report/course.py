@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from meta.report.chart import thinned
 from meta.softness import with_parameters
 from taichisoft import Positive, Real, Scale, Softness
 
@@ -35,7 +36,9 @@ class Snapshot:
 def snapshots(
     saved: Softness, start: Softness | None, history: Sequence[dict]
 ) -> tuple[Snapshot, ...]:
-    """Return the softness after every step that is known, by rising step.
+    """Return the softness after the steps that are known, by rising step.
+
+    Of more than `MOST_STEPS` equally spaced ones, the first and the last among them.
 
     Parameters
     ----------
@@ -51,12 +54,14 @@ def snapshots(
     ValueError
         Parameters in the history are not of this softness.
     """
-    found = {} if start is None else {0: start}
-    found[saved.trained.get("step", len(history))] = saved
-    for row in history:
-        if "parameters" in row and row["step"] not in found:
-            found[row["step"]] = with_parameters(saved, row["parameters"])
-    return tuple(Snapshot(step, found[step]) for step in sorted(found))
+    whole = {} if start is None else {0: start}
+    whole[saved.trained.get("step", len(history))] = saved
+    told = {row["step"]: row["parameters"] for row in history if "parameters" in row}
+    steps = sorted({*whole, *told})
+    return tuple(
+        Snapshot(step, whole[step] if step in whole else with_parameters(saved, told[step]))
+        for step in (steps[index] for index in thinned(len(steps), MOST_STEPS))
+    )
 
 
 def numbers_of(softness: Softness, image_height: int) -> dict[str, float]:

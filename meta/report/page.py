@@ -13,8 +13,8 @@ import jinja2
 from meta.baselines import BASELINES
 from meta.config import TrainSettings
 from meta.entrants import FIXED, Choice
-from meta.report.chart import Chart, Line, around, thinned
-from meta.report.course import MOST_STEPS, Snapshot, scale_of
+from meta.report.chart import Chart, Line, around
+from meta.report.course import Snapshot, scale_of
 from meta.report.curves import Reference, curve_charts
 from meta.report.problems import Example, data_address
 from meta.report.ranking import Ranking, Row
@@ -64,7 +64,7 @@ def page(source: Source, problems: Sequence[Example]) -> str:
     problems : sequence of Example
         Problems being solved.
     """
-    course = [source.course[i] for i in thinned(len(source.course), MOST_STEPS) if source.course]
+    course = source.course
     height = source.settings.image_size
     learn = source.settings.learn
     curves = curve_charts(course, references(source), learn, height) if course else []

@@ -13,7 +13,7 @@ from meta.config import TrainSettings
 from meta.report.course import Snapshot, snapshots
 from meta.report.ranking import Ranking, read_rankings
 from meta.run_folder import RunFolder
-from meta.softness import initial_renderer
+from meta.softness import initial_renderer, learn_only
 from taichisoft import Softness
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Source:
     history : list of dict
         Steps so far.
     course : tuple of Snapshot
-        The softness after every step that is known; empty if none can be read.
+        The softness after the steps that are known; empty if none can be read.
     rankings : tuple of Ranking
         Results of an evaluation, one for each family.
     evaluation : Path
@@ -119,15 +119,22 @@ def _history(folder: RunFolder) -> list[dict]:
 def _course(
     folder: RunFolder, settings: TrainSettings, steps: list[dict], notes: dict[str, str]
 ) -> tuple[Snapshot, ...]:
-    saved = Softness.load(folder.softness)
+    saved = _loaded(folder.softness, settings)
     start = _attempt("start", notes, lambda: _start(folder, settings), None)
     return snapshots(saved, start, steps)
+
+
+def _loaded(path: Path, settings: TrainSettings) -> Softness:
+    """Return the softness of a file, of which only what the run learns requires gradients."""
+    softness = Softness.load(path)
+    learn_only(softness, settings.learn)
+    return softness
 
 
 def _start(folder: RunFolder, settings: TrainSettings) -> Softness:
     """Return the softness before the first step: kept, or made again as the run made it."""
     if folder.start.is_file():
-        return Softness.load(folder.start)
+        return _loaded(folder.start, settings)
     return initial_renderer(settings).softness
 
 
