@@ -56,9 +56,7 @@ class Buffers:
     @cached_property
     def face_image(self) -> Tensor:
         """(N) image of each face."""
-        counts = torch.tensor(self.scene.face_counts, device=self.points.device)
-        images = torch.arange(self.images, dtype=torch.int32, device=self.points.device)
-        return images.repeat_interleave(counts)
+        return self.scene.face_images.to(torch.int32)
 
     @property
     def pixels(self) -> int:

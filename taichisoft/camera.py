@@ -272,12 +272,19 @@ class Camera:
         TypeError, ValueError
             Wrong dtype, shape, device or batch size, or a NaN or infinity in ``vertices``.
         """
+        return self.to_image(self.to_view(vertices))
+
+    def to_view(self, vertices: torch.Tensor) -> torch.Tensor:
+        """Return points of the world in camera coordinates, (B, V, 3): the first half of `project`."""
         check_tensor(vertices, "vertices", ("V", 3), ("B", "V", 3))
         check_like(vertices, "vertices", self.rotation, "camera")
         check_finite(vertices, "vertices")
         points = vertices if vertices.ndim == 3 else vertices[None]
         check_batch({"vertices": points.shape[0], "camera": self.batch_size})
-        points = points @ self.rotation.mT + self.translation[:, None]
+        return points @ self.rotation.mT + self.translation[:, None]
+
+    def to_image(self, points: torch.Tensor) -> torch.Tensor:
+        """Project points in camera coordinates, (B, V, 3): the second half of `project`."""
         depth = points[..., 2:]
         # clamp has a zero gradient in front of the near plane, so no huge or NaN one either
         inverse_w = depth.clamp(min=self.near).reciprocal() if self.perspective else None

@@ -78,8 +78,10 @@ class SoftRasterizer(nn.Module):
     parameter of the softness, and of the upstream gradient. Asking for third derivatives raises
     RuntimeError; `taichisoft.reference` has them.
 
-    Both sides of a face are drawn. A face with a vertex nearer than ``camera.near`` is not drawn at all. The
-    image does not depend on the order of the faces, except for the gradient of exact ties under `Max`.
+    Both sides of a face are drawn. What is nearer than ``camera.near`` is not: a face that crosses that plane
+    is cut there into one or two triangles, whose edges are soft as all edges are, and one that is wholly
+    nearer is left out. The image does not depend on the order of the faces, except for the gradient of exact
+    ties under `Max`.
 
     After Wu et al., "Learning to Rasterize Differentiably" (EGSR 2024), and Liu et al., "Soft
     Rasterizer" (ICCV 2019).
@@ -255,8 +257,7 @@ class SoftRasterizer(nn.Module):
         return SoftImage(alpha, means[..., 0], color)
 
     def _scene(self, mesh, camera: Camera, colors: Tensor | None) -> Scene:
-        scene = build_scene(mesh, camera, colors)
-        return scene.in_canonical_order() if self.deterministic else scene
+        return build_scene(mesh, camera, colors, canonical=self.deterministic)
 
     def _over_background(self, colors: Tensor, alpha: Tensor) -> Tensor:
         channels = colors.shape[-1]

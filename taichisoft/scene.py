@@ -9,6 +9,7 @@ from torch import Tensor
 
 from taichisoft.camera import Camera
 from taichisoft.checks import check_batch, check_like, check_type
+from taichisoft.clipping import clip_at_near_plane
 from taichisoft.mesh import Mesh, MeshBatch
 
 
@@ -31,7 +32,9 @@ class Scene:
     image_size : tuple of int
         Height and width.
     near : float
-        Faces with a vertex nearer than this are not drawn.
+        Faces with a vertex nearer than this are not drawn. `build_scene` has cut those that cross it.
+    source_face : Tensor, (N,), int64
+        Which face of its mesh each face is, or is a part of: faces of every mesh are counted from 0.
     """
 
     points: Tensor
@@ -41,6 +44,7 @@ class Scene:
     attribute_index: Tensor
     image_size: tuple[int, int]
     near: float
+    source_face: Tensor
 
     @property
     def batch_size(self) -> int:
@@ -54,6 +58,12 @@ class Scene:
             return self.points.new_zeros(self.points.shape[0], 0)
         return self.attributes
 
+    @property
+    def face_images(self) -> Tensor:
+        """The image of each face, (N,), int64."""
+        counts = torch.tensor(self.face_counts, device=self.points.device)
+        return torch.arange(self.batch_size, device=self.points.device).repeat_interleave(counts)
+
     def in_canonical_order(self) -> Scene:
         """Return this scene with the faces of each image in an order that follows from their corners.
 
@@ -61,18 +71,25 @@ class Scene:
         """
         corners = self.points.detach()[self.faces].flatten(1)
         colors = self.channels.detach()[self.attribute_index].flatten(1)
-        counts = torch.tensor(self.face_counts, device=self.points.device)
-        image = torch.arange(self.batch_size, device=self.points.device).repeat_interleave(counts)
-        rows = torch.cat([image[:, None].to(corners), corners, colors], 1)
+        rows = torch.cat([self.face_images[:, None].to(corners), corners, colors], 1)
         rank = torch.unique(rows, dim=0, return_inverse=True)[1]
         order = torch.argsort(rank, stable=True)
-        return replace(self, faces=self.faces[order], attribute_index=self.attribute_index[order])
+        return replace(
+            self,
+            faces=self.faces[order],
+            attribute_index=self.attribute_index[order],
+            source_face=self.source_face[order],
+        )
 
 
 def build_scene(
-    mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, colors: Tensor | None
+    mesh: Mesh | MeshBatch | list[Mesh],
+    camera: Camera,
+    colors: Tensor | None,
+    *,
+    canonical: bool = False,
 ) -> Scene:
-    """Project meshes with cameras and pack them.
+    """Project meshes with cameras and pack them; cut faces that cross the near plane.
 
     Parameters
     ----------
@@ -83,6 +100,8 @@ def build_scene(
     colors : Tensor or None
         Colours instead of the mesh's own: (V, C) or (B, V, C) per vertex, or (F, C) or (B, F, C) per
         face; if there are as many faces as vertices they are taken as vertex colours.
+    canonical : bool
+        Whether the faces come in canonical order, and hence are cut in that order as well.
 
     Raises
     ------
@@ -96,12 +115,17 @@ def build_scene(
     if colors is not None:
         mesh = _with_colors(mesh, colors)
     images = check_batch({"mesh": mesh.batch_size, "camera": camera.batch_size})
-    points = camera.project(mesh.vertices)
+    view = camera.to_view(mesh.vertices)
+    points = camera.to_image(view)
     if isinstance(mesh, MeshBatch):
         if mesh.batch_size != images:
             mesh = MeshBatch.from_meshes(mesh.split() * images)
-        return _pack_different(mesh, points, camera)
-    return _pack_shared(mesh, points, images, camera)
+        scene = _pack_different(mesh, points, camera)
+    else:
+        scene = _pack_shared(mesh, points, images, camera)
+    if canonical:
+        scene = scene.in_canonical_order()
+    return clip_at_near_plane(scene, view.expand(images, -1, -1).reshape(-1, 3), camera)
 
 
 def _pack_shared(mesh: Mesh, points: Tensor, images: int, camera: Camera) -> Scene:
@@ -118,6 +142,7 @@ def _pack_shared(mesh: Mesh, points: Tensor, images: int, camera: Camera) -> Sce
         attributes = mesh.face_colors
         own = torch.arange(mesh.num_faces, device=mesh.device)[:, None].expand(-1, 3)
         index = own + offset * (mesh.num_faces if attributes.ndim == 3 else 0)
+    source = torch.arange(mesh.num_faces, device=mesh.device)
     return Scene(
         points=points.reshape(-1, 4),
         faces=faces.reshape(-1, 3),
@@ -126,6 +151,7 @@ def _pack_shared(mesh: Mesh, points: Tensor, images: int, camera: Camera) -> Sce
         attribute_index=index.expand(images, -1, -1).reshape(-1, 3),
         image_size=camera.image_size,
         near=camera.near,
+        source_face=source.repeat(images),
     )
 
 
@@ -145,6 +171,7 @@ def _pack_different(mesh: MeshBatch, points: Tensor, camera: Camera) -> Scene:
         attribute_index=index,
         image_size=camera.image_size,
         near=camera.near,
+        source_face=torch.cat([torch.arange(n, device=mesh.device) for n in mesh.face_counts]),
     )
 
 

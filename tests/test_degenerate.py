@@ -140,29 +140,47 @@ def camera(dtype) -> ts.Camera:
     return ts.Camera.look_at((0.0, 0.0, 3.0), fov=45, image_size=IMAGE, near=0.1, dtype=dtype)
 
 
-BEHIND = {
+CROSSING = {
     "vertex on the camera plane": [[0, 0.5, 3.0], [-0.5, 0, 0], [0.5, 0, 0]],
-    "vertex at the camera": [[0, 0, 3.0], [-0.5, 0, 0], [0.5, 0, 0]],
+    "vertex at the camera": [[0, 0, 3.0], [-0.5, -0.1, 0], [0.5, 0.1, 0]],
     "crossing the near plane": [[0, 0.2, 2.95], [-0.5, 0, 0], [0.5, 0, 0]],
     "crossing the camera plane": [[0, 0.2, 5.0], [-0.5, 0, 0], [0.5, 0, 0]],
+    "crossing far behind the camera": [[0, 0.2, 1e6], [-0.5, -0.4, 0], [0.5, -0.4, 0]],
+    "edge behind the camera": [[0, -0.4, 0], [-0.5, -0.3, 5.0], [0.5, -0.3, 5.0]],
+}
+BEHIND = {
     "behind the camera": [[0, 0.5, 6.0], [-0.5, 0, 6.0], [0.5, 0, 6.0]],
     "far behind the camera": [[0, 0.5, 1e6], [-0.5, 0, 1e6], [0.5, 0, 1e6]],
+    "between the camera and the near plane": [[0, 0.01, 2.95], [-0.01, 0, 2.95], [0.01, 0, 2.95]],
 }
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("case", BEHIND)
 def test_faces_before_the_near_plane_are_not_drawn(case, aggregation, dtype):
-    vertices = torch.tensor(BEHIND[case], dtype=dtype).requires_grad_()
-    colors = torch.rand(3, 2, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
-    mesh = ts.Mesh(vertices, torch.tensor([[0, 1, 2]]), colors)
-    image = soft(aggregation=aggregation)(mesh, camera(dtype))
+    image, gradients = render_before_camera(BEHIND[case], aggregation, dtype)
     assert image.alpha.abs().max() == 0
     assert image.depth.abs().max() == 0
     assert bool((image.color == 0.25).all())
+    assert all(torch.equal(gradient, torch.zeros_like(gradient)) for gradient in gradients)
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+@pytest.mark.parametrize("case", CROSSING)
+def test_faces_that_cross_the_near_plane_are_drawn_with_finite_gradients(case, aggregation, dtype):
+    image, gradients = render_before_camera(CROSSING[case], aggregation, dtype)
+    assert float(image.alpha.detach().max()) > 0.4  # the one through the camera is seen edge-on
+    assert_finite(image, gradients)
+    assert all(gradient.abs().max() > 0 for gradient in gradients)
+
+
+def render_before_camera(corners, aggregation, dtype):
+    vertices = torch.tensor(corners, dtype=dtype).requires_grad_()
+    colors = torch.rand(3, 2, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
+    mesh = ts.Mesh(vertices, torch.tensor([[0, 1, 2]]), colors)
+    image = soft(aggregation=aggregation)(mesh, camera(dtype))
     loss = image.alpha.sum() + image.depth.sum() + image.color.sum()
-    for gradient in torch.autograd.grad(loss, [vertices, colors]):
-        assert torch.equal(gradient, torch.zeros_like(gradient))
+    return image, torch.autograd.grad(loss, [vertices, colors])
 
 
 @pytest.mark.parametrize("case", BEHIND)
