@@ -22,6 +22,7 @@ from taichisoft.annealing import (
     LearnedAnnealing,
 )
 from taichisoft.camera import Camera
+from taichisoft.conventions.blender import SensorFit
 from taichisoft.coverage import (
     Cauchy,
     ClosedForm,
@@ -139,6 +140,7 @@ __all__ = [
     "Reciprocal",
     "Scale",
     "SchweizerSklar",
+    "SensorFit",
     "SoftImage",
     "SoftRasterizer",
     "Softness",

@@ -23,15 +23,15 @@ from taichisoft.checks import (
     check_tensor,
     check_type,
 )
+from taichisoft.conventions import blender, opencv, opengl, pytorch3d
 from taichisoft.viewing import (
     Values,
     as_batch,
     as_tensors,
-    as_translation,
+    broadcast,
     centred_intrinsics,
     check_inside,
-    check_intrinsics,
-    check_rotation,
+    orbit_axes,
     view_from,
 )
 
@@ -40,8 +40,9 @@ from taichisoft.viewing import (
 class Camera:
     """A batch of B pinhole or orthographic cameras that share an image size.
 
-    Usually made by `look_at`, `orthographic` or `from_opencv`. A point X of the world is at
-    ``x = rotation @ X + translation`` in camera coordinates.
+    Usually made by `look_at`, `orbit`, `orthographic`, or from the cameras of another program by
+    `from_opencv`, `from_opengl`, `from_pytorch3d` or `from_blender`; `to_opencv` and so on go back. A
+    point X of the world is at ``x = rotation @ X + translation`` in camera coordinates.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ class Camera:
         rotation, translation = view_from(tensors)
         focal = (height / 2) / torch.tan(torch.deg2rad(tensors["fov"]) / 2)
         intrinsics = centred_intrinsics(focal, height, width)
-        return _broadcast(cls, rotation, translation, intrinsics, (height, width), True, near)
+        return broadcast(cls, rotation, translation, intrinsics, (height, width), True, near)
 
     @classmethod
     def orthographic(
@@ -167,62 +168,56 @@ class Camera:
         rows, columns = check_image_size(image_size)
         rotation, translation = view_from(tensors)
         intrinsics = centred_intrinsics(rows / tensors["height"], rows, columns)
-        return _broadcast(cls, rotation, translation, intrinsics, (rows, columns), False, near)
+        return broadcast(cls, rotation, translation, intrinsics, (rows, columns), False, near)
 
     @classmethod
-    def from_opencv(
+    def orbit(
         cls,
-        K: Values,
-        R: Values,
-        t: Values,
+        distance: Values,
+        azimuth: Values,
+        elevation: Values = 0.0,
+        at: Values = (0.0, 0.0, 0.0),
+        *,
+        fov: Values = 40.0,
         image_size: tuple[int, int],
         near: float = 0.01,
-        *,
-        pixel_center: float = 0.5,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Camera:
-        """Perspective cameras from the matrices of OpenCV.
+        """Perspective cameras on a sphere about ``at``, which they look at, with square pixels.
 
         Parameters
         ----------
-        K : (3, 3) or (B, 3, 3)
-            Intrinsics in pixels, ``[[fx, skew, cx], [0, fy, cy], [0, 0, 1]]``, with positive
-            fx and fy. Lens distortion is not modelled: undistort the images first.
-        R : (3, 3) or (B, 3, 3)
-            Rotation, world to camera (a Rodrigues vector goes through ``cv2.Rodrigues``).
-        t : (3,), (3, 1), (B, 3) or (B, 3, 1)
-            Translation, world to camera.
-        image_size : (int, int)
-            Height and width in pixels.
-        near : float
-            Depth in front of which nothing is drawn, positive.
-        pixel_center : float
-            The coordinate that K gives to the centre of the first pixel, 0.5 as in this library
-            by default. OpenCV itself, hence ``cv2.calibrateCamera``, puts it at 0: pass 0.0 for
-            such a K, and the principal point is moved by ``0.5 - pixel_center``.
-        dtype, device : optional
-            As for `look_at`.
-
-        Notes
-        -----
-        Differentiable in K, R and t. Batch sizes must be equal or 1.
-
-        Raises
-        ------
-        TypeError, ValueError
-            A bad argument, such as an R that is no rotation (to within 1e-3) or mirrors.
+        distance : scalar or (B,)
+            From ``at``, in scene units, positive.
+        azimuth : scalar or (B,)
+            In degrees. 0 is on the side of +z, 90 on the side of +x.
+        elevation : scalar or (B,)
+            In degrees above the plane of x and z; 90 looks straight down, with -z up in the image
+            at azimuth 0. Any angle will do: beyond 90 the camera goes on, upside down.
+        at : (3,) or (B, 3)
+            The point at the image centre, world coordinates.
+        fov, image_size, near, dtype, device
+            As for `look_at`, as are differentiability and errors.
         """
-        tensors = as_tensors({"K": K, "R": R, "t": t}, dtype, device)
-        intrinsics = as_batch(tensors["K"], "K", 3, 3)
-        rotation = as_batch(tensors["R"], "R", 3, 3)
-        check_intrinsics(intrinsics)
-        check_rotation(rotation)
-        center = check_number(pixel_center, "pixel_center")
-        shift = intrinsics.new_zeros(3, 3)
-        shift[:2, 2] = 0.5 - center
-        translation = as_translation(tensors["t"])
-        return _broadcast(cls, rotation, translation, intrinsics + shift, image_size, True, near)
+        values = {"distance": distance, "azimuth": azimuth, "elevation": elevation}
+        tensors = as_tensors({**values, "at": at, "fov": fov}, dtype, device)
+        check_inside(tensors["distance"], "distance", 0.0, math.inf)
+        distance, at = tensors["distance"].reshape(-1, 1), as_batch(tensors["at"], "at", 3)
+        away, up = orbit_axes(tensors["azimuth"], tensors["elevation"])
+        sizes = {"distance": len(distance), "azimuth and elevation": len(away), "at": len(at)}
+        check_batch(sizes)
+        eye = at + distance * away
+        return cls.look_at(eye, at, up, fov=tensors["fov"], image_size=image_size, near=near)
+
+    from_opencv = classmethod(opencv.from_opencv)
+    from_opengl = classmethod(opengl.from_opengl)
+    from_pytorch3d = classmethod(pytorch3d.from_pytorch3d)
+    from_blender = classmethod(blender.from_blender)
+    to_opencv = opencv.to_opencv
+    to_opengl = opengl.to_opengl
+    to_pytorch3d = pytorch3d.to_pytorch3d
+    to_blender = blender.to_blender
 
     @property
     def batch_size(self) -> int:
@@ -328,18 +323,3 @@ class Camera:
             perspective=self.perspective,
             near=self.near,
         )
-
-
-def _broadcast(
-    cls: type[Camera],
-    rotation: torch.Tensor,
-    translation: torch.Tensor,
-    intrinsics: torch.Tensor,
-    image_size: tuple[int, int],
-    perspective: bool,
-    near: float,
-) -> Camera:
-    parts = {"rotation": rotation, "translation": translation, "intrinsics": intrinsics}
-    batch = check_batch({name: part.shape[0] for name, part in parts.items()})
-    parts = {name: part.expand(batch, *part.shape[1:]) for name, part in parts.items()}
-    return cls(**parts, image_size=image_size, perspective=perspective, near=near)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from taichisoft.checks import FLOAT_DTYPES, check_batch, check_finite, check_tensor
+
+if TYPE_CHECKING:
+    from taichisoft.camera import Camera
 
 Values = torch.Tensor | float | tuple | list
 """A tensor, a number, nested sequences of numbers, or a NumPy array."""
@@ -82,6 +87,12 @@ def check_inside(value: torch.Tensor, name: str, low: float, high: float) -> Non
         raise ValueError(f"{name} must be greater than {low:g} and less than {high:g}, got {bad:g}")
 
 
+def check_positive(value: torch.Tensor, name: str) -> None:
+    """Raise ValueError unless every entry is positive."""
+    if not bool((value > 0).all()):
+        raise ValueError(f"{name} must be positive, got {value.tolist()}")
+
+
 def check_intrinsics(intrinsics: torch.Tensor) -> None:
     """Raise ValueError unless all K have positive focal lengths and the last row (0, 0, 1)."""
     matrices = intrinsics.detach()
@@ -92,15 +103,17 @@ def check_intrinsics(intrinsics: torch.Tensor) -> None:
         raise ValueError(f"K must have the last row (0, 0, 1), got {matrices[:, 2].tolist()}")
 
 
-def check_rotation(rotation: torch.Tensor) -> None:
-    """Raise ValueError unless all R are orthonormal to within 1e-3 and do not mirror."""
+def check_rotation(rotation: torch.Tensor, name: str) -> None:
+    """Raise ValueError unless all matrices are orthonormal to within 1e-3 and do not mirror."""
     matrices = rotation.detach()
     identity = torch.eye(3, dtype=matrices.dtype, device=matrices.device)
     error = (matrices @ matrices.mT - identity).abs().max().item()
     if error > _TOLERANCE:
-        raise ValueError(f"R must be a rotation: R R^T differs from the identity by {error:.3g}")
+        raise ValueError(
+            f"{name} must be a rotation: R R^T differs from the identity by {error:.3g}"
+        )
     if not bool((torch.linalg.det(matrices) > 0).all()):
-        raise ValueError("R must be a rotation: its determinant is -1, so it mirrors")
+        raise ValueError(f"{name} must be a rotation: its determinant is -1, so it mirrors")
 
 
 def view_from(tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -115,17 +128,32 @@ def view_from(tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Ten
         raise ValueError("eye must differ from at, got two equal points")
     if bool((up == 0).all(-1).any()):
         raise ValueError("up must not be the zero vector")
-    forward = _unit(offset)
-    side = torch.linalg.cross(*torch.broadcast_tensors(forward, _unit(up)))
+    forward = unit(offset)
+    side = torch.linalg.cross(*torch.broadcast_tensors(forward, unit(up)))
     if bool((side.detach().norm(dim=-1) < _PARALLEL).any()):
         raise ValueError("up must not be parallel to the view direction from eye to at")
-    right = _unit(side)
+    right = unit(side)
     down = torch.linalg.cross(*torch.broadcast_tensors(forward, right))
     rotation = torch.stack(torch.broadcast_tensors(right, down, forward), dim=-2)
     return rotation, -(rotation @ eye[..., None])[..., 0]
 
 
-def _unit(vectors: torch.Tensor) -> torch.Tensor:
+def orbit_axes(azimuth: torch.Tensor, elevation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return unit vectors, (B, 3), from the centre of a sphere to a place on it, and north there.
+
+    Azimuth from +z to +x and elevation from there to +y, scalars or (B,) in degrees.
+    """
+    for name, angle in (("azimuth", azimuth), ("elevation", elevation)):
+        check_tensor(angle, name, (), ("B",))
+    check_batch({"azimuth": azimuth.numel(), "elevation": elevation.numel()})
+    a, e = torch.broadcast_tensors(*(torch.deg2rad(v.reshape(-1)) for v in (azimuth, elevation)))
+    away = torch.stack([e.cos() * a.sin(), e.sin(), e.cos() * a.cos()], -1)
+    north = torch.stack([-e.sin() * a.sin(), e.cos(), -e.sin() * a.cos()], -1)
+    return away, north
+
+
+def unit(vectors: torch.Tensor) -> torch.Tensor:
+    """Return vectors, (..., 3), none of them zero, with length 1."""
     # dividing by the largest entry first keeps very long and very short vectors in range
     scaled = vectors / vectors.detach().abs().amax(-1, keepdim=True)
     return scaled / torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
@@ -136,3 +164,19 @@ def centred_intrinsics(focal: torch.Tensor, height: int, width: int) -> torch.Te
     focal = focal.reshape(-1)
     constant = focal.new_tensor([[0, 0, width / 2], [0, 0, height / 2], [0, 0, 1]])
     return constant + focal[:, None, None] * focal.new_tensor([1, 1, 0]).diag()
+
+
+def broadcast(
+    cls: type[Camera],
+    rotation: torch.Tensor,
+    translation: torch.Tensor,
+    intrinsics: torch.Tensor,
+    image_size: tuple[int, int],
+    perspective: bool,
+    near: float,
+) -> Camera:
+    """Return cameras of parts whose batch sizes are equal or 1."""
+    parts = {"rotation": rotation, "translation": translation, "intrinsics": intrinsics}
+    batch = check_batch({name: part.shape[0] for name, part in parts.items()})
+    parts = {name: part.expand(batch, *part.shape[1:]) for name, part in parts.items()}
+    return cls(**parts, image_size=image_size, perspective=perspective, near=near)

@@ -1,0 +1,1 @@
+"""Cameras as other programs describe them, both ways: methods of `taichisoft.Camera`, one file a program."""
