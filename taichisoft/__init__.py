@@ -50,6 +50,8 @@ from taichisoft.coverage import (
     Uniform,
     Wigner,
 )
+from taichisoft.fit import Fit, fit
+from taichisoft.fit_history import History
 from taichisoft.io import load_mesh, save_mesh
 from taichisoft.losses import (
     EdgeLength,
@@ -64,6 +66,7 @@ from taichisoft.losses import (
     normal_consistency_loss,
 )
 from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.multi_start import MultiStart, multi_start
 from taichisoft.occlusion import (
     DepthCurve,
     DepthSoftmax,
@@ -105,6 +108,7 @@ __all__ = [
     "Exponential",
     "ExponentialAnnealing",
     "ExponentialReversed",
+    "Fit",
     "Frank",
     "Gamma",
     "GammaReversed",
@@ -116,6 +120,7 @@ __all__ = [
     "HardOcclusion",
     "Heaviside",
     "HeightFraction",
+    "History",
     "Laplace",
     "Laplacian",
     "LearnedAnnealing",
@@ -131,6 +136,7 @@ __all__ = [
     "MonotoneDepth",
     "MonotoneGenerator",
     "MonotoneSpline",
+    "MultiStart",
     "NormalConsistency",
     "Occlusion",
     "Pixels",
@@ -151,6 +157,7 @@ __all__ = [
     "available_backends",
     "backend",
     "edge_length_loss",
+    "fit",
     "init",
     "iou",
     "iou_loss",
@@ -158,6 +165,7 @@ __all__ = [
     "load_mesh",
     "mse",
     "mse_loss",
+    "multi_start",
     "normal_consistency_loss",
     "pretrained_names",
     "reference",

@@ -196,6 +196,14 @@ def _mark(panel: Axes, x: float, text: str) -> None:
 
 
 def _new_axes() -> list[Axes]:
+    return list(new_figure(9.6, 6.6).subplots(2, 2).flat)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches that pyplot does not know.
+
+    Raises ImportError if matplotlib is missing.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -204,6 +212,6 @@ def _new_axes() -> list[Axes]:
             "drawing needs matplotlib, which is not installed: pip install 'taichisoft[train]'"
         ) from error
     # A figure with a canvas of its own, so that no state of pyplot is touched.
-    figure = Figure(figsize=(9.6, 6.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    return list(figure.subplots(2, 2).flat)
+    return figure

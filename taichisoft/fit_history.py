@@ -1,0 +1,205 @@
+"""What happened during a fit: losses, gradients, times and snapshots, as numbers, a curve and a film."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from taichisoft.checks import check_integer, check_tensor, check_type
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+Parameters = dict[str, Tensor] | list[Tensor]
+"""What is optimised: tensors by name, or in a list."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The parameters after a number of steps.
+
+    Parameters
+    ----------
+    step : int
+        How many steps had been tried.
+    parameters : dict or list of Tensor
+        Detached copies.
+    """
+
+    step: int
+    parameters: Parameters
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What happened during a fit of E evaluations, E - 1 of which were followed by a step.
+
+    Parameters
+    ----------
+    loss : Tensor, (E,) or (E, B)
+        What was minimised, before each step and after the last; not finite where it was not.
+    judged : Tensor, (E,) or (E, B)
+        What the best parameters were chosen by: the loss itself unless `fit` was told otherwise.
+    best : Tensor, (E,) or (E, B)
+        Least finite ``judged`` so far; infinite as long as there was none.
+    gradient_norms : dict of Tensor, (E - 1,) or (E - 1, B)
+        By parameter, Euclidean norm of its gradient before clipping.
+    taken : Tensor, (E - 1,) or (E - 1, B), bool
+        Which steps were taken; the others had a loss or gradient that was not finite.
+    seconds : Tensor, (E,)
+        Wall time since the start of the fit.
+    snapshots : tuple of Snapshot
+        At the start, every so many steps, and at the end, if they were asked for.
+    """
+
+    loss: Tensor
+    judged: Tensor
+    best: Tensor
+    gradient_norms: dict[str, Tensor]
+    taken: Tensor
+    seconds: Tensor
+    snapshots: tuple[Snapshot, ...]
+
+    def plot(self, axes: Axes | None = None) -> Figure:
+        """Draw what was judged and the best of it over the steps, a thin line for each problem.
+
+        Parameters
+        ----------
+        axes : Axes, optional
+            What to draw on. Default: a new figure, which is not known to pyplot; notebooks show it, and
+            ``figure.savefig(path)`` saves it.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is missing; it comes with ``taichisoft[train]``.
+        """
+        from taichisoft.plot import new_figure
+
+        axes = new_figure(6.4, 4.0).subplots() if axes is None else axes
+        judged, best = (value.reshape(len(value), -1) for value in (self.judged, self.best))
+        shown = torch.where(judged.isfinite(), judged, torch.nan)
+        now = axes.plot(shown, color="#56b4e9", linewidth=0.9)
+        least = axes.plot(torch.where(best.isfinite(), best, torch.nan), color="#0072b2")
+        if bool((shown[judged.isfinite()] > 0).all()):
+            axes.set_yscale("log")
+        axes.set(xlabel="steps", ylabel="loss")
+        axes.legend([now[0], least[0]], ["at the step", "best so far"], frameon=False)
+        axes.grid(color="0.92", linewidth=0.7)
+        return axes.figure
+
+    def animate(
+        self,
+        path: str | os.PathLike,
+        render: Callable[[Parameters], Tensor],
+        *,
+        frame_ms: int = 80,
+        last_frame_ms: int = 1000,
+    ) -> None:
+        """Save an animated GIF with a frame for each snapshot.
+
+        Equal frames in a row are stored as one that is shown as long.
+
+        Parameters
+        ----------
+        path : path
+            File to write.
+        render : callable
+            Draws parameters: (H, W), (H, W, 1) or (H, W, 3) in [0, 1], or a batch of one of these.
+        frame_ms, last_frame_ms : int
+            How long a frame, and the last one, is shown, in milliseconds.
+
+        Raises
+        ------
+        ImportError
+            Pillow is missing; it comes with ``taichisoft[train]``.
+        TypeError, ValueError
+            There are no snapshots, or ``render`` returns something else.
+        """
+        check_type(path, "path", (str, os.PathLike))
+        check_integer(frame_ms, "frame_ms", minimum=1)
+        check_integer(last_frame_ms, "last_frame_ms", minimum=1)
+        if not self.snapshots:
+            raise ValueError("there must be snapshots to animate, got none: fit(snapshot_every=1)")
+        with torch.no_grad():
+            frames = [_picture(render(snapshot.parameters)) for snapshot in self.snapshots]
+        frames[0].save(
+            path,
+            format="GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=[frame_ms] * (len(frames) - 1) + [last_frame_ms],
+            loop=0,
+        )
+
+
+@dataclass(eq=False)
+class Recorder:
+    """Collects a history step by step."""
+
+    started: float = field(default_factory=time.perf_counter)
+    losses: list[Tensor] = field(default_factory=list)
+    judged: list[Tensor] = field(default_factory=list)
+    best: list[Tensor] = field(default_factory=list)
+    norms: list[dict[str, Tensor]] = field(default_factory=list)
+    taken: list[Tensor] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
+
+    def evaluated(self, loss: Tensor, judged: Tensor, best: Tensor) -> None:
+        """Add an evaluation."""
+        self.losses.append(_kept(loss))
+        self.judged.append(_kept(judged))
+        self.best.append(_kept(best))
+        self.seconds.append(time.perf_counter() - self.started)
+
+    def stepped(self, norms: dict[str, Tensor], taken: Tensor) -> None:
+        """Add a step that was tried."""
+        self.norms.append({name: _kept(norm) for name, norm in norms.items()})
+        self.taken.append(_kept(taken))
+
+    def history(self) -> History:
+        """Return all of it; what an interruption left half-done is left out."""
+        count = len(self.seconds)
+        empty = self.losses[0].new_zeros(0, *self.losses[0].shape)
+        norms, taken = self.norms[: count - 1], self.taken[: count - 1]
+        return History(
+            torch.stack(self.losses[:count]),
+            torch.stack(self.judged[:count]),
+            torch.stack(self.best[:count]),
+            {name: torch.stack([step[name] for step in norms]) for name in norms[0]}
+            if norms
+            else {},
+            torch.stack(taken) if taken else empty.bool(),
+            torch.tensor(self.seconds, dtype=torch.float64),
+            tuple(self.snapshots),
+        )
+
+
+def _kept(value: Tensor) -> Tensor:
+    return value.detach().cpu().clone()
+
+
+def _picture(image: Tensor) -> Image.Image:
+    """Return an image in [0, 1] with 8 bits."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError(
+            "an animation needs Pillow, which is not installed: pip install 'taichisoft[train]'"
+        ) from error
+    check_type(image, "the image that render returns", Tensor)
+    alone = image[0] if image.ndim == 4 or (image.ndim == 3 and len(image) == 1) else image
+    check_tensor(alone, "the image that render returns", ("H", "W"), ("H", "W", 1), ("H", "W", 3))
+    numbers = alone.detach().cpu().double().clamp(0, 1).numpy()
+    numbers = numbers[..., 0] if numbers.shape[2:] == (1,) else numbers
+    return Image.fromarray(np.rint(255 * numbers).astype(np.uint8))

@@ -1,0 +1,90 @@
+"""`multi_start`: the same problem from many starts side by side, and the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from taichisoft.checks import check_integer, check_tensor
+from taichisoft.fit import Fit, fit
+from taichisoft.fit_history import Parameters
+from taichisoft.fit_leaves import Leaves
+
+
+@dataclass(frozen=True, eq=False)
+class MultiStart:
+    """The outcome of many starts.
+
+    Parameters
+    ----------
+    parameters : dict or list of Tensor
+        The best of all, without the axis of the starts.
+    loss : Tensor, ()
+        Their loss.
+    start : int
+        Which start led there.
+    fit : Fit
+        All that were optimised.
+    chosen : Tensor, (K,), int64
+        Which starts these were.
+    """
+
+    parameters: Parameters
+    loss: Tensor
+    start: int
+    fit: Fit
+    chosen: Tensor
+
+
+def multi_start(
+    loss: Callable[[Parameters], Tensor],
+    starts: Mapping[str, Tensor] | Sequence[Tensor],
+    steps: int = 100,
+    *,
+    keep: int | None = None,
+    **options,
+) -> MultiStart:
+    """Minimise a loss from many starts as one batch, and keep the best.
+
+    For losses with many local minima, as those of a pose are.
+
+    Parameters
+    ----------
+    loss : callable
+        Takes parameters whose first axis is that of the starts, of any length, and returns as many losses.
+    starts : dict or sequence of Tensor, (N, ...)
+        Where to start from.
+    steps : int
+        Number of steps.
+    keep : int, optional
+        Optimise only so many starts, those of the least loss: each of the others costs one forward pass.
+        Default: all.
+    **options
+        As for `fit`.
+
+    Raises
+    ------
+    TypeError, ValueError, FloatingPointError
+        As `fit`; or ``keep`` is no int from 1 to N, or the losses are not (N,).
+    """
+    all_starts = Leaves.of(starts)
+    with torch.no_grad():
+        first = loss(all_starts.given())
+    check_tensor(first, "what loss returns", ("starts",))
+    all_starts.check_problems(first)
+    keep = len(first) if keep is None else check_integer(keep, "keep", minimum=1)
+    if keep > len(first):
+        raise ValueError(f"keep must be at most the number of starts, {len(first)}, got {keep}")
+    # NaN sorts last.
+    chosen = (
+        torch.where(first.isfinite(), first, torch.inf).argsort(stable=True)[:keep].sort().values
+    )
+    kept = {name: leaf.detach()[chosen] for name, leaf in all_starts.leaves.items()}
+    found = fit(loss, all_starts.form(kept), steps, **options)
+    at = int(found.loss.argmin())
+    rows = Leaves.of(found.parameters).leaves
+    best = all_starts.form({name: row.detach()[at] for name, row in rows.items()})
+    return MultiStart(best, found.loss[at], int(chosen[at]), found, chosen)

@@ -1,0 +1,52 @@
+"""A progress bar in terminals and notebooks, if tqdm is there."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor
+
+
+class ProgressBar:
+    """A bar that is not shown."""
+
+    def advance(self, step: int, loss: Tensor) -> None:
+        """Go to a step; show the mean of the best losses."""
+
+
+class TqdmBar(ProgressBar):
+    """A bar of tqdm."""
+
+    def __init__(self, bar):
+        self.bar = bar
+
+    def advance(self, step: int, loss: Tensor) -> None:
+        """Go to a step; show the mean of the best losses."""
+        self.bar.set_postfix_str(f"best {float(loss.mean()):.4g}", refresh=False)
+        self.bar.update(step - self.bar.n)
+
+
+@contextmanager
+def progress_bar(steps: int, shown: bool) -> Iterator[ProgressBar]:
+    """Return a bar for a number of steps; tqdm is imported only if it is to be shown.
+
+    Without tqdm there is a RuntimeWarning instead of a bar.
+    """
+    if not shown:
+        yield ProgressBar()
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        warnings.warn(
+            "there is no progress bar, since tqdm is not installed: pip install 'taichisoft[train]', or "
+            "say progress=False",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+        yield ProgressBar()
+        return
+    with tqdm(total=steps, unit="step") as bar:
+        yield TqdmBar(bar)
