@@ -50,6 +50,7 @@ from taichisoft.coverage import (
     Uniform,
     Wigner,
 )
+from taichisoft.explain import Explanation
 from taichisoft.fit import Fit, fit
 from taichisoft.fit_history import History
 from taichisoft.io import load_mesh, save_mesh
@@ -83,6 +84,7 @@ from taichisoft.real import Real
 from taichisoft.runtime import available_backends, backend, init
 from taichisoft.scale import HeightFraction, Pixels, Scale
 from taichisoft.softness import Softness
+from taichisoft.suggest import suggest_scale
 
 __version__ = "0.1.0"
 
@@ -105,6 +107,7 @@ __all__ = [
     "Dombi",
     "EdgeLength",
     "Einstein",
+    "Explanation",
     "Exponential",
     "ExponentialAnnealing",
     "ExponentialReversed",
@@ -171,4 +174,5 @@ __all__ = [
     "reference",
     "save_mesh",
     "shapes",
+    "suggest_scale",
 ]

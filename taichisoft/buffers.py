@@ -150,17 +150,27 @@ def _check_countable(scene: Scene) -> None:
         )
 
 
-def _check_memory(scene: Scene) -> None:
-    """Raise if image and gradient cannot fit: see `taichisoft.memory`."""
+def least_bytes(scene: Scene) -> int:
+    """Return how many bytes image and gradient of a scene take at least."""
     height, width = scene.image_size
-    channels = scene.channels.shape[1] if scene.attributes is not None else 0
+    channels = _channels(scene)
     pixels = scene.batch_size * height * width
     # Of a pixel, totals, alpha and their gradients; with colours the sums, the image, and theirs as well.
     # Of a face, the gradients of its corners.
     numbers = pixels * (4 + (4 * (2 + channels) if channels else 0)) + 12 * scene.faces.shape[0]
+    return numbers * scene.points.element_size()
+
+
+def _channels(scene: Scene) -> int:
+    return scene.channels.shape[1] if scene.attributes is not None else 0
+
+
+def _check_memory(scene: Scene) -> None:
+    """Raise if image and gradient cannot fit: see `taichisoft.memory`."""
+    height, width = scene.image_size
     check_fits(
-        numbers * scene.points.element_size(),
+        least_bytes(scene),
         scene.points.device,
-        f"rendering {scene.batch_size} x {height} x {width} pixels with {channels} channels and "
+        f"rendering {scene.batch_size} x {height} x {width} pixels with {_channels(scene)} channels and "
         f"{scene.faces.shape[0]} faces in all",
     )

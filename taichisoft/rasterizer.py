@@ -14,6 +14,7 @@ from taichisoft.checks import check_type
 from taichisoft.coverage import Coverage, Heaviside
 from taichisoft.curve import Curve
 from taichisoft.engines import AutodiffEngine, FusedEngine
+from taichisoft.explain import Explanation, explain
 from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.occlusion import DepthSoftmax, Occlusion
 from taichisoft.pretrained import load_from, shipped
@@ -236,6 +237,37 @@ class SoftRasterizer(nn.Module):
         """Return the tabulated generator of coverage, coverage, and occlusion, with their widths."""
         curves = self._curves
         return curves.generator(image_height), curves.coverage(image_height), curves.occlusion()
+
+    def explain(
+        self,
+        mesh: Mesh | MeshBatch | list[Mesh],
+        camera: Camera,
+        target: Tensor | None = None,
+    ) -> Explanation:
+        """Say in numbers and words what this softness does with a mesh, and what to change.
+
+        How far it reaches and at what cost, which faces are drawn, how much the silhouette grows; with a
+        target, whether a part of it is out of reach. Takes as long as a few renders, and longer the farther
+        the target is from the mesh.
+
+        Parameters
+        ----------
+        mesh, camera
+            As in `forward`.
+        target : Tensor, (B, H, W) or (H, W), optional
+            Silhouettes to fit, bool or in [0, 1]; from one half on a pixel counts as covered.
+
+        Returns
+        -------
+        Explanation
+            ``print`` it, or read its attributes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `forward`, or a target of another size.
+        """
+        return explain(self, self._scene(mesh, camera, None), target)
 
     def compose(self, total: Tensor, sums: Tensor, *, has_colors: bool) -> SoftImage:
         """Turn sums over faces into an image.

@@ -1,0 +1,102 @@
+"""How the faces of a scene look in the image: where they are, how large, how far from a pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from taichisoft.aggregation import Max
+from taichisoft.buffers import Buffers
+from taichisoft.coverage import Uniform
+from taichisoft.coverage_pass import accumulate
+from taichisoft.scene import Scene
+from taichisoft.softness import Softness
+from taichisoft.softness_curves import SoftnessCurves
+
+# Radius in pixels within which faces are looked for first; it is doubled until there is one.
+FIRST_RADIUS = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedFaces:
+    """The N faces of all images of a scene, in pixels and without gradients.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is drawn.
+    """
+
+    scene: Scene
+
+    @cached_property
+    def corners(self) -> Tensor:
+        """(N, 3, 4) points of the scene, detached."""
+        return self.scene.points.detach()[self.scene.faces]
+
+    @cached_property
+    def in_front(self) -> Tensor:
+        """(N,) bool: no vertex is nearer than the near plane."""
+        return self.corners[..., 2].amin(-1) >= self.scene.near
+
+    @cached_property
+    def in_image(self) -> Tensor:
+        """(N,) bool: in front, and the bounding box overlaps the image."""
+        height, width = self.scene.image_size
+        places = self.corners[..., :2]
+        size = places.new_tensor([width, height])
+        inside = (places.amax(1) > 0) & (places.amin(1) < size)
+        return self.in_front & inside.all(-1)
+
+    @cached_property
+    def edges(self) -> Tensor:
+        """(N, 3) lengths of the edges in pixels."""
+        places = self.corners[..., :2]
+        return torch.linalg.vector_norm(places - places.roll(1, 1), dim=-1)
+
+    @cached_property
+    def areas(self) -> Tensor:
+        """(N,) areas in square pixels."""
+        places = self.corners[..., :2]
+        first, second = places[:, 1] - places[:, 0], places[:, 2] - places[:, 0]
+        return (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).abs() / 2
+
+    def distances(self, wanted: Tensor) -> Tensor:
+        """Return how far pixels are from the nearest face that is in front of the camera.
+
+        By rendering: where coverage rises linearly over a radius, its maximum tells the distance.
+
+        Parameters
+        ----------
+        wanted : Tensor, (B, H, W), bool
+            Which pixels. Of the others, those within the same radius are told as well.
+
+        Returns
+        -------
+        Tensor, (B, H, W)
+            In pixels, from the centre to the nearest point of a face, 0 inside; infinite where not told, and
+            in an image that has no face in front.
+        """
+        scene = replace(self.scene, points=self.scene.points.detach())
+        buffers = Buffers(scene)
+        images = torch.zeros(scene.batch_size, dtype=torch.bool, device=scene.points.device)
+        images[buffers.face_image[self.in_front].long()] = True
+        wanted = wanted & images[:, None, None]
+        distances = scene.points.new_full(wanted.shape, torch.inf)
+        radius = FIRST_RADIUS
+        while True:
+            nearness = _nearness(buffers, radius)
+            found = (nearness > 0) & distances.isinf()
+            distances[found] = (radius * (1 - 2 * nearness[found])).clamp(min=0)
+            if not bool(distances[wanted].isinf().any()):
+                return distances
+            radius *= 2
+
+
+def _nearness(buffers: Buffers, radius: float) -> Tensor:
+    """Return (1 + d / radius) / 2 in [0, 1], d the largest signed distance of a pixel to a face."""
+    curves = SoftnessCurves(Softness(Uniform(radius), Max()))
+    return accumulate(buffers, curves.generator(buffers.height), takes_max=True)

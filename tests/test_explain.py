@@ -1,0 +1,208 @@
+"""The explanation counts what is there and says what to change."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+import taichisoft as ts
+from taichisoft import reference
+from taichisoft.scene import build_scene
+from tests.helpers import pixel_camera, soup_setup, views_setup
+
+SIZE = (20, 30)
+# The shares of the reach of a Gaussian.
+REACH = -ts.Gaussian().domain().low
+
+
+def triangles(*corners, dtype: torch.dtype) -> ts.Mesh:
+    """Return unconnected triangles with corners (x, y, depth) in pixels."""
+    vertices = torch.tensor(corners, dtype=dtype).reshape(-1, 3)
+    return ts.Mesh(vertices, torch.arange(len(vertices)).reshape(-1, 3))
+
+
+def halves(left: float, right: float, dtype: torch.dtype, *, depth: float = 1.0) -> ts.Mesh:
+    """Return two triangles that cover all rows between two columns."""
+    a, b, c, d = ((x, y, depth) for x in (left, right) for y in (0.0, float(SIZE[0])))
+    return triangles(a, b, c, c, b, d, dtype=dtype)
+
+
+def distances(mesh: ts.Mesh, camera: ts.Camera) -> torch.Tensor:
+    """Return signed distances of all pixels to all faces, (N, H * W), from the twin in float64."""
+    scene = build_scene(mesh.to(dtype=torch.float64), camera.to(dtype=torch.float64), None)
+    return reference.fragments(scene.points[scene.faces][..., :2], SIZE).distance
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
+def test_fragments_agree_with_the_twin(scale, dtype):
+    setup = soup_setup(2, 7, SIZE)
+    mesh, camera = setup.build({name: leaf.to(dtype) for name, leaf in setup.leaves.items()})
+    found = ts.SoftRasterizer(ts.Gaussian(scale)).explain(mesh, camera)
+    within = (distances(mesh, camera) >= -REACH * scale).sum(0)
+    assert found.fragments == int(within.sum())
+    assert found.most_faces_per_pixel == int(within.max())
+    assert found.faces_per_pixel == pytest.approx(float(within[within > 0].double().mean()))
+    assert found.reach == pytest.approx(REACH * scale, rel=1e-6)
+    assert found.scale == pytest.approx(scale)
+    assert (found.images, found.image_size) == (1, SIZE)
+
+
+def test_faces_are_counted(dtype):
+    mesh = triangles(
+        [(2, 2, 1), (9, 2, 1), (2, 9, 1)],  # drawn
+        [(5, 5, 1), (6, 5, 1), (5, 6, 1)],  # drawn, of half a pixel
+        [
+            (-9, 2, 1),
+            (-3, 2, 1),
+            (-9, 8, 1),
+        ],  # drawn: within reach of the left side, not in the image
+        [(90, 2, 1), (95, 2, 1), (90, 9, 1)],  # off-screen
+        [(2, 2, 1), (9, 2, 1), (2, 9, -2e6)],  # behind
+        dtype=dtype,
+    )
+    camera = pixel_camera(*SIZE, dtype)
+    faces = ts.SoftRasterizer(ts.Gaussian(1.0)).explain(mesh, camera).faces
+    assert dataclasses.astuple(faces) == (5, 3, 1, 1, 1)
+    faces = ts.SoftRasterizer(ts.Gaussian(0.1)).explain(mesh, camera).faces
+    assert dataclasses.astuple(faces) == (5, 2, 1, 2, 1)
+
+
+def test_what_is_out_of_reach_and_what_scale_reaches_it(dtype):
+    mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    target = torch.zeros(1, *SIZE, dtype=dtype)
+    target[:, 5:15, 4:20] = 1
+    renderer = ts.SoftRasterizer(ts.Gaussian(1.0))
+    found = renderer.explain(mesh, camera, target)
+    against = found.against
+    assert against.target_pixels == 160
+    assert against.covered_pixels == 40
+    # Pixel centres of columns 12 to 19 are 4.5 to 11.5 px away, farther than 3.7.
+    assert against.unreached_pixels == 80
+    assert against.farthest == pytest.approx(11.5, abs=1e-4)
+    assert against.scale_to_reach_all == pytest.approx(11.5 / REACH, abs=1e-4)
+    assert against.excess_pixels == 6 * 20 - 40
+    assert any(
+        "80 of 160 pixels of the target are out of every face's reach" in line
+        and "a scale of at least 3.1 px" in line
+        for line in found.advice
+    )
+    # The gradient says the same: zero with respect to alpha out there, and the advice is enough.
+    for scale, unreached in ((1.0, 80), (3.1, 0)):
+        softer = ts.SoftRasterizer(ts.Gaussian(scale))
+        assert softer.explain(mesh, camera, target).against.unreached_pixels == unreached
+        vertices = mesh.vertices.clone().requires_grad_()
+        alpha = softer.silhouette(mesh.with_vertices(vertices), camera)
+        (gradient,) = torch.autograd.grad(alpha[0, 10, 19], vertices)
+        assert bool((gradient == 0).all()) == (scale == 1.0)
+
+
+def test_mask_and_numbers_are_equal_targets(dtype):
+    mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    target = ts.SoftRasterizer.hard().silhouette(halves(5, 12, dtype), camera)
+    renderer = ts.SoftRasterizer()
+    assert renderer.explain(mesh, camera, target) == renderer.explain(mesh, camera, target[0] > 0.5)
+
+
+def test_adding_up_inflates_and_the_maximum_does_not(dtype):
+    setup = views_setup(1, SIZE, subdivisions=3)
+    mesh, camera = setup.build({name: leaf.to(dtype) for name, leaf in setup.leaves.items()})
+    wide = ts.SoftRasterizer(ts.Gaussian(2.0)).explain(mesh, camera)
+    hard = ts.SoftRasterizer.hard().silhouette(mesh, camera).sum()
+    soft = ts.SoftRasterizer(ts.Gaussian(2.0)).silhouette(mesh, camera).sum()
+    assert wide.inflation == pytest.approx(float(soft / hard - 1), rel=1e-5)
+    assert wide.inflation > 0.3
+    (line,) = [line for line in wide.advice if "more than the mesh covers" in line]
+    assert f"a scale of {wide.suggested_scale:.2g} px or ts.Max()" in line
+    for better in (
+        ts.SoftRasterizer(ts.Gaussian(wide.suggested_scale)),
+        ts.SoftRasterizer(ts.Gaussian(2.0), ts.Max()),
+    ):
+        assert better.explain(mesh, camera).inflation < wide.inflation / 2
+
+
+def test_saturated_pixels(dtype):
+    mesh, camera = halves(0, 20, dtype), pixel_camera(*SIZE, dtype)
+    found = ts.SoftRasterizer(ts.Gaussian(0.2)).explain(mesh, camera, torch.zeros(SIZE))
+    alpha = ts.SoftRasterizer(ts.Gaussian(0.2)).silhouette(mesh, camera)
+    stuck = int((alpha > 0.999).sum())
+    assert found.saturated == pytest.approx(stuck / 400)
+    assert (found.against.stuck_pixels, found.against.excess_pixels) == (stuck, 400)
+    assert any(f"{stuck} of 400 pixels that are covered too much" in line for line in found.advice)
+
+
+def test_little_overlap_wants_a_silhouette_loss(dtype):
+    mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    said = {}
+    for right in (12, 30):
+        target = ts.SoftRasterizer.hard().silhouette(halves(2, right, dtype), camera)
+        advice = ts.SoftRasterizer().explain(mesh, camera, target).advice
+        said[right] = any("silhouette loss as well" in line for line in advice)
+    assert said == {12: False, 30: True}
+
+
+def test_a_step_has_no_gradient(dtype):
+    mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    found = ts.SoftRasterizer.hard().explain(mesh, camera, torch.ones(SIZE))
+    assert found.reach == found.gradient_reach == 0
+    assert math.isinf(found.against.scale_to_reach_all)
+    assert any("no gradient of the coverage" in line for line in found.advice)
+    assert "nan" not in str(found)
+    # A slope of its own reaches as far as it does.
+    slope = ts.StraightThrough(ts.Heaviside(), ts.Uniform(2.0))
+    found = ts.SoftRasterizer(slope).explain(mesh, camera)
+    assert found.gradient_reach == pytest.approx(float(slope.scale.in_pixels(20)) * 2.0, rel=0.5)
+    assert found.advice == ()
+
+
+def test_nothing_is_drawn(dtype):
+    camera = pixel_camera(*SIZE, dtype)
+    empty = ts.Mesh(torch.zeros(3, 3, dtype=dtype), torch.zeros(0, 3, dtype=torch.int64))
+    for mesh, farthest in (
+        (empty, math.inf),
+        (halves(2, 8, dtype, depth=-2e6), math.inf),
+        (halves(1000, 1010, dtype), 999.5),
+    ):
+        found = ts.SoftRasterizer().explain(mesh, camera, torch.ones(SIZE))
+        assert found.faces.drawn == found.fragments == found.most_faces_per_pixel == 0
+        assert found.inflation is None
+        assert found.against.unreached_pixels == SIZE[0] * SIZE[1]
+        assert found.against.farthest == pytest.approx(farthest, rel=1e-5)
+        assert found.advice == (
+            "no face is drawn: move the mesh or the camera, or lower camera.near",
+        )
+        assert "no pixel is covered" in str(found)
+        assert "nan" not in str(found)
+
+
+def test_words_hold_the_numbers(dtype):
+    mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    found = ts.SoftRasterizer(ts.Gaussian(0.5)).explain(mesh, camera, torch.ones(SIZE))
+    text = str(found)
+    for part in (
+        "1 image of 20 x 30 pixels; softness 0.5 px wide (0.025 of the image height)",
+        "cut off 1.86 px outside of a face",
+        "faces: 2, of these 2 drawn",
+        f"{found.fragments} fragments",
+        "target: 600 pixels, 120 covered",
+        *found.advice,
+    ):
+        assert part in text
+    assert found.memory >= 4 * 600 * torch.finfo(dtype).bits // 8
+    assert (found.milliseconds is None) == (ts.backend() != "cpu")
+
+
+def test_annealing_is_explained_where_it_is(dtype):
+    mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    renderer = ts.SoftRasterizer(ts.Gaussian(ts.ExponentialAnnealing(4.0, 1.0)))
+    assert renderer.explain(mesh, camera).scale == pytest.approx(4.0)
+    renderer.set_progress(1.0)
+    assert renderer.explain(mesh, camera).scale == pytest.approx(1.0)
+
+
+def test_bad_target(dtype):
+    mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    with pytest.raises(ValueError, match="target must have shape"):
+        ts.SoftRasterizer().explain(mesh, camera, torch.ones(3, 3))
