@@ -91,12 +91,12 @@ def of_family(name: str, family: TaskFamily, count: int, target: Callable) -> Pr
     return Problems(name, *watching.drawn, target(task), solve)
 
 
-def translations(count: int) -> Problems:
+def translations(count: int, size: int = 64) -> Problems:
     """Return a ball to be moved by 0.5 to 1 scene units, mostly beyond where it is."""
     generator = torch.Generator().manual_seed(SEED)
     ball = ts.shapes.icosphere(2)
     ball = ball.with_vertices(RADIUS * ball.vertices)
-    camera = ts.Camera.look_at((0.0, 0.0, 4.0), image_size=(64, 64))
+    camera = ts.Camera.look_at((0.0, 0.0, 4.0), image_size=(size, size))
     angle = 2 * math.pi * torch.rand(count, generator=generator)
     far = 0.5 + 0.5 * torch.rand(count, generator=generator)
     truth = torch.stack([far * angle.cos(), far * angle.sin()], -1)

@@ -51,8 +51,9 @@ from taichisoft.coverage import (
     Wigner,
 )
 from taichisoft.explain import Explanation
-from taichisoft.fit import Fit, fit
+from taichisoft.fit import fit
 from taichisoft.fit_history import History
+from taichisoft.fit_run import Fit
 from taichisoft.io import load_mesh, save_mesh
 from taichisoft.losses import (
     EdgeLength,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from taichisoft.suggest import REACHED
+
 if TYPE_CHECKING:
     from taichisoft.explain import Explanation
 
@@ -15,7 +17,10 @@ MANY = 0.5
 
 
 def advice(e: Explanation) -> tuple[str, ...]:
-    """Return what to change, in words; empty if nothing looks wrong."""
+    """Return what to change, in words; empty if nothing looks wrong.
+
+    A tenth of a target may be out of reach: see `taichisoft.suggest`.
+    """
     return tuple(line for rule in (_drawn, _step, _inflated, _target) for line in rule(e))
 
 
@@ -63,7 +68,7 @@ def _target(e: Explanation) -> Iterator[str]:
     a = e.against
     if a is None or not e.faces.drawn:
         return
-    if a.unreached_pixels and e.gradient_reach:
+    if a.unreached_pixels > (1 - REACHED) * a.target_pixels and e.gradient_reach:
         wide = _up(a.scale_to_reach_all)
         yield (
             f"{a.unreached_pixels} of {a.target_pixels} pixels of the target are out of every face's reach "

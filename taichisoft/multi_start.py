@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_integer, check_tensor
-from taichisoft.fit import Fit, fit
+from taichisoft.checks import check_integer, check_tensor, check_type
+from taichisoft.fit import fit
 from taichisoft.fit_history import Parameters
 from taichisoft.fit_leaves import Leaves
+from taichisoft.fit_run import Fit
+from taichisoft.rasterizer import SoftRasterizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,7 @@ def multi_start(
     steps: int = 100,
     *,
     keep: int | None = None,
+    renderer: SoftRasterizer | None = None,
     **options,
 ) -> MultiStart:
     """Minimise a loss from many starts as one batch, and keep the best.
@@ -62,6 +65,8 @@ def multi_start(
     keep : int, optional
         Optimise only so many starts, those of the least loss: each of the others costs one forward pass.
         Default: all.
+    renderer : SoftRasterizer, optional
+        As for `fit`; the losses of the starts are those at its progress 0.
     **options
         As for `fit`.
 
@@ -71,6 +76,9 @@ def multi_start(
         As `fit`; or ``keep`` is no int from 1 to N, or the losses are not (N,).
     """
     all_starts = Leaves.of(starts)
+    if renderer is not None:
+        check_type(renderer, "renderer", SoftRasterizer)
+        renderer.set_progress(0.0)
     with torch.no_grad():
         first = loss(all_starts.given())
     check_tensor(first, "what loss returns", ("starts",))
@@ -83,7 +91,7 @@ def multi_start(
         torch.where(first.isfinite(), first, torch.inf).argsort(stable=True)[:keep].sort().values
     )
     kept = {name: leaf.detach()[chosen] for name, leaf in all_starts.leaves.items()}
-    found = fit(loss, all_starts.form(kept), steps, **options)
+    found = fit(loss, all_starts.form(kept), steps, renderer=renderer, **options)
     at = int(found.loss.argmin())
     rows = Leaves.of(found.parameters).leaves
     best = all_starts.form({name: row.detach()[at] for name, row in rows.items()})

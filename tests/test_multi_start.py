@@ -64,6 +64,20 @@ def test_a_start_that_is_not_finite_is_left_out():
     assert found.start == 1
 
 
+def test_starts_are_compared_at_the_first_softness():
+    renderer = ts.SoftRasterizer(ts.Gaussian(ts.ExponentialAnnealing(4.0, 1.0)))
+    renderer.set_progress(1.0)
+    seen = []
+
+    def loss(p):
+        seen.append(float(renderer.coverage.scale.in_pixels(1)))
+        return wells(p)
+
+    ts.multi_start(loss, starts(1.0, 2.0), 2, renderer=renderer, progress=False)
+    # Then, before each step and after the last, what is judged at the end and what is minimised.
+    assert seen == pytest.approx([4.0, 1.0, 4.0, 1.0, 1.0, 1.0, 1.0])
+
+
 @pytest.mark.parametrize(
     ("keep", "error", "message"),
     [

@@ -141,7 +141,7 @@ def test_nothing_in_front():
 
 
 def test_a_ball_finds_a_target_that_it_does_not_touch():
-    problem = scales.translations(6)
+    problem = scales.translations(6, size=32)
     rates = []
     for target in (None, problem.target):
         scale = ts.suggest_scale(problem.mesh, problem.camera, target)
@@ -152,7 +152,7 @@ def test_a_ball_finds_a_target_that_it_does_not_touch():
 
 def test_the_benchmark_runs(monkeypatch, capsys):
     monkeypatch.setattr(scales, "STEPS", 2)
-    scales.main(["--count", "2"])
+    scales.main(["--count", "1"])
     rows = capsys.readouterr().out.splitlines()
     assert len(rows) == 2 + 4 * 3 + 2
     assert all(row.count("|") == 5 for row in rows)
