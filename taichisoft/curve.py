@@ -67,4 +67,8 @@ class Curve:
         width = self.width.detach().to(torch.float64).reshape(1)
         lowest = min(t.domain.low for t in (self.table, self.slopes) if t is not None)
         reach = max(-lowest, 0.0) * width
-        return torch.cat([1 / width, reach, width.new_tensor(table.layout)]).to(like.dtype).to(like.device)
+        return (
+            torch.cat([1 / width, reach, width.new_tensor(table.layout)])
+            .to(like.dtype)
+            .to(like.device)
+        )
