@@ -55,6 +55,8 @@ from taichisoft.fit import fit
 from taichisoft.fit_history import History
 from taichisoft.fit_run import Fit
 from taichisoft.io import load_mesh, save_mesh
+from taichisoft.lighting import Lighting, Shading
+from taichisoft.lights import AmbientLight, DirectionalLight, Light, PointLight
 from taichisoft.losses import (
     EdgeLength,
     Laplacian,
@@ -69,6 +71,7 @@ from taichisoft.losses import (
 )
 from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.multi_start import MultiStart, multi_start
+from taichisoft.normals import face_normals, vertex_normals
 from taichisoft.occlusion import (
     DepthCurve,
     DepthSoftmax,
@@ -80,12 +83,15 @@ from taichisoft.occlusion import (
 from taichisoft.pieces import SHARP, Domain
 from taichisoft.positive import Positive
 from taichisoft.pretrained import pretrained_names
-from taichisoft.rasterizer import SoftImage, SoftRasterizer
+from taichisoft.rasterizer import SoftRasterizer
 from taichisoft.real import Real
 from taichisoft.runtime import available_backends, backend, init
 from taichisoft.scale import HeightFraction, Pixels, Scale
+from taichisoft.soft_image import SoftImage
 from taichisoft.softness import Softness
 from taichisoft.suggest import suggest_scale
+from taichisoft.texture import Texture, Wrap
+from taichisoft.textured_io import load_textured_mesh
 
 __version__ = "0.1.0"
 
@@ -93,6 +99,7 @@ __all__ = [
     "SHARP",
     "AczelAlsina",
     "Aggregation",
+    "AmbientLight",
     "Annealed",
     "AnnealedPositive",
     "Camera",
@@ -104,6 +111,7 @@ __all__ = [
     "CustomCoverage",
     "DepthCurve",
     "DepthSoftmax",
+    "DirectionalLight",
     "Domain",
     "Dombi",
     "EdgeLength",
@@ -130,6 +138,8 @@ __all__ = [
     "LearnedAnnealing",
     "Levy",
     "LevyReversed",
+    "Light",
+    "Lighting",
     "Logistic",
     "MLPCoverage",
     "MLPOcclusion",
@@ -144,6 +154,7 @@ __all__ = [
     "NormalConsistency",
     "Occlusion",
     "Pixels",
+    "PointLight",
     "Positive",
     "Probabilistic",
     "Real",
@@ -151,22 +162,27 @@ __all__ = [
     "Scale",
     "SchweizerSklar",
     "SensorFit",
+    "Shading",
     "SoftImage",
     "SoftRasterizer",
     "Softness",
     "StraightThrough",
+    "Texture",
     "Uniform",
     "Wigner",
+    "Wrap",
     "Yager",
     "available_backends",
     "backend",
     "edge_length_loss",
+    "face_normals",
     "fit",
     "init",
     "iou",
     "iou_loss",
     "laplacian_loss",
     "load_mesh",
+    "load_textured_mesh",
     "mse",
     "mse_loss",
     "multi_start",
@@ -176,4 +192,5 @@ __all__ = [
     "save_mesh",
     "shapes",
     "suggest_scale",
+    "vertex_normals",
 ]

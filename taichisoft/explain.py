@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -43,11 +43,11 @@ class Faces:
     total : int
         All of them.
     drawn : int
-        In front, and the bounding box grown by the reach overlaps the image.
+        At least in part in front, and the bounding box of that grown by the reach overlaps the image.
     behind_near : int
-        Not drawn, since a vertex is nearer than the near plane.
+        Not drawn, since no vertex is beyond the near plane.
     off_screen : int
-        In front, and not drawn.
+        At least in part in front, and not drawn.
     below_a_pixel : int
         Drawn, with an area below one square pixel.
     """
@@ -198,14 +198,23 @@ class Explanation:
 
 
 @torch.no_grad()
-def explain(renderer: SoftRasterizer, scene: Scene, target: Tensor | None) -> Explanation:
-    """Say what a renderer does with a scene; see `SoftRasterizer.explain`."""
+def explain(
+    renderer: SoftRasterizer, scene: Scene, total: int, target: Tensor | None
+) -> Explanation:
+    """Say what a renderer does with a scene of the size of its images; see `SoftRasterizer.explain`.
+
+    `total` is the number of faces of the meshes of all images; the near plane leaves more or fewer of them.
+    """
     buffers, projected = Buffers(scene), ProjectedFaces(scene)
     generator = renderer.curves(scene.image_size[0])[0]
+    # In pixels of the image; what is rendered has more of them.
+    generator = replace(generator, width=generator.width / renderer.ssaa)
+    rendered = replace(scene, image_size=tuple(renderer.ssaa * n for n in scene.image_size))
     takes_max = renderer.aggregation.takes_max
     alpha = renderer.aggregation.inverse(accumulate(buffers, generator, takes_max))
     count = accumulate(buffers, _within_reach(generator), False)
-    fragments = int(count.sum(dtype=torch.float64))
+    reaching = int(count.sum(dtype=torch.float64))
+    fragments = renderer.ssaa**2 * reaching
     reached = int((count > 0).sum())
     wanted = torch.zeros_like(alpha, dtype=torch.bool)
     wanted = wanted if target is None else as_mask(target, scene)
@@ -226,11 +235,11 @@ def explain(renderer: SoftRasterizer, scene: Scene, target: Tensor | None) -> Ex
         gradient_reach=gradient_reach,
         adds_up=not takes_max,
         suggested_scale=narrow_scale(projected) if bool(projected.in_front.any()) else None,
-        faces=_faces(projected, buffers, generator),
+        faces=_faces(projected, buffers, generator, total),
         fragments=fragments,
-        faces_per_pixel=fragments / max(reached, 1),
+        faces_per_pixel=reaching / max(reached, 1),
         most_faces_per_pixel=int(count.max()),
-        memory=least_bytes(scene),
+        memory=least_bytes(rendered),
         second_order_memory=SECOND_ORDER_BYTES * fragments,
         milliseconds=time if backend() == "cpu" else None,
         inflation=float(alpha.sum(dtype=torch.float64)) / area - 1 if area else None,
@@ -249,16 +258,23 @@ def _within_reach(curve: Curve) -> Curve:
     return Curve(tabulate(torch.ones_like, one, Domain(low, low)), curve.width)
 
 
-def _faces(projected: ProjectedFaces, buffers: Buffers, curve: Curve) -> Faces:
+def _faces(projected: ProjectedFaces, buffers: Buffers, curve: Curve, total: int) -> Faces:
+    """Count faces of the meshes: one that the near plane cut is as large as its pieces."""
     first, last = buffers.rows(curve.numbers(buffers.points)).reshape(-1, 2).unbind(1)
-    drawn = last > first
-    in_front = projected.in_front
+    scene = projected.scene
+    names = torch.stack([scene.face_images, scene.source_face], 1)
+    seen, piece_of = torch.unique(names[projected.in_front], dim=0, return_inverse=True)
+    drawn = torch.zeros(len(seen), device=names.device).index_add_(
+        0, piece_of, (last > first)[projected.in_front].float()
+    )
+    areas = projected.areas[projected.in_front]
+    areas = areas.new_zeros(len(seen)).index_add_(0, piece_of, areas)
     return Faces(
-        total=len(in_front),
-        drawn=int(drawn.sum()),
-        behind_near=int((~in_front).sum()),
-        off_screen=int((in_front & ~drawn).sum()),
-        below_a_pixel=int((drawn & (projected.areas < 1)).sum()),
+        total=total,
+        drawn=int((drawn > 0).sum()),
+        behind_near=total - len(seen),
+        off_screen=int((drawn == 0).sum()),
+        below_a_pixel=int(((drawn > 0) & (areas < 1)).sum()),
     )
 
 

@@ -48,7 +48,8 @@ def load_mesh(
     -------
     Mesh
         On the CPU. Colours of vertices or faces, where the file has them, are in [0, 1], read
-        with 8 bits; RGBA, or RGB if all are opaque. Textures are not read.
+        with 8 bits; RGBA, or RGB if all are opaque. Textures are not read, see
+        `load_textured_mesh`.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def load_mesh(
         raise FileNotFoundError(f"path must be an existing file, got {path}")
     mesh = _to_mesh(_read(path), path)
     if merge or path.suffix.lower() == ".stl":
-        mesh = _merged(mesh)
+        mesh = merged(mesh)
     # normalised in float64, so that the result does not depend on where the mesh was
     return (mesh.normalized() if normalize else mesh).to(dtype=dtype)
 
@@ -166,7 +167,7 @@ def _to_mesh(loaded: object, path: Path) -> Mesh:
     colors = {}
     if loaded.visual.defined and loaded.visual.kind in ("vertex", "face"):
         name = f"{loaded.visual.kind}_colors"
-        colors[name] = _from_bytes(getattr(loaded.visual, name))
+        colors[name] = from_bytes(getattr(loaded.visual, name))
     return Mesh(
         torch.tensor(loaded.vertices, dtype=torch.float64),
         torch.tensor(loaded.faces, dtype=torch.int64),
@@ -174,7 +175,7 @@ def _to_mesh(loaded: object, path: Path) -> Mesh:
     )
 
 
-def _merged(mesh: Mesh) -> Mesh:
+def merged(mesh: Mesh) -> Mesh:
     """Join equal vertices; those that stay keep their order."""
     has_colors = mesh.vertex_colors is not None
     rows = torch.cat([mesh.vertices, mesh.vertex_colors], 1) if has_colors else mesh.vertices
@@ -191,7 +192,7 @@ def _merged(mesh: Mesh) -> Mesh:
     )
 
 
-def _from_bytes(colors: np.ndarray) -> torch.Tensor:
+def from_bytes(colors: np.ndarray) -> torch.Tensor:
     """Return (N, 4) bytes in [0, 1], without the alpha channel if it is opaque throughout."""
     channels = 3 if (colors[:, 3] == 255).all() else 4
     return torch.tensor(colors[:, :channels], dtype=torch.float64) / 255

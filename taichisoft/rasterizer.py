@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from taichisoft.aggregation import Aggregation, Max
+from taichisoft.background import Background, as_background, over_background
 from taichisoft.buffers import Buffers
 from taichisoft.camera import Camera
-from taichisoft.checks import check_type
+from taichisoft.checks import check_integer, check_type
 from taichisoft.coverage import Coverage, Heaviside
 from taichisoft.curve import Curve
 from taichisoft.engines import AutodiffEngine, FusedEngine
 from taichisoft.explain import Explanation, explain
+from taichisoft.face_ids import nearest_faces
+from taichisoft.lighting import Lighting
 from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.normals import unit_or_zero
 from taichisoft.occlusion import DepthSoftmax, Occlusion
 from taichisoft.pretrained import load_from, shipped
-from taichisoft.scene import Scene, build_scene
+from taichisoft.scene import Scene, as_drawable, build_scene
+from taichisoft.shaded_pass import shade_fragments
+from taichisoft.soft_image import SoftImage
 from taichisoft.softness import PARTS, Softness
 from taichisoft.softness_curves import SoftnessCurves
+from taichisoft.supersampling import magnified, mean_of_blocks, weighted_mean_of_blocks
+from taichisoft.surface import Surface, dress
+from taichisoft.texture import Texture
 
 # What the argument `gradient` may be.
 ENGINES = {"fused": FusedEngine, "autodiff": AutodiffEngine}
-
-
-@dataclass(frozen=True, eq=False)
-class SoftImage:
-    """A rendered batch of images.
-
-    Parameters
-    ----------
-    alpha : Tensor, (B, H, W)
-        Coverage of each pixel by the mesh, in [0, 1].
-    depth : Tensor, (B, H, W)
-        Mean camera depth of the faces at the pixel, by weight, in scene units; 0 where no face reaches.
-    color : Tensor, (B, H, W, C), or None
-        Colour over the background; None if neither the mesh nor the call had colours.
-    """
-
-    alpha: Tensor
-    depth: Tensor
-    color: Tensor | None
 
 
 class SoftRasterizer(nn.Module):
@@ -64,8 +54,13 @@ class SoftRasterizer(nn.Module):
         The function Z and its gamma. Default: `DepthSoftmax` with gamma = 0.05 scene units.
     softness : Softness
         The three of them in one object, instead.
-    background : float or sequence of float
-        Colour of the background: one number, or one per channel.
+    background : float, sequence of float, or Tensor
+        One number, one per channel, or an image: (C,), (H, W, C) or (B, H, W, C). A tensor gets a gradient;
+        a `torch.nn.Parameter` is a parameter of the renderer. Can be set again.
+    ssaa : int
+        Supersampling: the image is rendered this many times as high and wide, with scales that are still
+        those of pixels of the image, and averaged (depth and normals weighted by alpha). Takes ``ssaa ** 2``
+        times as long.
     gradient : str
         "fused": first derivatives by hand-written adjoints. "autodiff": by Taichi's reverse mode over the
         fragments; slower, the same numbers.
@@ -75,9 +70,9 @@ class SoftRasterizer(nn.Module):
 
     Notes
     -----
-    First and second derivatives (``create_graph=True``) with respect to vertices, colours, camera and every
-    parameter of the softness, and of the upstream gradient. Asking for third derivatives raises
-    RuntimeError; `taichisoft.reference` has them.
+    First and second derivatives (``create_graph=True``) with respect to vertices, colours, textures and their
+    UV coordinates, lights, background, camera and every parameter of the softness, and of the upstream
+    gradient. Asking for third derivatives raises RuntimeError; `taichisoft.reference` has them.
 
     Both sides of a face are drawn. What is nearer than ``camera.near`` is not: a face that crosses that plane
     is cut there into one or two triangles, whose edges are soft as all edges are, and one that is wholly
@@ -95,7 +90,8 @@ class SoftRasterizer(nn.Module):
         occlusion: Occlusion | None = None,
         *,
         softness: Softness | None = None,
-        background: float | tuple[float, ...] = 0.0,
+        background: Background = 0.0,
+        ssaa: int = 1,
         gradient: str = "fused",
         deterministic: bool = False,
     ):
@@ -108,12 +104,8 @@ class SoftRasterizer(nn.Module):
         self.softness = softness
         self.gradient = gradient
         self.deterministic = deterministic
-        self.register_buffer("background", torch.as_tensor(background, dtype=torch.float64))
-        if self.background.ndim > 1:
-            raise ValueError(
-                f"background must be a number or one per channel, got shape "
-                f"{tuple(self.background.shape)}"
-            )
+        self.background = background
+        self.ssaa = ssaa
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute; a part of the softness is set there, and what depends on it is renewed."""
@@ -129,6 +121,11 @@ class SoftRasterizer(nn.Module):
             self._engine = ENGINES[value]()
         elif name == "deterministic":
             check_type(value, name, bool)
+        elif name == "ssaa":
+            value = check_integer(value, name, minimum=1)
+        elif name == "background":
+            self._set_background(as_background(value))
+            return
         super().__setattr__(name, value)
 
     @property
@@ -147,19 +144,20 @@ class SoftRasterizer(nn.Module):
         return self.softness.occlusion
 
     @classmethod
-    def hard(cls, *, background: float | tuple[float, ...] = 0.0) -> SoftRasterizer:
+    def hard(cls, *, background: Background = 0.0, ssaa: int = 1) -> SoftRasterizer:
         """Return the exact z-buffer renderer that soft ones approximate; only colours get gradients.
 
         Surfaces nearer to each other than about 1e-3 scene units are blended.
         """
-        return cls(Heaviside(), Max(), DepthSoftmax(1e-4), background=background)
+        return cls(Heaviside(), Max(), DepthSoftmax(1e-4), background=background, ssaa=ssaa)
 
     @classmethod
     def pretrained(
         cls,
         name: str,
         *,
-        background: float | tuple[float, ...] = 0.0,
+        background: Background = 0.0,
+        ssaa: int = 1,
         gradient: str = "fused",
         deterministic: bool = False,
     ) -> SoftRasterizer:
@@ -173,7 +171,7 @@ class SoftRasterizer(nn.Module):
         name : str
             What it was learned from: "pose", "shape3d", "shape2d", "occlusion", or "general" for all of
             them; `taichisoft.pretrained_names` lists those present.
-        background, gradient, deterministic
+        background, ssaa, gradient, deterministic
             As in `SoftRasterizer`.
 
         Raises
@@ -184,6 +182,7 @@ class SoftRasterizer(nn.Module):
         return cls(
             softness=load_from(shipped(), name),
             background=background,
+            ssaa=ssaa,
             gradient=gradient,
             deterministic=deterministic,
         )
@@ -192,7 +191,11 @@ class SoftRasterizer(nn.Module):
         self,
         mesh: Mesh | MeshBatch | list[Mesh],
         camera: Camera,
-        colors: Tensor | None = None,
+        colors: Tensor | Texture | None = None,
+        *,
+        lighting: Lighting | None = None,
+        normals: bool = False,
+        face_ids: bool = False,
     ) -> SoftImage:
         """Render alpha, depth and, if there are colours, colour.
 
@@ -201,9 +204,17 @@ class SoftRasterizer(nn.Module):
         mesh : Mesh, MeshBatch or list of Mesh
             What to draw; float32, or float64 on the CPU and CUDA backends.
         camera : Camera
-            From where. Batch sizes of mesh and camera must be equal or 1.
-        colors : Tensor, optional
-            (V, C), (B, V, C), (F, C) or (B, F, C), instead of the mesh's own colours.
+            From where. Batch sizes of mesh, camera, colours and lighting must be equal or 1.
+        colors : Tensor or Texture, optional
+            (V, C), (B, V, C), (F, C) or (B, F, C), instead of the mesh's own colours; or a texture.
+        lighting : Lighting, optional
+            Lights and the answer of the surface; without it colours are shown as they are. A mesh without
+            colours is lit as white, with three channels.
+        normals : bool
+            Whether to render normals: those that `Lighting` computes with, of the faces for `Shading.FLAT`
+            and otherwise `vertex_normals`, interpolated. They point out of the mesh, not to the camera.
+        face_ids : bool
+            Whether to tell the face that is seen at each pixel.
 
         Returns
         -------
@@ -214,29 +225,68 @@ class SoftRasterizer(nn.Module):
         ------
         TypeError, ValueError
             An argument of a wrong type, shape, dtype, device or batch size, or not finite.
+        MemoryError
+            Image and gradients cannot fit in memory.
+
+        Notes
+        -----
+        A `Texture` and `Shading.PHONG` are evaluated in torch for each fragment, a pair of a face and a pixel
+        within its reach, so that soft edges and hidden faces show their own texture. Everything else is done
+        by the kernels. A fragment takes about 360 bytes with a texture and 610 with Phong shading if its
+        gradient is kept (float32), and about 200 if not (``python -m benchmarks.appearance texture``).
         """
-        scene = self._scene(mesh, camera, colors)
+        check_type(face_ids, "face_ids", bool)
+        surface, scene = self.scene(mesh, camera, colors, lighting=lighting, normals=normals)
         buffers = Buffers(scene)
-        generator, coverage, occlusion = self.curves(scene.image_size[0])
+        generator, coverage, occlusion = self.curves(camera.image_size[0])
         total = self._engine.total(buffers, generator, self.aggregation.takes_max)
-        sums = self._engine.sums(buffers, coverage, occlusion)
-        return self.compose(total, sums, has_colors=scene.attributes is not None)
+        if surface.shader is None:
+            sums = self._engine.sums(buffers, coverage, occlusion)
+        else:
+            sums = shade_fragments(buffers, coverage, occlusion, surface)
+        image = self.compose(total, sums, surface)
+        return replace(image, face_ids=nearest_faces(mesh, camera)) if face_ids else image
 
     def silhouette(self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
         """Render alpha alone, (B, H, W): less than half the work of a full image."""
-        scene = self._scene(mesh, camera, None)
-        curve = self._curves.generator(scene.image_size[0])
-        total = self._engine.total(Buffers(scene), curve, self.aggregation.takes_max)
-        return self.aggregation.inverse(total)
+        _, scene = self.scene(mesh, camera)
+        curve = self._magnified(self._curves.generator(camera.image_size[0]))
+        return self.alpha(self._engine.total(Buffers(scene), curve, self.aggregation.takes_max))
 
     def set_progress(self, progress: float) -> None:
         """Say how much of an optimisation is done, from 0 to 1: annealed scales follow it."""
         self.softness.set_progress(progress)
 
+    def scene(
+        self,
+        mesh: Mesh | MeshBatch | list[Mesh],
+        camera: Camera,
+        colors: Tensor | Texture | None = None,
+        *,
+        lighting: Lighting | None = None,
+        normals: bool = False,
+    ) -> tuple[Surface, Scene]:
+        """Return the look and the projected geometry of what `forward` renders, ``ssaa`` times as large."""
+        mesh = as_drawable(mesh)
+        check_type(camera, "camera", Camera)
+        surface = dress(mesh, camera, colors, lighting, normals)
+        camera = magnified(camera, self.ssaa)
+        canonical = self.deterministic
+        return surface, build_scene(mesh, camera, surface.attributes, canonical=canonical)
+
     def curves(self, image_height: int) -> tuple[Curve, Curve, Curve]:
-        """Return the tabulated generator of coverage, coverage, and occlusion, with their widths."""
+        """Return the tabulated generator of coverage, coverage, and occlusion, with their widths.
+
+        The widths of the first two are in pixels of what is rendered, ``ssaa`` times as many as in an image
+        of that height.
+        """
         curves = self._curves
-        return curves.generator(image_height), curves.coverage(image_height), curves.occlusion()
+        generator, coverage = curves.generator(image_height), curves.coverage(image_height)
+        return self._magnified(generator), self._magnified(coverage), curves.occlusion()
+
+    def alpha(self, total: Tensor) -> Tensor:
+        """Turn aggregated generators, (B, ssaa H, ssaa W), into alpha, (B, H, W)."""
+        return mean_of_blocks(self.aggregation.inverse(total), self.ssaa)
 
     def explain(
         self,
@@ -267,36 +317,47 @@ class SoftRasterizer(nn.Module):
         TypeError, ValueError
             As in `forward`, or a target of another size.
         """
-        return explain(self, self._scene(mesh, camera, None), target)
+        mesh = as_drawable(mesh)
+        scene = build_scene(mesh, camera, None)
+        shared = isinstance(mesh, Mesh) or mesh.batch_size == 1
+        return explain(self, scene, mesh.num_faces * (scene.batch_size if shared else 1), target)
 
-    def compose(self, total: Tensor, sums: Tensor, *, has_colors: bool) -> SoftImage:
+    def compose(self, total: Tensor, sums: Tensor, surface: Surface) -> SoftImage:
         """Turn sums over faces into an image.
 
         Parameters
         ----------
-        total : Tensor, (B, H, W)
+        total : Tensor, (B, ssaa H, ssaa W)
             Aggregated generators.
-        sums : Tensor, (B, H, W, 2 + C)
-            Sums of w, w z and w c.
-        has_colors : bool
-            Whether colours were given.
+        sums : Tensor, (B, ssaa H, ssaa W, 2 + C)
+            Sums of w, w z and w times what is seen of the surface.
+        surface : Surface
+            What the channels are.
         """
-        alpha = self.aggregation.inverse(total)
+        fine = self.aggregation.inverse(total)
+        alpha = mean_of_blocks(fine, self.ssaa)
         weight = sums[..., :1]
         reached = weight > 0
         means = torch.where(reached, sums[..., 1:] / torch.where(reached, weight, 1), 0)
-        color = self._over_background(means[..., 1:], alpha) if has_colors else None
-        return SoftImage(alpha, means[..., 0], color)
+        depth, colors, normals = means.split([1, surface.channels, 3 * surface.normals], -1)
+        depth = weighted_mean_of_blocks(depth, fine, self.ssaa)[..., 0]
+        color = None
+        if surface.has_colors:
+            color = mean_of_blocks(fine.unsqueeze(-1) * colors, self.ssaa)
+            color = over_background(color, alpha, self.background)
+        if not surface.normals:
+            return SoftImage(alpha, depth, color)
+        normals = unit_or_zero(weighted_mean_of_blocks(normals, fine, self.ssaa))
+        return SoftImage(alpha, depth, color, normals)
 
-    def _scene(self, mesh, camera: Camera, colors: Tensor | None) -> Scene:
-        return build_scene(mesh, camera, colors, canonical=self.deterministic)
+    def _magnified(self, curve: Curve) -> Curve:
+        return curve if self.ssaa == 1 else replace(curve, width=curve.width * self.ssaa)
 
-    def _over_background(self, colors: Tensor, alpha: Tensor) -> Tensor:
-        channels = colors.shape[-1]
-        if self.background.ndim and len(self.background) != channels:
-            raise ValueError(
-                f"background must be a number or {channels} numbers, one per channel of the "
-                f"colours, got {len(self.background)}"
-            )
-        alpha = alpha.unsqueeze(-1)
-        return alpha * colors + (1 - alpha) * self.background.to(colors)
+    def _set_background(self, background: Tensor) -> None:
+        """Keep a background as a parameter if it is one, so that it is optimised, and as a buffer if not."""
+        for kind in (self._parameters, self._buffers):
+            kind.pop("background", None)
+        if isinstance(background, nn.Parameter):
+            self.register_parameter("background", background)
+        else:
+            self.register_buffer("background", background)

@@ -14,10 +14,14 @@ import torch
 from torch import Tensor
 
 from taichisoft.camera import Camera
+from taichisoft.lighting import Lighting
 from taichisoft.mesh import Mesh, MeshBatch
-from taichisoft.rasterizer import SoftImage, SoftRasterizer
-from taichisoft.scene import Scene, build_scene
+from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.scene import Scene
+from taichisoft.soft_image import SoftImage
 from taichisoft.softness_curves import below_full
+from taichisoft.surface import Surface
+from taichisoft.texture import Texture
 
 Function = Callable[[Tensor], Tensor]
 
@@ -42,17 +46,19 @@ def render(
     renderer: SoftRasterizer,
     mesh: Mesh | MeshBatch | list[Mesh],
     camera: Camera,
-    colors: Tensor | None = None,
+    colors: Tensor | Texture | None = None,
     *,
+    lighting: Lighting | None = None,
+    normals: bool = False,
     tabulated: bool = False,
 ) -> SoftImage:
-    """Render what ``renderer(mesh, camera, colors)`` renders, densely in torch.
+    """Render what ``renderer(mesh, camera, colors, ...)`` renders, densely in torch.
 
     Parameters
     ----------
     renderer : SoftRasterizer
         Whose softness to use.
-    mesh, camera, colors
+    mesh, camera, colors, lighting, normals
         As for `SoftRasterizer.forward`.
     tabulated : bool
         Evaluate the softness through the tables that the kernels read, instead of exactly: then the two
@@ -63,12 +69,12 @@ def render(
     SoftImage
         Differentiable to any order away from kinks of the softness and of the geometry.
     """
-    scene = build_scene(mesh, camera, colors)
+    surface, scene = renderer.scene(mesh, camera, colors, lighting=lighting, normals=normals)
     generator, coverage, occlusion = _softness(renderer, scene, tabulated)
     totals, sums = [], []
-    for corners, index in _visible(scene):
+    for image, (corners, index) in enumerate(_visible(scene)):
         total, image_sums = _render_image(
-            scene, corners, index, renderer, generator, coverage, occlusion
+            scene, surface, image, corners, index, renderer, generator, coverage, occlusion
         )
         totals.append(total)
         sums.append(image_sums)
@@ -76,7 +82,7 @@ def render(
     return renderer.compose(
         torch.stack(totals).reshape(size),
         torch.stack(sums).reshape(*size, -1),
-        has_colors=scene.attributes is not None,
+        surface,
     )
 
 
@@ -88,7 +94,7 @@ def silhouette(
     tabulated: bool = False,
 ) -> Tensor:
     """Render alpha alone, (B, H, W), as ``renderer.silhouette(mesh, camera)`` does; see `render`."""
-    scene = build_scene(mesh, camera, None)
+    _, scene = renderer.scene(mesh, camera)
     generator, _, _ = _softness(renderer, scene, tabulated)
     totals = [
         _aggregate(generator(fragments(corners[..., :2], scene.image_size).distance), renderer)
@@ -96,9 +102,7 @@ def silhouette(
         else scene.points.sum() * scene.points.new_zeros(scene.image_size).reshape(-1)
         for corners, _ in _visible(scene)
     ]
-    return renderer.aggregation.inverse(
-        torch.stack(totals).reshape(scene.batch_size, *scene.image_size)
-    )
+    return renderer.alpha(torch.stack(totals).reshape(scene.batch_size, *scene.image_size))
 
 
 def fragments(triangles: Tensor, image_size: tuple[int, int]) -> Fragments:
@@ -174,6 +178,8 @@ def _aggregate(generators: Tensor, renderer: SoftRasterizer) -> Tensor:
 
 def _render_image(
     scene: Scene,
+    surface: Surface,
+    image: int,
     corners: Tensor,
     attribute_index: Tensor,
     renderer: SoftRasterizer,
@@ -182,7 +188,7 @@ def _render_image(
     occlusion: Function,
 ) -> tuple[Tensor, Tensor]:
     """Return the sums of one image: (HW,) of the generator, (HW, 2 + C) of the weights."""
-    channels = 0 if scene.attributes is None else scene.attributes.shape[1]
+    channels = surface.outputs
     if not len(corners):
         pixels = scene.image_size[0] * scene.image_size[1]
         # A zero that depends on the points, so that gradients are zero and not missing.
@@ -203,6 +209,10 @@ def _render_image(
     if channels:
         colors = scene.attributes[attribute_index]
         interpolated = torch.einsum("fpk,fkc->fpc", share, colors)
+        if surface.shader is not None:
+            rows = interpolated.flatten(0, 1)
+            images = torch.full((len(rows),), image, device=rows.device)
+            interpolated = surface.shader(rows, images).reshape(*weight.shape, channels)
         parts.append((weight.unsqueeze(-1) * interpolated).sum(0))
     return total, torch.cat(parts, -1)
 
@@ -211,7 +221,7 @@ def _softness(
     renderer: SoftRasterizer, scene: Scene, tabulated: bool
 ) -> tuple[Function, Function, Function]:
     """Return the three functions, of a distance in pixels or of a depth difference in scene units."""
-    curves = renderer.curves(scene.image_size[0])
+    curves = renderer.curves(scene.image_size[0] // renderer.ssaa)
     if tabulated:
         return tuple((lambda x, c=curve: c.table(x / c.width.to(x.dtype))) for curve in curves)
     coverage, aggregation = renderer.coverage, renderer.aggregation

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from taichisoft.attributes import Attributes, colors_of, with_colors
 from taichisoft.camera import Camera
-from taichisoft.checks import check_batch, check_like, check_type
+from taichisoft.checks import check_batch, check_type
 from taichisoft.clipping import clip_at_near_plane
 from taichisoft.mesh import Mesh, MeshBatch
 
@@ -26,7 +27,7 @@ class Scene:
     face_counts : tuple of int
         Number of faces of each image.
     attributes : Tensor, (A, C), or None
-        Colours to interpolate.
+        Colours, and whatever else is to be interpolated.
     attribute_index : Tensor, (N, 3), int64
         Rows of `attributes` of the three corners of each face.
     image_size : tuple of int
@@ -82,10 +83,20 @@ class Scene:
         )
 
 
+def as_drawable(mesh: Mesh | MeshBatch | list[Mesh]) -> Mesh | MeshBatch:
+    """Return what can be drawn as a mesh, or as a batch of more than one topology."""
+    if isinstance(mesh, (list, tuple)):
+        mesh = MeshBatch.from_meshes(mesh)
+    check_type(mesh, "mesh", (Mesh, MeshBatch))
+    if isinstance(mesh, MeshBatch) and mesh.batch_size == 1:
+        return mesh.split()[0]
+    return mesh
+
+
 def build_scene(
     mesh: Mesh | MeshBatch | list[Mesh],
     camera: Camera,
-    colors: Tensor | None,
+    colors: Tensor | Attributes | None,
     *,
     canonical: bool = False,
 ) -> Scene:
@@ -97,9 +108,9 @@ def build_scene(
         What to draw. A batch of one is drawn in every image.
     camera : Camera
         One camera for all images, or one for each.
-    colors : Tensor or None
-        Colours instead of the mesh's own: (V, C) or (B, V, C) per vertex, or (F, C) or (B, F, C) per
-        face; if there are as many faces as vertices they are taken as vertex colours.
+    colors : Tensor, Attributes or None
+        Colours instead of the mesh's own, see `taichisoft.attributes.with_colors`, or anything else to
+        interpolate.
     canonical : bool
         Whether the faces come in canonical order, and hence are cut in that order as well.
 
@@ -108,87 +119,63 @@ def build_scene(
     TypeError, ValueError
         Wrong types, shapes, dtypes, devices or batch sizes.
     """
-    if isinstance(mesh, (list, tuple)):
-        mesh = MeshBatch.from_meshes(mesh)
-    check_type(mesh, "mesh", (Mesh, MeshBatch))
+    mesh = as_drawable(mesh)
     check_type(camera, "camera", Camera)
-    if colors is not None:
-        mesh = _with_colors(mesh, colors)
-    images = check_batch({"mesh": mesh.batch_size, "camera": camera.batch_size})
+    attributes = colors
+    if not isinstance(colors, Attributes):
+        mesh = mesh if colors is None else with_colors(mesh, colors)
+        attributes = colors_of(mesh)
+    sizes = {"mesh": mesh.batch_size, "camera": camera.batch_size}
+    if attributes is not None and not isinstance(mesh, MeshBatch):
+        sizes["colors"] = attributes.batch_size
+    images = check_batch(sizes)
     view = camera.to_view(mesh.vertices)
     points = camera.to_image(view)
     if isinstance(mesh, MeshBatch):
-        if mesh.batch_size != images:
-            mesh = MeshBatch.from_meshes(mesh.split() * images)
-        scene = _pack_different(mesh, points, camera)
+        scene = _pack_different(mesh, points, camera, attributes)
     else:
-        scene = _pack_shared(mesh, points, images, camera)
+        scene = _pack_shared(mesh, points, images, camera, attributes)
     if canonical:
         scene = scene.in_canonical_order()
     return clip_at_near_plane(scene, view.expand(images, -1, -1).reshape(-1, 3), camera)
 
 
-def _pack_shared(mesh: Mesh, points: Tensor, images: int, camera: Camera) -> Scene:
+def _pack_shared(
+    mesh: Mesh, points: Tensor, images: int, camera: Camera, attributes: Attributes | None
+) -> Scene:
     """Pack one topology for all images."""
     offset = torch.arange(images, device=mesh.device)[:, None, None]
     if points.shape[0] != images:
         points = points.expand(images, -1, -1)
     faces = mesh.faces + offset * mesh.num_vertices
-    attributes, index = None, faces
-    if mesh.vertex_colors is not None:
-        attributes = mesh.vertex_colors
-        index = mesh.faces + offset * (mesh.num_vertices if attributes.ndim == 3 else 0)
-    elif mesh.face_colors is not None:
-        attributes = mesh.face_colors
-        own = torch.arange(mesh.num_faces, device=mesh.device)[:, None].expand(-1, 3)
-        index = own + offset * (mesh.num_faces if attributes.ndim == 3 else 0)
+    index = faces
+    if attributes is not None:
+        own_rows = attributes.values.ndim == 3
+        index = attributes.index + offset * (attributes.values.shape[-2] if own_rows else 0)
     source = torch.arange(mesh.num_faces, device=mesh.device)
     return Scene(
         points=points.reshape(-1, 4),
         faces=faces.reshape(-1, 3),
         face_counts=(mesh.num_faces,) * images,
-        attributes=None if attributes is None else attributes.flatten(0, -2),
-        attribute_index=index.expand(images, -1, -1).reshape(-1, 3),
+        attributes=None if attributes is None else attributes.values.flatten(0, -2),
+        attribute_index=index.reshape(-1, 3),
         image_size=camera.image_size,
         near=camera.near,
         source_face=source.repeat(images),
     )
 
 
-def _pack_different(mesh: MeshBatch, points: Tensor, camera: Camera) -> Scene:
+def _pack_different(
+    mesh: MeshBatch, points: Tensor, camera: Camera, attributes: Attributes | None
+) -> Scene:
     """Pack a topology for each image."""
-    attributes, index = None, mesh.faces
-    if mesh.vertex_colors is not None:
-        attributes = mesh.vertex_colors.flatten(0, -2)
-    elif mesh.face_colors is not None:
-        attributes = mesh.face_colors
-        index = torch.arange(mesh.num_faces, device=mesh.device)[:, None].expand(-1, 3)
     return Scene(
         points=points.reshape(-1, 4),
         faces=mesh.faces,
         face_counts=mesh.face_counts,
-        attributes=attributes,
-        attribute_index=index,
+        attributes=None if attributes is None else attributes.values,
+        attribute_index=mesh.faces if attributes is None else attributes.index,
         image_size=camera.image_size,
         near=camera.near,
         source_face=torch.cat([torch.arange(n, device=mesh.device) for n in mesh.face_counts]),
-    )
-
-
-def _with_colors(mesh: Mesh | MeshBatch, colors: Tensor) -> Mesh:
-    if isinstance(mesh, MeshBatch):
-        raise ValueError(
-            "colors cannot be given for a batch of different meshes; give each mesh its own "
-            "vertex_colors or face_colors"
-        )
-    check_type(colors, "colors", Tensor)
-    check_like(colors, "colors", mesh.vertices, "vertices")
-    rows = colors.shape[-2] if colors.ndim in (2, 3) else None
-    if rows == mesh.num_vertices:
-        return mesh.with_vertex_colors(colors)
-    if rows == mesh.num_faces:
-        return mesh.with_face_colors(colors)
-    raise ValueError(
-        f"colors must have shape (V, C), (B, V, C), (F, C) or (B, F, C) with V={mesh.num_vertices} "
-        f"and F={mesh.num_faces}, got {tuple(colors.shape)}"
     )

@@ -60,14 +60,15 @@ def test_faces_are_counted(dtype):
             (-9, 8, 1),
         ],  # drawn: within reach of the left side, not in the image
         [(90, 2, 1), (95, 2, 1), (90, 9, 1)],  # off-screen
-        [(2, 2, 1), (9, 2, 1), (2, 9, -2e6)],  # behind
+        [(2, 2, -2e6), (9, 2, -2e6), (2, 9, -2e6)],  # behind
+        [(2, 2, 1), (9, 2, 1), (2, 9, -2e6)],  # drawn, cut by the near plane into two
         dtype=dtype,
     )
     camera = pixel_camera(*SIZE, dtype)
     faces = ts.SoftRasterizer(ts.Gaussian(1.0)).explain(mesh, camera).faces
-    assert dataclasses.astuple(faces) == (5, 3, 1, 1, 1)
+    assert dataclasses.astuple(faces) == (6, 4, 1, 1, 1)
     faces = ts.SoftRasterizer(ts.Gaussian(0.1)).explain(mesh, camera).faces
-    assert dataclasses.astuple(faces) == (5, 2, 1, 2, 1)
+    assert dataclasses.astuple(faces) == (6, 3, 1, 2, 1)
 
 
 def test_what_is_out_of_reach_and_what_scale_reaches_it(dtype):
@@ -200,6 +201,20 @@ def test_annealing_is_explained_where_it_is(dtype):
     assert renderer.explain(mesh, camera).scale == pytest.approx(4.0)
     renderer.set_progress(1.0)
     assert renderer.explain(mesh, camera).scale == pytest.approx(1.0)
+
+
+def test_supersampling_costs_more_and_reaches_as_far(dtype):
+    mesh, camera = (
+        triangles([(3, 3, 1), (20, 4, 1), (8, 15, 1)], dtype=dtype),
+        pixel_camera(*SIZE, dtype),
+    )
+    plain, fine = (
+        ts.SoftRasterizer(ts.Gaussian(1.0), ssaa=n).explain(mesh, camera) for n in (1, 2)
+    )
+    assert fine.fragments == 4 * plain.fragments
+    assert fine.memory > plain.memory
+    assert (fine.scale, fine.reach) == (plain.scale, plain.reach)
+    assert fine.image_size == plain.image_size == SIZE
 
 
 def test_bad_target(dtype):

@@ -38,6 +38,16 @@ def test_colours_count(monkeypatch):
         ts.SoftRasterizer()(mesh, camera(3200), torch.rand(mesh.num_vertices, 3))
 
 
+def test_fragments_count(monkeypatch):
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 900_000)
+    mesh = ts.shapes.icosphere(1)
+    lighting = ts.Lighting([ts.AmbientLight()], ts.Shading.GOURAUD)
+    assert ts.SoftRasterizer()(mesh, camera(64), lighting=lighting).color.max() > 0.9
+    with pytest.raises(MemoryError, match=r"Phong shading of [0-9]+ pairs of a face and a pixel"):
+        ts.SoftRasterizer()(mesh, camera(64), lighting=ts.Lighting([ts.AmbientLight()]))
+
+
 def test_what_fits_is_rendered(monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
     alpha = ts.SoftRasterizer().silhouette(ts.shapes.icosphere(0), camera(16))

@@ -343,8 +343,11 @@ def test_colours_without_channels(dtype):
     setup = soup_setup(3, 6, (12, 14))
     mesh, camera = setup.build({n: x.to(dtype) for n, x in setup.leaves.items()})
     none = torch.zeros(mesh.num_vertices, 0, dtype=dtype)
-    image = ts.SoftRasterizer()(ts.Mesh(mesh.vertices, mesh.faces, none), camera)
-    assert image.color.shape == (1, 12, 14, 0)
+    for lighting in (None, ts.Lighting([ts.AmbientLight()])):
+        image = ts.SoftRasterizer()(
+            ts.Mesh(mesh.vertices, mesh.faces, none), camera, lighting=lighting
+        )
+        assert image.color.shape == (1, 12, 14, 0)
 
 
 def test_an_image_too_large_to_number_is_refused(dtype):

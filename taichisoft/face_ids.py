@@ -1,0 +1,51 @@
+"""Which face is seen at each pixel."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from taichisoft.aggregation import Max
+from taichisoft.buffers import Buffers
+from taichisoft.camera import Camera
+from taichisoft.coverage import Heaviside
+from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.occlusion import DepthSoftmax
+from taichisoft.scene import build_scene
+from taichisoft.shading_pass import ShadingPass
+from taichisoft.softness import Softness
+from taichisoft.softness_curves import SoftnessCurves
+
+
+def nearest_faces(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
+    """Return the nearest face that covers each pixel centre.
+
+    Parameters
+    ----------
+    mesh, camera
+        As for `SoftRasterizer.forward`.
+
+    Returns
+    -------
+    Tensor, (B, H, W), int64
+        Indices among the faces of the mesh of each image, -1 for none. Without a gradient.
+    """
+    scene = build_scene(mesh, camera, None)
+    curves = _hard_curves()
+    coverage, occlusion = curves.coverage(scene.image_size[0]), curves.occlusion()
+    buffers, points = Buffers(scene), scene.points
+    with torch.no_grad():
+        faces = ShadingPass(buffers, coverage, occlusion).front_face(
+            coverage.cells(points), occlusion.cells(points)
+        )
+    faces = faces.long().reshape(buffers.images, buffers.height, buffers.width)
+    # One more entry, for -1, that no face is.
+    of_mesh = torch.cat([scene.source_face, scene.source_face.new_tensor([-1])])
+    return of_mesh[faces]
+
+
+@cache
+def _hard_curves() -> SoftnessCurves:
+    return SoftnessCurves(Softness(Heaviside(), Max(), DepthSoftmax()))

@@ -1,0 +1,197 @@
+"""Lights, differentiable in colour, direction and position."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from taichisoft.checks import check_finite, check_tensor
+from taichisoft.normals import unit_or_zero
+from taichisoft.viewing import Values, as_tensors
+
+COLOR = ((), ("C",), ("B", "C"))
+"""Shapes of a colour."""
+
+PerImage = Callable[[Tensor], Tensor]
+"""Takes values for all images or for each, (1, C) or (B, C), to those of the rows that are being lit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Points of a surface that are lit.
+
+    Parameters
+    ----------
+    positions, normals : Tensor, (..., 3)
+        In world coordinates; unit normals.
+    to_camera : Tensor, (..., 3)
+        Unit vectors.
+    of_image : callable
+        Takes values per image to values that broadcast with the points.
+    """
+
+    positions: Tensor
+    normals: Tensor
+    to_camera: Tensor
+    of_image: PerImage
+
+
+class Light(ABC):
+    """What makes a surface visible. Colours may have any number of channels, or one for all."""
+
+    color: Tensor
+
+    @property
+    @abstractmethod
+    def batch_size(self) -> int:
+        """Number of images B that the light is for, 1 if for all."""
+
+    @abstractmethod
+    def diffuse(self, points: Points) -> Tensor:
+        """Return the light that a white matt surface sends back, (..., 1 or C)."""
+
+    @abstractmethod
+    def specular(self, points: Points, shininess: Tensor) -> Tensor:
+        """Return the light that a white glossy surface mirrors to the camera, (..., 1 or C)."""
+
+
+@dataclass(frozen=True, eq=False)
+class AmbientLight(Light):
+    """Light from everywhere.
+
+    Parameters
+    ----------
+    color : float, (C,) or (B, C)
+        Its colour and strength: numbers, or a tensor to be differentiated in.
+    """
+
+    color: Values = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "color", as_values(self.color, "color", *COLOR))
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images B that the light is for, 1 if for all."""
+        return batch_of(self.color)
+
+    def diffuse(self, points: Points) -> Tensor:
+        """Return the light that a white matt surface sends back, (..., 1 or C)."""
+        return at(points, self.color)
+
+    def specular(self, points: Points, shininess: Tensor) -> Tensor:
+        """Return nothing: light from everywhere has no highlight."""
+        return torch.zeros_like(at(points, self.color))
+
+
+class _Directed(Light):
+    """Light that comes from somewhere: the model of Phong."""
+
+    @abstractmethod
+    def towards(self, points: Points) -> Tensor:
+        """Return unit vectors from the points to the light, (..., 3)."""
+
+    def diffuse(self, points: Points) -> Tensor:
+        """Return the light that a white matt surface sends back, (..., 1 or C)."""
+        return at(points, self.color) * self._cosine(points).clamp(min=0)
+
+    def specular(self, points: Points, shininess: Tensor) -> Tensor:
+        """Return the light that a white glossy surface mirrors to the camera, (..., 1 or C)."""
+        cosine = self._cosine(points)
+        mirrored = 2 * cosine * points.normals - self.towards(points)
+        along = (mirrored * points.to_camera).sum(-1, keepdim=True)
+        seen = (cosine > 0) & (along > 0)
+        # 1 where nothing is seen: a power of zero has no derivative
+        power = torch.where(seen, along, 1).pow(at(points, shininess))
+        return at(points, self.color) * torch.where(seen, power, 0)
+
+    def _cosine(self, points: Points) -> Tensor:
+        return (points.normals * self.towards(points)).sum(-1, keepdim=True)
+
+
+@dataclass(frozen=True, eq=False)
+class DirectionalLight(_Directed):
+    """Parallel light, as from the sun.
+
+    Parameters
+    ----------
+    direction : (3,) or (B, 3)
+        From the surface *to* the light, in world coordinates; need not be of unit length, but not zero.
+    color : float, (C,) or (B, C)
+        Its colour and strength.
+    """
+
+    direction: Values = (0.0, 1.0, 0.0)
+    color: Values = 1.0
+
+    def __post_init__(self) -> None:
+        direction = as_values(self.direction, "direction", (3,), ("B", 3))
+        if bool((direction.detach() == 0).all(-1).any()):
+            raise ValueError("direction must not be the zero vector")
+        object.__setattr__(self, "direction", direction)
+        object.__setattr__(self, "color", as_values(self.color, "color", *COLOR))
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images B that the light is for, 1 if for all."""
+        return max(batch_of(self.color), batch_of(self.direction))
+
+    def towards(self, points: Points) -> Tensor:
+        """Return unit vectors from the points to the light, (..., 3)."""
+        return unit_or_zero(at(points, self.direction))
+
+
+@dataclass(frozen=True, eq=False)
+class PointLight(_Directed):
+    """Light from a point, as strong at any distance.
+
+    Parameters
+    ----------
+    position : (3,) or (B, 3)
+        In world coordinates.
+    color : float, (C,) or (B, C)
+        Its colour and strength.
+    """
+
+    position: Values = (0.0, 1.0, 0.0)
+    color: Values = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "position", as_values(self.position, "position", (3,), ("B", 3)))
+        object.__setattr__(self, "color", as_values(self.color, "color", *COLOR))
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images B that the light is for, 1 if for all."""
+        return max(batch_of(self.color), batch_of(self.position))
+
+    def towards(self, points: Points) -> Tensor:
+        """Return unit vectors from the points to the light, (..., 3)."""
+        return unit_or_zero(at(points, self.position) - points.positions)
+
+
+def as_values(value: Values, name: str, *shapes: tuple) -> Tensor:
+    """Return finite numbers or a tensor as a tensor of one of the shapes, with its graph.
+
+    Raises TypeError or ValueError, naming the argument, for anything else.
+    """
+    if not isinstance(value, Tensor):
+        value = as_tensors({name: value}, torch.float64, None)[name]
+    check_tensor(value, name, *shapes)
+    check_finite(value, name)
+    return value
+
+
+def batch_of(value: Tensor) -> int:
+    """Return the number of images that a number, (C,) or (B, C) is for."""
+    return value.shape[0] if value.ndim == 2 else 1
+
+
+def at(points: Points, value: Tensor) -> Tensor:
+    """Return a number, (C,) or (B, C), where it broadcasts with points, (..., C)."""
+    value = value.to(points.positions)
+    return points.of_image(value.reshape(-1, value.shape[-1] if value.ndim else 1))

@@ -1,0 +1,68 @@
+"""Normals of faces and vertices, finite for every mesh."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from taichisoft.checks import check_type
+from taichisoft.mesh import Mesh, MeshBatch
+
+
+def face_normals(mesh: Mesh | MeshBatch) -> Tensor:
+    """Return the unit normals of the faces of a mesh.
+
+    Parameters
+    ----------
+    mesh : Mesh or MeshBatch
+        Faces counter-clockwise seen from outside.
+
+    Returns
+    -------
+    Tensor, (F, 3) or (B, F, 3); (sum of F, 3) of a `MeshBatch`
+        In world coordinates, pointing outwards. Zero for a face without area, as is its gradient.
+        Differentiable with respect to the vertices.
+    """
+    return unit_or_zero(_area_vectors(mesh))
+
+
+def vertex_normals(mesh: Mesh | MeshBatch) -> Tensor:
+    """Return unit normals of the vertices: those of the faces around each, weighted by area.
+
+    Parameters
+    ----------
+    mesh : Mesh or MeshBatch
+        Faces counter-clockwise seen from outside. Vertices that are repeated along a seam have a normal
+        each: join them (``load_mesh(..., merge=True)``) for a smooth one.
+
+    Returns
+    -------
+    Tensor, (V, 3) or (B, V, 3); (B, Vmax, 3) of a `MeshBatch`
+        In world coordinates, pointing outwards. Zero, as is its gradient, for a vertex without a face, and
+        where the faces cancel. Differentiable with respect to the vertices.
+    """
+    areas = _area_vectors(mesh)
+    packed = isinstance(mesh, MeshBatch)
+    vertices = mesh.vertices.flatten(0, 1) if packed else mesh.vertices
+    corners = areas.repeat_interleave(3, dim=-2)
+    sums = torch.zeros_like(vertices).index_add(-2, mesh.faces.reshape(-1), corners)
+    return unit_or_zero(sums).reshape(mesh.vertices.shape)
+
+
+def unit_or_zero(vectors: Tensor) -> Tensor:
+    """Return vectors (..., 3) made unit length; zero, with a zero gradient, stays zero."""
+    # dividing by the largest entry first keeps very long and very short vectors in range
+    largest = vectors.detach().abs().amax(-1, keepdim=True)
+    present = largest > 0
+    scaled = torch.where(present, vectors, 0) / torch.where(present, largest, 1)
+    squared = torch.where(present, scaled.square().sum(-1, keepdim=True), 1)
+    return scaled / squared.sqrt()
+
+
+def _area_vectors(mesh: Mesh | MeshBatch) -> Tensor:
+    """Return normals of the faces of twice their area in length."""
+    check_type(mesh, "mesh", (Mesh, MeshBatch))
+    packed = isinstance(mesh, MeshBatch)
+    vertices = mesh.vertices.flatten(0, 1) if packed else mesh.vertices
+    a, b, c = (vertices[..., mesh.faces[:, corner], :] for corner in range(3))
+    return torch.linalg.cross(b - a, c - a)

@@ -1,0 +1,49 @@
+"""The pass of occlusion with a shader: colours that are computed for each fragment, in torch."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from taichisoft.autodiff import shaded_sums_of_fragments
+from taichisoft.buffers import Buffers
+from taichisoft.curve import Curve
+from taichisoft.fragments import count_fragments
+from taichisoft.memory import check_fits
+from taichisoft.shading_pass import ShadingPass
+from taichisoft.surface import Surface
+
+# Numbers that a fragment takes at the least, with and without its gradient: half of what was measured for a
+# texture without light (``python -m benchmarks.appearance texture``), since hidden fragments take less.
+NUMBERS = 25
+GRADIENT_NUMBERS = 45
+
+
+def shade_fragments(
+    buffers: Buffers, coverage: Curve, occlusion: Curve, surface: Surface
+) -> Tensor:
+    """Return (B, H, W, 2 + C): weights, weighted depth and weighted colours summed over faces.
+
+    Memory grows with the number of fragments, pairs of a face and a pixel within its reach.
+    """
+    points = buffers.scene.points
+    if not buffers.num_faces:
+        # A zero that depends on the points, so that gradients are zero and not missing.
+        size = (buffers.images, buffers.height, buffers.width, 2 + surface.outputs)
+        return (points.sum() * 0).expand(size)
+    _check_memory(buffers, coverage)
+    front_face = ShadingPass(buffers, coverage, occlusion).front_face(
+        coverage.cells(points), occlusion.cells(points)
+    )
+    return shaded_sums_of_fragments(buffers, coverage, occlusion, front_face, surface.shader)
+
+
+def _check_memory(buffers: Buffers, coverage: Curve) -> None:
+    """Raise if the fragments cannot fit: see `taichisoft.memory`."""
+    points = buffers.scene.points
+    fragments = count_fragments(buffers, coverage.numbers(points))
+    numbers = GRADIENT_NUMBERS if points.requires_grad else NUMBERS
+    check_fits(
+        fragments * numbers * points.element_size(),
+        points.device,
+        f"a texture or Phong shading of {fragments} pairs of a face and a pixel",
+    )

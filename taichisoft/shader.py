@@ -1,0 +1,75 @@
+"""What becomes of interpolated attributes at a fragment: texture and light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from taichisoft.camera import Camera
+from taichisoft.lighting import Lighting
+from taichisoft.lights import PerImage, Points
+from taichisoft.normals import unit_or_zero
+from taichisoft.texture import Texture
+
+
+@dataclass(frozen=True, eq=False)
+class Shader:
+    """A function from interpolated attributes to colours, where interpolated colours will not do.
+
+    The columns of the attributes are the base (colours, or u and v), what light needs (nothing; diffuse and
+    mirrored light of `channels` each; or position and normal), and any others, which are kept.
+
+    Parameters
+    ----------
+    base : int
+        Number of columns of the base.
+    texture : Texture or None
+        Where the base is u and v.
+    lighting : Lighting or None
+        If light is to be computed here, from position and normal.
+    lit : int
+        Number of channels of light that comes computed, 0 if none does.
+    camera : Camera
+        Of the images.
+    channels : int
+        Number of channels of the colours.
+    others : int
+        Number of columns that are kept.
+    """
+
+    base: int
+    texture: Texture | None
+    lighting: Lighting | None
+    lit: int
+    camera: Camera
+    channels: int
+    others: int
+
+    def __call__(self, values: Tensor, image: Tensor) -> Tensor:
+        """Return (N, channels + others), given interpolated attributes and the images (N,) they are in."""
+        light = 6 if self.lighting is not None else 2 * self.lit
+        base, light, others = values.split([self.base, light, self.others], -1)
+        colors = base if self.texture is None else self.texture.sample(base, image)
+        if self.lighting is not None:
+            diffuse, mirrored = self.lighting.sums(self._points(light, image))
+            colors = colors * diffuse + mirrored
+        elif self.lit:
+            colors = colors * light[:, : self.lit] + light[:, self.lit :]
+        return torch.cat([colors, others], -1)
+
+    def _points(self, values: Tensor, image: Tensor) -> Points:
+        def of_image(value: Tensor) -> Tensor:
+            return value if value.shape[0] == 1 else value[image]
+
+        return lit_points(values[:, :3], unit_or_zero(values[:, 3:]), self.camera, of_image)
+
+
+def lit_points(positions: Tensor, normals: Tensor, camera: Camera, of_image: PerImage) -> Points:
+    """Return points to be lit, with the direction to the camera."""
+    if camera.perspective:
+        to_camera = of_image(camera.position) - positions
+    else:
+        to_camera = -of_image(camera.rotation[:, 2])
+    return Points(positions, normals, unit_or_zero(to_camera), of_image)

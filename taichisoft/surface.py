@@ -1,0 +1,206 @@
+"""The look of a surface: what is interpolated over it, and what becomes of that at each fragment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from taichisoft.attributes import Attributes, colors_of, with_colors
+from taichisoft.camera import Camera
+from taichisoft.checks import check_batch, check_like, check_type
+from taichisoft.lighting import Lighting, Shading
+from taichisoft.lights import PerImage
+from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.normals import face_normals, vertex_normals
+from taichisoft.shader import Shader, lit_points
+from taichisoft.texture import Texture
+
+# What a mesh without colours is lit as.
+WHITE = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """What is drawn of a mesh besides its shape.
+
+    Parameters
+    ----------
+    attributes : Attributes or None
+        What is interpolated.
+    shader : Shader or None
+        What becomes of it; None if the attributes are what is seen.
+    channels : int
+        Number of channels of the colours.
+    has_colors : bool
+        Whether there are colours at all, be it without channels.
+    normals : bool
+        Whether three channels of normals follow.
+    """
+
+    attributes: Attributes | None
+    shader: Shader | None
+    channels: int
+    has_colors: bool
+    normals: bool
+
+    @property
+    def outputs(self) -> int:
+        """Number of channels of what is seen: colours and normals."""
+        return self.channels + 3 * self.normals
+
+
+def dress(
+    mesh: Mesh | MeshBatch,
+    camera: Camera,
+    colors: Tensor | Texture | None,
+    lighting: Lighting | None,
+    normals: bool,
+) -> Surface:
+    """Return the look of a mesh.
+
+    Parameters
+    ----------
+    mesh : Mesh or MeshBatch
+        As `taichisoft.scene.as_drawable` returns it.
+    camera, colors, lighting, normals
+        As for `SoftRasterizer.forward`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `SoftRasterizer.forward`.
+    """
+    check_type(lighting, "lighting", (Lighting, type(None)))
+    check_type(normals, "normals", bool)
+    texture = colors if isinstance(colors, Texture) else None
+    if texture is not None:
+        base = _coordinates(mesh, texture)
+    else:
+        mesh = mesh if colors is None else with_colors(mesh, colors)
+        base = colors_of(mesh)
+    if base is None and lighting is not None:
+        base = Attributes(mesh.vertices.new_ones(1, WHITE), torch.zeros_like(mesh.faces))
+    has_colors = base is not None
+    channels = _channels(base if texture is None else texture, lighting)
+    lit = 0 if lighting is None else lighting.channels
+    late = lighting if lighting is not None and lighting.shading is Shading.PHONG else None
+    shader = None
+    if texture is not None or late is not None:
+        others = 3 if normals else 0
+        shader = Shader(base.channels, texture, late, 0 if late else lit, camera, channels, others)
+    if lighting is not None or normals:
+        base = _with_geometry(mesh, camera, base, lighting, normals, textured=texture is not None)
+    attributes = _for_images(mesh, camera, base, texture, lighting)
+    return Surface(attributes, shader, channels, has_colors, normals)
+
+
+def _coordinates(mesh: Mesh | MeshBatch, texture: Texture) -> Attributes:
+    """Return u and v at the corners of the faces."""
+    if isinstance(mesh, MeshBatch):
+        raise ValueError("a Texture cannot be given for a batch of different meshes")
+    check_like(texture.image, "image of the texture", mesh.vertices, "vertices")
+    if texture.uv_faces is not None:
+        if len(texture.uv_faces) != mesh.num_faces:
+            raise ValueError(
+                f"uv_faces must have one row for each of the {mesh.num_faces} faces of the mesh, "
+                f"got {len(texture.uv_faces)}"
+            )
+        return Attributes(texture.uv, texture.uv_faces)
+    if texture.uv.shape[-2] != mesh.num_vertices:
+        raise ValueError(
+            f"uv must have one row for each of the {mesh.num_vertices} vertices of the mesh unless "
+            f"uv_faces is given, got {texture.uv.shape[-2]}"
+        )
+    return Attributes(texture.uv, mesh.faces)
+
+
+def _channels(base: Attributes | Texture | None, lighting: Lighting | None) -> int:
+    """Return the number of channels of the colours."""
+    own = 0 if base is None else base.channels
+    if lighting is None:
+        return own
+    if own != lighting.channels and 1 not in (own, lighting.channels):
+        raise ValueError(
+            f"lights and specular must have 1 channel or the {own} of the colours, got "
+            f"{lighting.channels}"
+        )
+    return own if lighting.channels == 1 else lighting.channels
+
+
+def _with_geometry(
+    mesh: Mesh | MeshBatch,
+    camera: Camera,
+    base: Attributes | None,
+    lighting: Lighting | None,
+    normals: bool,
+    *,
+    textured: bool,
+) -> Attributes:
+    """Return what depends on the shape as attributes of every corner: see `Shader`."""
+    shading = None if lighting is None else lighting.shading
+    positions, directions = _geometry(mesh, flat=shading is Shading.FLAT)
+    columns = [] if base is None else [base.corners()]
+    if shading is Shading.PHONG:
+        columns += [positions, directions]
+    elif lighting is not None:
+        points = lit_points(positions, directions, camera, _of_corners(mesh))
+        light = [x.expand(*x.shape[:-1], lighting.channels) for x in lighting.sums(points)]
+        columns = columns + light if textured else [columns[0] * light[0] + light[1]]
+    if normals:
+        columns.append(directions)
+    batch = max(column.shape[0] for column in columns)
+    columns = [column.expand(batch, -1, -1) for column in columns]
+    return Attributes.at_corners(torch.cat(columns, -1))
+
+
+def _geometry(mesh: Mesh | MeshBatch, *, flat: bool) -> tuple[Tensor, Tensor]:
+    """Return positions and normals of all corners, or, if flat, the centre and normal of their face."""
+    corners = Attributes(_rows(mesh, mesh.vertices), mesh.faces).corners()
+    if not flat:
+        return corners, Attributes(_rows(mesh, vertex_normals(mesh)), mesh.faces).corners()
+    centres = corners.reshape(corners.shape[0], -1, 3, 3).mean(2)
+    normals = face_normals(mesh).reshape(centres.shape)
+    return centres.repeat_interleave(3, 1), normals.repeat_interleave(3, 1)
+
+
+def _rows(mesh: Mesh | MeshBatch, values: Tensor) -> Tensor:
+    """Return what belongs to vertices as the faces index it."""
+    return values.flatten(0, 1) if isinstance(mesh, MeshBatch) else values
+
+
+def _of_corners(mesh: Mesh | MeshBatch) -> PerImage:
+    """Return the function that takes values per image to the corners of the faces."""
+
+    def of_corners(value: Tensor) -> Tensor:
+        if value.shape[0] == 1 or isinstance(mesh, Mesh):
+            return value[:, None]
+        counts = torch.tensor(mesh.face_counts, device=value.device)
+        return value.repeat_interleave(3 * counts, 0)[None]
+
+    return of_corners
+
+
+def _for_images(
+    mesh: Mesh | MeshBatch,
+    camera: Camera,
+    attributes: Attributes | None,
+    texture: Texture | None,
+    lighting: Lighting | None,
+) -> Attributes | None:
+    """Return the attributes for every image, if only texture or lighting say how many there are."""
+    sizes = {"mesh": mesh.batch_size, "camera": camera.batch_size}
+    if attributes is None:
+        return None
+    sizes["attributes"] = attributes.batch_size
+    if texture is not None:
+        sizes["texture"] = texture.batch_size
+    if lighting is not None:
+        sizes["lighting"] = lighting.batch_size
+    images = check_batch(sizes)
+    if isinstance(mesh, MeshBatch):
+        return attributes
+    if images == max(mesh.batch_size, camera.batch_size, attributes.batch_size):
+        return attributes
+    return Attributes(attributes.values.expand(images, -1, -1), attributes.index)

@@ -1,0 +1,138 @@
+"""Textures: images that are spread over a surface by UV coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from torch import Tensor
+
+from taichisoft.checks import (
+    check_finite,
+    check_indices,
+    check_like,
+    check_same_device,
+    check_tensor,
+    check_type,
+)
+
+
+class Wrap(Enum):
+    """What is seen beyond the border of a texture.
+
+    REPEAT
+        The texture again: only the fractional part of u and v counts.
+    CLAMP
+        The texel at the border, without a gradient to u or v there.
+    """
+
+    REPEAT = "repeat"
+    CLAMP = "clamp"
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """An image that is spread over a mesh, sampled bilinearly.
+
+    The origin is that of OBJ and OpenGL: u = 0 is the left and u = 1 the right edge of the image, v = 0
+    the *lower* and v = 1 the upper edge; row 0 of the image is its top row, as image files are read. (glTF
+    counts v from the top: use 1 - v.) Texels are centred at ``((i + 0.5) / W, 1 - (j + 0.5) / H)``.
+
+    Parameters
+    ----------
+    image : Tensor, (H, W, C) or (B, H, W, C)
+        Any number of channels; dtype and device of the mesh. For all images, or for each.
+    uv : Tensor, (T, 2) or (B, T, 2)
+        Coordinates u and v; any finite numbers, see `Wrap`.
+    uv_faces : Tensor, (F, 3), int64, optional
+        Rows of ``uv`` of the three corners of each face, as in OBJ. By default the faces of the mesh, that
+        is, one row per vertex. With ``arange(3 * F).reshape(F, 3)`` every corner has its own.
+    wrap : Wrap
+        What is beyond the border.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A wrong type, shape, dtype, device or index; NaN or infinity.
+
+    Notes
+    -----
+    There are no smaller versions of the image (mipmaps): a texture that is finer than the pixels flickers;
+    ``ssaa`` of `SoftRasterizer` helps.
+    """
+
+    image: Tensor
+    uv: Tensor
+    uv_faces: Tensor | None = None
+    wrap: Wrap = Wrap.REPEAT
+
+    def __post_init__(self) -> None:
+        check_tensor(self.image, "image", ("H", "W", "C"), ("B", "H", "W", "C"))
+        if 0 in self.image.shape:
+            raise ValueError(f"image must not be empty, got shape {tuple(self.image.shape)}")
+        check_finite(self.image, "image")
+        check_tensor(self.uv, "uv", ("T", 2), ("B", "T", 2))
+        check_finite(self.uv, "uv")
+        check_like(self.uv, "uv", self.image, "image")
+        if self.uv_faces is not None:
+            check_tensor(self.uv_faces, "uv_faces", ("F", 3), dtypes=(torch.int64,))
+            check_same_device(self.uv_faces, "uv_faces", self.uv, "uv")
+            check_indices(self.uv_faces, "uv_faces", self.uv.shape[-2], "rows of uv")
+        check_type(self.wrap, "wrap", Wrap)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels C of the image."""
+        return self.image.shape[-1]
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images B, 1 without a batch axis."""
+        return self.image.shape[0] if self.image.ndim == 4 else 1
+
+    def sample(self, uv: Tensor, image: Tensor | None = None) -> Tensor:
+        """Look the texture up.
+
+        Parameters
+        ----------
+        uv : Tensor, (N, 2)
+            Where.
+        image : Tensor, (N,), int64, optional
+            In which texture of the batch; not used if there is one for all.
+
+        Returns
+        -------
+        Tensor, (N, C)
+            Differentiable with respect to the texture and, where it is not constant, to u and v, to any
+            order (torch's ``grid_sample`` has one derivative, and does not repeat).
+        """
+        height, width, channels = self.image.shape[-3:]
+        left, right, across = self._neighbours(uv[:, 0], width)
+        upper, lower, down = self._neighbours(1 - uv[:, 1], height)
+        first = 0 if self.batch_size == 1 else image * height
+        texels = self.image.reshape(-1, channels)
+
+        def row(index: Tensor) -> Tensor:
+            start = (first + index) * width
+            # index_select: its gradient is an index_add, which is quicker than that of indexing
+            one = texels.index_select(0, start + left)
+            return one + across * (texels.index_select(0, start + right) - one)
+
+        top = row(upper)
+        return top + down * (row(lower) - top)
+
+    def _neighbours(self, coordinate: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the texels before and after a coordinate from 0 to 1, and how far it is between them."""
+        if self.wrap is Wrap.REPEAT:
+            inside = coordinate - coordinate.detach().floor()
+        else:
+            inside = coordinate.clamp(0, 1)
+        position = inside * size - 0.5
+        before = position.detach().floor()
+        one, other = before.long(), before.long() + 1
+        if self.wrap is Wrap.REPEAT:
+            one, other = one.remainder(size), other.remainder(size)
+        else:
+            one, other = one.clamp(0, size - 1), other.clamp(0, size - 1)
+        return one, other, (position - before)[:, None]

@@ -1,0 +1,101 @@
+"""Reading a mesh with its texture from OBJ and GLB files, through trimesh and Pillow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from taichisoft.checks import FLOAT_DTYPES, check_type
+from taichisoft.io import from_bytes, merged
+from taichisoft.mesh import Mesh
+from taichisoft.texture import Texture, Wrap
+
+SUFFIXES = (".obj", ".glb")
+"""File formats that hold textures, by suffix, upper or lower case."""
+
+
+def load_textured_mesh(
+    path: str | os.PathLike,
+    *,
+    normalize: bool = False,
+    wrap: Wrap = Wrap.REPEAT,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Mesh, Texture]:
+    """Read a mesh and its texture from an OBJ file, with the MTL and image beside it, or a GLB file.
+
+    Parameters
+    ----------
+    path : str or path
+        The suffix tells the format.
+    normalize : bool
+        Centre the mesh on its bounding box and scale it to a largest radius of 1.
+    wrap : Wrap
+        What is beyond the border of the texture.
+    dtype : torch.dtype
+        Of vertices and texture, float32 or float64.
+
+    Returns
+    -------
+    mesh : Mesh
+        On the CPU, without colours. Vertices that agree in every coordinate are joined, since both formats
+        repeat them along the seams of the texture, where a mesh that is optimised would tear.
+    texture : Texture
+        With an index of its own for each corner. Its image is that of the diffuse or base colour, as the
+        file has it (not made linear), in [0, 1]; RGBA, or RGB if all is opaque.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ImportError
+        Pillow, which reads the image, is not installed.
+    TypeError
+        An argument of a wrong type.
+    ValueError
+        Unknown suffix, a damaged file, or one without faces, UV coordinates or an image.
+    """
+    check_type(path, "path", (str, os.PathLike))
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"path must end in one of {', '.join(SUFFIXES)}, got {path.name!r}")
+    check_type(normalize, "normalize", bool)
+    if dtype not in FLOAT_DTYPES:
+        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be an existing file, got {path}")
+    loaded = _read(path)
+    faces = torch.tensor(np.asarray(loaded.faces), dtype=torch.int64)
+    mesh = merged(Mesh(torch.tensor(np.asarray(loaded.vertices), dtype=torch.float64), faces))
+    mesh = (mesh.normalized() if normalize else mesh).to(dtype=dtype)
+    uv = torch.tensor(np.asarray(loaded.visual.uv)[:, :2], dtype=dtype)
+    return mesh, Texture(_image(loaded, path).to(dtype), uv, faces, wrap)
+
+
+def _read(path: Path) -> object:
+    """Return what trimesh makes of a file with faces and UV coordinates."""
+    import PIL  # noqa: F401  (without it trimesh drops images without a word)
+    import trimesh
+
+    suffix = path.suffix.lower()
+    try:
+        loaded = trimesh.load(path, file_type=suffix[1:], force="mesh", process=False)
+    except Exception as error:  # a parser that meets a damaged file may raise anything
+        raise ValueError(f"path must be a readable {suffix} file, got {path}: {error}") from error
+    is_mesh = isinstance(loaded, trimesh.Trimesh) and len(loaded.faces) > 0
+    if not is_mesh or getattr(loaded.visual, "uv", None) is None:
+        raise ValueError(f"path must hold a mesh with UV coordinates, got none in {path}")
+    return loaded
+
+
+def _image(loaded: object, path: Path) -> torch.Tensor:
+    """Return (H, W, 3 or 4), the image of the material."""
+    material = loaded.visual.material
+    image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
+    if image is None:
+        raise ValueError(f"path must hold a texture with a readable image, got none in {path}")
+    pixels = np.asarray(image.convert("RGBA"))
+    colors = from_bytes(pixels.reshape(-1, 4))
+    return colors.reshape(*pixels.shape[:2], -1)

@@ -1,0 +1,87 @@
+"""Reading textured meshes: both formats, the origin of UV, seams, what cannot be read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import taichisoft as ts
+from tests.helpers import pixel_camera
+
+# A quad of 6 x 4 pixels in the image plane of `pixel_camera` (y down), its texture upright: the upper left
+# corner has (u, v) = (0, 1). The second triangle has UV coordinates of its own: a seam along the diagonal.
+OBJ = """
+mtllib quad.mtl
+v 0 0 1
+v 6 0 1
+v 6 4 1
+v 0 4 1
+vt 0 1
+vt 1 1
+vt 1 0
+vt 1 1
+vt 2 0
+vt 1 0
+usemtl painted
+f 1/1 2/2 3/3
+f 1/4 3/5 4/6
+"""
+PIXELS = np.random.default_rng(3).integers(0, 256, (4, 6, 3), np.uint8)
+
+
+@pytest.fixture
+def quad(tmp_path):
+    """Return the path of a textured OBJ file."""
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(PIXELS).save(tmp_path / "quad.png")
+    (tmp_path / "quad.mtl").write_text("newmtl painted\nKd 1 1 1\nmap_Kd quad.png\n")
+    (tmp_path / "quad.obj").write_text(OBJ)
+    return tmp_path / "quad.obj"
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".glb"])
+def test_a_textured_quad_shows_its_image_upright(quad, suffix, dtype):
+    if suffix == ".glb":
+        import trimesh
+
+        glb = quad.with_suffix(".glb")
+        trimesh.load(quad, force="mesh", process=False).export(glb)
+        quad.unlink()
+        quad = glb
+    mesh, texture = ts.load_textured_mesh(quad, dtype=dtype)
+    assert (mesh.num_vertices, mesh.num_faces) == (4, 2)
+    assert texture.image.shape == (4, 6, 3)
+    color = ts.SoftRasterizer.hard()(mesh, pixel_camera(4, 6, dtype), texture).color[0]
+    expected = torch.from_numpy(PIXELS).to(dtype) / 255
+    torch.testing.assert_close(color, expected, rtol=0, atol=1e-5)
+
+
+def test_options(quad):
+    mesh, texture = ts.load_textured_mesh(str(quad), normalize=True, wrap=ts.Wrap.CLAMP)
+    assert mesh.dtype == texture.image.dtype == torch.float32
+    assert abs(float(mesh.vertices.norm(dim=1).max()) - 1) < 1e-6
+    assert texture.wrap is ts.Wrap.CLAMP
+
+
+def test_files_without_a_texture(quad, tmp_path):
+    (tmp_path / "quad.png").unlink()
+    with pytest.raises(ValueError, match="path must hold a texture with a readable image"):
+        ts.load_textured_mesh(quad)
+    ts.save_mesh(ts.shapes.cube(), tmp_path / "cube.obj")
+    with pytest.raises(ValueError, match="path must hold a mesh with UV coordinates"):
+        ts.load_textured_mesh(tmp_path / "cube.obj")
+    (tmp_path / "damaged.glb").write_bytes(b"glTF no more")
+    with pytest.raises(ValueError, match=r"path must be a readable \.glb file"):
+        ts.load_textured_mesh(tmp_path / "damaged.glb")
+
+
+def test_bad_arguments(quad, tmp_path):
+    with pytest.raises(ValueError, match=r"path must end in one of \.obj, \.glb"):
+        ts.load_textured_mesh(tmp_path / "mesh.ply")
+    with pytest.raises(FileNotFoundError, match="path must be an existing file"):
+        ts.load_textured_mesh(tmp_path / "none.obj")
+    with pytest.raises(TypeError, match="dtype must be"):
+        ts.load_textured_mesh(quad, dtype=torch.float16)
+    with pytest.raises(TypeError, match="wrap must be a Wrap"):
+        ts.load_textured_mesh(quad, wrap="clamp")
