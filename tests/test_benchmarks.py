@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import taichisoft as ts
-from benchmarks import backends, bench, cost, kernels, renderers, scaling, workloads
+from benchmarks import appearance, backends, bench, cost, kernels, renderers, scaling, workloads
 from benchmarks.scenes import Setting, sphere_scene
 from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
 from taichisoft.buffers import Buffers
@@ -156,3 +156,12 @@ def test_kernels_smoke(tmp_path, capsys):
     assert scene["fragments"] > 0
     assert min(scene["forward_ms"], scene["adjoint_ms"]) > 0
     assert out.with_suffix(".md").read_text() in capsys.readouterr().out
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("kind", ["colors", "gouraud", "texture", "phong"])
+def test_appearance_of_every_kind(kind, capsys):
+    appearance.main([kind, "--size", "12", "--repeats", "1"])
+    line = capsys.readouterr().out
+    assert line.startswith(f"{kind}: ")
+    assert float(line.split()[1]) > 0
