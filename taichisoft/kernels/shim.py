@@ -7,6 +7,8 @@ a compatible fork could be swapped in with one line.
 import os
 
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "False")
+# Already while it is imported: in a notebook it has something to say then.
+os.environ.setdefault("TI_LOG_LEVEL", "error")
 
 import taichi as ti
 
