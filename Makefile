@@ -11,7 +11,7 @@ RESULTS ?=
 SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train results test test-vulkan lint docs docs-pictures bench clean
+.PHONY: train results test test-vulkan lint docs docs-pictures bench notebooks clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
@@ -45,6 +45,9 @@ bench: $(VENV)/train.stamp $(VENV)/bench.stamp  ## time the rasterizer next to i
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.scaling
 
+notebooks: $(VENV)/test.stamp  ## execute all notebooks and write their outputs (a quarter of an hour)
+	$(BIN)/python -m notebooks.execute
+
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache build dist site
 
@@ -58,7 +61,7 @@ $(VENV)/train.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
-	$(PIP) --editable '.[train,test,bench]'
+	$(PIP) --editable '.[train,test,bench,notebooks]'
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
