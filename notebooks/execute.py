@@ -47,6 +47,8 @@ def execute(path: Path) -> NotebookNode:
         timeout=TIMEOUT,
         kernel_name="python3",
         record_timing=False,
+        # How many pieces a text comes in is chance.
+        coalesce_streams=True,
         # Of the kernel's own opinions none belongs among what a test or a build prints.
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
