@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -15,7 +16,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Lengths of their loops here.
-SHORT = {"TAICHISOFT_STEPS": "2", "TAICHISOFT_PROBLEMS": "2", "TAICHISOFT_BACKEND": "cpu"}
+SHORT = {
+    "TAICHISOFT_STEPS": "2",
+    "TAICHISOFT_INNER_STEPS": "2",
+    "TAICHISOFT_PROBLEMS": "2",
+    "TAICHISOFT_BACKEND": "cpu",
+}
+# At the same time: most of it is starting programs, on one core each.
+WORKERS = 2
 # Of GitHub's preview, and of patience.
 LARGEST = 400_000
 # Folders of a machine, and where objects were in its memory.
@@ -65,10 +73,9 @@ def test_linked_notebooks_exist(path):
         assert (path.parent / link).exists(), link
 
 
-@pytest.mark.cpu_only
-@each
-def test_notebook_runs(path, tmp_path):
-    copy = Path(shutil.copy(path, tmp_path))
+def run(path, folder):
+    """Execute a copy of a notebook; return what came of the program, and the copy."""
+    copy = Path(shutil.copy(path, folder))
     # In a process of its own, as the warnings of what runs notebooks are not ours; those of the kernel are
     # in the outputs.
     done = subprocess.run(
@@ -79,6 +86,21 @@ def test_notebook_runs(path, tmp_path):
         text=True,
         timeout=300,
     )
+    return done, copy
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Return by the name of each notebook what will have come of running it."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    with ThreadPoolExecutor(WORKERS) as pool:
+        yield {path.stem: pool.submit(run, path, folder) for path in NOTEBOOKS}
+
+
+@pytest.mark.cpu_only
+@each
+def test_notebook_runs(path, runs):
+    done, copy = runs[path.stem].result()
     assert done.returncode == 0, done.stderr
     committed, executed = (nbformat.read(file, as_version=4) for file in (path, copy))
     check_in_order(executed)
