@@ -45,7 +45,7 @@ bench: $(VENV)/train.stamp $(VENV)/bench.stamp  ## time the rasterizer next to i
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.scaling
 
-notebooks: $(VENV)/test.stamp  ## execute all notebooks and write their outputs (a quarter of an hour)
+notebooks: $(VENV)/test.stamp  ## execute all notebooks and write their outputs (about ten minutes)
 	$(BIN)/python -m notebooks.execute
 
 clean:  ## remove the virtual environment and caches
