@@ -143,4 +143,4 @@ class Best:
 
 def reshaped(value: Tensor, leaf: Tensor) -> Tensor:
     """Return a value for each problem, () or (B,), with axes to go with a leaf."""
-    return value.reshape(*value.shape, *(1,) * (leaf.ndim - value.ndim))
+    return value.reshape((*value.shape, *(1,) * (leaf.ndim - value.ndim)))

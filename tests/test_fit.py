@@ -47,6 +47,17 @@ def test_finds_the_minimum_and_keeps_the_form(given):
     assert found.reason == "all 300 steps were tried"
 
 
+def test_parameters_that_are_numbers():
+    found = quiet(
+        lambda p: (p["x"] - 3).square(),
+        {"x": torch.zeros((), dtype=torch.float64)},
+        200,
+        learning_rate=0.1,
+    )
+    assert found.parameters["x"].shape == ()
+    assert abs(found.parameters["x"] - 3) < 1e-3
+
+
 def test_adam_is_that_of_torch():
     x = zeros(2).requires_grad_()
     optimizer = torch.optim.Adam([x], lr=0.05)
