@@ -11,7 +11,7 @@ RESULTS ?=
 SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train results test test-vulkan lint docs docs-pictures bench notebooks clean
+.PHONY: train results test test-vulkan lint docs docs-pictures bench notebooks package clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
@@ -47,6 +47,13 @@ bench: $(VENV)/train.stamp $(VENV)/bench.stamp  ## time the rasterizer next to i
 
 notebooks: $(VENV)/test.stamp  ## execute all notebooks and write their outputs (about ten minutes)
 	$(BIN)/python -m notebooks.execute
+
+package: $(VENV)/test.stamp  ## build wheel and sdist; install the wheel into an empty environment of PYTHON, and use it there
+	rm -rf dist build/package
+	$(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv build/package
+	build/package/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	cd build && package/bin/python ../tests/smoke.py
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache build dist site
