@@ -161,16 +161,15 @@ def _parse(text: str, name: str) -> Any:
         raise ValueError(
             f"{name} must have at most {MAX_JSON_CHARACTERS} characters of JSON, got {len(text)}"
         )
-    too_deep = f"{name} must be at most {MAX_JSON_DEPTH} levels deep"
     try:
         parsed = json.loads(text)
+        level = [parsed]
+        for _ in range(MAX_JSON_DEPTH):
+            level = [element for value in level for element in _elements(value)]
+        if level:
+            raise RecursionError
     except RecursionError as error:
-        raise ValueError(too_deep) from error
-    level = [parsed]
-    for _ in range(MAX_JSON_DEPTH):
-        level = [element for value in level for element in _elements(value)]
-    if level:
-        raise ValueError(too_deep)
+        raise ValueError(f"{name} must be at most {MAX_JSON_DEPTH} levels deep") from error
     return parsed
 
 

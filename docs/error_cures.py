@@ -1,0 +1,290 @@
+"""What causes each error and what cures it, by a pattern of its message; read by docs/errors.py.
+
+The first pattern that is found in a message counts, so narrow ones stand before wide ones. In a message a
+placeholder is a word in braces.
+"""
+
+CURES = (
+    # Tensors, numbers and batches
+    (
+        r"must be finite, got|holds numbers that are not finite|a setting must be finite",
+        "A NaN or an infinity: often a learning rate that is too high, a division by zero before the render, or a damaged file.",
+        "Look at the index named. In a loop, lower the learning rate, clip gradients, or let `ts.fit` refuse such steps.",
+    ),
+    (
+        r"^\{name\} must have shape|colors must have shape|^projection must|must be \{expected\}",
+        "A tensor with other axes than expected; letters stand for sizes that are free.",
+        "Permute, reshape or index it: images are (B, H, W), vertices (V, 3) or (B, V, 3), matrices have their rows first.",
+    ),
+    (
+        r"^\{name\} must be of dtype|dtype must be torch\.float32|must be real, got|must be a floating",
+        "Another dtype. Half precision and integers are not rendered: half a pixel of rounding moves silhouettes.",
+        "`x.float()`, or `mesh.to(dtype=torch.float32)`; faces are int64: `faces.long()`.",
+    ),
+    (
+        r"must have the dtype of",
+        "Two arguments of different precision, mostly float64 from NumPy beside float32.",
+        "Bring them to one: `mesh.to(dtype=...)`, `camera.to(dtype=...)`, `x.to(other.dtype)`.",
+    ),
+    (
+        r"must be on the device of|arguments must be on one device",
+        "Tensors on different devices.",
+        "`mesh.to(device)`, `camera.to(device)`; a renderer with parameters moves as any module.",
+    ),
+    (
+        r"must be a dense tensor",
+        "A sparse tensor.",
+        "`x.to_dense()`.",
+    ),
+    (
+        r"must be one tensor or numbers",
+        "A list of tensors where one tensor is needed.",
+        "`torch.stack(list)`: gradients flow through it.",
+    ),
+    (
+        r"must be a tensor or numbers|must be a number, got|must be an int, got|must be a \{wanted\}",
+        "An argument of another type, such as a string, None, or a NumPy array where a tensor is wanted.",
+        "Pass the type named; `torch.as_tensor(array)` makes a tensor of an array.",
+    ),
+    (
+        r"must be a pair \(height, width\)",
+        "The size of the image is one number, or has floats.",
+        "`image_size=(height, width)`, height first.",
+    ),
+    (
+        r"batch sizes must be equal or 1",
+        "For instance 4 meshes and 3 cameras.",
+        "Every batch has the same size or 1; `camera[i]` selects, `torch.cat` joins.",
+    ),
+    (
+        r"must index",
+        "A face names a vertex that is not there: faces counted from 1, as in OBJ files, or vertices that were removed.",
+        "Count from 0: `faces - 1`; remove the faces of removed vertices.",
+    ),
+    (
+        r"must be \{below\}|must be at least \{minimum\}|must be greater than|tolerance must not be negative"
+        r"|must be positive, got|target_length must not be negative|progress must be from 0 to 1|shininess must be positive",
+        "A number outside of its range.",
+        "Take one inside of it. Angles are in degrees, scales in pixels, gamma and near in scene units.",
+    ),
+    # Cameras
+    (
+        r"index must select one of",
+        "`camera[i]` beyond the batch.",
+        "Cameras are numbered from 0 to `len(camera) - 1`.",
+    ),
+    (
+        r"either lens or ortho_scale",
+        "Blender's camera is perspective (`lens`) or orthographic (`ortho_scale`).",
+        "Give one of the two: `camera.data.lens`, or `camera.data.ortho_scale`.",
+    ),
+    (
+        r"must not scale an axis to zero",
+        "The object's matrix in Blender has a scale of 0, so that it has no rotation.",
+        "Apply the object's scale, or set it to 1.",
+    ),
+    (
+        r"near must be given if projection",
+        "The near plane cannot be read from the matrix: it is reversed, infinite in an unusual way, or differs in the batch.",
+        "Pass `near=`.",
+    ),
+    (
+        r"intrinsics must have no skew|has no orthographic cameras|intrinsics must have positive focal",
+        "The other program cannot express this camera.",
+        "Convert what it can: remove the skew, or use another convention's `to_...`.",
+    ),
+    (
+        r"K must have",
+        "The intrinsics are not `[[fx, skew, cx], [0, fy, cy], [0, 0, 1]]`: transposed, normalised, or flipped.",
+        "Pass K in pixels; flip axes in R and t, not by negative focal lengths.",
+    ),
+    (
+        r"must be a rotation",
+        "R is scaled, sheared or mirrored, or has the translation in it, or is the inverse of something else.",
+        "Pass the 3 x 3 part, world to camera; orthonormalise it by an SVD if rounding is the cause.",
+    ),
+    (
+        r"eye must differ|up must not",
+        "The camera looks nowhere, or straight along `up`.",
+        "Move `eye`, or take another `up`, such as (0, 0, 1) for a view from above; `Camera.orbit` has no such poles.",
+    ),
+    # Meshes and colours
+    (
+        r"vertex_colors and face_colors must not both",
+        "Two kinds of colours on one mesh.",
+        "Keep one: `with_vertex_colors` and `with_face_colors` drop the other.",
+    ),
+    (
+        r"colors cannot be given for a batch of different",
+        "`colors=` beside a list of meshes.",
+        "Colour each mesh: `[m.with_vertex_colors(c) for m, c in ...]`.",
+    ),
+    (
+        r"vertices must keep|must have one entry per mesh|vertex_counts must not exceed",
+        "The numbers of vertices, or of meshes, do not agree with the topology.",
+        "Change positions only; for another topology make a new `Mesh` or `MeshBatch.from_meshes`.",
+    ),
+    (
+        r"at least one mesh|must hold at least one tensor|must hold at least one ClosedForm",
+        "An empty list or an empty batch.",
+        "Leave the call out when there is nothing to do.",
+    ),
+    (
+        r"must not be batched|must have the colours of meshes\[0\]",
+        "The meshes of a list are single ones, all coloured in the same way.",
+        "`mesh.split()` takes a batch apart; give all of them colours of one kind and number of channels.",
+    ),
+    # Files
+    (
+        r"must be an existing file|no such file|must be in an existing folder",
+        "The path is wrong, or relative to another folder.",
+        "Look at the path in the message; make the folder first.",
+    ),
+    (
+        r"path must end in one of",
+        "The suffix tells the format, and this one is not known.",
+        "Convert the file, with trimesh, Blender or MeshLab.",
+    ),
+    (
+        r"path must hold a mesh with vertices|path must be a readable|must hold a mesh with UV|must hold a texture"
+        r"|at least one face to be saved",
+        "The file is empty or damaged, or lacks what is asked for.",
+        "Open it in another program. For textures the image must lie beside the MTL file that the OBJ names, or in the GLB.",
+    ),
+    (
+        r"must be RGB or RGBA to be saved|must be in \[0, 1\] to be saved",
+        "Mesh files store colours with 8 bits in three or four channels.",
+        "Select channels, and clamp or scale to [0, 1].",
+    ),
+    (
+        r"^path: \{path\}|cannot be saved, only|at most \{max_|levels deep|must have a kind and settings|unknown kind"
+        r"|JSON|softness must have \{|must hold floating-point numbers|at most \{MAX",
+        "A file of a softness is damaged, was made by something else, or would hold what cannot be stored safely.",
+        "Save again with `softness.save(path)`. Of modules of your own save the `state_dict`, and construct them again.",
+    ),
+    # Softness
+    (
+        r"cannot be saved, since its class",
+        "A module of your own in `CustomCoverage`: files hold no code.",
+        "Save its `state_dict` with torch, and construct it again.",
+    ),
+    (
+        r"module must",
+        "A module that is used as a coverage is tried on a few numbers, and this one fails: it mixes numbers, leaves [0, 1], or is "
+        "not differentiable twice.",
+        "End it in a sigmoid, act on each number alone, and switch dropout and batch normalisation off.",
+    ),
+    (
+        r"weights must be",
+        "Weights of a `Mixture` are one per component, not negative, with the sum 1.",
+        "Normalise them; when learned they stay so by themselves.",
+    ),
+    (
+        r"StraightThrough itself|coverage must",
+        "This coverage cannot play that part.",
+        "For occlusion take a plain curve that rises below 0, with a fixed scale; its gamma takes the place of the scale.",
+    ),
+    (
+        r"low must be|low and high|kinks must|graded must",
+        "The `Domain` of a curve: it is not finite, or its marks lie outside.",
+        "Say where the curve is not constant: `Domain(low, high, kinks=...)`.",
+    ),
+    (
+        r"name must be one of the softnesses|gradient must be one of|softness must be given alone",
+        "A name that is not known, or the softness given twice.",
+        "Take one of the names listed; give `softness=` or coverage, aggregation and occlusion.",
+    ),
+    # Appearance
+    (
+        r"^background must",
+        "The background has other channels or another size than the image.",
+        "A number, one per channel, or an image (H, W, C) or (B, H, W, C) of the size of the render.",
+    ),
+    (
+        r"uv must have|uv_faces must|Texture cannot|image must not be empty",
+        "Texture and mesh do not belong together.",
+        "One row of `uv` per vertex, or `uv_faces` with three rows of `uv` per face; meshes of a list are rendered one by one.",
+    ),
+    (
+        r"direction must not|lights and specular",
+        "A light without direction, or lights whose channels differ.",
+        "The direction points from the surface to the light; give all lights 1 or C channels.",
+    ),
+    # Fitting
+    (
+        r"the loss must depend on",
+        "A parameter is not used in the loss, or `detach`, `numpy`, `item` or a comparison cut the graph.",
+        "Compute the loss from what the callable is given, with torch alone; leave out what is not used.",
+    ),
+    (
+        r"must have one row for each of the",
+        "The loss has one number per problem, so the first axis of every parameter is the problem's.",
+        "Return the mean if the problems are not independent.",
+    ),
+    (
+        r"the loss was never finite",
+        "The start is bad already.",
+        "Call the loss once by hand; look for a division by zero, a square root or logarithm of 0.",
+    ),
+    (
+        r"parameters must|problem must be|renderer must be given for|optimizer must not|keep must be",
+        "`ts.fit` or `ts.multi_start` was called with arguments that do not go together.",
+        "`ts.fit(loss, {'x': start}, steps)`, or `ts.fit(task, steps=..., renderer=...)`.",
+    ),
+    (
+        r"mesh must have a face in front",
+        "All of the mesh is behind the camera.",
+        "Turn or move the camera: +z of the camera is forward; `render.explain(mesh, camera)` counts the faces.",
+    ),
+    (
+        r"there must be snapshots",
+        "Snapshots are kept only if asked for.",
+        "`ts.fit(..., snapshot_every=2)`.",
+    ),
+    (
+        r"needs Pillow|needs matplotlib",
+        "An optional package is missing.",
+        "`pip install 'taichisoft[train]'`.",
+    ),
+    (
+        r"axes must be four",
+        "`Softness.plot` draws four panels.",
+        "Give four axes, or none.",
+    ),
+    # Size and backends
+    (
+        r"must give fewer than",
+        "More faces or numbers than the kernels can count.",
+        "Render fewer images at a time, or smaller ones.",
+    ),
+    (
+        r"needs at least",
+        "The request would not fit into the free memory; nothing was allocated.",
+        "Fewer or smaller images at a time, a smaller scale (`render.explain` names the fragments), or colours in place of a texture.",
+    ),
+    (
+        r"third derivatives",
+        "The kernels have first and second derivatives.",
+        "`taichisoft.reference.render` has any order, for small scenes.",
+    ),
+    (
+        r"float64 is not available",
+        "Vulkan and Metal have no float64.",
+        "`mesh.to(dtype=torch.float32)`, or `ts.init('cpu')`.",
+    ),
+    (
+        r"\{source\} must be one of",
+        "A backend that does not exist, from `ts.init` or `TAICHISOFT_BACKEND`.",
+        "'cpu', 'cuda', 'vulkan' or 'metal'.",
+    ),
+    (
+        r"cannot be had",
+        "The backend was asked for by name and is not there: no driver, no device, or Taichi started another one.",
+        "`ts.available_backends()` lists what there is; without a name the best is taken. There is no silent fallback.",
+    ),
+    (
+        r"cannot be chosen",
+        "Taichi runs already; it has one backend for each process.",
+        "Call `ts.init` first of all, or restart the notebook's kernel.",
+    ),
+)
