@@ -8,6 +8,7 @@ Axes of the camera are those of OpenCV: x right, y down, z forward. In the image
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from taichisoft.checks import (
     check_type,
 )
 from taichisoft.conventions import blender, opencv, opengl, pytorch3d
+from taichisoft.precision import full_precision
 from taichisoft.viewing import (
     Values,
     as_batch,
@@ -235,10 +237,12 @@ class Camera:
         return self.rotation.device
 
     @property
+    @full_precision
     def position(self) -> torch.Tensor:
         """Origins of the cameras in the world, (B, 3). Assumes that ``rotation`` is one."""
         return -(self.rotation.mT @ self.translation[..., None])[..., 0]
 
+    @full_precision
     def project(self, vertices: torch.Tensor) -> torch.Tensor:
         """Project points to the image.
 
@@ -269,6 +273,7 @@ class Camera:
         """
         return self.to_image(self.to_view(vertices))
 
+    @full_precision
     def to_view(self, vertices: torch.Tensor) -> torch.Tensor:
         """Return points of the world in camera coordinates, (B, V, 3): the first half of `project`."""
         check_tensor(vertices, "vertices", ("V", 3), ("B", "V", 3))
@@ -278,6 +283,7 @@ class Camera:
         check_batch({"vertices": points.shape[0], "camera": self.batch_size})
         return points @ self.rotation.mT + self.translation[:, None]
 
+    @full_precision
     def to_image(self, points: torch.Tensor) -> torch.Tensor:
         """Project points in camera coordinates, (B, V, 3): the second half of `project`."""
         depth = points[..., 2:]
@@ -305,10 +311,10 @@ class Camera:
 
         The result keeps its batch axis: ``camera[3]`` has batch size 1.
         """
-        if isinstance(index, int):
+        if isinstance(index, numbers.Integral):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"index must select one of {len(self)} cameras, got {index}")
-            index = [index]
+            index = [int(index)]
         return self._map(lambda value: value[index])
 
     def __iter__(self) -> Iterator[Camera]:

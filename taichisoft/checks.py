@@ -52,7 +52,9 @@ def check_tensor(
     check_type(value, name, torch.Tensor)
     if value.dtype not in dtypes:
         wanted = " or ".join(str(d) for d in dtypes)
-        raise TypeError(f"{name} must be of dtype {wanted}, got {value.dtype}")
+        raise TypeError(
+            f"{name} must be of dtype {wanted}, got {value.dtype}; .to({dtypes[0]}) converts it"
+        )
     if value.layout != torch.strided:
         raise ValueError(f"{name} must be a dense tensor, got layout {value.layout}")
     if shapes and not any(_matches(value.shape, shape) for shape in shapes):
@@ -62,7 +64,9 @@ def check_tensor(
 
 
 def check_finite(value: torch.Tensor, name: str) -> None:
-    """Raise ValueError if ``value`` holds a NaN or an infinity."""
+    """Raise ValueError if ``value`` holds a NaN or an infinity, or no numbers at all (device meta)."""
+    if value.is_meta:
+        raise ValueError(f"{name} must be on a device that holds numbers, got {value.device}")
     finite = torch.isfinite(value.detach())
     if not bool(finite.all()):
         where = tuple(torch.nonzero(~finite)[0].tolist())

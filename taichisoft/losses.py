@@ -21,6 +21,7 @@ from taichisoft.checks import (
     check_same_device,
     check_tensor,
 )
+from taichisoft.precision import full_precision
 from taichisoft.topology import adjacent_faces, check_faces, unique_edges
 
 
@@ -288,6 +289,7 @@ def _sparse(entries: torch.Tensor, values: torch.Tensor, rows: int, columns: int
     return matrix.coalesce()
 
 
+@full_precision
 def _apply(operator: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Apply a sparse (R, N) map to (N, B, 3), giving (R, B, 3)."""
     mapped = torch.sparse.mm(operator.to(values.dtype), values.flatten(1))

@@ -21,6 +21,7 @@ from taichisoft.lighting import Lighting
 from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.normals import unit_or_zero
 from taichisoft.occlusion import DepthSoftmax, Occlusion
+from taichisoft.precision import full_precision
 from taichisoft.pretrained import load_from, shipped
 from taichisoft.scene import Scene, as_drawable, build_scene
 from taichisoft.shaded_pass import shade_fragments
@@ -116,6 +117,7 @@ class SoftRasterizer(nn.Module):
             check_type(value, name, Softness)
             self._curves = SoftnessCurves(value)
         elif name == "gradient":
+            check_type(value, name, str)
             if value not in ENGINES:
                 raise ValueError(f"gradient must be one of {', '.join(ENGINES)}, got {value!r}")
             self._engine = ENGINES[value]()
@@ -187,6 +189,7 @@ class SoftRasterizer(nn.Module):
             deterministic=deterministic,
         )
 
+    @full_precision
     def forward(
         self,
         mesh: Mesh | MeshBatch | list[Mesh],
@@ -247,6 +250,7 @@ class SoftRasterizer(nn.Module):
         image = self.compose(total, sums, surface)
         return replace(image, face_ids=nearest_faces(mesh, camera)) if face_ids else image
 
+    @full_precision
     def silhouette(self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
         """Render alpha alone, (B, H, W): less than half the work of a full image."""
         _, scene = self.scene(mesh, camera)
@@ -288,6 +292,7 @@ class SoftRasterizer(nn.Module):
         """Turn aggregated generators, (B, ssaa H, ssaa W), into alpha, (B, H, W)."""
         return mean_of_blocks(self.aggregation.inverse(total), self.ssaa)
 
+    @full_precision
     def explain(
         self,
         mesh: Mesh | MeshBatch | list[Mesh],

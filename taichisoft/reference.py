@@ -16,6 +16,7 @@ from torch import Tensor
 from taichisoft.camera import Camera
 from taichisoft.lighting import Lighting
 from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.precision import full_precision
 from taichisoft.rasterizer import SoftRasterizer
 from taichisoft.scene import Scene
 from taichisoft.soft_image import SoftImage
@@ -42,6 +43,7 @@ class Fragments:
     barycentric: Tensor
 
 
+@full_precision
 def render(
     renderer: SoftRasterizer,
     mesh: Mesh | MeshBatch | list[Mesh],
@@ -86,6 +88,7 @@ def render(
     )
 
 
+@full_precision
 def silhouette(
     renderer: SoftRasterizer,
     mesh: Mesh | MeshBatch | list[Mesh],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from taichisoft.checks import FLOAT_DTYPES, check_batch, check_finite, check_tensor
+from taichisoft.precision import full_precision
 
 if TYPE_CHECKING:
     from taichisoft.camera import Camera
@@ -103,6 +104,7 @@ def check_intrinsics(intrinsics: torch.Tensor) -> None:
         raise ValueError(f"K must have the last row (0, 0, 1), got {matrices[:, 2].tolist()}")
 
 
+@full_precision
 def check_rotation(rotation: torch.Tensor, name: str) -> None:
     """Raise ValueError unless all matrices are orthonormal to within 1e-3 and do not mirror."""
     matrices = rotation.detach()
@@ -116,6 +118,7 @@ def check_rotation(rotation: torch.Tensor, name: str) -> None:
         raise ValueError(f"{name} must be a rotation: its determinant is -1, so it mirrors")
 
 
+@full_precision
 def view_from(tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return rotation (B, 3, 3) and translation (B, 3) that look from eye to at, up upwards.
 
