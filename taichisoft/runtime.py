@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import io
 import os
+from pathlib import Path
 
 import torch
 
@@ -89,6 +90,11 @@ def best_backend() -> str:
 def threads() -> int:
     """Return how many threads run the kernels of the CPU backend."""
     return ti.lang.impl.current_cfg().cpu_max_num_threads
+
+
+def cache_folder() -> Path:
+    """Return where Taichi keeps compiled kernels; ``XDG_CACHE_HOME`` moves it."""
+    return Path(ti._lib.core.get_repo_dir()) / "ticache"
 
 
 def kernel_dtype(dtype: torch.dtype):

@@ -1,0 +1,150 @@
+"""``taichisoft render``: a mesh file to an image file."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from taichisoft.camera import Camera
+from taichisoft.cli.command import Command, add_backend, parse_size, renderer_of
+from taichisoft.cli.framing import Framed, filling_distance, orbit_camera
+from taichisoft.cli.images import write_image
+from taichisoft.io import load_mesh
+from taichisoft.mesh import Mesh
+from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.runtime import init
+
+# Towards the light, in the axes of the camera (x right, y down, z forward): over its left shoulder.
+LIGHT = (-0.4, -0.6, -0.7)
+AMBIENT = 0.25
+
+
+class Render(Command):
+    """Draw a mesh."""
+
+    name = "render"
+    summary = "draw a mesh into an image file, with its colours or shaded by its normals"
+    example = "taichisoft render mesh.obj -o out.png --size 640x480 --azimuth 30 --elevation 20"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options."""
+        parser.add_argument("mesh", help="OBJ, PLY, STL, GLB or OFF file")
+        parser.add_argument("-o", "--output", type=Path, required=True, help="image file to write")
+        parser.add_argument(
+            "--size",
+            type=parse_size,
+            default=(512, 512),
+            metavar="WxH",
+            help="width and height in pixels (default: 512x512)",
+        )
+        parser.add_argument(
+            "--azimuth",
+            type=float,
+            default=30.0,
+            help="degrees from +z towards +x (default: %(default)g)",
+        )
+        parser.add_argument(
+            "--elevation",
+            type=float,
+            default=20.0,
+            help="degrees towards +y (default: %(default)g)",
+        )
+        parser.add_argument(
+            "--distance",
+            type=float,
+            help="of the camera from the middle of the mesh, in radii of the mesh (default: the mesh "
+            "fills the view)",
+        )
+        parser.add_argument(
+            "--fov",
+            type=float,
+            default=40.0,
+            help="vertical field of view in degrees (default: %(default)g)",
+        )
+        parser.add_argument(
+            "--softness",
+            default="0.5",
+            help="standard deviation of a Gaussian in pixels, 0 for hard edges, or the name of a shipped "
+            "softness, as at the end of an optimisation (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--background",
+            type=_parse_color,
+            metavar="R,G,B",
+            help="in [0, 1], or one number for grey (default: transparent)",
+        )
+        parser.add_argument(
+            "--silhouette", action="store_true", help="draw white on black instead, a grey image"
+        )
+        add_backend(parser)
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        """Load, draw, write."""
+        if arguments.distance is not None and not 0 < arguments.distance < math.inf:
+            raise ValueError(f"--distance must be greater than 0, got {arguments.distance}")
+        mesh = Framed.of(load_mesh(arguments.mesh)).mesh
+        camera = _camera(arguments, mesh)
+        renderer = renderer_of(arguments.softness)
+        renderer.set_progress(1.0)
+        init(arguments.backend)
+        with torch.no_grad():
+            if arguments.silhouette:
+                image = renderer.silhouette(mesh, camera)[0]
+            else:
+                image = _draw(renderer, mesh, camera, arguments.background)
+        write_image(image, arguments.output)
+
+
+def _camera(arguments: argparse.Namespace, mesh: Mesh) -> Camera:
+    view = (arguments.azimuth, arguments.elevation)
+    lens = (arguments.fov, arguments.size)
+    distance = arguments.distance
+    if distance is None:
+        distance = filling_distance(mesh.vertices, *view, *lens)
+    return orbit_camera(*view, distance, *lens)
+
+
+def _draw(
+    renderer: SoftRasterizer, mesh: Mesh, camera: Camera, background: Tensor | None
+) -> Tensor:
+    """Return RGB over a background, (H, W, 3), or RGB and opacity, (H, W, 4)."""
+    has_colors = mesh.vertex_colors is not None or mesh.face_colors is not None
+    rendered = renderer(_opaque(mesh) if has_colors else _shaded(mesh, camera), camera)
+    alpha = rendered.alpha[0].unsqueeze(-1)
+    # The background of the renderer is black, so that its colours are multiplied by alpha.
+    if background is not None:
+        return rendered.color[0] + (1 - alpha) * background
+    return torch.cat([rendered.color[0] / torch.where(alpha > 0, alpha, 1), alpha], -1)
+
+
+def _opaque(mesh: Mesh) -> Mesh:
+    """Return the mesh with the first three channels of its colours."""
+    if mesh.vertex_colors is not None:
+        return mesh.with_vertex_colors(mesh.vertex_colors[:, :3])
+    return mesh.with_face_colors(mesh.face_colors[:, :3])
+
+
+def _shaded(mesh: Mesh, camera: Camera) -> Mesh:
+    """Return the mesh with greys of its faces, ``0.25 + 0.75 |n l|``: both sides are lit alike."""
+    a, b, c = mesh.vertices[mesh.faces].unbind(1)
+    # A face without area gets the normal 0.
+    normals = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1)
+    light = torch.tensor(LIGHT) / math.hypot(*LIGHT) @ camera.rotation[0]
+    grey = AMBIENT + (1 - AMBIENT) * (normals @ light).abs()
+    return mesh.with_face_colors(grey[:, None].expand(-1, 3))
+
+
+def _parse_color(text: str) -> Tensor:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 3) or not all(0 <= number <= 1 for number in numbers):
+        raise argparse.ArgumentTypeError(
+            f"must be one or three numbers in [0, 1], such as 1,1,1, got {text!r}"
+        )
+    return torch.tensor(numbers)
