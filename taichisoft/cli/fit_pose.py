@@ -62,7 +62,7 @@ class FitPose(Command):
         parser.add_argument(
             "--starts",
             type=parse_count,
-            default=16,
+            default=32,
             help="orientations that are optimised, the best of 16 times as many (default: %(default)d)",
         )
         parser.add_argument("--seed", type=int, default=0, help="of the random orientations")
@@ -76,7 +76,7 @@ class FitPose(Command):
 
     def run(self, arguments: argparse.Namespace) -> None:
         """Load, search, write."""
-        if arguments.softness == "0":
+        if arguments.softness.strip("0.") == "":
             raise ValueError("--softness must be greater than 0: a hard silhouette has no slope")
         framed = Framed.of(load_mesh(arguments.mesh))
         mask = read_mask(arguments.mask)

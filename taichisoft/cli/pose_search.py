@@ -27,7 +27,7 @@ CANDIDATES = 16
 AT_A_TIME = 64
 # Longer sides of the images of the two stages in pixels, and how many poses reach the second.
 COARSE, FINE = 64, 192
-KEPT = 4
+KEPT = 8
 # Rates of Adam of the first stage; the second has a part of them. Radians, and radii of the mesh.
 RATES = {"turn": 0.08, "shift": 0.04, "depth": 0.04}
 FINE_PART = 0.2

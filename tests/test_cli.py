@@ -1,0 +1,315 @@
+"""The command line: what it writes, against the library and formulas; and its errors, one line each."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import taichisoft as ts
+from taichisoft.cli import images
+from taichisoft.cli.framing import FILL, Framed, filling_distance, orbit_camera
+from taichisoft.cli.main import COMMANDS, main
+from taichisoft.cli.pose_search import degrees_between
+
+
+@pytest.fixture
+def mug(tmp_path):
+    path = tmp_path / "mug.obj"
+    ts.save_mesh(ts.shapes.mug(), path)
+    return path
+
+
+def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess:
+    """Run the command line in a process of its own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAICHISOFT_", "TI_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "taichisoft", *map(str, arguments)],
+        env={**kept, **variables},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def call(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def pixels(path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+# --- processes
+
+
+@pytest.mark.cpu_only
+def test_a_mask_that_was_rendered_gives_its_pose_back(mug, tmp_path):
+    mask, pose, overlay = (tmp_path / name for name in ("mask.png", "pose.json", "overlay.png"))
+    options = ("--size", "120x90", "--fov", "30", "--azimuth", "55", "--elevation", "25")
+    assert call("render", mug, "-o", mask, "--silhouette", "--softness", "0", *options) == 0
+    search = ("--fov", "30", "--starts", "12", "--steps", "50", "--seed", "1")
+    done = run("fit-pose", mug, mask, "-o", pose, "--overlay", overlay, *search)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "best of 192 random orientations: IoU 0." in done.stdout
+    assert f"written to {pose}" in done.stdout.splitlines()[3]
+
+    found = json.loads(pose.read_text())
+    framed = Framed.of(ts.load_mesh(mug))
+    distance = filling_distance(framed.mesh.vertices, 55, 25, 30, (90, 120))
+    camera = orbit_camera(55, 25, distance, 30, (90, 120))
+    assert found["iou"] > 0.985
+    assert degrees_between(torch.tensor(found["R"]), camera.rotation[0]) < 1
+    translation = framed.in_mesh_units(camera.rotation, camera.translation)[0]
+    assert (torch.tensor(found["t"]) - translation).norm() < 0.01 * translation.norm()
+    torch.testing.assert_close(torch.tensor(found["K"]), camera.intrinsics[0])
+
+    again = ts.Camera.from_opencv(found["K"], found["R"], found["t"], tuple(found["image_size"]))
+    silhouette = ts.SoftRasterizer.hard().silhouette(ts.load_mesh(mug), again)[0]
+    red, green, blue = np.moveaxis(pixels(overlay), -1, 0) / 255
+    np.testing.assert_array_equal(red, pixels(mask) / 255)
+    assert (green != silhouette.numpy()).mean() < 0.002
+    assert not blue.any()
+
+
+@pytest.mark.cpu_only
+def test_render_says_nothing(mug, tmp_path):
+    done = run("render", mug, "-o", tmp_path / "out.png", "--size", "16x16", "--backend", "cpu")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert pixels(tmp_path / "out.png").shape == (16, 16, 4)
+
+
+@pytest.mark.cpu_only
+def test_info_says_what_runs(tmp_path):
+    done = run("info", TAICHISOFT_BACKEND="cpu", XDG_CACHE_HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = dict(line.split(":", 1) for line in done.stdout.splitlines())
+    assert lines["taichisoft"].strip() == ts.__version__
+    assert lines["torch"].strip() == torch.__version__
+    assert lines["backend"].strip().startswith("cpu (present: cpu")
+    assert lines["cache"].strip().startswith(f"{tmp_path / 'taichi' / 'ticache'} (")
+    assert lines["softnesses"].strip() == ", ".join(ts.pretrained_names())
+
+
+@pytest.mark.cpu_only
+def test_an_error_is_one_line_and_no_traceback(tmp_path):
+    done = run("render", tmp_path / "none.obj", "-o", tmp_path / "out.png")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("taichisoft render: error: path must be an existing file, got ")
+    assert done.stderr.count("\n") == 1
+
+
+# --- render
+
+
+def test_opacity_is_alpha_and_colours_are_not_darkened_by_it(mug, tmp_path):
+    out, silhouette = tmp_path / "out.png", tmp_path / "silhouette.png"
+    options = ("--size", "40x24", "--softness", "2")
+    assert call("render", mug, "-o", out, *options) == 0
+    assert call("render", mug, "-o", silhouette, "--silhouette", *options) == 0
+    image, alpha = pixels(out), pixels(silhouette)
+    assert image.shape == (24, 40, 4)
+    assert alpha.shape == (24, 40)
+    np.testing.assert_array_equal(image[..., 3], alpha)
+    assert 0 < (alpha == 255).sum() < alpha.size
+    # The darkest face is a quarter white, as thin as its coverage may be.
+    assert image[..., :3][(alpha > 0) & (image[..., :3] > 0).all(-1)].min() >= 63
+    np.testing.assert_array_equal(image[..., 0], image[..., 2])
+
+
+def test_a_background_is_composited(mug, tmp_path):
+    over, clear = tmp_path / "over.png", tmp_path / "clear.png"
+    assert call("render", mug, "-o", clear, "--size", "30x20") == 0
+    assert call("render", mug, "-o", over, "--size", "30x20", "--background", "1,0.5,0") == 0
+    image = pixels(clear).astype(float)
+    alpha = image[..., 3:] / 255
+    expected = alpha * image[..., :3] + (1 - alpha) * np.array([255, 127.5, 0])
+    assert pixels(over).shape == (20, 30, 3)
+    assert np.abs(pixels(over) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["vertex_colors", "face_colors"])
+def test_colours_of_the_file_are_drawn(kind, tmp_path):
+    ball = ts.shapes.icosphere(1)
+    rows = ball.num_vertices if kind == "vertex_colors" else ball.num_faces
+    colors = torch.tensor([0.2, 0.6, 1.0]).expand(rows, 3)
+    options = ("--size", "20x20", "--softness", "0")
+    ts.save_mesh(ts.Mesh(ball.vertices, ball.faces, **{kind: colors}), tmp_path / "ball.ply")
+    assert call("render", tmp_path / "ball.ply", "-o", tmp_path / "o.png", *options) == 0
+    np.testing.assert_array_equal(pixels(tmp_path / "o.png")[10, 10], [51, 153, 255, 255])
+
+
+def test_shipped_softness_is_that_at_the_end(mug, tmp_path):
+    options = ("--size", "32x32", "--silhouette", "--softness", "pose")
+    assert call("render", mug, "-o", tmp_path / "o.png", *options) == 0
+    renderer = ts.SoftRasterizer.pretrained("pose")
+    renderer.set_progress(1)
+    mesh = ts.load_mesh(mug).normalized()
+    distance = filling_distance(mesh.vertices, 30, 20, 40, (32, 32))
+    alpha = renderer.silhouette(mesh, orbit_camera(30, 20, distance, 40, (32, 32)))[0]
+    drawn = pixels(tmp_path / "o.png")
+    assert np.abs(drawn - 255 * alpha.detach().numpy()).max() <= 0.51
+
+
+@pytest.mark.parametrize("size", [(48, 64), (64, 20)])
+@pytest.mark.parametrize("view", [(30.0, 20.0), (-100.0, 90.0), (10.0, -120.0)])
+def test_a_framed_mesh_fills_the_view(size, view):
+    mesh = ts.shapes.chair().normalized()
+    distance = filling_distance(mesh.vertices, *view, 35.0, size)
+    x, y, depth, _ = orbit_camera(*view, distance, 35.0, size).project(mesh.vertices)[0].unbind(-1)
+    span = torch.maximum((2 * x / size[1] - 1).abs(), (2 * y / size[0] - 1).abs()).max()
+    assert float(span) == pytest.approx(FILL, abs=1e-5)
+    assert float(depth.min()) > 0.01
+
+
+def test_orbit_goes_towards_x_and_y():
+    eyes = [orbit_camera(a, e, 2.0, 40, (8, 8)).position[0] for a, e in [(0, 0), (90, 0), (0, 90)]]
+    expected = torch.tensor([[0.0, 0, 2], [2, 0, 0], [0, 2, 0]])
+    torch.testing.assert_close(torch.stack(eyes), expected, atol=1e-5, rtol=0)
+    ahead = orbit_camera(0, 0, 2.0, 40, (8, 8)).project(torch.tensor([[0.1, 0.2, 0.0]]))[0, 0]
+    assert ahead[0] > 4
+    assert ahead[1] < 4
+
+
+def test_size_and_place_of_the_mesh_do_not_matter(tmp_path):
+    mug = ts.shapes.mug()
+    for name, size in (("a", 1.0), ("b", 1000.0)):
+        moved = mug.with_vertices(size * (mug.vertices + torch.tensor([3.0, -2.0, 1.0])))
+        ts.save_mesh(moved, tmp_path / f"{name}.obj")
+        out = tmp_path / f"{name}.png"
+        assert call("render", tmp_path / f"{name}.obj", "-o", out, "--size", "24x24") == 0
+    # Vertices are read as float32, and rounded before they are moved.
+    difference = pixels(tmp_path / "a.png").astype(int) - pixels(tmp_path / "b.png")
+    assert np.abs(difference).max() <= 1
+
+
+# --- fit-pose
+
+
+@pytest.mark.cpu_only
+def test_pose_of_an_off_centre_mask_with_intrinsics(tmp_path, capsys):
+    mesh = ts.shapes.car()
+    mesh = mesh.with_vertices(5 * mesh.vertices + torch.tensor([1.0, 2.0, -3.0]))
+    ts.save_mesh(mesh, tmp_path / "car.obj")
+    K = [[110.0, 0, 40.0], [0, 120.0, 55.0], [0, 0, 1]]
+    seen = ts.Camera.look_at((10.0, 16.0, 17.0), (2.0, 1.0, -3.0), image_size=(100, 90))
+    camera = ts.Camera.from_opencv(K, seen.rotation, seen.translation, (100, 90))
+    mask = ts.SoftRasterizer.hard().silhouette(mesh, camera)[0]
+    # Opacity goes before grey.
+    images.write_image(torch.stack([1 - mask] * 3 + [mask], -1), tmp_path / "mask.png")
+    files = (tmp_path / "car.obj", tmp_path / "mask.png", "-o", tmp_path / "pose.json")
+    options = ("--intrinsics", 110, 120, 40, 55, "--starts", 16, "--steps", 40)
+    assert call("fit-pose", *files, *options) == 0
+    found = json.loads((tmp_path / "pose.json").read_text())
+    assert found["iou"] > 0.985
+    assert degrees_between(torch.tensor(found["R"]), camera.rotation[0]) < 1.5
+    error = (torch.tensor(found["t"]) - camera.translation[0]).norm()
+    assert error < 0.015 * camera.translation.norm()
+    assert f"IoU {found['iou']:.4f}" in capsys.readouterr().out
+
+
+# --- errors
+
+
+def line_of(capsys, *arguments: object) -> str:
+    """Return the only line on stderr of a command that fails with code 2."""
+    try:
+        code = call(*arguments)
+    except SystemExit as stopped:
+        code = stopped.code
+    out, err = capsys.readouterr()
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    return err.strip()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "640"], "argument --size: must be WIDTHxHEIGHT in pixels, .* got '640'"),
+        (["--size", "0x5"], "must be WIDTHxHEIGHT in pixels, .* got '0x5'"),
+        (["--background", "red"], r"--background: must be one or three numbers in .* got 'red'"),
+        (["--background", "1,2,3"], "must be one or three numbers"),
+        (["--softness", "nope"], r"softnesses present \(general, .* got 'nope'"),
+        (["--softness", "-1"], "scale must be finite and greater than 0, got -1"),
+        (["--softness", "nan"], "scale must be finite and greater than 0, got nan"),
+        (["--fov", "180"], "fov must be greater than 0 and less than 180, got 180"),
+        (["--distance", "0"], "--distance must be greater than 0, got 0"),
+        (["--azimuth", "nan"], "must be finite, got nan"),
+        (["--backend", "gpu"], "--backend: invalid choice: 'gpu'"),
+    ],
+)
+def test_bad_options_of_render(options, message, mug, tmp_path, capsys):
+    line = line_of(capsys, "render", mug, "-o", tmp_path / "out.png", *options)
+    assert line.startswith("taichisoft render: error: ")
+    assert re.search(message, line), line
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("out.xyz", "unknown file extension: .xyz"),
+        ("out.jpg", "cannot write mode RGBA as JPEG"),
+        ("none/out.png", "No such file or directory"),
+    ],
+)
+def test_images_that_cannot_be_written(output, message, mug, tmp_path, capsys):
+    assert message in line_of(capsys, "render", mug, "-o", tmp_path / output, "--size", "8x8")
+
+
+def test_bad_masks(mug, tmp_path, capsys):
+    def line(mask) -> str:
+        return line_of(capsys, "fit-pose", mug, mask, "-o", tmp_path / "pose.json")
+
+    assert "mask must be an existing file" in line(tmp_path / "none.png")
+    assert "mask must be a readable image" in line(mug)
+    images.write_image(torch.zeros(4, 6), tmp_path / "black.png")
+    assert "mask must have an object and a background" in line(tmp_path / "black.png")
+    assert not (tmp_path / "pose.json").exists()
+
+
+def test_a_hard_softness_cannot_be_fitted_with(mug, tmp_path, capsys):
+    images.write_image(torch.eye(8), tmp_path / "mask.png")
+    files = (mug, tmp_path / "mask.png", "-o", tmp_path / "pose.json")
+    assert "a hard silhouette has no slope" in line_of(
+        capsys, "fit-pose", *files, "--softness", "0.0"
+    )
+
+
+def test_missing_pillow_says_what_to_install(mug, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    line = line_of(capsys, "render", mug, "-o", tmp_path / "out.png", "--size", "8x8")
+    assert line.endswith(
+        "images need pillow, which is not installed: pip install 'taichisoft[train]'"
+    )
+
+
+def test_no_command_and_an_unknown_one(capsys):
+    assert "required: COMMAND" in line_of(capsys)
+    assert "invalid choice: 'draw'" in line_of(capsys, "draw")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_help_shows_an_example_that_parses(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        call(command.name, "--help")
+    assert stopped.value.code == 0
+    assert f"example:\n  {command.example}\n" in capsys.readouterr().out
+    from taichisoft.cli.main import _parser
+
+    assert _parser().parse_args(command.example.split()[1:]).command is command
+
+
+def test_rotation_between():
+    turned = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    assert degrees_between(turned, torch.eye(3)) == pytest.approx(90)
+    assert math.isclose(degrees_between(turned, turned), 0, abs_tol=0.1)
