@@ -32,6 +32,11 @@ CURES = (
         "`mesh.to(device)`, `camera.to(device)`; a renderer with parameters moves as any module.",
     ),
     (
+        r"must be on a device that holds numbers",
+        "A tensor on the device 'meta', which has a shape and no numbers: mostly a model that was built there and not loaded.",
+        "Load it, or make the tensor on a real device.",
+    ),
+    (
         r"must be a dense tensor",
         "A sparse tensor.",
         "`x.to_dense()`.",

@@ -20,6 +20,7 @@ from taichisoft.conventions.parts import (
     check_row,
     focal_and_centre,
 )
+from taichisoft.precision import full_precision
 from taichisoft.viewing import (
     Values,
     as_batch,
@@ -197,6 +198,7 @@ def _fitted_side(sensor_fit: SensorFit, width: int, height: Tensor) -> Tensor:
     return across if sensor_fit is SensorFit.HORIZONTAL else height
 
 
+@full_precision
 def _view(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Return rotation and translation, world to camera, of poses."""
     check_row(matrix[:, 3], (0.0, 0.0, 0.0, 1.0), "the last row of matrix_world", 1e-5)
