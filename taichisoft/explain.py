@@ -47,7 +47,8 @@ class Faces:
     behind_near : int
         Not drawn, since no vertex is beyond the near plane.
     off_screen : int
-        At least in part in front, and not drawn.
+        At least in part in front, and not drawn: beside the image, or so small that no row has a centre of
+        a pixel within reach.
     below_a_pixel : int
         Drawn, with an area below one square pixel.
     """
@@ -165,7 +166,7 @@ class Explanation:
             f"{images}; softness {self.scale:.3g} px wide ({self.scale / height:.2g} of the image height), "
             f"cut off {self.reach:.3g} px outside of a face",
             f"faces: {f.total}, of these {f.drawn} drawn ({f.below_a_pixel} smaller than a pixel), "
-            f"{f.behind_near} behind the near plane, {f.off_screen} off-screen",
+            f"{f.behind_near} behind the near plane, {f.off_screen} off-screen or between the centres of pixels",
             f"faces that reach a pixel: {self.faces_per_pixel:.3g} in the mean, "
             f"{self.most_faces_per_pixel} at most; {self.fragments} fragments",
             f"cost: {_bytes(self.memory)} for image and gradient{self._time()}; second derivatives "

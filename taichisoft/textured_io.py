@@ -94,7 +94,9 @@ def _image(loaded: object, path: Path) -> torch.Tensor:
     """Return (H, W, 3 or 4), the image of the material."""
     material = loaded.visual.material
     image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
-    if image is None:
+    # For an OBJ without its MTL trimesh makes a small image of one colour, which is of no file format.
+    made_up = path.suffix.lower() == ".obj" and getattr(image, "format", None) is None
+    if image is None or made_up:
         raise ValueError(f"path must hold a texture with a readable image, got none in {path}")
     pixels = np.asarray(image.convert("RGBA"))
     colors = from_bytes(pixels.reshape(-1, 4))

@@ -76,6 +76,12 @@ def test_files_without_a_texture(quad, tmp_path):
         ts.load_textured_mesh(tmp_path / "damaged.glb")
 
 
+def test_an_obj_without_its_mtl_has_no_texture(quad):
+    (quad.parent / "quad.mtl").unlink()
+    with pytest.raises(ValueError, match="path must hold a texture with a readable image"):
+        ts.load_textured_mesh(quad)
+
+
 def test_bad_arguments(quad, tmp_path):
     with pytest.raises(ValueError, match=r"path must end in one of \.obj, \.glb"):
         ts.load_textured_mesh(tmp_path / "mesh.ply")
