@@ -166,7 +166,7 @@ class Explanation:
             f"{images}; softness {self.scale:.3g} px wide ({self.scale / height:.2g} of the image height), "
             f"cut off {self.reach:.3g} px outside of a face",
             f"faces: {f.total}, of these {f.drawn} drawn ({f.below_a_pixel} smaller than a pixel), "
-            f"{f.behind_near} behind the near plane, {f.off_screen} off-screen or between the centres of pixels",
+            f"{f.behind_near} behind the near plane, {f.off_screen} off-screen or between centres of pixels",
             f"faces that reach a pixel: {self.faces_per_pixel:.3g} in the mean, "
             f"{self.most_faces_per_pixel} at most; {self.fragments} fragments",
             f"cost: {_bytes(self.memory)} for image and gradient{self._time()}; second derivatives "
