@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ def differentiate_adjoint(
         (g, c) for g, (_, c) in zip(first, chosen, strict=True) if g is not None and g.requires_grad
     ]
     wanted = [x for x, n in zip((upstream, *inputs), needed, strict=True) if n]
-    found = iter([None] * len(wanted))
+    found: Iterator[Tensor | None] = iter([None] * len(wanted))
     if pairs and wanted:
         gradients, seeds = zip(*pairs, strict=True)
         found = iter(torch.autograd.grad(gradients, wanted, list(seeds), allow_unused=True))

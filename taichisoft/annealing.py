@@ -31,7 +31,7 @@ class FollowsProgress(nn.Module):
         From 0, before the first step, to 1, at the last.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.progress = 0.0
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from taichisoft.checks import check_finite, check_tensor
-from taichisoft.viewing import as_tensors
+from taichisoft.viewing import Values, as_tensors
 
-Background = float | Sequence[float] | Tensor
+Background = Values
 """A number, one for each channel, or an image (H, W, C) or (B, H, W, C)."""
 
 

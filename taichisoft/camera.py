@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -320,7 +320,7 @@ class Camera:
     def __iter__(self) -> Iterator[Camera]:
         return (self[index] for index in range(len(self)))
 
-    def _map(self, function) -> Camera:
+    def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Camera:
         return Camera(
             rotation=function(self.rotation),
             translation=function(self.translation),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
+from typing import Any, TypeVar, overload
 
 import torch
 
@@ -13,13 +14,20 @@ FLOAT_DTYPES = (torch.float32, torch.float64)
 Axis = int | str
 Shape = tuple[Axis, ...]
 
+T = TypeVar("T")
 
-def check_type(value: object, name: str, expected: type | tuple[type, ...]) -> None:
-    """Raise TypeError unless ``value`` is an instance of ``expected``."""
+
+@overload
+def check_type(value: object, name: str, expected: type[T]) -> T: ...
+@overload
+def check_type(value: object, name: str, expected: tuple[type, ...]) -> Any: ...
+def check_type(value: object, name: str, expected: type | tuple[type, ...]) -> object:
+    """Return ``value`` if it is an instance of ``expected``, else raise TypeError."""
     if not isinstance(value, expected):
         types = expected if isinstance(expected, tuple) else (expected,)
         wanted = " or ".join(t.__name__ for t in types)
         raise TypeError(f"{name} must be a {wanted}, got {type(value).__name__}")
+    return value
 
 
 def check_tensor(
@@ -49,7 +57,7 @@ def check_tensor(
     ValueError
         Of another shape, or sparse.
     """
-    check_type(value, name, torch.Tensor)
+    value = check_type(value, name, torch.Tensor)
     if value.dtype not in dtypes:
         wanted = " or ".join(str(d) for d in dtypes)
         raise TypeError(
@@ -117,9 +125,10 @@ def check_number(
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
-    if not math.isfinite(value) or not above < value < below:
+    number = float(value)
+    if not math.isfinite(number) or not above < number < below:
         raise ValueError(f"{name} must be {_format_range(above, below)}, got {value}")
-    return float(value)
+    return number
 
 
 def check_integer(value: object, name: str, *, minimum: int) -> int:

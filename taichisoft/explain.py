@@ -210,7 +210,8 @@ def explain(
     generator = renderer.curves(scene.image_size[0])[0]
     # In pixels of the image; what is rendered has more of them.
     generator = replace(generator, width=generator.width / renderer.ssaa)
-    rendered = replace(scene, image_size=tuple(renderer.ssaa * n for n in scene.image_size))
+    height, breadth = (renderer.ssaa * n for n in scene.image_size)
+    rendered = replace(scene, image_size=(height, breadth))
     takes_max = renderer.aggregation.takes_max
     alpha = renderer.aggregation.inverse(accumulate(buffers, generator, takes_max))
     count = accumulate(buffers, _within_reach(generator), False)

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-Parameters = dict[str, Tensor] | list[Tensor]
-"""What is optimised: tensors by name, or in a list."""
+Parameters = Any
+"""What is optimised: ``dict[str, Tensor]`` or ``list[Tensor]``, whichever was given to `fit`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ class History:
         axes.set(xlabel="steps", ylabel="loss")
         axes.legend([now[0], least[0]], ["at the step", "best so far"], frameon=False)
         axes.grid(color="0.92", linewidth=0.7)
-        return axes.figure
+        return cast("Figure", axes.figure)
 
     def animate(
         self,

@@ -37,12 +37,14 @@ class Leaves:
             Neither a dict nor a sequence, empty, or not of finite floating-point tensors.
         """
         named = isinstance(parameters, Mapping)
-        if not named and (isinstance(parameters, Tensor) or not isinstance(parameters, Sequence)):
+        if isinstance(parameters, Mapping):
+            values = {str(name): value for name, value in parameters.items()}
+        elif isinstance(parameters, Sequence) and not isinstance(parameters, Tensor):
+            values = {f"parameters[{index}]": value for index, value in enumerate(parameters)}
+        else:
             raise TypeError(
                 f"parameters must be a dict or a list of tensors, got {type(parameters).__name__}"
             )
-        items = parameters.items() if named else enumerate(parameters)
-        values = {str(name) if named else f"parameters[{name}]": value for name, value in items}
         if not values:
             raise ValueError("parameters must hold at least one tensor, got none")
         for name, value in values.items():
@@ -71,7 +73,7 @@ class Leaves:
         ValueError
             It depends on no leaf.
         """
-        gradients = [None] * len(self.leaves)
+        gradients: Sequence[Tensor | None] = [None] * len(self.leaves)
         if loss.requires_grad:
             gradients = torch.autograd.grad(loss.sum(), self.tensors, allow_unused=True)
         if all(gradient is None for gradient in gradients):

@@ -36,7 +36,7 @@ class FitSettings:
     bad_steps: int
     snapshot_every: int | None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_integer(self.steps, "steps", minimum=0)
         check_integer(self.bad_steps, "bad_steps", minimum=1)
         for name in ("patience", "snapshot_every"):
@@ -97,7 +97,7 @@ class Run:
         self.recorder = Recorder()
         self.best: Best | None = None
         # Of each problem, steps in a row that were not taken, and what was not finite last.
-        self.failed: Tensor | None = None
+        self.failed = torch.zeros((), dtype=torch.int64)
         self.culprit = ""
 
     def go(self, progress: bool, on_step: OnStep | None) -> str:
@@ -110,7 +110,7 @@ class Run:
                         on_step(step, self.leaves.given())
                     value = self._evaluate(step, last=step == steps)
                     self._keep_snapshot(step, last=False)
-                    bar.advance(step, self.best.loss)
+                    bar.advance(step, self._met().loss)
                     if step == steps:
                         break
                     if self._is_stale(step):
@@ -134,7 +134,8 @@ class Run:
         self._keep_snapshot(step, last=True)
         if self.renderer is not None:
             self.renderer.set_progress(1.0)
-        if not bool(self.best.loss.isfinite().any()):
+        best = self._met()
+        if not bool(best.loss.isfinite().any()):
             raise FloatingPointError(
                 f"the loss was never finite in {step + 1} evaluations: {reason}"
             )
@@ -150,10 +151,14 @@ class Run:
                 RuntimeWarning,
                 stacklevel=3,
             )
-        best = self.best
         return Fit(
             self.leaves.form(best.values), best.loss, best.step, reason, self.recorder.history()
         )
+
+    def _met(self) -> Best:
+        """Return the best; something was evaluated before."""
+        assert self.best is not None
+        return self.best
 
     def _evaluate(self, step: int, *, last: bool) -> Tensor:
         """Return the loss, and let it, or what it is judged by, be known."""
@@ -182,7 +187,7 @@ class Run:
 
     def _is_stale(self, step: int) -> bool:
         patience = self.settings.patience
-        return patience is not None and step - self.best.improved_at >= patience
+        return patience is not None and step - self._met().improved_at >= patience
 
     def _step(self, value: Tensor) -> None:
         """Take a step in the problems where loss and gradient are finite."""

@@ -236,19 +236,20 @@ class _Gradients:
     def result(self) -> Inputs:
         """Return the sums in the shapes of the inputs."""
         buffers, inputs = self.map.buffers, self.inputs
-        cells = [
+        cells, slope_cells, keep_cells = (
             table[: self.launch.workers * like.numel()].reshape(self.launch.workers, -1, 4).sum(0)
             if self.into_cells
             else torch.zeros_like(like)
             for table, like in zip(
                 self.tables, (inputs.cells, inputs.slope_cells, inputs.keep_cells), strict=True
             )
-        ]
+        )
         points = torch.zeros_like(inputs.points)
         if buffers.num_faces:
             points = buffers.gather_faces(self.corners, buffers.scene.faces, *points.shape)
         widths = self.widths.reshape(-1, 2).sum(0)
-        return Inputs(points, widths, *cells, self.front[: self.map.size])
+        front = self.front[: self.map.size]
+        return Inputs(points, widths, cells, slope_cells, keep_cells, front)
 
 
 class _Map(Function):

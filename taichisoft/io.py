@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,7 +114,7 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
     import trimesh
 
     suffix = path.suffix.lower()
-    out = trimesh.Trimesh(_to_numpy(mesh.vertices), _to_numpy(mesh.faces), process=False)
+    out: Any = trimesh.Trimesh(_to_numpy(mesh.vertices), _to_numpy(mesh.faces), process=False)
     if mesh.vertex_colors is not None and suffix in (".obj", ".ply", ".glb"):
         out.visual.vertex_colors = _to_bytes(mesh.vertex_colors, "vertex_colors")
     if mesh.face_colors is not None and suffix == ".ply":
@@ -130,7 +131,7 @@ def _check_path(path: str | os.PathLike) -> Path:
     return path
 
 
-def _read(path: Path) -> object:
+def _read(path: Path) -> Any:
     import trimesh
 
     suffix = path.suffix.lower()
@@ -152,7 +153,7 @@ def _obj_geometry(text: bytes) -> bytes:
     return b"\n".join(kept) + b"\n"
 
 
-def _to_mesh(loaded: object, path: Path) -> Mesh:
+def _to_mesh(loaded: Any, path: Path) -> Mesh:
     """Return the float64 mesh with the colours that trimesh found."""
     import trimesh
 
@@ -177,8 +178,8 @@ def _to_mesh(loaded: object, path: Path) -> Mesh:
 
 def merged(mesh: Mesh) -> Mesh:
     """Join equal vertices; those that stay keep their order."""
-    has_colors = mesh.vertex_colors is not None
-    rows = torch.cat([mesh.vertices, mesh.vertex_colors], 1) if has_colors else mesh.vertices
+    colors = mesh.vertex_colors
+    rows = mesh.vertices if colors is None else torch.cat([mesh.vertices, colors], 1)
     _, first, index = np.unique(rows.numpy(), axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
     new_index = np.empty_like(order)
@@ -187,7 +188,7 @@ def merged(mesh: Mesh) -> Mesh:
     return Mesh(
         mesh.vertices[kept],
         torch.from_numpy(new_index[index.reshape(-1)])[mesh.faces],
-        vertex_colors=mesh.vertex_colors[kept] if has_colors else None,
+        vertex_colors=None if colors is None else colors[kept],
         face_colors=mesh.face_colors,
     )
 
@@ -199,14 +200,14 @@ def from_bytes(colors: np.ndarray) -> torch.Tensor:
 
 
 def _to_bytes(colors: torch.Tensor, name: str) -> np.ndarray:
-    colors = _to_numpy(colors)
-    if colors.shape[1] not in (3, 4):
-        raise ValueError(f"{name} must be RGB or RGBA to be saved, got {colors.shape[1]} channels")
-    if colors.size and (colors.min() < 0 or colors.max() > 1):
+    values = _to_numpy(colors)
+    if values.shape[1] not in (3, 4):
+        raise ValueError(f"{name} must be RGB or RGBA to be saved, got {values.shape[1]} channels")
+    if values.size and (values.min() < 0 or values.max() > 1):
         raise ValueError(
-            f"{name} must be in [0, 1] to be saved, got {colors.min():g} to {colors.max():g}"
+            f"{name} must be in [0, 1] to be saved, got {values.min():g} to {values.max():g}"
         )
-    return np.round(colors * 255).astype(np.uint8)
+    return np.round(values * 255).astype(np.uint8)
 
 
 def _to_numpy(value: torch.Tensor) -> np.ndarray:

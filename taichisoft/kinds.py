@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
+from typing import Any
 
 from torch import nn
 
@@ -75,14 +76,14 @@ def build(described: object) -> nn.Module:
         It is no description of a module, or one beyond the bounds. Constructors may raise others if
         they are given settings that they do not have.
     """
-    check_description(described)
-    return _build(described)
+    return _build(check_description(described))
 
 
-def check_description(described: object) -> None:
-    """Raise TypeError or ValueError unless this describes a module, within bounds."""
-    check_type(described, "description", dict)
-    modules, level = 0, [described]
+def check_description(value: object) -> dict[str, Any]:
+    """Return what describes a module, within bounds; else raise TypeError or ValueError."""
+    described = check_type(value, "description", dict)
+    modules = 0
+    level: list[object] = [described]
     for _ in range(MAX_DEPTH):
         modules += sum(isinstance(value, dict) for value in level)
         if modules > MAX_MODULES:
@@ -90,6 +91,7 @@ def check_description(described: object) -> None:
         level = [inner for value in level for inner in _inner(value)]
     if level:
         raise ValueError(f"a description must be at most {MAX_DEPTH} levels deep")
+    return described
 
 
 def _inner(value: object) -> list[object]:
@@ -121,7 +123,7 @@ def _check_setting(value: object) -> None:
         )
 
 
-def _describe(module: nn.Module) -> dict:
+def _describe(module: Any) -> dict:
     kind, settings = type(module).__name__, module.settings()
     if kinds().get(kind) is not type(module):
         raise TypeError(f"a {kind} cannot be saved, only {', '.join(kinds())}")

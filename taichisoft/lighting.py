@@ -9,7 +9,7 @@ from enum import Enum
 from torch import Tensor
 
 from taichisoft.checks import check_type
-from taichisoft.lights import COLOR, Light, Points, as_values, at, batch_of
+from taichisoft.lights import COLOR, Light, Points, as_values, at, batch_of, held
 from taichisoft.viewing import Values
 
 
@@ -88,11 +88,13 @@ class Lighting:
         """Return what all lights make of points: diffuse, and mirrored times specular; (..., 1 or C)."""
         none = points.positions[..., :1] * 0
         diffuse = sum((light.diffuse(points) for light in self.lights), none)
-        mirrored = sum((light.specular(points, self.shininess) for light in self.lights), none)
+        mirrored = sum(
+            (light.specular(points, held(self.shininess)) for light in self.lights), none
+        )
         return diffuse, at(points, self.specular) * mirrored
 
     def _channels(self) -> set[int]:
-        colors = [self.specular, *(light.color for light in self.lights)]
+        colors = [held(color) for color in (self.specular, *(light.color for light in self.lights))]
         return {color.shape[-1] if color.ndim else 1 for color in colors}
 
     def _check_channels(self) -> None:

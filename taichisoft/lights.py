@@ -43,7 +43,7 @@ class Points:
 class Light(ABC):
     """What makes a surface visible. Colours may have any number of channels, or one for all."""
 
-    color: Tensor
+    color: Values
 
     @property
     @abstractmethod
@@ -186,12 +186,19 @@ def as_values(value: Values, name: str, *shapes: tuple) -> Tensor:
     return value
 
 
-def batch_of(value: Tensor) -> int:
-    """Return the number of images that a number, (C,) or (B, C) is for."""
+def held(value: Values) -> Tensor:
+    """Return the value of a field, of which `as_values` made a tensor."""
+    assert isinstance(value, Tensor)
+    return value
+
+
+def batch_of(value: Values) -> int:
+    """Return the number of images that a field, a number, (C,) or (B, C), is for."""
+    value = held(value)
     return value.shape[0] if value.ndim == 2 else 1
 
 
-def at(points: Points, value: Tensor) -> Tensor:
-    """Return a number, (C,) or (B, C), where it broadcasts with points, (..., C)."""
-    value = value.to(points.positions)
+def at(points: Points, value: Values) -> Tensor:
+    """Return a field, a number, (C,) or (B, C), where it broadcasts with points, (..., C)."""
+    value = held(value).to(points.positions)
     return points.of_image(value.reshape(-1, value.shape[-1] if value.ndim else 1))

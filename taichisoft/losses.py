@@ -98,6 +98,8 @@ class MeshLoss(nn.Module, ABC):
     out. Calling the module returns the mean over the batch of `per_mesh`.
     """
 
+    _operator: torch.Tensor
+
     def __init__(self, operator: torch.Tensor) -> None:
         super().__init__()
         self.register_buffer("_operator", operator, persistent=False)
@@ -147,6 +149,8 @@ class Laplacian(MeshLoss):
         Wrong dtype or shape of ``faces``, or an index out of range.
     """
 
+    _degree: torch.Tensor
+
     def __init__(self, faces: torch.Tensor, num_vertices: int | None = None) -> None:
         size = check_faces(faces, num_vertices)
         edges = unique_edges(faces)
@@ -182,6 +186,9 @@ class NormalConsistency(MeshLoss):
     TypeError, ValueError
         Wrong dtype or shape of ``faces``, or an index out of range.
     """
+
+    _pairs: torch.Tensor
+    _normal_difference: torch.Tensor
 
     def __init__(self, faces: torch.Tensor, num_vertices: int | None = None) -> None:
         size = check_faces(faces, num_vertices)
@@ -227,7 +234,8 @@ class EdgeLength(MeshLoss):
         target_length: float = 0.0,
     ) -> None:
         size = check_faces(faces, num_vertices)
-        super().__init__(_differences(*unique_edges(faces).unbind(1), size))
+        start, end = unique_edges(faces).unbind(1)
+        super().__init__(_differences(start, end, size))
         self.target_length = check_number(target_length, "target_length")
         if self.target_length < 0:
             raise ValueError(f"target_length must not be negative, got {target_length}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import torch
 
@@ -311,6 +312,9 @@ class MeshBatch:
                 check_finite(value, name)
 
 
+M = TypeVar("M", Mesh, MeshBatch)
+
+
 def _check_vertices(vertices: torch.Tensor) -> None:
     check_tensor(vertices, "vertices", ("V", 3), ("B", "V", 3))
     check_finite(vertices, "vertices")
@@ -320,7 +324,7 @@ def _batch_of(value: torch.Tensor) -> int:
     return value.shape[0] if value.ndim == 3 else 1
 
 
-def _replace_unchecked(record: Mesh | MeshBatch, **changes: torch.Tensor | None):
+def _replace_unchecked(record: M, **changes: torch.Tensor | None) -> M:
     """Copy a frozen record without running its checks; the caller checks what it changed."""
     copy = object.__new__(type(record))
     for field in fields(record):
@@ -329,7 +333,7 @@ def _replace_unchecked(record: Mesh | MeshBatch, **changes: torch.Tensor | None)
     return copy
 
 
-def _moved(record: Mesh | MeshBatch, device: torch.device | str | None, dtype: torch.dtype | None):
+def _moved(record: M, device: torch.device | str | None, dtype: torch.dtype | None) -> M:
     if dtype is not None and dtype not in FLOAT_DTYPES:
         raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
     changes = {}

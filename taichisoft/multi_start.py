@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ def multi_start(
     *,
     keep: int | None = None,
     renderer: SoftRasterizer | None = None,
-    **options,
+    **options: Any,
 ) -> MultiStart:
     """Minimise a loss from many starts as one batch, and keep the best.
 

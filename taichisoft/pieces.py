@@ -50,7 +50,7 @@ class Domain:
     kinks: tuple[float, ...] = ()
     graded: tuple[tuple[float, float], ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.low <= self.high:
             raise ValueError(f"low must be <= high, got low={self.low}, high={self.high}")
         if not all(math.isfinite(x) for x in (self.low, self.high)):
@@ -185,7 +185,7 @@ def _divide(high: float, low: float, domain: Domain, graded: dict[float, float])
             _graded(middle, low, False, graded[low]),
         ]
     if high in graded or low in graded:
-        return [_graded(high, low, high in graded, graded.get(high, graded.get(low)))]
+        return [_graded(high, low, high in graded, graded[high if high in graded else low])]
     inner = [kink for kink in domain.kinks if low < kink < high]
     aligned = _aligned_count(high, low, inner)
     if aligned is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from taichisoft.pieces import Domain
     from taichisoft.softness import Softness
 
-LINE = {"color": "#0072b2", "linewidth": 2.0}
-MARK = {"color": "0.45", "linewidth": 1.0, "linestyle": (0, (4, 3))}
+LINE: dict[str, Any] = {"color": "#0072b2", "linewidth": 2.0}
+MARK: dict[str, Any] = {"color": "0.45", "linewidth": 1.0, "linestyle": (0, (4, 3))}
 # How many equal faces the panel of the aggregation shows, and how dark.
 FACES = {2: "#0072b2", 4: "#56b4e9", 16: "#a6d4f2"}
 POINTS = 1201
@@ -33,17 +33,17 @@ def plot_softness(
     softness: Softness, image_height: int, axes: Sequence[Axes] | None = None
 ) -> Figure:
     """Draw a softness; see `taichisoft.softness.Softness.plot`."""
-    axes = _new_axes() if axes is None else list(np.ravel(axes))
-    if len(axes) != 4:
-        raise ValueError(f"axes must be four, got {len(axes)}")
-    _draw_coverage(softness, image_height, axes[0], axes[1])
-    _draw_aggregation(softness, axes[2])
-    _draw_occlusion(softness, axes[3])
-    for panel in axes:
+    panels = _new_axes() if axes is None else list(np.ravel(np.asarray(axes)))
+    if len(panels) != 4:
+        raise ValueError(f"axes must be four, got {len(panels)}")
+    _draw_coverage(softness, image_height, panels[0], panels[1])
+    _draw_aggregation(softness, panels[2])
+    _draw_occlusion(softness, panels[3])
+    for panel in panels:
         panel.grid(color="0.92", linewidth=0.7)
         panel.spines[["top", "right"]].set_visible(False)
         panel.set_axisbelow(True)
-    return axes[0].figure
+    return cast("Figure", panels[0].figure)
 
 
 def coverage_curve(coverage: Coverage, image_height: int) -> tuple[Tensor, Tensor, Tensor]:

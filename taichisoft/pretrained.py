@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,10 @@ from taichisoft.checks import check_type
 from taichisoft.softness import Softness
 
 if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
+    if sys.version_info >= (3, 11):
+        from importlib.resources.abc import Traversable
+    else:
+        from importlib.abc import Traversable
 
 SUFFIX = ".safetensors"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor
 
@@ -19,7 +20,7 @@ class ProgressBar:
 class TqdmBar(ProgressBar):
     """A bar of tqdm."""
 
-    def __init__(self, bar):
+    def __init__(self, bar: Any):
         self.bar = bar
 
     def advance(self, step: int, loss: Tensor) -> None:

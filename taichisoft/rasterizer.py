@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -108,10 +109,11 @@ class SoftRasterizer(nn.Module):
         self.background = background
         self.ssaa = ssaa
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a part of the softness is set there, and what depends on it is renewed."""
         if name in PARTS:
-            setattr(self.softness, name, value)
+            # Past `nn.Module`, which would register the part here as well.
+            object.__setattr__(self, name, value)
             return
         if name == "softness":
             check_type(value, name, Softness)
@@ -135,15 +137,36 @@ class SoftRasterizer(nn.Module):
         """The function F and its scale."""
         return self.softness.coverage
 
+    @coverage.setter
+    def coverage(self, value: nn.Module) -> None:
+        self.softness.coverage = value
+
     @property
     def aggregation(self) -> Aggregation:
         """How coverages combine."""
         return self.softness.aggregation
 
+    @aggregation.setter
+    def aggregation(self, value: Aggregation) -> None:
+        self.softness.aggregation = value
+
     @property
     def occlusion(self) -> Occlusion:
         """The function Z and its gamma."""
         return self.softness.occlusion
+
+    @occlusion.setter
+    def occlusion(self, value: Occlusion) -> None:
+        self.softness.occlusion = value
+
+    if TYPE_CHECKING:
+        # What `__setattr__` takes and makes of it.
+        @property
+        def background(self) -> Tensor:
+            """What is behind the meshes."""
+
+        @background.setter
+        def background(self, value: Background) -> None: ...
 
     @classmethod
     def hard(cls, *, background: Background = 0.0, ssaa: int = 1) -> SoftRasterizer:
@@ -249,6 +272,9 @@ class SoftRasterizer(nn.Module):
             sums = shade_fragments(buffers, coverage, occlusion, surface)
         image = self.compose(total, sums, surface)
         return replace(image, face_ids=nearest_faces(mesh, camera)) if face_ids else image
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
     @full_precision
     def silhouette(self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:

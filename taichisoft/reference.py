@@ -210,7 +210,7 @@ def _render_image(
     weight = cover * occlusion(torch.where(cover > 0, front - depth, 0))
     parts = [weight.sum(0)[:, None], (weight * depth).sum(0)[:, None]]
     if channels:
-        colors = scene.attributes[attribute_index]
+        colors = scene.channels[attribute_index]
         interpolated = torch.einsum("fpk,fkc->fpc", share, colors)
         if surface.shader is not None:
             rows = interpolated.flatten(0, 1)
@@ -220,9 +220,7 @@ def _render_image(
     return total, torch.cat(parts, -1)
 
 
-def _softness(
-    renderer: SoftRasterizer, scene: Scene, tabulated: bool
-) -> tuple[Function, Function, Function]:
+def _softness(renderer: SoftRasterizer, scene: Scene, tabulated: bool) -> tuple[Function, ...]:
     """Return the three functions, of a distance in pixels or of a depth difference in scene units."""
     curves = renderer.curves(scene.image_size[0] // renderer.ssaa)
     if tabulated:

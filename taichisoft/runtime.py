@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -97,7 +98,7 @@ def cache_folder() -> Path:
     return Path(ti._lib.core.get_repo_dir()) / "ticache"
 
 
-def kernel_dtype(dtype: torch.dtype):
+def kernel_dtype(dtype: torch.dtype) -> Any:
     """Return the kernel float type of a tensor dtype; raises if the running backend lacks it."""
     if dtype == torch.float32:
         return ti.f32

@@ -121,8 +121,9 @@ def build_scene(
     """
     mesh = as_drawable(mesh)
     check_type(camera, "camera", Camera)
-    attributes = colors
-    if not isinstance(colors, Attributes):
+    if isinstance(colors, Attributes):
+        attributes: Attributes | None = colors
+    else:
         mesh = mesh if colors is None else with_colors(mesh, colors)
         attributes = colors_of(mesh)
     sizes = {"mesh": mesh.batch_size, "camera": camera.batch_size}

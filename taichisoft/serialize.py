@@ -23,7 +23,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -33,6 +33,9 @@ from torch import Tensor, nn
 import taichisoft
 from taichisoft.checks import check_type
 from taichisoft.kinds import build, describe
+
+if TYPE_CHECKING:
+    from taichisoft.softness import Softness
 
 FORMAT = "taichisoft softness 2"
 FIRST_FORMAT = "taichisoft softness 1"
@@ -48,7 +51,7 @@ DAMAGE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, Arit
 M = TypeVar("M", bound=nn.Module)
 
 
-def write(softness: nn.Module, path: str | os.PathLike, trained: dict) -> None:
+def write(softness: Softness, path: str | os.PathLike, trained: dict) -> None:
     """Write a softness to a file; see `taichisoft.softness.Softness.save`."""
     check_type(trained, "trained", dict)
     parts = {name: describe(part) for name, part in softness.settings().items()}
@@ -129,8 +132,8 @@ def _from_first_format(
     return {"softness": json.dumps(parts), "trained": header["notes"]}, kept
 
 
-def _build_parts(described: object) -> dict[str, nn.Module]:
-    check_type(described, "softness", dict)
+def _build_parts(parsed: object) -> dict[str, nn.Module]:
+    described = check_type(parsed, "softness", dict)
     if set(described) != PARTS:
         raise ValueError(
             f"softness must have {', '.join(sorted(PARTS))}, got {', '.join(described)}"

@@ -25,6 +25,7 @@ def shade_fragments(
 
     Memory grows with the number of fragments, pairs of a face and a pixel within its reach.
     """
+    assert surface.shader is not None, "without one the kernels do it"
     points = buffers.scene.points
     if not buffers.num_faces:
         # A zero that depends on the points, so that gradients are zero and not missing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -44,6 +44,9 @@ class Softness(nn.Module):
         How it was trained, as said to `save`; empty if nothing was said.
     """
 
+    aggregation: Aggregation
+    occlusion: Occlusion
+
     def __init__(
         self,
         coverage: Coverage | nn.Module | None = None,
@@ -56,13 +59,22 @@ class Softness(nn.Module):
         self.occlusion = DepthSoftmax() if occlusion is None else occlusion
         self.trained: dict = {}
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a part must be of its kind whenever it is set."""
         if name == "coverage":
             value = _as_coverage(value)
         if name in PARTS:
             check_type(value, name, PARTS[name])
         super().__setattr__(name, value)
+
+    if TYPE_CHECKING:
+        # What `__setattr__` takes and makes of it.
+        @property
+        def coverage(self) -> Coverage:
+            """From signed distance to coverage."""
+
+        @coverage.setter
+        def coverage(self, value: nn.Module) -> None: ...
 
     def settings(self) -> dict:
         """Return the constructor arguments that make an equal softness, up to learned weights."""
@@ -119,7 +131,8 @@ class Softness(nn.Module):
         ValueError
             The file is no softness, or is damaged; the message names it.
         """
-        softness, softness.trained = serialize.read(path, cls)
+        softness, trained = serialize.read(path, cls)
+        softness.trained = trained
         return softness
 
     def plot(self, image_height: int = 64, axes: Sequence[Axes] | None = None) -> Figure:
@@ -149,7 +162,7 @@ class Softness(nn.Module):
         return plot_softness(self, image_height, axes)
 
 
-def _as_coverage(coverage: nn.Module) -> nn.Module:
+def _as_coverage(coverage: object) -> object:
     """Wrap a module from elsewhere; leave all else to the checks."""
     ours = (Coverage, Aggregation, Occlusion, Softness)
     if isinstance(coverage, nn.Module) and not isinstance(coverage, ours):

@@ -84,11 +84,12 @@ class SoftnessCurves:
 
     def _slopes(self, name: str, of_generator: bool) -> Table | None:
         coverage, aggregation = self._softness.coverage, self._softness.aggregation
-        if coverage.surrogate is None:
+        surrogate = coverage.surrogate
+        if surrogate is None:
             return None
 
         def slopes(s: Tensor) -> Tensor:
-            slope = slope_of(coverage.surrogate.without_tail(s), s, create_graph=True)
+            slope = slope_of(surrogate.without_tail(s), s, create_graph=True)
             if not of_generator:
                 return slope
             value = below_full(coverage.without_tail(s))
@@ -96,7 +97,7 @@ class SoftnessCurves:
             rate = slope_of(aggregation.generator(value), value, create_graph=True)
             return rate * slope
 
-        domain = slope_domain(coverage)
+        domain = slope_domain(surrogate.domain(), coverage.domain())
         return self._tables.get(
             name,
             lambda high: tabulate(slopes, torch.zeros_like(high), domain),
@@ -118,9 +119,8 @@ def generator_domain(softness: Softness) -> Domain:
     return replace(domain, kinks=kinks).with_graded(domain.low)
 
 
-def slope_domain(coverage) -> Domain:
+def slope_domain(own: Domain, values: Domain) -> Domain:
     """Return the domain of slopes of their own, with the kinks of the values that lie in it."""
-    own, values = coverage.surrogate.domain(), coverage.domain()
     corners = {values.low, values.high, *values.kinks, *own.kinks}
     corners |= {at for at, _ in values.graded}
     inside = tuple(sorted(x for x in corners if own.low < x < own.high))

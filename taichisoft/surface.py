@@ -74,9 +74,10 @@ def dress(
     """
     check_type(lighting, "lighting", (Lighting, type(None)))
     check_type(normals, "normals", bool)
-    texture = colors if isinstance(colors, Texture) else None
-    if texture is not None:
-        base = _coordinates(mesh, texture)
+    texture = None
+    if isinstance(colors, Texture):
+        texture = colors
+        base: Attributes | None = _coordinates(mesh, texture)
     else:
         mesh = mesh if colors is None else with_colors(mesh, colors)
         base = colors_of(mesh)
@@ -88,6 +89,7 @@ def dress(
     late = lighting if lighting is not None and lighting.shading is Shading.PHONG else None
     shader = None
     if texture is not None or late is not None:
+        assert base is not None, "a texture has coordinates, and what is lit has colours"
         others = 3 if normals else 0
         shader = Shader(base.channels, texture, late, 0 if late else lit, camera, channels, others)
     if lighting is not None or normals:

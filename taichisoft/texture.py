@@ -110,7 +110,11 @@ class Texture:
         height, width, channels = self.image.shape[-3:]
         left, right, across = self._neighbours(uv[:, 0], width)
         upper, lower, down = self._neighbours(1 - uv[:, 1], height)
-        first = 0 if self.batch_size == 1 else image * height
+        first: int | Tensor = 0
+        if self.batch_size > 1:
+            if image is None:
+                raise ValueError(f"image must be given for a batch of {self.batch_size}, got None")
+            first = image * height
         texels = self.image.reshape(-1, channels)
 
         def row(index: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,14 +75,14 @@ def load_textured_mesh(
     return mesh, Texture(_image(loaded, path).to(dtype), uv, faces, wrap)
 
 
-def _read(path: Path) -> object:
+def _read(path: Path) -> Any:
     """Return what trimesh makes of a file with faces and UV coordinates."""
     import PIL  # noqa: F401  (without it trimesh drops images without a word)
     import trimesh
 
     suffix = path.suffix.lower()
     try:
-        loaded = trimesh.load(path, file_type=suffix[1:], force="mesh", process=False)
+        loaded: Any = trimesh.load(path, file_type=suffix[1:], force="mesh", process=False)
     except Exception as error:  # a parser that meets a damaged file may raise anything
         raise ValueError(f"path must be a readable {suffix} file, got {path}: {error}") from error
     is_mesh = isinstance(loaded, trimesh.Trimesh) and len(loaded.faces) > 0
@@ -90,7 +91,7 @@ def _read(path: Path) -> object:
     return loaded
 
 
-def _image(loaded: object, path: Path) -> torch.Tensor:
+def _image(loaded: Any, path: Path) -> torch.Tensor:
     """Return (H, W, 3 or 4), the image of the material."""
     material = loaded.visual.material
     image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)

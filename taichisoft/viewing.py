@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from taichisoft.checks import FLOAT_DTYPES, check_batch, check_finite, check_tensor
@@ -12,7 +14,7 @@ from taichisoft.precision import full_precision
 if TYPE_CHECKING:
     from taichisoft.camera import Camera
 
-Values = torch.Tensor | float | tuple | list
+Values = torch.Tensor | float | tuple | list | np.ndarray
 """A tensor, a number, nested sequences of numbers, or a NumPy array."""
 
 _PARALLEL = 1e-6
@@ -23,7 +25,7 @@ _TOLERANCE = 1e-3
 
 
 def as_tensors(
-    values: dict[str, Values],
+    values: Mapping[str, Values],
     dtype: torch.dtype | None,
     device: torch.device | str | None,
 ) -> dict[str, torch.Tensor]:

@@ -115,11 +115,12 @@ def from_blender(
     TypeError, ValueError
         A bad argument, such as a matrix that shears or mirrors, or both or none of lens and ortho_scale.
     """
-    if (lens is None) == (ortho_scale is None):
+    either = {"lens": lens, "ortho_scale": ortho_scale}
+    zoom = {name: value for name, value in either.items() if value is not None}
+    if len(zoom) != 1:
         raise ValueError("either lens or ortho_scale must be given, got both or none of them")
-    zoom = "lens" if ortho_scale is None else "ortho_scale"
     positive = {
-        zoom: lens if ortho_scale is None else ortho_scale,
+        **zoom,
         "sensor_width": sensor_width,
         "sensor_height": sensor_height,
         "pixel_aspect_x": pixel_aspect_x,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -141,7 +142,7 @@ class CustomCoverage(Coverage):
             return error
 
 
-def _has_shape(found: object, s: Tensor) -> bool:
+def _has_shape(found: object, s: Tensor) -> TypeGuard[Tensor]:
     return isinstance(found, Tensor) and found.shape == s.shape
 
 

@@ -15,7 +15,7 @@ from taichisoft.pieces import SHARP
 class Heaviside(ClosedForm):
     """The exact hard renderer: 1 on and inside the boundary, 0 outside. It has no slope to follow."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(1.0)
 
     def settings(self) -> dict:

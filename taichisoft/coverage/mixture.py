@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,8 @@ class Mixture(Coverage):
         Logarithms of the weights up to a constant, float64; any values are valid.
     """
 
+    components: Sequence[ClosedForm]
+
     def __init__(
         self,
         components: Sequence[ClosedForm],
@@ -57,7 +60,7 @@ class Mixture(Coverage):
         learn: bool = True,
     ):
         super().__init__(scale)
-        self.components = nn.ModuleList(_checked(components))
+        self.components = cast("Sequence[ClosedForm]", nn.ModuleList(_checked(components)))
         logits = _logits(weights, len(self.components))
         if learn:
             self.logits = nn.Parameter(logits)
@@ -149,7 +152,7 @@ def _logits(weights: Sequence[float] | None, count: int) -> Tensor:
 
 def _width(component: ClosedForm) -> Tensor:
     """Return the width of a component relative to the mixture: the number of its `Pixels`."""
-    return component.scale.length()
+    return cast("Pixels", component.scale).length()
 
 
 def _around(domain: Domain) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +36,8 @@ class MLPCoverage(Coverage):
         Seed of the initial weights, which make a curve close to the normal distribution.
     """
 
+    layers: Sequence[nn.Linear]
+
     def __init__(
         self,
         scale: float | Scale = 1.0,
@@ -45,9 +49,8 @@ class MLPCoverage(Coverage):
         super().__init__(scale)
         self.reach = check_number(reach, "reach", above=0)
         widths = [1, WIDTH, WIDTH, WIDTH, WIDTH, 1]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b, bias=biases, dtype=torch.float64) for a, b in pairwise(widths)
-        )
+        layers = [nn.Linear(a, b, bias=biases, dtype=torch.float64) for a, b in pairwise(widths)]
+        self.layers = cast("Sequence[nn.Linear]", nn.ModuleList(layers))
         self._initialise(torch.Generator().manual_seed(seed))
 
     @torch.no_grad()

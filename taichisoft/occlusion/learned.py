@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -81,13 +84,14 @@ class MLPOcclusion(Occlusion):
         Seed of the initial weights.
     """
 
+    layers: Sequence[nn.Linear]
+
     def __init__(self, gamma: float | DepthWidth = 0.05, *, reach: float = 4.0, seed: int = 0):
         super().__init__(gamma)
         self.reach = check_number(reach, "reach", above=0)
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b, dtype=torch.float64)
-            for a, b in ((1, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 1))
-        )
+        widths = [1, HIDDEN, HIDDEN, 1]
+        layers = [nn.Linear(a, b, dtype=torch.float64) for a, b in pairwise(widths)]
+        self.layers = cast("Sequence[nn.Linear]", nn.ModuleList(layers))
         self._initialise(torch.Generator().manual_seed(seed))
 
     @torch.no_grad()

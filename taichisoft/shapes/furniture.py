@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from taichisoft.checks import check_integer
 from taichisoft.mesh import Mesh
-from taichisoft.shapes.parts import combine
+from taichisoft.shapes.parts import Part, Point, combine
 from taichisoft.shapes.solids import box
 from taichisoft.shapes.sweeps import lathe, resample, tube
 
@@ -26,7 +28,7 @@ def chair(detail: int = 1) -> Mesh:
     """
     check_integer(detail, "detail", minimum=1)
 
-    def piece(center, size, cells):
+    def piece(center: Point, size: Point, cells: Sequence[int]) -> Part:
         return box(center, size, [count * detail for count in cells])
 
     seat = piece((0, 0.0, 0), (0.8, 0.1, 0.8), (5, 1, 5))

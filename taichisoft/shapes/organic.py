@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import numpy as np
 
 from taichisoft.checks import check_integer
 from taichisoft.mesh import Mesh
-from taichisoft.shapes.parts import Part, combine
+from taichisoft.shapes.parts import Part, Point, combine
 from taichisoft.shapes.solids import box, ellipsoid
 from taichisoft.shapes.sweeps import circle, loft, resample, tube
 
@@ -28,15 +29,14 @@ def boot(detail: int = 1) -> Mesh:
     """
     check_integer(detail, "detail", minimum=1)
     # height, back, front, half width
-    levels = [
+    sections = [
         (0.0, -0.4, 0.85, 0.24), (0.12, -0.42, 0.9, 0.27), (0.25, -0.42, 0.8, 0.26),
         (0.4, -0.4, 0.42, 0.23), (0.55, -0.38, 0.2, 0.21), (1.0, -0.42, 0.14, 0.24),
         (1.4, -0.46, 0.18, 0.27),
     ]  # fmt: skip
-    levels = resample(levels, 14 * detail)
     outline = circle(20 * detail)
     rings = []
-    for height, back, front, half_width in levels:
+    for height, back, front, half_width in resample(sections, 14 * detail):
         z = (back + front) / 2 + outline[:, 0] * (front - back) / 2
         x = outline[:, 1] * half_width + 0.2 * np.clip(z, 0.0, None) ** 2
         rings.append(np.stack([x, np.full_like(x, height), z], 1))
@@ -83,10 +83,10 @@ def blob(seed: int = 0, detail: int = 1) -> Mesh:
     return combine([body, neck, head, *ears, *_pair(front), *_pair(hind), tail])
 
 
-def _limb(start, step, radius: float, count: int, detail: int) -> Part:
+def _limb(start: Point, step: Point, radius: float, count: int, detail: int) -> Part:
     """Return a tube from ``start`` to ``start + step`` that gets thinner by a third."""
-    start = np.asarray(start, dtype=float)
-    path = resample([start, start + np.asarray(step)], count * detail + 1)
+    first = np.asarray(start, dtype=float)
+    path = resample([first, first + np.asarray(step)], count * detail + 1)
     return tube(path, radius * np.linspace(1.2, 0.8, len(path)), 6 * detail, normal=(1, 0, 0.01))
 
 
@@ -95,7 +95,7 @@ def _pair(part: Part, center: float = 0.0) -> list[Part]:
     return [part, part.mirrored().moved((2 * center, 0, 0))]
 
 
-def _bumpy(part: Part, draw) -> Part:
+def _bumpy(part: Part, draw: Callable[[float, float], float]) -> Part:
     """Return the part stretched by three low waves in each direction."""
     vertices = part.vertices.copy()
     for _ in range(3):

@@ -10,7 +10,8 @@ import torch
 
 from taichisoft.mesh import Mesh
 
-Point = Sequence[float]
+Point = Sequence[float] | np.ndarray
+Points = Sequence[Point] | np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from taichisoft.shapes.parts import Part, Point, outward
+from taichisoft.shapes.parts import Part, Point, Points, outward
 
 
 def loft(rings: np.ndarray, *, tips: tuple[Point | None, Point | None] = (None, None)) -> Part:
@@ -82,14 +82,14 @@ def ring(
     return loop(_sweep(path, tangents, radii, sides, normal))
 
 
-def lathe(profile: Sequence[Sequence[float]], segments: int) -> Part:
+def lathe(profile: Points, segments: int) -> Part:
     """Turn a profile of (radius, y) pairs about the y axis.
 
     The first and the last point are closed by a fan; where their radius is 0, to themselves.
     """
-    profile = np.asarray(profile, dtype=float)
-    tips = [(0.0, y, 0.0) if radius == 0 else None for radius, y in profile[[0, -1]]]
-    kept = profile[profile[:, 0] > 0]
+    outline = np.asarray(profile, dtype=float)
+    tips = [(0.0, y, 0.0) if radius == 0 else None for radius, y in outline[[0, -1]]]
+    kept = outline[outline[:, 0] > 0]
     around = circle(segments)
     rings = np.zeros((len(kept), segments, 3))
     rings[..., [2, 0]] = kept[:, None, :1] * around
@@ -97,13 +97,13 @@ def lathe(profile: Sequence[Sequence[float]], segments: int) -> Part:
     return loft(rings, tips=(tips[0], tips[1]))
 
 
-def resample(points: Sequence[Point], count: int) -> np.ndarray:
+def resample(points: Points, count: int) -> np.ndarray:
     """Return ``count`` points at equal distances along a polyline, with its two ends."""
-    points = np.asarray(points, dtype=float)
-    lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    corners = np.asarray(points, dtype=float)
+    lengths = np.linalg.norm(np.diff(corners, axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(lengths)])
     at = np.linspace(0.0, along[-1], count)
-    return np.stack([np.interp(at, along, column) for column in points.T], 1)
+    return np.stack([np.interp(at, along, column) for column in corners.T], 1)
 
 
 def _sweep(

@@ -30,8 +30,8 @@ def hammer(detail: int = 1) -> Mesh:
     handle = tube(grip, np.stack([0.075 * swell, 0.1 * swell], 1), 10 * detail)
     barrel = resample([(-0.2, 0.12), (0.25, 0.12), (0.3, 0.17), (0.48, 0.17)], 8 * detail)
     head = np.stack([np.zeros(len(barrel)), np.full(len(barrel), 0.42), barrel[:, 0]], 1)
-    spine = [(0.03, 0.43, -0.15), (0.05, 0.4, -0.4), (0.09, 0.28, -0.62), (0.12, 0.1, -0.75)]
-    spine = resample(spine, 8 * detail)
+    bends = [(0.03, 0.43, -0.15), (0.05, 0.4, -0.4), (0.09, 0.28, -0.62), (0.12, 0.1, -0.75)]
+    spine = resample(bends, 8 * detail)
     fade = np.linspace(1.0, 0.35, len(spine))
     claw = tube(spine, np.stack([0.075 * fade, 0.1 * fade], 1), 8 * detail)
     return combine([handle, tube(head, barrel[:, 1], 12 * detail), claw, claw.mirrored()])

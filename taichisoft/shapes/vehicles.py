@@ -24,11 +24,11 @@ def airplane(detail: int = 1) -> Mesh:
         ``detail`` is no int, or less than 1.
     """
     check_integer(detail, "detail", minimum=1)
-    profile = [
+    levels = [
         (-1.0, 0.10, 0.02), (-0.8, 0.07, 0.06), (-0.5, 0.02, 0.11), (-0.2, 0.0, 0.13),
         (0.6, 0.0, 0.13), (0.8, -0.01, 0.115), (0.92, -0.025, 0.08), (1.0, -0.04, 0.03),
     ]  # fmt: skip
-    profile = resample(profile, 16 * detail)
+    profile = resample(levels, 16 * detail)
     path = np.stack([np.zeros(len(profile)), profile[:, 1], profile[:, 0]], 1)
     fuselage = tube(path, profile[:, 2], 10 * detail)
     wing = _wing([(0.0, 0.35, 0.55), (1.0, -0.25, 0.18)], 0.05, detail, 9)
