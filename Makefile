@@ -28,9 +28,10 @@ test: $(VENV)/test.stamp  ## run all tests
 test-vulkan: $(VENV)/test.stamp  ## run on Vulkan what does not need float64: all but a few hundred of the tests (half an hour)
 	TAICHISOFT_BACKEND=vulkan $(BIN)/python -m pytest -m "not cpu_only"
 
-lint: $(VENV)/lint.stamp  ## check formatting and style
+lint: $(VENV)/lint.stamp  ## check formatting, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 docs: $(VENV)/docs.stamp  ## build the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -56,7 +57,7 @@ package: $(VENV)/test.stamp  ## build wheel and sdist; install the wheel into an
 	cd build && package/bin/python ../tests/smoke.py
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache build dist site
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
 
 $(VENV)/made.stamp:
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v < (3, 14) else f"Python 3.10-3.13 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.12")'
@@ -80,5 +81,5 @@ $(VENV)/docs.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/lint.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
-	$(PIP) 'ruff==0.17.6'
+	$(PIP) --editable '.[train,lint]' 'mypy==2.4.1' 'ruff==0.17.6'
 	touch $@
