@@ -30,7 +30,7 @@ def mug(tmp_path):
 
 def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess:
     """Run the command line in a process of its own."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAICHISOFT_", "TI_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAICHISOFT_")}
     return subprocess.run(
         [sys.executable, "-m", "taichisoft", *map(str, arguments)],
         env={**kept, **variables},
@@ -58,10 +58,10 @@ def test_a_mask_that_was_rendered_gives_its_pose_back(mug, tmp_path):
     mask, pose, overlay = (tmp_path / name for name in ("mask.png", "pose.json", "overlay.png"))
     options = ("--size", "120x90", "--fov", "30", "--azimuth", "55", "--elevation", "25")
     assert call("render", mug, "-o", mask, "--silhouette", "--softness", "0", *options) == 0
-    search = ("--fov", "30", "--starts", "12", "--steps", "50", "--seed", "1")
+    search = ("--fov", "30", "--starts", "6", "--steps", "40")
     done = run("fit-pose", mug, mask, "-o", pose, "--overlay", overlay, *search)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "best of 192 random orientations: IoU 0." in done.stdout
+    assert "best of 96 random orientations: IoU 0." in done.stdout
     assert f"written to {pose}" in done.stdout.splitlines()[3]
 
     found = json.loads(pose.read_text())
