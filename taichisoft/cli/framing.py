@@ -1,8 +1,7 @@
-"""A mesh of any size brought to radius 1 about the origin, and cameras in orbit around it."""
+"""A mesh of any size brought to radius 1 about the origin, and how far a camera has to be to see all of it."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -49,29 +48,6 @@ class Framed:
         return self.radius * translation - (rotation @ self.center)
 
 
-def orbit_camera(
-    azimuth: float, elevation: float, distance: float, fov: float, image_size: tuple[int, int]
-) -> Camera:
-    """Return a camera that looks at the origin.
-
-    Parameters
-    ----------
-    azimuth, elevation : float
-        Degrees. At 0 and 0 it is on the +z axis with +y up; azimuth turns it towards +x, elevation
-        towards +y, over the pole as well.
-    distance : float
-        From the origin.
-    fov : float
-        Vertical field of view in degrees.
-    image_size : (int, int)
-        Height and width in pixels.
-    """
-    a, e = math.radians(azimuth), math.radians(elevation)
-    outwards = torch.tensor([math.cos(e) * math.sin(a), math.sin(e), math.cos(e) * math.cos(a)])
-    up = torch.tensor([-math.sin(e) * math.sin(a), math.cos(e), -math.sin(e) * math.cos(a)])
-    return Camera.look_at(distance * outwards, up=up, fov=fov, image_size=image_size)
-
-
 def filling_distance(
     vertices: Tensor, azimuth: float, elevation: float, fov: float, image_size: tuple[int, int]
 ) -> float:
@@ -80,7 +56,7 @@ def filling_distance(
     The least d with ``|x| f <= FILL W / 2 (d + z)`` for the camera coordinates (x, y, z) relative to the
     origin of every vertex, and the same for y and H.
     """
-    camera = orbit_camera(azimuth, elevation, 1.0, fov, image_size)
+    camera = Camera.orbit(1.0, azimuth, elevation, fov=fov, image_size=image_size)
     points = vertices @ camera.rotation[0].mT
     half = FILL / 2 * torch.tensor([image_size[1], image_size[0]])
     needed = (points[:, :2].abs() * camera.intrinsics[0, 0, 0] / half).amax(-1) - points[:, 2]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from taichisoft.camera import Camera
 from taichisoft.cli.command import Command, add_backend, parse_size, renderer_of
-from taichisoft.cli.framing import Framed, filling_distance, orbit_camera
+from taichisoft.cli.framing import Framed, filling_distance
 from taichisoft.cli.images import write_image
 from taichisoft.io import load_mesh
 from taichisoft.mesh import Mesh
@@ -101,11 +101,10 @@ class Render(Command):
 
 def _camera(arguments: argparse.Namespace, mesh: Mesh) -> Camera:
     view = (arguments.azimuth, arguments.elevation)
-    lens = (arguments.fov, arguments.size)
     distance = arguments.distance
     if distance is None:
-        distance = filling_distance(mesh.vertices, *view, *lens)
-    return orbit_camera(*view, distance, *lens)
+        distance = filling_distance(mesh.vertices, *view, arguments.fov, arguments.size)
+    return Camera.orbit(distance, *view, fov=arguments.fov, image_size=arguments.size)
 
 
 def _draw(
@@ -114,17 +113,19 @@ def _draw(
     """Return RGB over a background, (H, W, 3), or RGB and opacity, (H, W, 4)."""
     has_colors = mesh.vertex_colors is not None or mesh.face_colors is not None
     rendered = renderer(_opaque(mesh) if has_colors else _shaded(mesh, camera), camera)
-    alpha = rendered.alpha[0].unsqueeze(-1)
+    assert rendered.color is not None
+    color, alpha = rendered.color[0], rendered.alpha[0].unsqueeze(-1)
     # The background of the renderer is black, so that its colours are multiplied by alpha.
     if background is not None:
-        return rendered.color[0] + (1 - alpha) * background
-    return torch.cat([rendered.color[0] / torch.where(alpha > 0, alpha, 1), alpha], -1)
+        return color + (1 - alpha) * background
+    return torch.cat([color / torch.where(alpha > 0, alpha, 1), alpha], -1)
 
 
 def _opaque(mesh: Mesh) -> Mesh:
     """Return the mesh with the first three channels of its colours."""
     if mesh.vertex_colors is not None:
         return mesh.with_vertex_colors(mesh.vertex_colors[:, :3])
+    assert mesh.face_colors is not None
     return mesh.with_face_colors(mesh.face_colors[:, :3])
 
 
