@@ -215,6 +215,11 @@ CURES = (
         "A light without direction, or lights whose channels differ.",
         "The direction points from the surface to the light; give all lights 1 or C channels.",
     ),
+    (
+        r"image must be given for a batch",
+        "`Texture.sample` of a batch of textures has to know which one each coordinate is for.",
+        "Pass the index of the image, (N,), beside the coordinates.",
+    ),
     # Fitting
     (
         r"the loss must depend on",

@@ -1,4 +1,4 @@
-"""A mesh of any size brought to radius 1 about the origin, and how far a camera has to be to see all of it."""
+"""A mesh of any size brought to radius 1 about the origin, and how far away a camera sees all of it."""
 
 from __future__ import annotations
 
