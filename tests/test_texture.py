@@ -155,6 +155,12 @@ def test_bad_textures(change, error, message):
         ts.SoftRasterizer()(*setup.build(x), dataclasses.replace(texture_of(x), **change))
 
 
+def test_one_of_a_batch_of_textures_is_to_be_named():
+    textures = ts.Texture(torch.zeros(2, 2, 2, 1), torch.zeros(3, 2))
+    with pytest.raises(ValueError, match="image must be given for a batch of 2, got None"):
+        textures.sample(torch.zeros(1, 2))
+
+
 def test_a_mesh_batch_takes_no_texture():
     setup = scene(6, (5, 5))
     x = {name: leaf.float() for name, leaf in setup.leaves.items()}
