@@ -170,7 +170,10 @@ class SoftRasterizer(nn.Module):
 
     @classmethod
     def hard(cls, *, background: Background = 0.0, ssaa: int = 1) -> SoftRasterizer:
-        """Return the exact z-buffer renderer that soft ones approximate; only colours get gradients.
+        """Return the exact z-buffer renderer that soft ones approximate.
+
+        Alpha has no gradient. Colour has one with respect to the colours and, through their interpolation,
+        to vertices and camera.
 
         Surfaces nearer to each other than about 1e-3 scene units are blended.
         """
