@@ -55,14 +55,16 @@ def pixels(path) -> np.ndarray:
 
 @pytest.mark.cpu_only
 def test_a_mask_that_was_rendered_gives_its_pose_back(mug, tmp_path):
-    mask, pose, overlay = (tmp_path / name for name in ("mask.png", "pose.json", "overlay.png"))
+    mask, pose, overlay = (
+        tmp_path / name for name in ("mask.png", "pose.json", "pose_overlay.png")
+    )
     options = ("--size", "120x90", "--fov", "30", "--azimuth", "55", "--elevation", "25")
     assert call("render", mug, "-o", mask, "--silhouette", "--softness", "0", *options) == 0
     search = ("--fov", "30", "--starts", "6", "--steps", "40")
-    done = run("fit-pose", mug, mask, "-o", pose, "--overlay", overlay, *search)
+    done = run("fit-pose", mug, mask, "-o", pose, *search)
     assert (done.returncode, done.stderr) == (0, "")
     assert "best of 96 random orientations: IoU 0." in done.stdout
-    assert f"written to {pose}" in done.stdout.splitlines()[3]
+    assert f"written to {pose}; overlay: {overlay}" in done.stdout.splitlines()[3]
 
     found = json.loads(pose.read_text())
     framed = Framed.of(ts.load_mesh(mug))

@@ -28,7 +28,7 @@ class FitPose(Command):
 
     name = "fit-pose"
     summary = "find the rotation and translation of a mesh from a mask (white object, or opacity)"
-    example = "taichisoft fit-pose mesh.obj mask.png -o pose.json --overlay overlay.png --fov 40"
+    example = "taichisoft fit-pose mesh.obj mask.png -o pose.json --fov 40"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the options."""
@@ -40,7 +40,8 @@ class FitPose(Command):
         parser.add_argument(
             "--overlay",
             type=Path,
-            help="image file to write: mask red, silhouette green, both yellow",
+            help="image file to write: mask red, silhouette green, both yellow (default: next to the JSON "
+            "file, pose_overlay.png for pose.json)",
         )
         camera = parser.add_mutually_exclusive_group()
         camera.add_argument(
@@ -99,9 +100,10 @@ class FitPose(Command):
             "alternatives": [_record(poses, translation, k) for k in _alternatives(poses)],
         }
         arguments.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        if arguments.overlay is not None:
-            write_image(_overlay(view, poses), arguments.overlay)
-        print(f"IoU {found['iou']:.4f}, written to {arguments.output}")
+        output = arguments.output
+        overlay = arguments.overlay or output.with_name(f"{output.stem}_overlay.png")
+        write_image(_overlay(view, poses), overlay)
+        print(f"IoU {found['iou']:.4f}, written to {output}; overlay: {overlay}")
         for other in found["alternatives"]:
             angle = degrees_between(torch.tensor(other["R"]), poses.rotation[0])
             print(
