@@ -162,7 +162,7 @@ CURES = (
         "Select channels, and clamp or scale to [0, 1].",
     ),
     (
-        r"^path: \{path\}|cannot be saved, only|at most \{max_|levels deep|must have a kind and settings|unknown kind"
+        r"^path: \{path\}|cannot be saved, only|at most \{max_|levels deep|must have a kind and settings|kind must be one of the library"
         r"|JSON|softness must have \{|must hold floating-point numbers|at most \{MAX",
         "A file of a softness is damaged, was made by something else, or would hold what cannot be stored safely.",
         "Save again with `softness.save(path)`. Of modules of your own save the `state_dict`, and construct them again.",

@@ -87,10 +87,10 @@ def check_description(value: object) -> dict[str, Any]:
     for _ in range(MAX_DEPTH):
         modules += sum(isinstance(value, dict) for value in level)
         if modules > MAX_MODULES:
-            raise ValueError(f"a description must have at most {MAX_MODULES} modules")
+            raise ValueError(f"a description must have at most {MAX_MODULES} modules, got more")
         level = [inner for value in level for inner in _inner(value)]
     if level:
-        raise ValueError(f"a description must be at most {MAX_DEPTH} levels deep")
+        raise ValueError(f"a description must be at most {MAX_DEPTH} levels deep, got more")
     return described
 
 
@@ -104,7 +104,7 @@ def _inner(value: object) -> list[object]:
         check_type(value["kind"], "kind", str)
         check_type(value["settings"], "settings", dict)
         if value["kind"] not in kinds():
-            raise ValueError(f"unknown kind {value['kind']!r}")
+            raise ValueError(f"kind must be one of the library, got {value['kind']!r}")
         return list(value["settings"].values())
     _check_setting(value)
     return []
