@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import taichisoft as ts
 
 
 def main() -> None:
-    """Render, differentiate, use every shipped softness, write and read a mesh."""
+    """Render, differentiate, use every shipped softness, write and read a mesh, run the command line."""
     mesh = ts.shapes.mug()
     camera = ts.Camera.look_at((1.0, 1.0, 3.0), image_size=(32, 40))
     vertices = mesh.vertices.clone().requires_grad_()
@@ -30,6 +31,10 @@ def main() -> None:
         path = Path(folder) / "mug.obj"
         ts.save_mesh(mesh, path)
         assert ts.load_mesh(path).num_faces == mesh.num_faces
+    told = subprocess.run(
+        [sys.executable, "-m", "taichisoft", "info"], capture_output=True, text=True, check=True
+    ).stdout
+    assert ", ".join(names) in told
     python = ".".join(str(n) for n in sys.version_info[:3])
     print(
         f"taichisoft {ts.__version__} on {ts.backend()}, Python {python}: {Path(ts.__file__).parent}"

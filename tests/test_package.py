@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import importlib
 import os
 import shutil
 import subprocess
@@ -43,6 +45,15 @@ def test_wheel_holds_the_library_and_nothing_else(built):
     assert len(sources) > 100
     assert sources <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"taichisoft"}
+
+
+def test_wheel_installs_the_command_line(built):
+    with zipfile.ZipFile(built[0]) as wheel:
+        path = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+        parser = configparser.ConfigParser()
+        parser.read_string(wheel.read(path).decode())
+    assert dict(parser["console_scripts"]) == {"taichisoft": "taichisoft.cli.main:main"}
+    assert callable(importlib.import_module("taichisoft.cli.main").main)
 
 
 def test_sdist_holds_what_is_needed_to_go_on(built):
