@@ -90,13 +90,16 @@ def words_for(settings, folder: RunFolder) -> list[str]:
 
 
 def at_random(settings, prepare: Callable[[], None], path: Path, kills: int, seed: int) -> dict:
-    """Kill runs after random times, anywhere from their start to their end, until `kills` hit one."""
+    """Kill runs after random times, anywhere from their start to their end, until `kills` hit one.
+
+    How long a run takes varies on a busy machine, so it goes on until they have hit several steps.
+    """
     numbers, found = random.Random(seed), []
     begin = time.perf_counter()
     codes = [wait(start(words_for(settings, RunFolder(path / "whole")), prepare))]
     whole = time.perf_counter() - begin
     run_number = 0
-    while len(found) < kills:
+    while len(found) < kills or (len({f.step for f in found}) <= 3 and len(found) < 10 * kills):
         folder = RunFolder(path / str(run_number))
         process = start(words_for(settings, folder), prepare)
         # Up to half a run, so that a run is killed about four times before its end.

@@ -52,7 +52,7 @@ def test_killed_runs_lose_nothing(kind, killed):
 @pytest.mark.cpu_only
 def test_kills_at_random_times_hit_and_cost_less_than_a_step(killed):
     found = killed[1]["random"]["found"]
-    assert len(found) == 20
+    assert len(found) >= 20
     done: dict[int, int] = {}
     for kill in found:
         step, lines = kill["step"] or 0, kill["lines"]
