@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-import taichisoft as ts
 from taichisoft.kernels import direct
 from taichisoft.kernels.direct import Direct
 from taichisoft.kernels.shim import ti
 
-pytestmark = pytest.mark.skipif(ts.backend() != "cpu", reason="the short way is for the CPU")
+# The short way is for the CPU.
+pytestmark = pytest.mark.cpu_only
 
 
 @ti.kernel
