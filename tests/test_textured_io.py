@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import taichisoft as ts
 from tests.helpers import pixel_camera
@@ -33,8 +34,7 @@ PIXELS = np.random.default_rng(3).integers(0, 256, (4, 6, 3), np.uint8)
 @pytest.fixture
 def quad(tmp_path):
     """Return the path of a textured OBJ file."""
-    image = pytest.importorskip("PIL.Image")
-    image.fromarray(PIXELS).save(tmp_path / "quad.png")
+    Image.fromarray(PIXELS).save(tmp_path / "quad.png")
     (tmp_path / "quad.mtl").write_text("newmtl painted\nKd 1 1 1\nmap_Kd quad.png\n")
     (tmp_path / "quad.obj").write_text(OBJ)
     return tmp_path / "quad.obj"

@@ -19,7 +19,6 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.cpu_only
 def test_a_typed_program_passes_the_strictest_flags(tmp_path):
-    pytest.importorskip("mypy", reason="comes with taichisoft[test]")
     # The library itself is checked by `make lint`; here it is what its user sees.
     flags = ["--strict", "--follow-imports=silent", f"--cache-dir={tmp_path}", "--config-file="]
     run = subprocess.run(
