@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import taichisoft as ts
-from taichisoft.runtime import threads
+from taichisoft.base.backend import threads
 
 
 def about(module: str, arguments: list[str] | None) -> dict[str, object]:

@@ -19,7 +19,7 @@ from benchmarks.about import about
 from benchmarks.renderers import fused
 from benchmarks.scenes import Setting
 from benchmarks.timing import measure
-from taichisoft.kernels.vulkan_device import vulkan_devices
+from taichisoft.base.vulkan_device import vulkan_devices
 
 PEER = "cpu"
 SETTINGS = (

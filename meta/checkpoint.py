@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from meta.files import write_atomically
 from meta.gradients import MetaGradient
 from meta.outer import OuterOptimizer
 from taichisoft import SoftRasterizer
-from taichisoft.checks import check_integer
+from taichisoft.base.checks import check_integer
+from taichisoft.base.files import write_atomically
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from meta.options import build_parser, check_options, from_json, option, settings_from_args, to_json
-from taichisoft.runtime import BACKENDS
+from taichisoft.base.backend import BACKENDS
 
 __all__ = ["TrainSettings", "build_parser", "from_json", "settings_from_args", "to_json"]
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from meta.files import write_atomically
+from taichisoft.base.files import write_atomically
 
 # Distinguishable with colour-blind vision (Okabe and Ito 2008).
 EXACT_COLOR, SMOOTH_COLOR, PLAIN_COLOR = "#0072b2", "#d1350f", "#4d4d4d"

@@ -35,7 +35,7 @@ from meta.options import build_parser, check_options, option, settings_from_args
 from meta.run_folder import write_json_atomically, write_text_atomically
 from meta.versions import versions
 from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
-from taichisoft.runtime import BACKENDS
+from taichisoft.base.backend import BACKENDS
 from tasks import PoseFamily, Split
 
 

@@ -9,7 +9,7 @@ from meta.config import FAMILY_NAMES, TrainSettings
 from meta.entrants import FIXED
 from meta.options import check_options, option
 from meta.protocol import Protocol
-from taichisoft.runtime import BACKENDS
+from taichisoft.base.backend import BACKENDS
 
 # Where faces overlap and are told apart by more than a silhouette, so that gamma has an effect. The triangles
 # of shape2d lie in one plane.

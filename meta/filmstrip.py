@@ -10,7 +10,7 @@ from torch import Tensor
 
 from meta.inner import AdamState, InnerSettings, solve
 from taichisoft import SoftRasterizer
-from taichisoft.checks import check_integer
+from taichisoft.base.checks import check_integer
 from tasks import Task
 
 

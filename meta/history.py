@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from meta.files import append_line, write_atomically
+from taichisoft.base.files import append_line, write_atomically
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 
 import taichisoft
 from meta.distributed import KERNEL_THREADS
-from taichisoft.checks import check_integer
+from taichisoft.base.checks import check_integer
 
 
 class Job(ABC):

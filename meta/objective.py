@@ -14,7 +14,7 @@ from torch import Tensor
 from meta.group import Alone, Group
 from meta.inner import InnerSettings, Trajectory, solve
 from taichisoft import SoftRasterizer
-from taichisoft.checks import check_number, check_type
+from taichisoft.base.checks import check_number, check_type
 from tasks import Task
 
 

@@ -13,7 +13,7 @@ import json
 import typing
 from typing import Any, TypeVar
 
-from taichisoft.checks import check_integer, check_number, check_type
+from taichisoft.base.checks import check_integer, check_number, check_type
 
 T = TypeVar("T")
 

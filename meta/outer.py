@@ -9,7 +9,7 @@ import torch
 
 from meta.gradients import Estimate, trainable
 from taichisoft import SoftRasterizer
-from taichisoft.checks import check_integer, check_number
+from taichisoft.base.checks import check_integer, check_number
 
 
 class OuterOptimizer:

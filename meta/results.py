@@ -37,7 +37,7 @@ from meta.softness import initial_renderer
 from meta.tables import rows, verdicts
 from meta.training import Training
 from meta.versions import versions
-from taichisoft.runtime import BACKENDS
+from taichisoft.base.backend import BACKENDS
 from tasks.base import TaskFamily
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from meta.config import TrainSettings, from_json
-from meta.files import write_atomically
+from taichisoft.base.files import write_atomically
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ from taichisoft import (
     Uniform,
     Yager,
 )
-from taichisoft.checks import check_finite, check_tensor, check_type
+from taichisoft.base.checks import check_finite, check_tensor, check_type
 from taichisoft.occlusion.base import DepthWidth
 
 MakeCoverage = Callable[[Scale | float, TrainSettings], Coverage]

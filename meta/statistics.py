@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_integer, check_number, check_tensor
+from taichisoft.base.checks import check_integer, check_number, check_tensor
 
 LEVEL = 0.95
 

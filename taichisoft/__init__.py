@@ -21,6 +21,7 @@ from taichisoft.annealing import (
     ExponentialAnnealing,
     LearnedAnnealing,
 )
+from taichisoft.base.backend import available_backends, backend, init
 from taichisoft.camera import Camera
 from taichisoft.conventions.blender import SensorFit
 from taichisoft.coverage import (
@@ -85,7 +86,6 @@ from taichisoft.positive import Positive
 from taichisoft.pretrained import pretrained_names
 from taichisoft.rasterizer import SoftRasterizer
 from taichisoft.real import Real
-from taichisoft.runtime import available_backends, backend, init
 from taichisoft.scale import HeightFraction, Pixels, Scale
 from taichisoft.soft_image import SoftImage
 from taichisoft.softness import Softness

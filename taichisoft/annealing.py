@@ -14,7 +14,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from taichisoft.checks import check_integer
+from taichisoft.base.checks import check_integer
 from taichisoft.positive import Positive, as_positive
 from taichisoft.scale import ConstantScale, Scale, as_scale, check_progress
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_like, check_type
+from taichisoft.base.checks import check_like, check_type
 from taichisoft.mesh import Mesh, MeshBatch
 
 

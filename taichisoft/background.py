@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_finite, check_tensor
+from taichisoft.base.checks import check_finite, check_tensor
 from taichisoft.viewing import Values, as_tensors
 
 Background = Values

@@ -8,11 +8,11 @@ from math import prod
 import torch
 from torch import Tensor
 
+from taichisoft.base.backend import backend, kernel_dtype, threads
+from taichisoft.base.memory import check_fits
 from taichisoft.kernels.coverage import coverage_kernels
 from taichisoft.kernels.geometry import CPU_LANES, GPU_LANES
 from taichisoft.kernels.launch import CPU_WORKERS, Launch, launch_for
-from taichisoft.memory import check_fits
-from taichisoft.runtime import backend, kernel_dtype, threads
 from taichisoft.scene import Scene
 
 # Rows a worker owns at a time: many, since a face is set up again in every band that it reaches, but enough
@@ -166,7 +166,7 @@ def _channels(scene: Scene) -> int:
 
 
 def _check_memory(scene: Scene) -> None:
-    """Raise if image and gradient cannot fit: see `taichisoft.memory`."""
+    """Raise if image and gradient cannot fit: see `taichisoft.base.memory`."""
     height, width = scene.image_size
     check_fits(
         least_bytes(scene),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from taichisoft.checks import (
+from taichisoft.base.checks import (
     FLOAT_DTYPES,
     check_batch,
     check_finite,
@@ -24,8 +24,8 @@ from taichisoft.checks import (
     check_tensor,
     check_type,
 )
+from taichisoft.base.precision import full_precision
 from taichisoft.conventions import blender, opencv, opengl, pytorch3d
-from taichisoft.precision import full_precision
 from taichisoft.viewing import (
     Values,
     as_batch,

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from taichisoft.advice import advice
+from taichisoft.base.backend import backend
 from taichisoft.buffers import Buffers, least_bytes
 from taichisoft.coverage_pass import accumulate
 from taichisoft.curve import Curve
 from taichisoft.pieces import Domain
 from taichisoft.projected_faces import ProjectedFaces
-from taichisoft.runtime import backend
 from taichisoft.scene import Scene
 from taichisoft.suggest import as_mask, narrow_scale
 from taichisoft.table import tabulate

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_number, check_type
+from taichisoft.base.checks import check_number, check_type
 from taichisoft.fit_leaves import Leaves
 from taichisoft.fit_run import Fit, FitSettings, Loss, OnStep, Run
 from taichisoft.rasterizer import SoftRasterizer

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_integer, check_tensor, check_type
+from taichisoft.base.checks import check_integer, check_tensor, check_type
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_finite, check_tensor
+from taichisoft.base.checks import check_finite, check_tensor
 from taichisoft.fit_history import Parameters
 
 

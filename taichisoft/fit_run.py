@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.annealing import FollowsProgress
-from taichisoft.checks import check_integer, check_number, check_tensor
+from taichisoft.base.checks import check_integer, check_number, check_tensor
 from taichisoft.fit_history import History, Parameters, Recorder, Snapshot
 from taichisoft.fit_leaves import Best, Leaves, reshaped
 from taichisoft.progress_bar import progress_bar

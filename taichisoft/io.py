@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from taichisoft.checks import FLOAT_DTYPES, check_type
+from taichisoft.base.checks import FLOAT_DTYPES, check_type
 from taichisoft.mesh import Mesh
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".off")

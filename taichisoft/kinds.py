@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from taichisoft import aggregation, annealing, coverage, occlusion, positive, real, scale
-from taichisoft.checks import check_type
+from taichisoft.base.checks import check_type
 
 # Far more than any softness needs: a learned one has some ten modules and hundred numbers.
 MAX_MODULES = 256

@@ -8,7 +8,7 @@ from enum import Enum
 
 from torch import Tensor
 
-from taichisoft.checks import check_type
+from taichisoft.base.checks import check_type
 from taichisoft.lights import COLOR, Light, Points, as_values, at, batch_of, held
 from taichisoft.viewing import Values
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_finite, check_tensor
+from taichisoft.base.checks import check_finite, check_tensor
 from taichisoft.normals import unit_or_zero
 from taichisoft.viewing import Values, as_tensors
 

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import nn
 
-from taichisoft.checks import (
+from taichisoft.base.checks import (
     FLOAT_DTYPES,
     check_batch,
     check_like,
@@ -21,7 +21,7 @@ from taichisoft.checks import (
     check_same_device,
     check_tensor,
 )
-from taichisoft.precision import full_precision
+from taichisoft.base.precision import full_precision
 from taichisoft.topology import adjacent_faces, check_faces, unique_edges
 
 

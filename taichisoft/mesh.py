@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from taichisoft.checks import (
+from taichisoft.base.checks import (
     FLOAT_DTYPES,
     check_batch,
     check_finite,

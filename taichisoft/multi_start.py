@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_integer, check_tensor, check_type
+from taichisoft.base.checks import check_integer, check_tensor, check_type
 from taichisoft.fit import fit
 from taichisoft.fit_history import Parameters
 from taichisoft.fit_leaves import Leaves

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_type
+from taichisoft.base.checks import check_type
 from taichisoft.mesh import Mesh, MeshBatch
 
 

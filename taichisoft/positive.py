@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from taichisoft.checks import check_number
+from taichisoft.base.checks import check_number
 
 
 class Positive(nn.Module):

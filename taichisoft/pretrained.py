@@ -6,7 +6,7 @@ import sys
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
-from taichisoft.checks import check_type
+from taichisoft.base.checks import check_type
 from taichisoft.softness import Softness
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from taichisoft.aggregation import Aggregation, Max
 from taichisoft.background import Background, as_background, over_background
+from taichisoft.base.checks import check_integer, check_type
+from taichisoft.base.precision import full_precision
 from taichisoft.buffers import Buffers
 from taichisoft.camera import Camera
-from taichisoft.checks import check_integer, check_type
 from taichisoft.coverage import Coverage, Heaviside
 from taichisoft.curve import Curve
 from taichisoft.engines import AutodiffEngine, FusedEngine
@@ -22,7 +23,6 @@ from taichisoft.lighting import Lighting
 from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.normals import unit_or_zero
 from taichisoft.occlusion import DepthSoftmax, Occlusion
-from taichisoft.precision import full_precision
 from taichisoft.pretrained import load_from, shipped
 from taichisoft.scene import Scene, as_drawable, build_scene
 from taichisoft.shaded_pass import shade_fragments

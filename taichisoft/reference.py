@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from taichisoft.base.precision import full_precision
 from taichisoft.camera import Camera
 from taichisoft.lighting import Lighting
 from taichisoft.mesh import Mesh, MeshBatch
-from taichisoft.precision import full_precision
 from taichisoft.rasterizer import SoftRasterizer
 from taichisoft.scene import Scene
 from taichisoft.soft_image import SoftImage

@@ -7,7 +7,7 @@ from abc import abstractmethod
 
 from torch import Tensor, nn
 
-from taichisoft.checks import check_number, check_type
+from taichisoft.base.checks import check_number, check_type
 from taichisoft.positive import Positive
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.attributes import Attributes, colors_of, with_colors
+from taichisoft.base.checks import check_batch, check_type
 from taichisoft.camera import Camera
-from taichisoft.checks import check_batch, check_type
 from taichisoft.clipping import clip_at_near_plane
 from taichisoft.mesh import Mesh, MeshBatch
 

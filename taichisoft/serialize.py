@@ -31,7 +31,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 import taichisoft
-from taichisoft.checks import check_type
+from taichisoft.base.checks import check_type
 from taichisoft.kinds import build, describe
 
 if TYPE_CHECKING:

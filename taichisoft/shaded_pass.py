@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from taichisoft.autodiff import shaded_sums_of_fragments
+from taichisoft.base.memory import check_fits
 from taichisoft.buffers import Buffers
 from taichisoft.curve import Curve
 from taichisoft.fragments import count_fragments
-from taichisoft.memory import check_fits
 from taichisoft.shading_pass import ShadingPass
 from taichisoft.surface import Surface
 
@@ -39,7 +39,7 @@ def shade_fragments(
 
 
 def _check_memory(buffers: Buffers, coverage: Curve) -> None:
-    """Raise if the fragments cannot fit: see `taichisoft.memory`."""
+    """Raise if the fragments cannot fit: see `taichisoft.base.memory`."""
     points = buffers.scene.points
     fragments = count_fragments(buffers, coverage.numbers(points))
     numbers = GRADIENT_NUMBERS if points.requires_grad else NUMBERS

@@ -11,7 +11,7 @@ from torch import nn
 from taichisoft import serialize
 from taichisoft.aggregation import Aggregation, Probabilistic
 from taichisoft.annealing import FollowsProgress
-from taichisoft.checks import check_integer, check_type
+from taichisoft.base.checks import check_integer, check_type
 from taichisoft.coverage import Coverage, CustomCoverage, Gaussian
 from taichisoft.occlusion import DepthSoftmax, Occlusion
 from taichisoft.scale import check_progress

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.annealing import ExponentialAnnealing
+from taichisoft.base.checks import check_number, check_tensor
 from taichisoft.camera import Camera
-from taichisoft.checks import check_number, check_tensor
 from taichisoft.coverage import Gaussian
 from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.projected_faces import ProjectedFaces

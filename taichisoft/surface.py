@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.attributes import Attributes, colors_of, with_colors
+from taichisoft.base.checks import check_batch, check_like, check_type
 from taichisoft.camera import Camera
-from taichisoft.checks import check_batch, check_like, check_type
 from taichisoft.lighting import Lighting, Shading
 from taichisoft.lights import PerImage
 from taichisoft.mesh import Mesh, MeshBatch

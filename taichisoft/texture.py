@@ -8,7 +8,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from taichisoft.checks import (
+from taichisoft.base.checks import (
     check_finite,
     check_indices,
     check_like,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from taichisoft.checks import FLOAT_DTYPES, check_type
+from taichisoft.base.checks import FLOAT_DTYPES, check_type
 from taichisoft.io import from_bytes, merged
 from taichisoft.mesh import Mesh
 from taichisoft.texture import Texture, Wrap

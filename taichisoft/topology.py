@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from taichisoft.checks import check_indices, check_integer, check_tensor
+from taichisoft.base.checks import check_indices, check_integer, check_tensor
 
 
 def check_faces(faces: torch.Tensor, num_vertices: int | None) -> int:

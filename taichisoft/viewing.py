@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from taichisoft.checks import FLOAT_DTYPES, check_batch, check_finite, check_tensor
-from taichisoft.precision import full_precision
+from taichisoft.base.checks import FLOAT_DTYPES, check_batch, check_finite, check_tensor
+from taichisoft.base.precision import full_precision
 
 if TYPE_CHECKING:
     from taichisoft.camera import Camera

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taichisoft.checks import (
+from taichisoft.base.checks import (
     FLOAT_DTYPES,
     check_integer,
     check_like,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from taichisoft import Mesh, SoftRasterizer
-from taichisoft.checks import check_image_size, check_type
+from taichisoft.base.checks import check_image_size, check_type
 from taichisoft.losses import iou
 from tasks.arguments import check_problem, check_sample, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from taichisoft import Mesh, load_mesh
-from taichisoft.checks import check_type
+from taichisoft.base.checks import check_type
 from taichisoft.shapes import OBJECTS, blob
 from tasks.base import Split
 

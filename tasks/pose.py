@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taichisoft import Camera, MeshBatch, SoftRasterizer
-from taichisoft.checks import check_image_size, check_type
+from taichisoft.base.checks import check_image_size, check_type
 from tasks.arguments import check_dtype, check_problem, check_sample, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
 from tasks.meshes import MeshSplit, default_meshes

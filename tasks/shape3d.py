@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taichisoft import Camera, Gaussian, Mesh, SoftRasterizer
-from taichisoft.checks import check_image_size, check_integer, check_type
+from taichisoft.base.checks import check_image_size, check_integer, check_type
 from tasks.arguments import check_dtype, check_problem, check_sample, check_unknowns, check_weight
 from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
 from tasks.meshes import MeshSplit, default_meshes

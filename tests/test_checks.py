@@ -9,7 +9,7 @@ import pytest
 
 import taichisoft as ts
 from taichisoft.aggregation import MonotoneGenerator
-from taichisoft.checks import check_integer, check_number
+from taichisoft.base.checks import check_integer, check_number
 from taichisoft.kinds import build, describe
 from taichisoft.occlusion import MonotoneDepth
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from taichisoft.base.taichi import ti
 from taichisoft.kernels import direct
 from taichisoft.kernels.direct import Direct
-from taichisoft.kernels.shim import ti
 
 # The short way is for the CPU.
 pytestmark = pytest.mark.cpu_only

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft import memory
+from taichisoft.base import memory
 
 
 def camera(size: int) -> ts.Camera:

@@ -19,7 +19,7 @@ from meta.estimators import (
     problem,
 )
 from meta.gradients import EvolutionStrategies, PersistentEvolution
-from taichisoft.runtime import backend
+from taichisoft.base.backend import backend
 from tests.meta_problems import ParameterObjective, flat, spline_renderer
 
 SHORT = EstimatorSettings(

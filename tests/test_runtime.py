@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft import runtime
+from taichisoft.base import backend as runtime
 
 RENDER = """
 import torch, taichisoft as ts
@@ -131,7 +131,7 @@ def test_import_render_and_gradient_are_silent():
 def test_backend_starts_lazily():
     code = """
 import taichisoft as ts
-from taichisoft import runtime
+from taichisoft.base import backend as runtime
 camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(8, 8))
 mesh, renderer = ts.shapes.icosphere(1), ts.SoftRasterizer()
 available = ts.available_backends()

@@ -8,7 +8,7 @@ import torch
 
 import taichisoft as ts
 from taichisoft import reference
-from taichisoft.precision import full_precision
+from taichisoft.base.precision import full_precision
 from tests.helpers import normal_like
 
 SIZE = (12, 16)

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from taichisoft.kernels.vulkan_device import vulkan_devices
+from taichisoft.base.vulkan_device import vulkan_devices
 
 pytestmark = pytest.mark.cpu_only
 
@@ -105,7 +105,7 @@ def test_kernels_with_checked_array_bounds(tmp_path):
 def test_debug_variable_turns_on_the_checks():
     code = """
 import taichisoft as ts
-from taichisoft.kernels.shim import ti
+from taichisoft.base.taichi import ti
 ts.init("cpu")
 print(ti.lang.impl.current_cfg().debug)
 """

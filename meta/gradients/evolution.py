@@ -12,7 +12,7 @@ from meta.gradients.base import Estimate, MetaGradient
 from meta.gradients.point import Point
 from meta.objective import Objective, Outcome, mean_outcome
 from taichisoft import SoftRasterizer
-from taichisoft.checks import check_integer, check_number
+from taichisoft.base.checks import check_integer, check_number
 
 
 class Evolution(MetaGradient):

@@ -15,7 +15,7 @@ from meta.gradients.steps import advance, counted
 from meta.inner import AdamState, start
 from meta.objective import Objective, Outcome, Rollout, capped
 from taichisoft import SoftRasterizer
-from taichisoft.checks import check_integer
+from taichisoft.base.checks import check_integer
 
 # Of one rollout each.
 States = list[AdamState]

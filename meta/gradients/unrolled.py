@@ -11,7 +11,7 @@ from meta.gradients.base import Estimate, MetaGradient, rollouts_of, trainable
 from meta.gradients.sweep import sweep, walk
 from meta.objective import Objective, frozen
 from taichisoft import SoftRasterizer
-from taichisoft.checks import check_integer
+from taichisoft.base.checks import check_integer
 
 
 class Unrolled(MetaGradient):

@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--backend",
         default="auto",
-        choices=("auto", *taichisoft.runtime.BACKENDS),
+        choices=("auto", *taichisoft.base.backend.BACKENDS),
         help="backend of the kernels (default: auto)",
     )
     return parser

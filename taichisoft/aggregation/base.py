@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from torch import Tensor, nn
 
-from taichisoft.checks import check_number
+from taichisoft.base.checks import check_number
 from taichisoft.positive import Positive
 
 

@@ -20,7 +20,7 @@ from taichisoft.aggregation.arithmetic import (
     optical_depth,
 )
 from taichisoft.aggregation.base import Summed, as_positive
-from taichisoft.checks import check_number
+from taichisoft.base.checks import check_number
 from taichisoft.positive import Positive
 
 # Keeps 1 - x, and with it the logarithm of it, finite; reached only for p > 1e15.

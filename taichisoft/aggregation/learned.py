@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from taichisoft.aggregation.arithmetic import one_minus_exp, optical_depth
 from taichisoft.aggregation.base import Summed
 from taichisoft.aggregation.rational_spline import RationalSpline
-from taichisoft.checks import check_integer, check_number
+from taichisoft.base.checks import check_integer, check_number
 
 # No bin is narrower or flatter than this share of an equal one: a table must resolve it.
 LEAST_SHARE = 0.1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from abc import ABC, abstractmethod
 
+from taichisoft.base.backend import BACKENDS
 from taichisoft.coverage import Gaussian
 from taichisoft.rasterizer import SoftRasterizer
-from taichisoft.runtime import BACKENDS
 
 
 class Command(ABC):

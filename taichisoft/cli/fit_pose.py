@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from taichisoft.base.backend import init
 from taichisoft.camera import Camera
 from taichisoft.cli.command import Command, add_backend, parse_count, renderer_of
 from taichisoft.cli.framing import Framed
@@ -16,7 +17,6 @@ from taichisoft.cli.images import read_mask, write_image
 from taichisoft.cli.pose_search import Poses, View, degrees_between, find_poses
 from taichisoft.io import load_mesh
 from taichisoft.rasterizer import SoftRasterizer
-from taichisoft.runtime import init
 
 # Poses farther apart than this, whose IoU is less than that behind the best, are reported as well.
 APART = 15.0

@@ -9,10 +9,10 @@ from importlib.metadata import version
 import torch
 
 from taichisoft import __version__
+from taichisoft.base.backend import available_backends, backend, cache_folder, threads
+from taichisoft.base.vulkan_device import vulkan_devices
 from taichisoft.cli.command import Command
-from taichisoft.kernels.vulkan_device import vulkan_devices
 from taichisoft.pretrained import pretrained_names
-from taichisoft.runtime import available_backends, backend, cache_folder, threads
 
 
 class Info(Command):

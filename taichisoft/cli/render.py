@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from taichisoft.base.backend import init
 from taichisoft.camera import Camera
 from taichisoft.cli.command import Command, add_backend, parse_size, renderer_of
 from taichisoft.cli.framing import Framed, filling_distance
@@ -16,7 +17,6 @@ from taichisoft.cli.images import write_image
 from taichisoft.io import load_mesh
 from taichisoft.mesh import Mesh
 from taichisoft.rasterizer import SoftRasterizer
-from taichisoft.runtime import init
 
 # Towards the light, in the axes of the camera (x right, y down, z forward): over its left shoulder.
 LIGHT = (-0.4, -0.6, -0.7)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_image_size, check_number, check_type
+from taichisoft.base.checks import check_image_size, check_number, check_type
+from taichisoft.base.precision import full_precision
 from taichisoft.conventions.parts import (
     as_scalars,
     axis_aligned_intrinsics,
     check_row,
     focal_and_centre,
 )
-from taichisoft.precision import full_precision
 from taichisoft.viewing import (
     Values,
     as_batch,

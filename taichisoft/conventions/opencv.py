@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_number
+from taichisoft.base.checks import check_number
 from taichisoft.conventions.parts import check_perspective, own_intrinsics
 from taichisoft.viewing import (
     Values,

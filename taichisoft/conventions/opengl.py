@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_image_size, check_number
+from taichisoft.base.checks import check_image_size, check_number
 from taichisoft.conventions.parts import check_row, own_intrinsics
 from taichisoft.viewing import Values, as_batch, as_tensors, broadcast, check_rotation
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_batch, check_tensor
+from taichisoft.base.checks import check_batch, check_tensor
 
 if TYPE_CHECKING:
     from taichisoft.camera import Camera

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_image_size, check_tensor, check_type
+from taichisoft.base.checks import check_image_size, check_tensor, check_type
 from taichisoft.conventions.parts import axis_aligned_intrinsics, focal_and_centre
 from taichisoft.viewing import (
     Values,

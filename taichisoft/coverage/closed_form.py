@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_number, check_type
+from taichisoft.base.checks import check_number, check_type
 from taichisoft.coverage.base import Coverage
 from taichisoft.coverage.support import ROOT_GUARD, UNIFORM_ENOUGH, Support
 from taichisoft.pieces import Domain

@@ -8,7 +8,7 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
-from taichisoft.checks import check_number, check_type
+from taichisoft.base.checks import check_number, check_type
 from taichisoft.coverage.base import Coverage
 from taichisoft.pieces import Domain
 from taichisoft.scale import Scale

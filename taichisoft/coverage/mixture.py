@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from taichisoft.checks import check_number, check_type
+from taichisoft.base.checks import check_number, check_type
 from taichisoft.coverage.base import Coverage
 from taichisoft.coverage.closed_form import ClosedForm
 from taichisoft.coverage.support import RESOLVED, UNIFORM_ENOUGH, Support

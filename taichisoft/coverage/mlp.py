@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from taichisoft.checks import check_number
+from taichisoft.base.checks import check_number
 from taichisoft.coverage.base import Coverage
 from taichisoft.pieces import Domain
 from taichisoft.scale import Scale

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_number
+from taichisoft.base.checks import check_number
 from taichisoft.coverage.closed_form import ClosedForm
 from taichisoft.coverage.support import Support
 from taichisoft.pieces import SHARP

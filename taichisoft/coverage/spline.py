@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from taichisoft.checks import check_integer, check_number
+from taichisoft.base.checks import check_integer, check_number
 from taichisoft.coverage.base import Coverage
 from taichisoft.monotone import monotone_cubic
 from taichisoft.pieces import SHARP, Domain

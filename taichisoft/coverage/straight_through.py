@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from taichisoft.checks import check_type
+from taichisoft.base.checks import check_type
 from taichisoft.coverage.base import Coverage, Surrogate
 from taichisoft.pieces import SHARP, Domain
 from taichisoft.scale import Pixels, Scale

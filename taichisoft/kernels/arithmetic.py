@@ -4,7 +4,7 @@
 kernels, since inputs are checked. Measured: 10 % of the forward pass.
 """
 
-from taichisoft.kernels.shim import ti
+from taichisoft.base.taichi import ti
 
 
 @ti.func

@@ -17,10 +17,10 @@ Work is handed out as ``slot -> worker -> items``: see `taichisoft.kernels.launc
 from functools import cache
 from types import SimpleNamespace
 
+from taichisoft.base.taichi import ti
 from taichisoft.kernels.direct import Direct
 from taichisoft.kernels.geometry import geometry_functions
 from taichisoft.kernels.lookup import lookup_functions
-from taichisoft.kernels.shim import ti
 
 
 @cache

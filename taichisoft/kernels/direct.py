@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from weakref import WeakKeyDictionary
 
-from taichisoft.kernels.shim import ti
+from taichisoft.base.taichi import ti
 
 
 class _Kind(Enum):

@@ -7,7 +7,7 @@ perspective-correct barycentric coordinates; `COORDINATES` gives b_e alone.
 from functools import cache
 from types import SimpleNamespace
 
-from taichisoft.kernels.shim import ti
+from taichisoft.base.taichi import ti
 
 COVERAGE = 0
 SHARES = 1

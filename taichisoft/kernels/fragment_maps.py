@@ -12,6 +12,7 @@ What is not differentiable (the nearest edge, the cell of a table) is decided wh
 from functools import cache
 from types import SimpleNamespace
 
+from taichisoft.base.taichi import ti
 from taichisoft.kernels.fragment_fields import (
     AT_END,
     CELL,
@@ -39,7 +40,6 @@ from taichisoft.kernels.fragment_fields import (
     corner_rows_of,
     fragment_fields,
 )
-from taichisoft.kernels.shim import ti
 
 
 @cache

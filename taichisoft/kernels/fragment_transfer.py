@@ -10,6 +10,7 @@ come back as garbage.
 from functools import cache
 from types import SimpleNamespace
 
+from taichisoft.base.taichi import ti
 from taichisoft.kernels.fragment_fields import (
     AT_END,
     CELL,
@@ -42,7 +43,6 @@ from taichisoft.kernels.fragment_fields import (
 )
 from taichisoft.kernels.geometry import geometry_functions
 from taichisoft.kernels.lookup import lookup_functions
-from taichisoft.kernels.shim import ti
 
 # Numbers of a face that is set up.
 FRAME = 25

@@ -3,9 +3,9 @@
 from functools import cache
 from types import SimpleNamespace
 
+from taichisoft.base.taichi import ti
 from taichisoft.kernels.direct import Direct
 from taichisoft.kernels.geometry import geometry_functions
-from taichisoft.kernels.shim import ti
 
 
 @cache

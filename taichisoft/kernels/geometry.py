@@ -8,8 +8,8 @@ no inside: it is the limit of ever thinner triangles, a segment or a point seen 
 from functools import cache
 from types import SimpleNamespace
 
+from taichisoft.base.taichi import ti
 from taichisoft.kernels.arithmetic import clip, greater, lesser
-from taichisoft.kernels.shim import ti
 
 # Rows, and pixels of a row, that a worker takes together: as many as fit a vector register of a CPU. On a GPU
 # the workers themselves are the lanes.

@@ -14,8 +14,8 @@ keep LLVM from vectorising; smooth curves have one.
 
 from functools import cache
 
+from taichisoft.base.taichi import ti
 from taichisoft.kernels.arithmetic import clip
-from taichisoft.kernels.shim import ti
 
 HEADER = 2
 PIECE = 6

@@ -7,10 +7,10 @@ number of channels shares one compiled kernel. The adjoint is in `taichisoft.ker
 from functools import cache
 from types import SimpleNamespace
 
+from taichisoft.base.taichi import ti
 from taichisoft.kernels.direct import Direct
 from taichisoft.kernels.geometry import geometry_functions
 from taichisoft.kernels.shading_functions import shading_functions
-from taichisoft.kernels.shim import ti
 
 # The steps of the kernels.
 FIND_FRONT = 0

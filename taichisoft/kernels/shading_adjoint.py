@@ -6,11 +6,11 @@ loops, so that any number of channels shares one compiled kernel.
 
 from functools import cache
 
+from taichisoft.base.taichi import ti
 from taichisoft.kernels.direct import Direct
 from taichisoft.kernels.geometry import geometry_functions
 from taichisoft.kernels.lookup import lookup_functions
 from taichisoft.kernels.shading_functions import shading_functions
-from taichisoft.kernels.shim import ti
 
 
 @cache

@@ -8,9 +8,9 @@ triangle nearest to the pixel: the pixel itself inside, its foot on the boundary
 from functools import cache
 from types import SimpleNamespace
 
+from taichisoft.base.taichi import ti
 from taichisoft.kernels.arithmetic import lesser
 from taichisoft.kernels.lookup import lookup_functions
-from taichisoft.kernels.shim import ti
 
 
 @cache

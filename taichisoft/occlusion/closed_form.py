@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from taichisoft.checks import check_type
+from taichisoft.base.checks import check_type
 from taichisoft.coverage import Coverage
 from taichisoft.coverage.support import Support
 from taichisoft.occlusion.base import DepthWidth, Occlusion, anchored

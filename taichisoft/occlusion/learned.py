@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from taichisoft.checks import check_integer, check_number
+from taichisoft.base.checks import check_integer, check_number
 from taichisoft.monotone import monotone_cubic
 from taichisoft.occlusion.base import DepthWidth, Occlusion, anchored
 from taichisoft.pieces import Domain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from taichisoft.checks import check_integer, check_number
+from taichisoft.base.checks import check_integer, check_number
 from taichisoft.mesh import Mesh
 from taichisoft.shapes.parts import combine
 from taichisoft.shapes.solids import box, geodesic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from taichisoft.checks import check_integer
+from taichisoft.base.checks import check_integer
 from taichisoft.mesh import Mesh
 from taichisoft.shapes.parts import Part, combine
 from taichisoft.shapes.solids import blocks, box

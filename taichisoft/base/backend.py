@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from taichisoft.kernels.shim import ti
-from taichisoft.kernels.vulkan_device import vulkan_devices
+from taichisoft.base.taichi import ti
+from taichisoft.base.vulkan_device import vulkan_devices
 
 BACKENDS = ("cpu", "cuda", "vulkan", "metal")
 VARIABLE = "TAICHISOFT_BACKEND"
