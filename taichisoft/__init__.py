@@ -55,10 +55,7 @@ from taichisoft.explain import Explanation
 from taichisoft.fit import fit
 from taichisoft.fit_history import History
 from taichisoft.fit_run import Fit
-from taichisoft.io import load_mesh, save_mesh
-from taichisoft.lighting import Lighting, Shading
-from taichisoft.lights import AmbientLight, DirectionalLight, Light, PointLight
-from taichisoft.losses import (
+from taichisoft.geometry.losses import (
     EdgeLength,
     Laplacian,
     NormalConsistency,
@@ -70,9 +67,12 @@ from taichisoft.losses import (
     mse_loss,
     normal_consistency_loss,
 )
-from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.normals import face_normals, vertex_normals
+from taichisoft.io import load_mesh, save_mesh
+from taichisoft.lighting import Lighting, Shading
+from taichisoft.lights import AmbientLight, DirectionalLight, Light, PointLight
 from taichisoft.multi_start import MultiStart, multi_start
-from taichisoft.normals import face_normals, vertex_normals
 from taichisoft.occlusion import (
     DepthCurve,
     DepthSoftmax,

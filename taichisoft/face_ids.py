@@ -11,7 +11,7 @@ from taichisoft.aggregation import Max
 from taichisoft.buffers import Buffers
 from taichisoft.camera import Camera
 from taichisoft.coverage import Heaviside
-from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.occlusion import DepthSoftmax
 from taichisoft.scene import build_scene
 from taichisoft.shading_pass import ShadingPass

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from taichisoft.base.checks import FLOAT_DTYPES, check_type
-from taichisoft.mesh import Mesh
+from taichisoft.geometry.mesh import Mesh
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".off")
 """File formats by suffix, upper or lower case."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_finite, check_tensor
-from taichisoft.normals import unit_or_zero
+from taichisoft.geometry.normals import unit_or_zero
 from taichisoft.viewing import Values, as_tensors
 
 COLOR = ((), ("C",), ("B", "C"))

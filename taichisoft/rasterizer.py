@@ -19,9 +19,9 @@ from taichisoft.curve import Curve
 from taichisoft.engines import AutodiffEngine, FusedEngine
 from taichisoft.explain import Explanation, explain
 from taichisoft.face_ids import nearest_faces
+from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.normals import unit_or_zero
 from taichisoft.lighting import Lighting
-from taichisoft.mesh import Mesh, MeshBatch
-from taichisoft.normals import unit_or_zero
 from taichisoft.occlusion import DepthSoftmax, Occlusion
 from taichisoft.pretrained import load_from, shipped
 from taichisoft.scene import Scene, as_drawable, build_scene

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from taichisoft.base.precision import full_precision
 from taichisoft.camera import Camera
+from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.lighting import Lighting
-from taichisoft.mesh import Mesh, MeshBatch
 from taichisoft.rasterizer import SoftRasterizer
 from taichisoft.scene import Scene
 from taichisoft.soft_image import SoftImage

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from taichisoft.attributes import Attributes, colors_of, with_colors
 from taichisoft.base.checks import check_batch, check_type
 from taichisoft.camera import Camera
 from taichisoft.clipping import clip_at_near_plane
-from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.geometry.attributes import Attributes, colors_of, with_colors
+from taichisoft.geometry.mesh import Mesh, MeshBatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def build_scene(
     camera : Camera
         One camera for all images, or one for each.
     colors : Tensor, Attributes or None
-        Colours instead of the mesh's own, see `taichisoft.attributes.with_colors`, or anything else to
+        Colours instead of the mesh's own, see `taichisoft.geometry.attributes.with_colors`, or anything else to
         interpolate.
     canonical : bool
         Whether the faces come in canonical order, and hence are cut in that order as well.

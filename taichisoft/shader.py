@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from taichisoft.camera import Camera
+from taichisoft.geometry.normals import unit_or_zero
 from taichisoft.lighting import Lighting
 from taichisoft.lights import PerImage, Points
-from taichisoft.normals import unit_or_zero
 from taichisoft.texture import Texture
 
 

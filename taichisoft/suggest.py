@@ -10,7 +10,7 @@ from taichisoft.annealing import ExponentialAnnealing
 from taichisoft.base.checks import check_number, check_tensor
 from taichisoft.camera import Camera
 from taichisoft.coverage import Gaussian
-from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.projected_faces import ProjectedFaces
 from taichisoft.scale import Pixels, Scale
 from taichisoft.scene import Scene, build_scene

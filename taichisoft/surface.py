@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft.attributes import Attributes, colors_of, with_colors
 from taichisoft.base.checks import check_batch, check_like, check_type
 from taichisoft.camera import Camera
+from taichisoft.geometry.attributes import Attributes, colors_of, with_colors
+from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.normals import face_normals, vertex_normals
 from taichisoft.lighting import Lighting, Shading
 from taichisoft.lights import PerImage
-from taichisoft.mesh import Mesh, MeshBatch
-from taichisoft.normals import face_normals, vertex_normals
 from taichisoft.shader import Shader, lit_points
 from taichisoft.texture import Texture
 

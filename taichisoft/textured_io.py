@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from taichisoft.base.checks import FLOAT_DTYPES, check_type
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.io import from_bytes, merged
-from taichisoft.mesh import Mesh
 from taichisoft.texture import Texture, Wrap
 
 SUFFIXES = (".obj", ".glb")

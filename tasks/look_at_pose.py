@@ -14,7 +14,7 @@ from torch import Tensor
 
 from taichisoft import Mesh, SoftRasterizer
 from taichisoft.base.checks import check_image_size, check_type
-from taichisoft.losses import iou
+from taichisoft.geometry.losses import iou
 from tasks.arguments import check_problem, check_sample, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
 from tasks.look_at import orbit, place, radius_of

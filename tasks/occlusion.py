@@ -9,7 +9,7 @@ from torch import Tensor
 
 from taichisoft import SoftRasterizer
 from taichisoft.base.checks import check_image_size, check_integer
-from taichisoft.losses import mse
+from taichisoft.geometry.losses import mse
 from tasks.arguments import check_dtype, check_problem, check_sample, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
 from tasks.layer_draws import SPACING, directions, draw_layers, random_depths

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from taichisoft import Camera, MeshBatch, SoftRasterizer
-from taichisoft.losses import iou, mse
+from taichisoft.geometry.losses import iou, mse
 from tasks.arguments import check_weight
 from tasks.shading import lit, over
 

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from taichisoft import Camera, Gaussian, Mesh, MeshBatch, SoftImage, SoftRasterizer
 from taichisoft.base.checks import check_image_size, check_integer
-from taichisoft.losses import mse
+from taichisoft.geometry.losses import mse
 from tasks.arguments import check_dtype, check_problem, check_sample, check_unknowns, check_weight
 from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
 from tasks.pictures import draw_picture

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taichisoft import Camera, Mesh, SoftRasterizer
-from taichisoft.losses import iou
+from taichisoft.geometry.losses import iou
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from functools import cache
 from torch import Tensor
 
 from taichisoft import Mesh
-from taichisoft.losses import Laplacian, NormalConsistency
+from taichisoft.geometry.losses import Laplacian, NormalConsistency
 from taichisoft.shapes import icosphere
 
 

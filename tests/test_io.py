@@ -9,8 +9,8 @@ import torch
 import trimesh
 
 from taichisoft import io, shapes
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.io import load_mesh, save_mesh
-from taichisoft.mesh import Mesh
 
 every_format = pytest.mark.parametrize("suffix", io.SUFFIXES)
 TETRAHEDRON = Mesh(

@@ -9,8 +9,8 @@ import pytest
 import torch
 import trimesh
 
-from taichisoft import losses
-from taichisoft.losses import EdgeLength, Laplacian, NormalConsistency
+from taichisoft.geometry import losses
+from taichisoft.geometry.losses import EdgeLength, Laplacian, NormalConsistency
 from taichisoft.shapes import airplane, bracket, icosphere, quad
 
 MESH_LOSSES = {

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh, MeshBatch
 
 FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
 

@@ -10,7 +10,7 @@ import torch
 import trimesh
 
 from taichisoft import shapes
-from taichisoft.mesh import Mesh
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.shapes.parts import combine
 from taichisoft.shapes.solids import blocks, box, geodesic
 from taichisoft.shapes.sweeps import lathe, loft, resample, tube

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from taichisoft import Gaussian, Probabilistic, SoftRasterizer
-from taichisoft.losses import mse
+from taichisoft.geometry.losses import mse
 from tasks import Shape2DFamily, Split
 from tests.task_cases import SIZE, soft
 

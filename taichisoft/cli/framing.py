@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.camera import Camera
-from taichisoft.mesh import Mesh
+from taichisoft.geometry.mesh import Mesh
 
 # Share of the image, along the tighter of its axes, that a framed mesh spans.
 FILL = 0.9

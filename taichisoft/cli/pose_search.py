@@ -18,8 +18,8 @@ from taichisoft.aggregation import Max
 from taichisoft.annealing import ExponentialAnnealing
 from taichisoft.camera import Camera
 from taichisoft.coverage import ExponentialReversed
-from taichisoft.losses import iou
-from taichisoft.mesh import Mesh
+from taichisoft.geometry.losses import iou
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.rasterizer import SoftRasterizer
 
 # Random orientations that are looked at for each one that is optimised, and how many at a time.

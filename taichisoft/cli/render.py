@@ -14,8 +14,8 @@ from taichisoft.camera import Camera
 from taichisoft.cli.command import Command, add_backend, parse_size, renderer_of
 from taichisoft.cli.framing import Framed, filling_distance
 from taichisoft.cli.images import write_image
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.io import load_mesh
-from taichisoft.mesh import Mesh
 from taichisoft.rasterizer import SoftRasterizer
 
 # Towards the light, in the axes of the camera (x right, y down, z forward): over its left shoulder.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from taichisoft.mesh import Mesh
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.shapes.basic import cube, icosphere, quad, torus, triangle
 from taichisoft.shapes.furniture import chair, lamp
 from taichisoft.shapes.organic import blob, boot

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from taichisoft.base.checks import check_integer, check_number
-from taichisoft.mesh import Mesh
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.shapes.parts import combine
 from taichisoft.shapes.solids import box, geodesic
 from taichisoft.shapes.sweeps import circle, ring

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from taichisoft.base.checks import check_integer
-from taichisoft.mesh import Mesh
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.shapes.parts import Part, Point, combine
 from taichisoft.shapes.solids import box
 from taichisoft.shapes.sweeps import lathe, resample, tube

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from taichisoft.base.checks import check_integer
-from taichisoft.mesh import Mesh
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.shapes.parts import Part, Point, combine
 from taichisoft.shapes.solids import box, ellipsoid
 from taichisoft.shapes.sweeps import circle, loft, resample, tube

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from taichisoft.mesh import Mesh
+from taichisoft.geometry.mesh import Mesh
 
 Point = Sequence[float] | np.ndarray
 Points = Sequence[Point] | np.ndarray

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from taichisoft.base.checks import check_integer
-from taichisoft.mesh import Mesh
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.shapes.parts import Part, combine
 from taichisoft.shapes.solids import blocks, box
 from taichisoft.shapes.sweeps import circle, resample, ring, tube

@@ -22,7 +22,7 @@ from taichisoft.base.checks import (
     check_tensor,
 )
 from taichisoft.base.precision import full_precision
-from taichisoft.topology import adjacent_faces, check_faces, unique_edges
+from taichisoft.geometry.topology import adjacent_faces, check_faces, unique_edges
 
 
 def iou(alpha: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

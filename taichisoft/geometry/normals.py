@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_type
-from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh, MeshBatch
 
 
 def face_normals(mesh: Mesh | MeshBatch) -> Tensor:

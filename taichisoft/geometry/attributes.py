@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_like, check_type
-from taichisoft.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh, MeshBatch
 
 
 @dataclass(frozen=True, eq=False)
