@@ -22,8 +22,8 @@ from taichisoft.annealing import (
     LearnedAnnealing,
 )
 from taichisoft.base.backend import available_backends, backend, init
-from taichisoft.camera import Camera
-from taichisoft.conventions.blender import SensorFit
+from taichisoft.cameras.blender import SensorFit
+from taichisoft.cameras.camera import Camera
 from taichisoft.coverage import (
     Cauchy,
     ClosedForm,

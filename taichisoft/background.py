@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_finite, check_tensor
-from taichisoft.viewing import Values, as_tensors
+from taichisoft.cameras.construction import Values, as_tensors
 
 Background = Values
 """A number, one for each channel, or an image (H, W, C) or (B, H, W, C)."""

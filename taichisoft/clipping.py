@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 
 if TYPE_CHECKING:
     from taichisoft.scene import Scene

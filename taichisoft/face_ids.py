@@ -9,7 +9,7 @@ from torch import Tensor
 
 from taichisoft.aggregation import Max
 from taichisoft.buffers import Buffers
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 from taichisoft.coverage import Heaviside
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.occlusion import DepthSoftmax

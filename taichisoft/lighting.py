@@ -9,8 +9,8 @@ from enum import Enum
 from torch import Tensor
 
 from taichisoft.base.checks import check_type
+from taichisoft.cameras.construction import Values
 from taichisoft.lights import COLOR, Light, Points, as_values, at, batch_of, held
-from taichisoft.viewing import Values
 
 
 class Shading(Enum):

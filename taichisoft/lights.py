@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_finite, check_tensor
+from taichisoft.cameras.construction import Values, as_tensors
 from taichisoft.geometry.normals import unit_or_zero
-from taichisoft.viewing import Values, as_tensors
 
 COLOR = ((), ("C",), ("B", "C"))
 """Shapes of a colour."""

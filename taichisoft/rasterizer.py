@@ -13,7 +13,7 @@ from taichisoft.background import Background, as_background, over_background
 from taichisoft.base.checks import check_integer, check_type
 from taichisoft.base.precision import full_precision
 from taichisoft.buffers import Buffers
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 from taichisoft.coverage import Coverage, Heaviside
 from taichisoft.curve import Curve
 from taichisoft.engines import AutodiffEngine, FusedEngine

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.precision import full_precision
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.lighting import Lighting
 from taichisoft.rasterizer import SoftRasterizer

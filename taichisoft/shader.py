@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.normals import unit_or_zero
 from taichisoft.lighting import Lighting
 from taichisoft.lights import PerImage, Points

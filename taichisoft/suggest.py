@@ -8,7 +8,7 @@ from torch import Tensor
 
 from taichisoft.annealing import ExponentialAnnealing
 from taichisoft.base.checks import check_number, check_tensor
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 from taichisoft.coverage import Gaussian
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.projected_faces import ProjectedFaces

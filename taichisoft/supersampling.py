@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 
 
 def magnified(camera: Camera, factor: int) -> Camera:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_batch, check_like, check_type
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.attributes import Attributes, colors_of, with_colors
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import face_normals, vertex_normals

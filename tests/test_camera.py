@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 
 SIZE = (64, 48)
 DOUBLE = {"dtype": torch.float64}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.mesh import Mesh
 
 # Share of the image, along the tighter of its axes, that a framed mesh spans.

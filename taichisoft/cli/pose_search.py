@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 from taichisoft.aggregation import Max
 from taichisoft.annealing import ExponentialAnnealing
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 from taichisoft.coverage import ExponentialReversed
 from taichisoft.geometry.losses import iou
 from taichisoft.geometry.mesh import Mesh

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.backend import init
-from taichisoft.camera import Camera
+from taichisoft.cameras.camera import Camera
 from taichisoft.cli.command import Command, add_backend, parse_size, renderer_of
 from taichisoft.cli.framing import Framed, filling_distance
 from taichisoft.cli.images import write_image

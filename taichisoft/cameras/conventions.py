@@ -10,7 +10,7 @@ from torch import Tensor
 from taichisoft.base.checks import check_batch, check_tensor
 
 if TYPE_CHECKING:
-    from taichisoft.camera import Camera
+    from taichisoft.cameras.camera import Camera
 
 # Skew, relative to the focal length, below which it is rounding.
 _SKEW = 1e-6

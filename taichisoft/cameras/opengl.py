@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_image_size, check_number
-from taichisoft.conventions.parts import check_row, own_intrinsics
-from taichisoft.viewing import Values, as_batch, as_tensors, broadcast, check_rotation
+from taichisoft.cameras.construction import Values, as_batch, as_tensors, broadcast, check_rotation
+from taichisoft.cameras.conventions import check_row, own_intrinsics
 
 if TYPE_CHECKING:
-    from taichisoft.camera import Camera
+    from taichisoft.cameras.camera import Camera
 
 # What a projection may differ from its form by: rounding of what was multiplied in float32.
 _TOLERANCE = 1e-5

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_image_size, check_tensor, check_type
-from taichisoft.conventions.parts import axis_aligned_intrinsics, focal_and_centre
-from taichisoft.viewing import (
+from taichisoft.cameras.construction import (
     Values,
     as_batch,
     as_tensors,
@@ -21,9 +20,10 @@ from taichisoft.viewing import (
     check_positive,
     check_rotation,
 )
+from taichisoft.cameras.conventions import axis_aligned_intrinsics, focal_and_centre
 
 if TYPE_CHECKING:
-    from taichisoft.camera import Camera
+    from taichisoft.cameras.camera import Camera
 
 # Its view axes in those of this library, and the way back.
 _FLIP = (-1.0, -1.0, 1.0)

@@ -15,13 +15,7 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_image_size, check_number, check_type
 from taichisoft.base.precision import full_precision
-from taichisoft.conventions.parts import (
-    as_scalars,
-    axis_aligned_intrinsics,
-    check_row,
-    focal_and_centre,
-)
-from taichisoft.viewing import (
+from taichisoft.cameras.construction import (
     Values,
     as_batch,
     as_tensors,
@@ -30,9 +24,15 @@ from taichisoft.viewing import (
     check_rotation,
     unit,
 )
+from taichisoft.cameras.conventions import (
+    as_scalars,
+    axis_aligned_intrinsics,
+    check_row,
+    focal_and_centre,
+)
 
 if TYPE_CHECKING:
-    from taichisoft.camera import Camera
+    from taichisoft.cameras.camera import Camera
 
 
 class SensorFit(Enum):

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_number
-from taichisoft.conventions.parts import check_perspective, own_intrinsics
-from taichisoft.viewing import (
+from taichisoft.cameras.construction import (
     Values,
     as_batch,
     as_tensors,
@@ -18,9 +17,10 @@ from taichisoft.viewing import (
     check_intrinsics,
     check_rotation,
 )
+from taichisoft.cameras.conventions import check_perspective, own_intrinsics
 
 if TYPE_CHECKING:
-    from taichisoft.camera import Camera
+    from taichisoft.cameras.camera import Camera
 
 
 class OpenCVCamera(NamedTuple):

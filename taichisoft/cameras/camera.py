@@ -25,8 +25,8 @@ from taichisoft.base.checks import (
     check_type,
 )
 from taichisoft.base.precision import full_precision
-from taichisoft.conventions import blender, opencv, opengl, pytorch3d
-from taichisoft.viewing import (
+from taichisoft.cameras import blender, opencv, opengl, pytorch3d
+from taichisoft.cameras.construction import (
     Values,
     as_batch,
     as_tensors,

@@ -12,7 +12,7 @@ from taichisoft.base.checks import FLOAT_DTYPES, check_batch, check_finite, chec
 from taichisoft.base.precision import full_precision
 
 if TYPE_CHECKING:
-    from taichisoft.camera import Camera
+    from taichisoft.cameras.camera import Camera
 
 Values = torch.Tensor | float | tuple | list | np.ndarray
 """A tensor, a number, nested sequences of numbers, or a NumPy array."""
