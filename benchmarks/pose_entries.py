@@ -25,7 +25,7 @@ from taichisoft import (
     MonotoneSpline,
     SoftRasterizer,
 )
-from taichisoft.pretrained import load_from, names_in
+from taichisoft.softness.pretrained import load_from, names_in
 from tasks.base import Task
 
 # Every fixed function chooses among seven constant scales, and among seven annealed ones.

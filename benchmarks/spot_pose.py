@@ -25,7 +25,7 @@ from meta.inner import InnerSettings, Trajectory
 from meta.run_folder import write_text_atomically
 from meta.tuning import split_rounds
 from meta.versions import versions
-from taichisoft.pretrained import shipped
+from taichisoft.softness.pretrained import shipped
 from tasks.base import Split, Task
 from tasks.look_at_pose import SOLVED_DEGREES, LookAtPoseFamily
 

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from taichisoft import Softness
-from taichisoft.kinds import describe
+from taichisoft.softness.registry import describe
 
 FORMAT = "taichisoft record 1"
 

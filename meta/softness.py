@@ -48,7 +48,7 @@ from taichisoft import (
     Yager,
 )
 from taichisoft.base.checks import check_finite, check_tensor, check_type
-from taichisoft.occlusion.base import DepthWidth
+from taichisoft.softness.occlusion.base import DepthWidth
 
 MakeCoverage = Callable[[Scale | float, TrainSettings], Coverage]
 

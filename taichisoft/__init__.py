@@ -1,7 +1,34 @@
 """taichisoft: a differentiable rasterizer whose softness is learned. Torch in, torch out."""
 
 from taichisoft import reference, shapes
-from taichisoft.aggregation import (
+from taichisoft.base.backend import available_backends, backend, init
+from taichisoft.cameras.blender import SensorFit
+from taichisoft.cameras.camera import Camera
+from taichisoft.explain import Explanation
+from taichisoft.fit import fit
+from taichisoft.fit_history import History
+from taichisoft.fit_run import Fit
+from taichisoft.geometry.losses import (
+    EdgeLength,
+    Laplacian,
+    NormalConsistency,
+    edge_length_loss,
+    iou,
+    iou_loss,
+    laplacian_loss,
+    mse,
+    mse_loss,
+    normal_consistency_loss,
+)
+from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.normals import face_normals, vertex_normals
+from taichisoft.io import load_mesh, save_mesh
+from taichisoft.lighting import Lighting, Shading
+from taichisoft.lights import AmbientLight, DirectionalLight, Light, PointLight
+from taichisoft.multi_start import MultiStart, multi_start
+from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.soft_image import SoftImage
+from taichisoft.softness.aggregation import (
     AczelAlsina,
     Aggregation,
     Dombi,
@@ -14,17 +41,14 @@ from taichisoft.aggregation import (
     SchweizerSklar,
     Yager,
 )
-from taichisoft.annealing import (
+from taichisoft.softness.annealing import (
     Annealed,
     AnnealedPositive,
     CosineAnnealing,
     ExponentialAnnealing,
     LearnedAnnealing,
 )
-from taichisoft.base.backend import available_backends, backend, init
-from taichisoft.cameras.blender import SensorFit
-from taichisoft.cameras.camera import Camera
-from taichisoft.coverage import (
+from taichisoft.softness.coverage import (
     Cauchy,
     ClosedForm,
     Coverage,
@@ -51,29 +75,7 @@ from taichisoft.coverage import (
     Uniform,
     Wigner,
 )
-from taichisoft.explain import Explanation
-from taichisoft.fit import fit
-from taichisoft.fit_history import History
-from taichisoft.fit_run import Fit
-from taichisoft.geometry.losses import (
-    EdgeLength,
-    Laplacian,
-    NormalConsistency,
-    edge_length_loss,
-    iou,
-    iou_loss,
-    laplacian_loss,
-    mse,
-    mse_loss,
-    normal_consistency_loss,
-)
-from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.geometry.normals import face_normals, vertex_normals
-from taichisoft.io import load_mesh, save_mesh
-from taichisoft.lighting import Lighting, Shading
-from taichisoft.lights import AmbientLight, DirectionalLight, Light, PointLight
-from taichisoft.multi_start import MultiStart, multi_start
-from taichisoft.occlusion import (
+from taichisoft.softness.occlusion import (
     DepthCurve,
     DepthSoftmax,
     HardOcclusion,
@@ -81,14 +83,11 @@ from taichisoft.occlusion import (
     MonotoneDepth,
     Occlusion,
 )
-from taichisoft.pieces import SHARP, Domain
-from taichisoft.positive import Positive
-from taichisoft.pretrained import pretrained_names
-from taichisoft.rasterizer import SoftRasterizer
-from taichisoft.real import Real
-from taichisoft.scale import HeightFraction, Pixels, Scale
-from taichisoft.soft_image import SoftImage
-from taichisoft.softness import Softness
+from taichisoft.softness.parameters import Positive, Real
+from taichisoft.softness.pretrained import pretrained_names
+from taichisoft.softness.scale import HeightFraction, Pixels, Scale
+from taichisoft.softness.softness import Softness
+from taichisoft.softness.tables.domain import SHARP, Domain
 from taichisoft.suggest import suggest_scale
 from taichisoft.texture import Texture, Wrap
 from taichisoft.textured_io import load_textured_mesh

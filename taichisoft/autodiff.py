@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from taichisoft.buffers import Buffers
-from taichisoft.curve import Curve
 from taichisoft.fragment_map import FragmentMap
 from taichisoft.fragments import Fragments
 from taichisoft.kernels.fragment_fields import COORDINATES, COVERAGE, SHARES
+from taichisoft.softness.curves import Curve
 
 Shader = Callable[[Tensor, Tensor], Tensor]
 

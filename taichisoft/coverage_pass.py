@@ -23,9 +23,9 @@ from taichisoft.adjoints import (
 )
 from taichisoft.autodiff import total_of_fragments
 from taichisoft.buffers import Buffers
-from taichisoft.curve import Curve
 from taichisoft.fragment_map import refuse_third_order
 from taichisoft.kernels.coverage import coverage_kernels
+from taichisoft.softness.curves import Curve
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ from torch import Tensor
 from taichisoft.autodiff import sums_of_fragments, total_of_fragments
 from taichisoft.buffers import Buffers
 from taichisoft.coverage_pass import CoveragePass, accumulate
-from taichisoft.curve import Curve
 from taichisoft.shading_pass import ShadingPass, shade
+from taichisoft.softness.curves import Curve
 
 
 class Engine(ABC):

@@ -13,12 +13,12 @@ from taichisoft.advice import advice
 from taichisoft.base.backend import backend
 from taichisoft.buffers import Buffers, least_bytes
 from taichisoft.coverage_pass import accumulate
-from taichisoft.curve import Curve
-from taichisoft.pieces import Domain
 from taichisoft.projected_faces import ProjectedFaces
 from taichisoft.scene import Scene
+from taichisoft.softness.curves import Curve
+from taichisoft.softness.tables.domain import Domain
+from taichisoft.softness.tables.table import tabulate
 from taichisoft.suggest import as_mask, narrow_scale
-from taichisoft.table import tabulate
 
 if TYPE_CHECKING:
     from taichisoft.rasterizer import SoftRasterizer

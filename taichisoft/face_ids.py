@@ -7,16 +7,16 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from taichisoft.aggregation import Max
 from taichisoft.buffers import Buffers
 from taichisoft.cameras.camera import Camera
-from taichisoft.coverage import Heaviside
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.occlusion import DepthSoftmax
 from taichisoft.scene import build_scene
 from taichisoft.shading_pass import ShadingPass
-from taichisoft.softness import Softness
-from taichisoft.softness_curves import SoftnessCurves
+from taichisoft.softness.aggregation import Max
+from taichisoft.softness.coverage import Heaviside
+from taichisoft.softness.curves import SoftnessCurves
+from taichisoft.softness.occlusion import DepthSoftmax
+from taichisoft.softness.softness import Softness
 
 
 def nearest_faces(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:

@@ -83,7 +83,7 @@ class History:
         ImportError
             matplotlib is missing; it comes with ``taichisoft[train]``.
         """
-        from taichisoft.plot import new_figure
+        from taichisoft.softness.plot import new_figure
 
         axes = new_figure(6.4, 4.0).subplots() if axes is None else axes
         judged, best = (value.reshape(len(value), -1) for value in (self.judged, self.best))

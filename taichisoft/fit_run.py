@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from taichisoft.annealing import FollowsProgress
 from taichisoft.base.checks import check_integer, check_number, check_tensor
 from taichisoft.fit_history import History, Parameters, Recorder, Snapshot
 from taichisoft.fit_leaves import Best, Leaves, reshaped
 from taichisoft.progress_bar import progress_bar
 from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.softness.annealing import FollowsProgress
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

@@ -15,7 +15,6 @@ from torch.autograd import Function
 
 from taichisoft.adjoints import flat
 from taichisoft.buffers import Buffers
-from taichisoft.curve import Curve
 from taichisoft.fragments import Fragments
 from taichisoft.kernels.fragment_fields import (
     CAPACITY,
@@ -29,6 +28,7 @@ from taichisoft.kernels.fragment_fields import (
 from taichisoft.kernels.fragment_maps import fragment_maps
 from taichisoft.kernels.fragment_transfer import FRAME, fragment_transfers
 from taichisoft.kernels.launch import launch_for
+from taichisoft.softness.curves import Curve
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from taichisoft.aggregation import Max
 from taichisoft.buffers import Buffers
-from taichisoft.coverage import Uniform
 from taichisoft.coverage_pass import accumulate
 from taichisoft.scene import Scene
-from taichisoft.softness import Softness
-from taichisoft.softness_curves import SoftnessCurves
+from taichisoft.softness.aggregation import Max
+from taichisoft.softness.coverage import Uniform
+from taichisoft.softness.curves import SoftnessCurves
+from taichisoft.softness.softness import Softness
 
 # Radius in pixels within which faces are looked for first; it is doubled until there is one.
 FIRST_RADIUS = 8.0

@@ -8,27 +8,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from taichisoft.aggregation import Aggregation, Max
 from taichisoft.background import Background, as_background, over_background
 from taichisoft.base.checks import check_integer, check_type
 from taichisoft.base.precision import full_precision
 from taichisoft.buffers import Buffers
 from taichisoft.cameras.camera import Camera
-from taichisoft.coverage import Coverage, Heaviside
-from taichisoft.curve import Curve
 from taichisoft.engines import AutodiffEngine, FusedEngine
 from taichisoft.explain import Explanation, explain
 from taichisoft.face_ids import nearest_faces
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import unit_or_zero
 from taichisoft.lighting import Lighting
-from taichisoft.occlusion import DepthSoftmax, Occlusion
-from taichisoft.pretrained import load_from, shipped
 from taichisoft.scene import Scene, as_drawable, build_scene
 from taichisoft.shaded_pass import shade_fragments
 from taichisoft.soft_image import SoftImage
-from taichisoft.softness import PARTS, Softness
-from taichisoft.softness_curves import SoftnessCurves
+from taichisoft.softness.aggregation import Aggregation, Max
+from taichisoft.softness.coverage import Coverage, Heaviside
+from taichisoft.softness.curves import Curve, SoftnessCurves
+from taichisoft.softness.occlusion import DepthSoftmax, Occlusion
+from taichisoft.softness.pretrained import load_from, shipped
+from taichisoft.softness.softness import PARTS, Softness
 from taichisoft.supersampling import magnified, mean_of_blocks, weighted_mean_of_blocks
 from taichisoft.surface import Surface, dress
 from taichisoft.texture import Texture

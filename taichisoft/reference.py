@@ -20,7 +20,7 @@ from taichisoft.lighting import Lighting
 from taichisoft.rasterizer import SoftRasterizer
 from taichisoft.scene import Scene
 from taichisoft.soft_image import SoftImage
-from taichisoft.softness_curves import below_full
+from taichisoft.softness.curves import below_full
 from taichisoft.surface import Surface
 from taichisoft.texture import Texture
 

@@ -109,8 +109,8 @@ def build_scene(
     camera : Camera
         One camera for all images, or one for each.
     colors : Tensor, Attributes or None
-        Colours instead of the mesh's own, see `taichisoft.geometry.attributes.with_colors`, or anything else to
-        interpolate.
+        Colours instead of the mesh's own, see `taichisoft.geometry.attributes.with_colors`, or anything
+        else to interpolate.
     canonical : bool
         Whether the faces come in canonical order, and hence are cut in that order as well.
 

@@ -7,9 +7,9 @@ from torch import Tensor
 from taichisoft.autodiff import shaded_sums_of_fragments
 from taichisoft.base.memory import check_fits
 from taichisoft.buffers import Buffers
-from taichisoft.curve import Curve
 from taichisoft.fragments import count_fragments
 from taichisoft.shading_pass import ShadingPass
+from taichisoft.softness.curves import Curve
 from taichisoft.surface import Surface
 
 # Numbers that a fragment takes at the least, with and without its gradient: half of what was measured for a

@@ -21,7 +21,6 @@ from taichisoft.adjoints import (
 )
 from taichisoft.autodiff import FAR, sums_of_fragments
 from taichisoft.buffers import Buffers
-from taichisoft.curve import Curve
 from taichisoft.fragment_map import refuse_third_order
 from taichisoft.kernels.shading import (
     ADD_UP,
@@ -30,6 +29,7 @@ from taichisoft.kernels.shading import (
     shading_kernels,
 )
 from taichisoft.kernels.shading_adjoint import shade_adjoint_kernel
+from taichisoft.softness.curves import Curve
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taichisoft.annealing import ExponentialAnnealing
 from taichisoft.base.checks import check_number, check_tensor
 from taichisoft.cameras.camera import Camera
-from taichisoft.coverage import Gaussian
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.projected_faces import ProjectedFaces
-from taichisoft.scale import Pixels, Scale
 from taichisoft.scene import Scene, build_scene
+from taichisoft.softness.annealing import ExponentialAnnealing
+from taichisoft.softness.coverage import Gaussian
+from taichisoft.softness.scale import Pixels, Scale
 
 # Of an edge. With wider curves the faces around a pixel add up; with narrower ones few pixels lie in them.
 OF_AN_EDGE = 1 / 8

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft.aggregation import (
+from taichisoft.softness.aggregation import (
     AczelAlsina,
     Aggregation,
     Dombi,
@@ -21,7 +21,7 @@ from taichisoft.aggregation import (
     SchweizerSklar,
     Yager,
 )
-from taichisoft.positive import Positive
+from taichisoft.softness.parameters import Positive
 
 Join = Callable[[Tensor, Tensor], Tensor]
 

@@ -14,10 +14,10 @@ import scipy.stats
 import torch
 from torch import nn
 
-from taichisoft import coverage as tc
-from taichisoft.coverage.closed_form import ClosedForm
-from taichisoft.real import Real
-from taichisoft.scale import Pixels, Scale
+from taichisoft.softness import coverage as tc
+from taichisoft.softness.coverage.closed_form import ClosedForm
+from taichisoft.softness.parameters import Real
+from taichisoft.softness.scale import Pixels, Scale
 
 Exact = Callable[[np.ndarray], np.ndarray]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from taichisoft.coverage import Cauchy, GammaReversed, Gaussian, Logistic, Mixture, Uniform
-from taichisoft.occlusion import (
+from taichisoft.softness.coverage import Cauchy, GammaReversed, Gaussian, Logistic, Mixture, Uniform
+from taichisoft.softness.occlusion import (
     DepthCurve,
     DepthSoftmax,
     HardOcclusion,

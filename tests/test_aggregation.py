@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 import taichisoft as ts
-from taichisoft.aggregation import (
+from taichisoft.softness.aggregation import (
     AczelAlsina,
     Aggregation,
     Dombi,
@@ -26,7 +26,7 @@ from taichisoft.aggregation import (
     SchweizerSklar,
     Yager,
 )
-from taichisoft.table import tabulate
+from taichisoft.softness.tables.table import tabulate
 from tests.aggregation_cases import CASES, FAMILIES, random_generator
 from tests.helpers import assert_close, pixel_camera, soup_setup
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft.annealing import (
+from taichisoft.softness.annealing import (
     AnnealedPositive,
     CosineAnnealing,
     ExponentialAnnealing,
     LearnedAnnealing,
 )
-from taichisoft.scale import ConstantScale
-from taichisoft.softness import Softness
+from taichisoft.softness.scale import ConstantScale
+from taichisoft.softness.softness import Softness
 
 HEIGHT = 50
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import taichisoft as ts
-from taichisoft.aggregation import MonotoneGenerator
 from taichisoft.base.checks import check_integer, check_number
-from taichisoft.kinds import build, describe
-from taichisoft.occlusion import MonotoneDepth
+from taichisoft.softness.aggregation import MonotoneGenerator
+from taichisoft.softness.occlusion import MonotoneDepth
+from taichisoft.softness.registry import build, describe
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradgradcheck
 
-from taichisoft.scale import Pixels
+from taichisoft.softness.scale import Pixels
 from tests.coverage_cases import CASES, FAMILIES, made, numbers, special
 
 MONOTONE = tuple(name for name, case in CASES.items() if case.monotone)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from taichisoft.coverage import (
+from taichisoft.softness.coverage import (
     Cauchy,
     Coverage,
     Exponential,
@@ -23,8 +23,8 @@ from taichisoft.coverage import (
     Reciprocal,
     Uniform,
 )
-from taichisoft.real import Real, as_real
-from taichisoft.scale import HeightFraction, Pixels
+from taichisoft.softness.parameters import Real, as_real
+from taichisoft.softness.scale import HeightFraction, Pixels
 from tests.coverage_cases import FAMILIES
 
 

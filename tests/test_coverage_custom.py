@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from taichisoft.coverage import CustomCoverage, Gaussian
-from taichisoft.table import tabulate
+from taichisoft.softness.coverage import CustomCoverage, Gaussian
+from taichisoft.softness.tables.table import tabulate
 from tests.coverage_cases import small_network
 
 S = torch.linspace(-3, 3, 13, dtype=torch.float64)

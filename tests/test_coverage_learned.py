@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from taichisoft.coverage import Coverage, MLPCoverage, MonotoneSpline
-from taichisoft.scale import Pixels
+from taichisoft.softness.coverage import Coverage, MLPCoverage, MonotoneSpline
+from taichisoft.softness.scale import Pixels
 from tests.coverage_cases import with_random_weights
 from tests.helpers import soft, soup_setup
 

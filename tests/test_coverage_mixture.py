@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from taichisoft.coverage import (
+from taichisoft.softness.coverage import (
     Exponential,
     ExponentialReversed,
     Gaussian,
@@ -15,9 +15,9 @@ from taichisoft.coverage import (
     Mixture,
     MLPCoverage,
 )
-from taichisoft.real import Real
-from taichisoft.scale import HeightFraction, Pixels
-from taichisoft.table import tabulate
+from taichisoft.softness.parameters import Real
+from taichisoft.softness.scale import HeightFraction, Pixels
+from taichisoft.softness.tables.table import tabulate
 from tests.coverage_cases import every_closed_form
 
 DISTANCES = torch.cat([torch.linspace(-6, 6, 1200), torch.tensor([0.0])]).double()

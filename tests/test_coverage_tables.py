@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taichisoft import Mesh, SoftRasterizer, reference
-from taichisoft.aggregation import Probabilistic
-from taichisoft.coverage import (
+from taichisoft.softness.aggregation import Probabilistic
+from taichisoft.softness.coverage import (
     Coverage,
     Exponential,
     Gaussian,
@@ -22,9 +22,9 @@ from taichisoft.coverage import (
     Reciprocal,
     Uniform,
 )
-from taichisoft.scale import Pixels
-from taichisoft.softness_curves import below_full
-from taichisoft.table import Table, tabulate
+from taichisoft.softness.curves import below_full
+from taichisoft.softness.scale import Pixels
+from taichisoft.softness.tables.table import Table, tabulate
 from tests.coverage_cases import CASES, FAMILIES, OTHERS, VARIANTS, made, numbers
 from tests.helpers import pixel_camera, soup_setup
 

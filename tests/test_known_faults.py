@@ -15,7 +15,7 @@ import torch
 
 import taichisoft as ts
 from taichisoft import reference
-from taichisoft.coverage import (
+from taichisoft.softness.coverage import (
     Cauchy,
     CubicHermite,
     Exponential,
@@ -30,7 +30,7 @@ from taichisoft.coverage import (
     MLPCoverage,
     Reciprocal,
 )
-from taichisoft.occlusion import DepthSoftmax, MLPOcclusion, MonotoneDepth, Occlusion
+from taichisoft.softness.occlusion import DepthSoftmax, MLPOcclusion, MonotoneDepth, Occlusion
 from tests.helpers import (
     assert_close,
     compare_with_twin,

@@ -11,7 +11,7 @@ from meta.gradients import EvolutionStrategies, FirstOrder
 from meta.inner import InnerSettings, solve
 from meta.objective import Rollout, TrajectoryObjective, late
 from taichisoft import Gaussian, Pixels, SoftRasterizer
-from taichisoft.annealing import CosineAnnealing, ExponentialAnnealing, LearnedAnnealing
+from taichisoft.softness.annealing import CosineAnnealing, ExponentialAnnealing, LearnedAnnealing
 from tasks import Split
 from tests.meta_problems import PointFamily, PointTask
 

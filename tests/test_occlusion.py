@@ -11,15 +11,15 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import taichisoft as ts
 from taichisoft import reference
-from taichisoft.annealing import CosineAnnealing
-from taichisoft.occlusion import (
+from taichisoft.softness.annealing import CosineAnnealing
+from taichisoft.softness.occlusion import (
     DepthCurve,
     HardOcclusion,
     MLPOcclusion,
     MonotoneDepth,
     Occlusion,
 )
-from taichisoft.table import tabulate
+from taichisoft.softness.tables.table import tabulate
 from tests.helpers import assert_close, pixel_camera, soft, soup_setup
 from tests.occlusion_cases import OCCLUSIONS, randomised
 

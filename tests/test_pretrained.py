@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft import pretrained
-from taichisoft.pretrained import load_from, names_in, pretrained_names
+from taichisoft.softness import pretrained
+from taichisoft.softness.pretrained import load_from, names_in, pretrained_names
 
 TRAINED = {"settings": {"seed": 3, "families": ["pose"]}, "evaluation": {"solved": 0.9}}
 

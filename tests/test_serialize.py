@@ -11,9 +11,10 @@ import torch
 from safetensors import safe_open
 
 import taichisoft as ts
-from taichisoft import kinds, serialize
-from taichisoft.annealing import ExponentialAnnealing
-from taichisoft.softness import Softness
+from taichisoft.softness import file as serialize
+from taichisoft.softness import registry as kinds
+from taichisoft.softness.annealing import ExponentialAnnealing
+from taichisoft.softness.softness import Softness
 
 COMMITTED = Path(__file__).parent / "data" / "first_format.safetensors"
 

@@ -11,10 +11,10 @@ import torch
 from matplotlib.figure import Figure
 
 import taichisoft as ts
-from taichisoft.annealing import CosineAnnealing, ExponentialAnnealing
-from taichisoft.coverage import CustomCoverage
-from taichisoft.plot import coverage_curve
-from taichisoft.softness import Softness
+from taichisoft.softness.annealing import CosineAnnealing, ExponentialAnnealing
+from taichisoft.softness.coverage import CustomCoverage
+from taichisoft.softness.plot import coverage_curve
+from taichisoft.softness.softness import Softness
 
 
 def test_defaults():
@@ -171,7 +171,7 @@ def test_without_matplotlib(monkeypatch):
 
 def test_matplotlib_is_imported_late_and_pyplot_never():
     code = (
-        "import sys; from taichisoft.softness import Softness; assert 'matplotlib' not in sys.modules;"
+        "import sys; from taichisoft import Softness; assert 'matplotlib' not in sys.modules;"
         "Softness().plot(); assert 'matplotlib.pyplot' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft.softness_curves import SoftnessCurves
+from taichisoft.softness.curves import SoftnessCurves
 from tests import aggregation_cases, coverage_cases
 from tests.occlusion_cases import OCCLUSIONS
 

@@ -10,8 +10,8 @@ import torch
 from torch.autograd import gradcheck
 
 import taichisoft as ts
-from taichisoft.pieces import SHARP, Domain, pieces_of
-from taichisoft.table import TableCache, tabulate
+from taichisoft.softness.tables.domain import SHARP, Domain, pieces_of
+from taichisoft.softness.tables.table import TableCache, tabulate
 
 DOMAIN = Domain(-2.0, 3.0)
 DOMAINS = {
@@ -217,7 +217,7 @@ def test_a_width_that_is_also_a_part_of_the_curve_is_not_ignored():
 def test_an_annealed_or_learned_scale_leaves_the_tables_alone(monkeypatch):
     built = []
     monkeypatch.setattr(
-        "taichisoft.softness_curves.tabulate", lambda *a: built.append(a) or tabulate(*a)
+        "taichisoft.softness.curves.tabulate", lambda *a: built.append(a) or tabulate(*a)
     )
     scale = ts.ExponentialAnnealing(ts.Pixels(2.0, learn=True), 0.2)
     gamma = ts.AnnealedPositive(ts.Positive(0.4, learn=True), 0.1)

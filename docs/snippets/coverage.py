@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
-from taichisoft.coverage import Support
+from taichisoft.softness.coverage import Support
 
 
 class Tent(ts.ClosedForm):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
-from taichisoft.aggregation.base import Summed
+from taichisoft.softness.aggregation.base import Summed
 
 
 class SugenoWeber(Summed):

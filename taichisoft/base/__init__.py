@@ -1,1 +1,1 @@
-"""What every room may use: checks of arguments, precision, memory, files, and the backend with Taichi behind it."""
+"""Checks, precision, memory, files, and the backend with Taichi behind it: what every room may use."""

@@ -6,8 +6,8 @@ import argparse
 from abc import ABC, abstractmethod
 
 from taichisoft.base.backend import BACKENDS
-from taichisoft.coverage import Gaussian
 from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.softness.coverage import Gaussian
 
 
 class Command(ABC):

@@ -12,7 +12,7 @@ from taichisoft import __version__
 from taichisoft.base.backend import available_backends, backend, cache_folder, threads
 from taichisoft.base.vulkan_device import vulkan_devices
 from taichisoft.cli.command import Command
-from taichisoft.pretrained import pretrained_names
+from taichisoft.softness.pretrained import pretrained_names
 
 
 class Info(Command):

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from taichisoft.aggregation import Max
-from taichisoft.annealing import ExponentialAnnealing
 from taichisoft.cameras.camera import Camera
-from taichisoft.coverage import ExponentialReversed
 from taichisoft.geometry.losses import iou
 from taichisoft.geometry.mesh import Mesh
 from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.softness.aggregation import Max
+from taichisoft.softness.annealing import ExponentialAnnealing
+from taichisoft.softness.coverage import ExponentialReversed
 
 # Random orientations that are looked at for each one that is optimised, and how many at a time.
 CANDIDATES = 16

@@ -1,7 +1,7 @@
 """Device functions that read a tabulated curve.
 
 A curve is a function of one number ``s`` that is constant above its domain, zero below it and piecewise
-cubic between. Its domain is divided into pieces (see `taichisoft.pieces`). In a piece,
+cubic between. Its domain is divided into pieces (see `taichisoft.softness.tables.domain`). In a piece,
 ``v = 1 + (anchor - s) rate`` starts at 1 and its floating-point representation *is* the cell and the
 position in it: the exponent and the first bits of the mantissa number the cell, the rest is the position.
 Before the first cell of a piece and behind its last one there is a row with a constant, so that clamping

@@ -1,0 +1,137 @@
+"""Families of T-conorms that contain the probabilistic sum as a member or as a limit.
+
+Generators follow Klement, Mesiar and Pap, "Triangular Norms" (2000), and GenDR (Petersen et al. 2022).
+Inverses are computed in float64, so that an optical depth that cancels loses no digit of float32.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from taichisoft.base.checks import check_number
+from taichisoft.softness.aggregation.arithmetic import (
+    HUGE,
+    mean_decay,
+    mean_inverse,
+    odds,
+    one_minus_exp,
+    optical_depth,
+)
+from taichisoft.softness.aggregation.base import Summed, as_positive
+from taichisoft.softness.parameters import Positive
+
+# Keeps 1 - x, and with it the logarithm of it, finite; reached only for p > 1e15.
+ALMOST_ONE = 1 - 2.0**-52
+
+
+class Hamacher(Summed):
+    """The Hamacher sums ``(a + b + (p - 2) a b) / (1 + (p - 1) a b)``.
+
+    The generator is ``log(1 + p D / (1 - D)) / p``, whose limit at p = 0 is ``D / (1 - D)``. With p = 1 it
+    is the probabilistic sum, with p = 2 the Einstein sum.
+
+    Parameters
+    ----------
+    p : float or Positive
+        A number >= 0 is fixed; ``Positive(p, learn=True)`` is learned, and may tend to 0.
+    """
+
+    def __init__(self, p: float | Positive):
+        super().__init__()
+        is_zero = not isinstance(p, Positive) and check_number(p, "p") == 0
+        self.p = None if is_zero else as_positive(p)
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module."""
+        return {"p": 0.0 if self.p is None else self.p}
+
+    def generator(self, coverage: Tensor) -> Tensor:
+        """Return log(1 + p u) / p with the odds u = D / (1 - D), at most 1e30."""
+        u = odds(coverage)
+        return u * mean_inverse(self._value() * u)
+
+    def inverse(self, total: Tensor) -> Tensor:
+        """Return u / (1 + u) with the odds u = (exp(p total) - 1) / p."""
+        exact, p = total.double(), self._value()
+        grown = p * exact
+        # log(1 + u), with the growing part of the logarithm taken out.
+        depth = grown + torch.log1p((1 - p) * exact * mean_decay(grown))
+        return one_minus_exp(depth).to(total.dtype)
+
+    def _value(self) -> Tensor | float:
+        return 0.0 if self.p is None else self.p()
+
+
+class Frank(Summed):
+    """The Frank sums ``1 - log_p(1 + (p^(1-a) - 1) (p^(1-b) - 1) / (p - 1))``.
+
+    With p = 1 it is the probabilistic sum, for p to 0 it tends to the maximum.
+
+    Parameters
+    ----------
+    p : float or Positive
+        A number > 0 is fixed; ``Positive(p, learn=True)`` is learned, and may pass through 1. Up to 1e15.
+    """
+
+    def __init__(self, p: float | Positive):
+        super().__init__()
+        self.p = as_positive(p)
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module."""
+        return {"p": self.p}
+
+    def generator(self, coverage: Tensor) -> Tensor:
+        """Return -log((p^(1-D) - 1) / (p - 1))."""
+        # (p^y - 1) / (p - 1) is y times a ratio of two smooth functions that are 1 at p = 1.
+        rate, rest = torch.log(self.p()), 1 - coverage
+        near_one = torch.log(mean_decay(-rate)) - torch.log(mean_decay(-rate * rest))
+        # Its complement, for the digits that are lost where it is almost 1.
+        share = coverage * mean_decay(rate * coverage) / mean_decay(rate)
+        near_zero = -torch.log1p(-share.clamp(max=0.5))
+        return torch.where(share < 0.5, near_zero, optical_depth(coverage) + near_one)
+
+    def inverse(self, total: Tensor) -> Tensor:
+        """Return 1 - log_p(1 + (p - 1) exp(-total))."""
+        rate = torch.log(self.p())
+        share, decay = one_minus_exp(total.double()), mean_decay(rate)
+        missing = (share * rate * decay).clamp(max=ALMOST_ONE)
+        return (share * decay * mean_inverse(-missing)).clamp(max=1).to(total.dtype)
+
+
+class SchweizerSklar(Summed):
+    """The Schweizer-Sklar sums ``1 - ((1-a)^p + (1-b)^p - 1)^(1/p)`` for p < 0.
+
+    For p to 0 they tend to the probabilistic sum, for p to -infinity to the maximum; p = -1 is the
+    Hamacher sum with p = 0.
+
+    Parameters
+    ----------
+    p : float or Positive
+        A number < 0 is fixed; ``Positive(q, learn=True)`` is learned, with p = -q. The generator stops at
+        1e30 / q, so that full coverage counts as 1 - 10^(-30/q).
+    """
+
+    def __init__(self, p: float | Positive):
+        super().__init__()
+        if not isinstance(p, Positive):
+            p = Positive(-check_number(p, "p", below=0))
+        self.minus_p = p
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module."""
+        return {"p": self.minus_p}
+
+    def generator(self, coverage: Tensor) -> Tensor:
+        """Return ((1 - D)^p - 1) / -p."""
+        q = self.minus_p()
+        depth = torch.minimum(optical_depth(coverage), math.log(HUGE) / q)
+        return depth * mean_decay(-q * depth)
+
+    def inverse(self, total: Tensor) -> Tensor:
+        """Return 1 - (1 - p total)^(1/p)."""
+        exact = total.double()
+        return one_minus_exp(exact * mean_inverse(self.minus_p() * exact)).to(total.dtype)

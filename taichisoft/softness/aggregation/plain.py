@@ -1,0 +1,54 @@
+"""T-conorms without a parameter."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from taichisoft.softness.aggregation.arithmetic import one_minus_exp, optical_depth
+from taichisoft.softness.aggregation.base import Aggregation, Summed
+
+
+class Probabilistic(Summed):
+    """The probabilistic sum ``1 - prod_k (1 - D_k)``, through optical depth ``-log(1 - D)``.
+
+    Summing optical depths keeps gradients of nearly saturated faces exact in float32, where the product
+    of ``1 - D`` cancels.
+    """
+
+    def generator(self, coverage: Tensor) -> Tensor:
+        """Return -log(1 - D); full coverage counts as 1 - 1e-38, whose alpha rounds to 1."""
+        return optical_depth(coverage)
+
+    def inverse(self, total: Tensor) -> Tensor:
+        """Return 1 - exp(-total)."""
+        return one_minus_exp(total)
+
+
+class Einstein(Summed):
+    """The Einstein sum ``(a + b) / (1 + a b)``, the addition of velocities in special relativity."""
+
+    def generator(self, coverage: Tensor) -> Tensor:
+        """Return 2 atanh(D), which is optical depth plus log(1 + D)."""
+        return optical_depth(coverage) + torch.log1p(coverage)
+
+    def inverse(self, total: Tensor) -> Tensor:
+        """Return tanh(total / 2), as the alpha of an optical depth so that it does not saturate."""
+        return one_minus_exp(total + torch.log1p(-one_minus_exp(total) / 2))
+
+
+class Max(Aggregation):
+    """The largest coverage. Of tied faces the one with the smallest index gets the gradient."""
+
+    @property
+    def takes_max(self) -> bool:
+        """Faces compete."""
+        return True
+
+    def generator(self, coverage: Tensor) -> Tensor:
+        """Return the coverage itself."""
+        return coverage
+
+    def inverse(self, total: Tensor) -> Tensor:
+        """Return the maximum itself."""
+        return total

@@ -1,0 +1,85 @@
+"""The interface of a coverage function and what the rasterizer makes of it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from taichisoft.softness.scale import Scale, as_scale
+from taichisoft.softness.tables.domain import Domain
+
+# Least coverage gained above the cut-off; a function that gains none is 0 everywhere, not 0 / 0.
+LEAST_RISE = 1e-12
+
+
+class Surrogate(Protocol):
+    """A function of the signed distance in scales whose slope is followed in place of another's."""
+
+    def without_tail(self, s: Tensor) -> Tensor:
+        """Return the function as the renderer uses it."""
+
+    def domain(self) -> Domain:
+        """Return the range of `s` on which it varies."""
+
+
+class Coverage(nn.Module):
+    """A function from signed distance, in scales, to coverage in [0, 1].
+
+    A subclass gives `forward` and `domain`, and `low` if its domain moves with a parameter. The
+    rasterizer tabulates it on its domain, so `forward` may be any differentiable torch code and costs
+    nothing per pixel.
+
+    Parameters
+    ----------
+    scale : float or Scale
+        Width of the softness: a number is a fixed width in pixels.
+    """
+
+    def __init__(self, scale: float | Scale):
+        super().__init__()
+        self.scale = as_scale(scale)
+
+    @abstractmethod
+    def forward(self, s: Tensor) -> Tensor:
+        """Return the coverage at signed distances `s` in scales, positive inside; any shape, float64."""
+
+    @abstractmethod
+    def domain(self) -> Domain:
+        """Return the range of `s` on which the coverage varies; below it a face has no effect."""
+
+    @abstractmethod
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module, up to learned weights."""
+
+    @property
+    def surrogate(self) -> Surrogate | None:
+        """What gives the slope that gradients follow, if not this function itself (straight-through)."""
+        return None
+
+    def low(self) -> Tensor:
+        """Return ``domain().low``, a float64 scalar tensor.
+
+        A subclass whose cut-off moves with a parameter overrides this with a differentiable one, so that
+        the gradient of the removed tail is right.
+        """
+        return torch.tensor(self.domain().low, dtype=torch.float64)
+
+    def without_tail(self, s: Tensor) -> Tensor:
+        """Return the coverage the renderer uses: its value at the cut-off is removed.
+
+        ``(F(s) - F(low)) / (1 - F(low))`` inside the domain, so that a face fades out at the cut-off
+        radius and no pixel sees a jump there.
+        """
+        domain = self.domain()
+        if domain.span == 0:
+            return self(s)
+        tail = self(self.low().to(s).reshape(1))
+        rise = (1 - tail).clamp(min=LEAST_RISE)
+        kept = (self(s.clamp(domain.low, domain.high)) - tail) / rise
+        clipped = kept.clamp(0, 1)
+        # Rounding decides on which side of 0 the cut-off falls; whether it has a slope must not.
+        rounding = (kept - clipped).abs() < 1e-12
+        return torch.where(rounding, kept + (clipped - kept).detach(), clipped)

@@ -1,0 +1,179 @@
+"""Closed-form coverage: a cumulative distribution function with a scale, a shift and a cut-off.
+
+The members and their names follow GenDR (Petersen et al. 2022, table 1); scale and shape are the parameters
+of the standard distribution in SciPy's convention.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from taichisoft.base.checks import check_number, check_type
+from taichisoft.softness.coverage.base import Coverage
+from taichisoft.softness.coverage.support import ROOT_GUARD, UNIFORM_ENOUGH, Support
+from taichisoft.softness.parameters import Real, as_real
+from taichisoft.softness.scale import Scale
+from taichisoft.softness.tables.domain import Domain
+
+# Where infinite tails are cut: a coverage below the first is none, above 1 - the second is full.
+LOW_TAIL = 1e-4
+HIGH_TAIL = 1e-6
+# Heavy tails are cut at this many scales, since every pixel of a tail costs time.
+LONGEST_REACH = 50.0
+# At least this much of the rise lies above any cut-off.
+LEAST_KEPT = 0.01
+# Quantiles are sought between plus and minus this; the farthest used is 6.4e11, of the Levy distribution.
+FARTHEST = 1e13
+
+
+class ClosedForm(Coverage):
+    """A cumulative distribution function of the signed distance.
+
+    A subclass gives `cdf` and `support`, which must stay the same: quantiles are sought once. The coverage
+    at s scales is ``cdf(s - shift)``, or ``cdf(s |s| - shift)`` if squared. It is differentiable twice with
+    respect to `s` and the shift.
+
+    Parameters
+    ----------
+    scale : float or Scale
+        Scale of the distribution; a number is in pixels.
+    squared : bool
+        Whether the argument is ``sign(d) d^2 / scale^2`` instead of ``d / scale``.
+    shift : float or Real
+        Location of the distribution, in units of the argument: positive shrinks a face, negative grows
+        it. A number is fixed.
+    reach : float, optional
+        Cut-off in scales: farther outside a face has no effect. Default: where the coverage falls below
+        1e-4, but at most 50 scales from the location (an argument of -2500 if squared). A support that
+        starts nearer than that is not cut, and a cut-off never passes the point of coverage 0.99.
+    """
+
+    def __init__(
+        self,
+        scale: float | Scale = 1.0,
+        *,
+        squared: bool = False,
+        shift: float | Real = 0.0,
+        reach: float | None = None,
+    ):
+        super().__init__(scale)
+        check_type(squared, "squared", bool)
+        self.squared = squared
+        self.shift = as_real(shift, "shift")
+        self.reach = None if reach is None else check_number(reach, "reach", above=0)
+        self._domain: tuple[tuple, Domain] | None = None
+
+    @abstractmethod
+    def cdf(self, x: Tensor) -> Tensor:
+        """Return the standard cumulative distribution function, twice differentiable by torch."""
+
+    @abstractmethod
+    def support(self) -> Support:
+        """Return where the standard distribution has mass and where it is not smooth."""
+
+    def forward(self, s: Tensor) -> Tensor:
+        """Return the coverage at signed distances `s` in scales."""
+        return self.cdf((s * s.abs() if self.squared else s) - self._location())
+
+    def placed(self) -> Support:
+        """Return the support in signed distance (scales), shifted and squared."""
+        moved = self.support().moved(float(self.shift().detach()))
+        return moved.under_root() if self.squared else moved
+
+    def centre(self) -> float:
+        """Return a point amid the rise, in scales."""
+        return float(self._distance_at(self._centre).detach())
+
+    def rise(self) -> float:
+        """Return the length of the rise in scales, tails left out."""
+        with torch.no_grad():
+            return float(
+                self._distance_at(self._high_quantile) - self._distance_at(self._low_quantile)
+            )
+
+    def low(self) -> Tensor:
+        """Return the cut-off in scales, differentiable with respect to the shift."""
+        start = self.support().low
+        if self.reach is None:
+            longest = -(LONGEST_REACH**2) if self.squared else -LONGEST_REACH
+            start = self._low_quantile if math.isinf(start) else start
+            return self._distance_at(min(max(start, longest), self._last_cut))
+        low = self._location().new_tensor(-self.reach)
+        if math.isfinite(start):
+            low = torch.maximum(low, self._distance_at(start))
+        return torch.minimum(low, self._distance_at(self._last_cut))
+
+    def domain(self) -> Domain:
+        """Return the range from the cut-off to full coverage, and where it is not smooth."""
+        # Asked for at every render; only these can change.
+        state = (float(self.shift().detach()), self.squared, self.reach)
+        if self._domain is None or self._domain[0] != state:
+            self._domain = (state, self._find_domain())
+        return self._domain[1]
+
+    def _find_domain(self) -> Domain:
+        high = self.support().high
+        high = self._high_quantile if math.isinf(high) else high
+        with torch.no_grad():
+            low, high = float(self.low()), float(self._distance_at(high))
+        support = self.placed()
+        if not support.graded:
+            rise = self.rise()
+            if high - low > UNIFORM_ENOUGH * rise:
+                support = support.with_rise(self.centre(), rise)
+        return support.domain(low, high)
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module."""
+        return {
+            "scale": self.scale,
+            "squared": self.squared,
+            "shift": self.shift,
+            "reach": self.reach,
+        }
+
+    def extra_repr(self) -> str:
+        """Return what is shown of this module besides its scale and shift."""
+        return f"squared={self.squared}, reach={self.reach}"
+
+    def _location(self) -> Tensor:
+        """Return the shift, in float64 whatever the dtype of its parameter."""
+        return self.shift().double()
+
+    def _distance_at(self, x: float) -> Tensor:
+        """Return where the argument of the distribution is x, in scales."""
+        moved = x + self._location()
+        return moved / moved.abs().clamp(min=ROOT_GUARD).sqrt() if self.squared else moved
+
+    @cached_property
+    def _low_quantile(self) -> float:
+        return self._quantile(LOW_TAIL)
+
+    @cached_property
+    def _high_quantile(self) -> float:
+        return self._quantile(1 - HIGH_TAIL)
+
+    @cached_property
+    def _centre(self) -> float:
+        """The number of the middle half that is next to 0, which is 0 itself for all but large gammas."""
+        return min(max(self._quantile(1 / 4), 0.0), self._quantile(3 / 4))
+
+    @cached_property
+    def _last_cut(self) -> float:
+        return self._quantile(1 - LEAST_KEPT)
+
+    @torch.no_grad()
+    def _quantile(self, level: float) -> float:
+        low, high = -FARTHEST, FARTHEST
+        # Each round divides the bracket by 64; this many bring it to the distance of neighbouring numbers.
+        for _ in range(17):
+            x = torch.linspace(low, high, 65, dtype=torch.float64)
+            # Rounding may tell the ends of a tiny bracket apart from what they were found to be before.
+            below = min(max(int((self.cdf(x) < level).sum()), 1), 64)
+            low, high = float(x[below - 1]), float(x[below])
+        return high

@@ -1,0 +1,190 @@
+"""Tabulated curves of a softness: what an engine sums, with their widths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from taichisoft.softness.coverage.straight_through import FAINT
+from taichisoft.softness.softness import Softness
+from taichisoft.softness.tables.domain import Domain
+from taichisoft.softness.tables.table import PIECE_NUMBERS, Table, TableCache, slope_of, tabulate
+
+# Within a table coverage stops this short of 1, where a generator may be singular.
+FULL = 1 - 1e-6
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A tabulated curve with its width.
+
+    Parameters
+    ----------
+    table : Table
+        The tabulated curve.
+    width : Tensor
+        Scalar: pixels (or scene units for occlusion) per unit of the table's argument.
+    slopes : Table, optional
+        Values of the slope to use in place of the slope of `table` (straight-through).
+    """
+
+    table: Table
+    width: Tensor
+    slopes: Table | None = None
+
+    @property
+    def pieces(self) -> int:
+        """Number of pieces of the table, for the kernels."""
+        return len(self.table.layout) // PIECE_NUMBERS
+
+    @property
+    def slope_pieces(self) -> int:
+        """Number of pieces of the table of slopes; 0 if there is none."""
+        return 0 if self.slopes is None else len(self.slopes.layout) // PIECE_NUMBERS
+
+    @property
+    def faint(self) -> float:
+        """Coverage up to which a face is not the nearest of a pixel: see `StraightThrough`."""
+        return 0.0 if self.slopes is None else 1.5 * FAINT
+
+    def numbers(self, like: Tensor) -> Tensor:
+        """Return the array that `taichisoft.kernels.lookup` describes."""
+        return self._numbers(self.table, like)
+
+    def slope_numbers(self, like: Tensor) -> Tensor:
+        """Return the same array for the table of slopes."""
+        return self._numbers(self.slopes or self.table, like)
+
+    def cells(self, like: Tensor) -> Tensor:
+        """Return the cells in the dtype and on the device of `like`, differentiable."""
+        return self.table.cells.to(like.device, like.dtype)
+
+    def slope_cells(self, like: Tensor) -> Tensor:
+        """Return the cells of the slopes; one row of zeros if there is no such table."""
+        if self.slopes is None:
+            return like.new_zeros(1, 4)
+        return self.slopes.cells.to(like.device, like.dtype)
+
+    def _numbers(self, table: Table, like: Tensor) -> Tensor:
+        # In float64 where the width is: not every device has it.
+        width = self.width.detach().to(torch.float64).reshape(1)
+        lowest = min(t.domain.low for t in (self.table, self.slopes) if t is not None)
+        reach = max(-lowest, 0.0) * width
+        return (
+            torch.cat([1 / width, reach, width.new_tensor(table.layout)])
+            .to(like.dtype)
+            .to(like.device)
+        )
+
+
+def below_full(coverage: Tensor) -> Tensor:
+    """Keep coverage within a table short of 1, where a generator may be singular."""
+    return coverage.clamp(max=FULL)
+
+
+class SoftnessCurves:
+    """The curves of a softness, tabulated again only when it has changed.
+
+    Parameters
+    ----------
+    softness : Softness
+        What to tabulate.
+    """
+
+    def __init__(self, softness: Softness):
+        self._softness = softness
+        self._tables = TableCache()
+
+    def generator(self, image_height: int) -> Curve:
+        """Return the generator of coverage ``g(F(s))``, and of its slopes if they have their own."""
+        coverage, aggregation = self._softness.coverage, self._softness.aggregation
+        domain = generator_domain(self._softness)
+
+        def build(high: Tensor) -> Table:
+            top = coverage.without_tail(high)
+            # A slope of its own wants a generator whose derivative at full coverage is finite.
+            top = top if coverage.surrogate is None else below_full(top)
+            return tabulate(
+                lambda s: aggregation.generator(below_full(coverage.without_tail(s))),
+                aggregation.generator(top),
+                domain,
+            )
+
+        table = self._tables.get(
+            "generator", build, domain, coverage, aggregation, apart=coverage.scale
+        )
+        return Curve(
+            table, coverage.scale.in_pixels(image_height), self._slopes("generator slopes", True)
+        )
+
+    def coverage(self, image_height: int) -> Curve:
+        """Return the coverage ``F(s)``, and its slopes if they have their own."""
+        coverage = self._softness.coverage
+
+        def build(high: Tensor) -> Table:
+            return tabulate(coverage.without_tail, coverage.without_tail(high), coverage.domain())
+
+        table = self._tables.get(
+            "coverage", build, coverage.domain(), coverage, apart=coverage.scale
+        )
+        return Curve(
+            table, coverage.scale.in_pixels(image_height), self._slopes("coverage slopes", False)
+        )
+
+    def occlusion(self) -> Curve:
+        """Return the occlusion ``Z(u)``."""
+        occlusion = self._softness.occlusion
+
+        def build(high: Tensor) -> Table:
+            return tabulate(occlusion, occlusion(high), occlusion.domain())
+
+        table = self._tables.get(
+            "occlusion", build, occlusion.domain(), occlusion, apart=occlusion.gamma
+        )
+        return Curve(table, occlusion.gamma())
+
+    def _slopes(self, name: str, of_generator: bool) -> Table | None:
+        coverage, aggregation = self._softness.coverage, self._softness.aggregation
+        surrogate = coverage.surrogate
+        if surrogate is None:
+            return None
+
+        def slopes(s: Tensor) -> Tensor:
+            slope = slope_of(surrogate.without_tail(s), s, create_graph=True)
+            if not of_generator:
+                return slope
+            value = below_full(coverage.without_tail(s))
+            value = value if value.requires_grad else value.requires_grad_()
+            rate = slope_of(aggregation.generator(value), value, create_graph=True)
+            return rate * slope
+
+        domain = slope_domain(surrogate.domain(), coverage.domain())
+        return self._tables.get(
+            name,
+            lambda high: tabulate(slopes, torch.zeros_like(high), domain),
+            domain,
+            coverage,
+            aggregation,
+            apart=coverage.scale,
+        )
+
+
+def generator_domain(softness: Softness) -> Domain:
+    """Return the domain of the generator of coverage: finer where the generator is steep."""
+    domain = softness.coverage.domain()
+    if not softness.aggregation.steep_at_zero or domain.span == 0:
+        return domain
+    # Grading reaches up to here only, where its cells are as wide as uniform ones.
+    meeting = domain.low + domain.span / 32
+    kinks = domain.kinks if meeting in domain.kinks else (*domain.kinks, meeting)
+    return replace(domain, kinks=kinks).with_graded(domain.low)
+
+
+def slope_domain(own: Domain, values: Domain) -> Domain:
+    """Return the domain of slopes of their own, with the kinks of the values that lie in it."""
+    corners = {values.low, values.high, *values.kinks, *own.kinks}
+    corners |= {at for at, _ in values.graded}
+    inside = tuple(sorted(x for x in corners if own.low < x < own.high))
+    return Domain(own.low, own.high, inside, own.graded)

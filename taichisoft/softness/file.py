@@ -1,0 +1,183 @@
+"""Softness files: one small file that tells everything about a softness and cannot do anything else.
+
+The file is in the safetensors format: parameters as tensors and, in its header, strings:
+
+``format``
+    `FORMAT`.
+``library``
+    The library that wrote it, with its version.
+``softness``
+    JSON: for coverage, aggregation and occlusion its kind and its settings, see
+    `taichisoft.softness.registry`.
+``units``
+    JSON: in which units lengths are.
+``trained``
+    JSON: how it was trained, as said to ``Softness.save``.
+
+Nothing in a file is executed or unpickled. Files of the first format, which held a whole renderer, are read
+as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+import taichisoft
+from taichisoft.base.checks import check_type
+from taichisoft.softness.registry import build, describe
+
+if TYPE_CHECKING:
+    from taichisoft.softness.softness import Softness
+
+FORMAT = "taichisoft softness 2"
+FIRST_FORMAT = "taichisoft softness 1"
+PARTS = {"coverage", "aggregation", "occlusion"}
+
+MAX_FILE_BYTES = 2**24
+MAX_JSON_CHARACTERS = 2**20
+MAX_JSON_DEPTH = 32
+
+# What damaged content may raise while modules are built from it.
+DAMAGE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError)
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def write(softness: Softness, path: str | os.PathLike, trained: dict) -> None:
+    """Write a softness to a file; see `taichisoft.softness.softness.Softness.save`."""
+    check_type(trained, "trained", dict)
+    parts = {name: describe(part) for name, part in softness.settings().items()}
+    header = {
+        "format": FORMAT,
+        "library": f"taichisoft {taichisoft.__version__}",
+        "softness": _to_json(parts, "softness"),
+        "units": _to_json(softness.units(), "units"),
+        "trained": _to_json(trained, "trained"),
+    }
+    tensors = {name: value.contiguous() for name, value in softness.state_dict().items()}
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(safetensors.torch.save(tensors, metadata=header))
+    partial.replace(path)
+
+
+def read(path: str | os.PathLike, make: Callable[..., M]) -> tuple[M, dict]:
+    """Read a softness from a file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    make : callable
+        Makes the softness from coverage, aggregation and occlusion, given by name.
+
+    Returns
+    -------
+    tuple of Module and dict
+        The softness, and how it was trained.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        See `taichisoft.softness.softness.Softness.load`.
+    """
+    path = Path(path)
+    header, tensors = _open(path)
+    found = header.get("format")
+    if found not in (FORMAT, FIRST_FORMAT):
+        raise ValueError(f"path: {path} must have the format {FORMAT!r}, got {found!r}")
+    try:
+        _check_tensors(tensors)
+        first = found == FIRST_FORMAT
+        if first:
+            header, tensors = _from_first_format(header, tensors)
+        softness = make(**_build_parts(_parse(header["softness"], "softness")))
+        # Some kinds have numbers now that they did not have then (a shift): these keep their defaults.
+        softness.load_state_dict(softness.state_dict() | tensors if first else tensors)
+        trained = _parse(header["trained"], "trained")
+        check_type(trained, "trained", dict)
+    except DAMAGE as error:
+        raise ValueError(f"path: {path} is damaged: {error}") from error
+    return softness, trained
+
+
+def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"path: no such file: {path}")
+    size = path.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise ValueError(f"path: {path} must have at most {MAX_FILE_BYTES} bytes, got {size}")
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"path: {path} is not a safetensors file: {error}") from error
+
+
+def _from_first_format(
+    header: dict[str, str], tensors: dict[str, Tensor]
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Return header and tensors of a renderer of the first format, without its background."""
+    settings = _parse(header["softness"], "softness")["settings"]
+    parts = {name: settings[name] for name in PARTS}
+    kept = {name: value for name, value in tensors.items() if name != "background"}
+    return {"softness": json.dumps(parts), "trained": header["notes"]}, kept
+
+
+def _build_parts(parsed: object) -> dict[str, nn.Module]:
+    described = check_type(parsed, "softness", dict)
+    if set(described) != PARTS:
+        raise ValueError(
+            f"softness must have {', '.join(sorted(PARTS))}, got {', '.join(described)}"
+        )
+    return {name: build(part) for name, part in described.items()}
+
+
+def _check_tensors(tensors: dict[str, Tensor]) -> None:
+    for name, value in tensors.items():
+        if not value.is_floating_point():
+            raise TypeError(f"{name} must hold floating-point numbers, got {value.dtype}")
+        if not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{name} holds numbers that are not finite")
+
+
+def _to_json(value: object, name: str) -> str:
+    """Return JSON that `_parse` accepts."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"{name} must be JSON-able: {error}") from error
+    _parse(text, name)
+    return text
+
+
+def _parse(text: str, name: str) -> Any:
+    if len(text) > MAX_JSON_CHARACTERS:
+        raise ValueError(
+            f"{name} must have at most {MAX_JSON_CHARACTERS} characters of JSON, got {len(text)}"
+        )
+    try:
+        parsed = json.loads(text)
+        level = [parsed]
+        for _ in range(MAX_JSON_DEPTH):
+            level = [element for value in level for element in _elements(value)]
+        if level:
+            raise RecursionError
+    except RecursionError as error:
+        raise ValueError(f"{name} must be at most {MAX_JSON_DEPTH} levels deep") from error
+    return parsed
+
+
+def _elements(value: object) -> list:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

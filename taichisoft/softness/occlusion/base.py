@@ -1,0 +1,72 @@
+"""The interface of an occlusion function."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from taichisoft.softness.annealing import AnnealedPositive
+from taichisoft.softness.parameters import Positive, as_positive
+from taichisoft.softness.tables.domain import Domain
+
+DepthWidth = Positive | AnnealedPositive
+
+# A curve that rises less between the cut-off and 0 is 0 nearly everywhere, not 0 / 0.
+LEAST_RISE = 1e-12
+
+
+class Occlusion(nn.Module):
+    """A weight Z of the depth difference to the nearest face in reach: 1 there, falling behind it.
+
+    The difference is taken from the front-most face of the pixel, so the weight depends neither on near
+    and far planes nor on the order of the faces.
+
+    Parameters
+    ----------
+    gamma : float, Positive or AnnealedPositive
+        Depth difference, in scene units, over which the weight falls; a number is fixed.
+    """
+
+    def __init__(self, gamma: float | DepthWidth):
+        super().__init__()
+        self.gamma = gamma if isinstance(gamma, AnnealedPositive) else as_positive(gamma, "gamma")
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal module."""
+        return {"gamma": self.gamma}
+
+    @abstractmethod
+    def forward(self, u: Tensor) -> Tensor:
+        """Return the weight at ``u = (front depth - depth) / gamma <= 0``; any shape, float64.
+
+        1 at 0, and 0 at and below the lower end of the domain (unless it jumps there). Twice
+        differentiable with respect to `u` and the parameters.
+        """
+
+    @abstractmethod
+    def domain(self) -> Domain:
+        """Return the range of `u` on which the weight varies; below it a face is hidden."""
+
+
+def anchored(curve: Callable[[Tensor], Tensor], u: Tensor, low: Tensor) -> Tensor:
+    """Return a rising curve shifted and scaled so that it is 0 at `low` and below, and 1 at 0.
+
+    Parameters
+    ----------
+    curve : callable
+        Maps arguments in [low, 0] to values; its value at 0 exceeds that at `low`.
+    u : Tensor
+        Arguments <= 0, of any shape.
+    low : Tensor
+        The cut-off < 0, a scalar; differentiable.
+    """
+    tail, top = curve(torch.stack([low, torch.zeros_like(low)]).to(u)).unbind()
+    end = float(low.detach())
+    weight = (curve(u.clamp(end, 0)) - tail) / (top - tail).clamp(min=LEAST_RISE)
+    clipped = torch.where(u > end, weight.clamp(0, 1), 0)
+    # Rounding decides on which side of 0 and 1 the ends fall; whether they have a slope must not.
+    rounding = (weight - clipped).abs() < 1e-12
+    return torch.where(rounding, weight + (clipped - weight).detach(), clipped)

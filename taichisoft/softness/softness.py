@@ -1,0 +1,170 @@
+"""`Softness`: everything by which a soft renderer differs from a hard one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from taichisoft.base.checks import check_integer, check_type
+from taichisoft.softness import file as serialize
+from taichisoft.softness.aggregation import Aggregation, Probabilistic
+from taichisoft.softness.annealing import FollowsProgress
+from taichisoft.softness.coverage import Coverage, CustomCoverage, Gaussian
+from taichisoft.softness.occlusion import DepthSoftmax, Occlusion
+from taichisoft.softness.scale import check_progress
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+PARTS = {"coverage": Coverage, "aggregation": Aggregation, "occlusion": Occlusion}
+
+
+class Softness(nn.Module):
+    """The three functions that make a renderer soft, as one object that can be saved, loaded and drawn.
+
+    Parameters
+    ----------
+    coverage : Coverage or Module
+        From signed distance to coverage, with its scale. Any other module that maps a number to [0, 1] is
+        taken as a `CustomCoverage` with a scale of one pixel. Default: `Gaussian` with a scale of one pixel.
+    aggregation : Aggregation
+        How the coverages of several faces combine. Default: `Probabilistic`.
+    occlusion : Occlusion
+        How much a face behind the nearest one still shows. Default: `DepthSoftmax` with gamma = 0.05 scene
+        units.
+
+    Attributes
+    ----------
+    trained : dict
+        How it was trained, as said to `save`; empty if nothing was said.
+    """
+
+    aggregation: Aggregation
+    occlusion: Occlusion
+
+    def __init__(
+        self,
+        coverage: Coverage | nn.Module | None = None,
+        aggregation: Aggregation | None = None,
+        occlusion: Occlusion | None = None,
+    ):
+        super().__init__()
+        self.coverage = Gaussian(1.0) if coverage is None else coverage
+        self.aggregation = Probabilistic() if aggregation is None else aggregation
+        self.occlusion = DepthSoftmax() if occlusion is None else occlusion
+        self.trained: dict = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a part must be of its kind whenever it is set."""
+        if name == "coverage":
+            value = _as_coverage(value)
+        if name in PARTS:
+            check_type(value, name, PARTS[name])
+        super().__setattr__(name, value)
+
+    if TYPE_CHECKING:
+        # What `__setattr__` takes and makes of it.
+        @property
+        def coverage(self) -> Coverage:
+            """From signed distance to coverage."""
+
+        @coverage.setter
+        def coverage(self, value: nn.Module) -> None: ...
+
+    def settings(self) -> dict:
+        """Return the constructor arguments that make an equal softness, up to learned weights."""
+        return {
+            "coverage": self.coverage,
+            "aggregation": self.aggregation,
+            "occlusion": self.occlusion,
+        }
+
+    def units(self) -> dict[str, str]:
+        """Return in which units its lengths are, in words."""
+        return {"coverage.scale": self.coverage.scale.unit, "occlusion.gamma": "scene units"}
+
+    def set_progress(self, progress: float) -> None:
+        """Say how much of an optimisation is done, for annealed scales and gammas.
+
+        Parameters
+        ----------
+        progress : float
+            From 0, before the first step, to 1, at the last: ``k / (steps - 1)`` before step k.
+        """
+        progress = check_progress(progress)
+        for module in self.modules():
+            if isinstance(module, FollowsProgress):
+                module.set_progress(progress)
+
+    def save(self, path: str | os.PathLike, trained: dict | None = None) -> None:
+        """Save to one small safetensors file, see `taichisoft.softness.file`.
+
+        Parameters
+        ----------
+        path : path
+            File to write; it is replaced atomically.
+        trained : dict, optional
+            JSON-able: how the softness was trained. Default: what `trained` holds.
+
+        Raises
+        ------
+        TypeError
+            A part is of a kind that could not be loaded again, or `trained` is not JSON-able.
+        ValueError
+            A part is larger than what can be loaded again.
+        """
+        serialize.write(self, path, self.trained if trained is None else trained)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Softness:
+        """Load what `save` saved, on the CPU. A file from elsewhere cannot run code.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            The file is no softness, or is damaged; the message names it.
+        """
+        softness, trained = serialize.read(path, cls)
+        softness.trained = trained
+        return softness
+
+    def plot(self, image_height: int = 64, axes: Sequence[Axes] | None = None) -> Figure:
+        """Draw coverage and its slope over the distance in pixels, aggregation and occlusion.
+
+        Parameters
+        ----------
+        image_height : int
+            Height in pixels of the images that the scale applies to.
+        axes : sequence of four Axes, optional
+            What to draw on, in that order. Default: a new figure, which is not known to pyplot; notebooks
+            show it, and ``figure.savefig(path)`` saves it.
+
+        Returns
+        -------
+        Figure
+            That of the axes.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is missing; it comes with ``taichisoft[train]``.
+        """
+        check_integer(image_height, "image_height", minimum=1)
+        from taichisoft.softness.plot import plot_softness
+
+        return plot_softness(self, image_height, axes)
+
+
+def _as_coverage(coverage: object) -> object:
+    """Wrap a module from elsewhere; leave all else to the checks."""
+    ours = (Coverage, Aggregation, Occlusion, Softness)
+    if isinstance(coverage, nn.Module) and not isinstance(coverage, ours):
+        return CustomCoverage(coverage)
+    return coverage

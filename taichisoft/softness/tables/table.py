@@ -1,0 +1,273 @@
+"""Tabulation: turn any curve of one number into cells that a kernel can read.
+
+A curve is sampled in float64 at knots, value and slope, and stored as one cubic per cell (Hermite
+interpolation). The gradient with respect to the cells flows back to whatever made the curve through torch
+autograd, so that nothing is derived by hand for any particular curve. Where the cells lie follows from the
+`Domain` (see `taichisoft.softness.tables.domain`); how kernels find them is in `taichisoft.kernels.lookup`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from taichisoft.softness.tables.domain import Domain, Piece, pieces_of
+
+# Numbers per piece in the array that kernels read: low, anchor, rate, first, count, resolution.
+PIECE_NUMBERS = 6
+
+
+@dataclass(frozen=True)
+class Table:
+    """A tabulated curve.
+
+    Parameters
+    ----------
+    cells : Tensor
+        (N, 4) float64: for each piece the constant before it, one cubic per cell from the anchor
+        outwards, and the constant after it.
+    pieces : tuple of Piece
+        From the top down.
+    domain : Domain
+        Where the curve varies.
+    """
+
+    cells: Tensor
+    pieces: tuple[Piece, ...]
+    domain: Domain
+
+    @cached_property
+    def layout(self) -> tuple[float, ...]:
+        """The pieces as numbers for a kernel, filled up to a power of two with unreachable ones."""
+        count = 1 << (len(self.pieces) - 1).bit_length()
+        rows = [
+            (p.low, p.anchor, p.rate, p.first, p.count, p.resolution)
+            for p in self.pieces + self.pieces[-1:] * (count - len(self.pieces))
+        ]
+        # The last real piece reaches down without end, so those behind it are never chosen.
+        rows[len(self.pieces) - 1] = (-1e30, *rows[len(self.pieces) - 1][1:])
+        return tuple(float(number) for row in rows for number in row)
+
+    def locate(self, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return for each argument its cell and the two numbers of ``t = (s - corner) rate``.
+
+        All three have the shape of `s` and carry no gradient; the rate is 0 where the curve is constant.
+        """
+        s = s.detach()
+        layout = s.new_tensor(self.layout).reshape(-1, PIECE_NUMBERS)
+        piece = (s.unsqueeze(-1) < layout[:-1, 0]).sum(-1)
+        _, anchor, rate, first, count, resolution = layout[piece].unbind(-1)
+        v = (1 + (anchor - s) * rate).clamp(0.5, 2.0**100)
+        exponent = torch.frexp(v)[1].to(s.dtype) - 1
+        octave = torch.exp2(exponent)
+        per_octave = torch.exp2(resolution)
+        part = ((v / octave - 1) * per_octave).floor()
+        index = torch.where(v < 1, -1, exponent * per_octave + part)
+        inside = (index >= 0) & (index < count)
+        index = torch.minimum(index.clamp(min=-1), count)
+        start = octave * (1 + part / per_octave)
+        corner = anchor - (start - 1) / rate
+        by_s = -rate * per_octave / octave
+        zero = torch.zeros_like(s)
+        return (
+            (first + index).long(),
+            torch.where(inside, corner, zero),
+            torch.where(inside, by_s, zero),
+        )
+
+    def __call__(self, s: Tensor) -> Tensor:
+        """Evaluate the tabulated curve in torch: the twin of the kernels' look-up.
+
+        Parameters
+        ----------
+        s : Tensor
+            Arguments, any shape, in scales.
+
+        Returns
+        -------
+        Tensor
+            Values of the same shape and dtype, differentiable with respect to `s` and the cells.
+        """
+        cell, corner, rate = self.locate(s)
+        t = (s - corner) * rate
+        c0, c1, c2, c3 = self.cells.to(s.dtype)[cell].unbind(-1)
+        return ((c3 * t + c2) * t + c1) * t + c0
+
+
+def tabulate(curve: Callable[[Tensor], Tensor], top: Tensor, domain: Domain) -> Table:
+    """Tabulate a curve.
+
+    Parameters
+    ----------
+    curve : callable
+        Maps a (K,) float64 tensor of arguments in `domain` to values of the same shape. It may hold
+        parameters that require gradients. Every kink and jump is approached from both sides.
+    top : Tensor
+        Scalar: the value above ``domain.high`` (a curve may jump there).
+    domain : Domain
+        Where the curve varies.
+
+    Returns
+    -------
+    Table
+        Differentiable with respect to the parameters of the curve when gradients are enabled.
+    """
+    pieces = pieces_of(domain)
+    top_row = torch.cat([top.reshape(1), top.new_zeros(3)])
+    if domain.span == 0:
+        return Table(torch.stack([top_row, top_row, torch.zeros_like(top_row)]), pieces, domain)
+    at = [piece.samples(top.device) for piece in pieces]
+    value, slope = _value_and_slope(curve, torch.cat(at))
+    sizes = [len(s) for s in at]
+    rows = []
+    for piece, v, m in zip(pieces, value.split(sizes), slope.split(sizes), strict=True):
+        ends = [_constant(v[0]), _constant(v[-1])]
+        # Beyond the outermost ends lie the top and the zero, in the order in which the piece runs.
+        if piece is pieces[0]:
+            ends[0 if piece.rate > 0 else 1] = top_row
+        if piece is pieces[-1]:
+            ends[1 if piece.rate > 0 else 0] = torch.zeros_like(top_row)
+        rows += [ends[0][None], _cubics(piece, v, m), ends[1][None]]
+    return Table(torch.cat(rows), pieces, domain)
+
+
+def _value_and_slope(curve: Callable[[Tensor], Tensor], s: Tensor) -> tuple[Tensor, Tensor]:
+    keep_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        s = s.requires_grad_()
+        value = curve(s)
+        slope = slope_of(value, s, create_graph=keep_graph)
+    return (value, slope) if keep_graph else (value.detach(), slope)
+
+
+def slope_of(value: Tensor, s: Tensor, *, create_graph: bool) -> Tensor:
+    """Return d value / d s of an elementwise function; 0 for one that does not depend on s."""
+    if not value.requires_grad:
+        return torch.zeros_like(s)
+    (slope,) = torch.autograd.grad(
+        value.sum(), s, create_graph=create_graph, allow_unused=True, materialize_grads=True
+    )
+    return slope
+
+
+def _constant(value: Tensor) -> Tensor:
+    return torch.cat([value.reshape(1), value.new_zeros(3)])
+
+
+def _cubics(piece: Piece, value: Tensor, slope: Tensor) -> Tensor:
+    """Return the Hermite cubics of the cells, in t from 0 to 1."""
+    step = piece.knots(value.device).diff()
+    starts, ends = slice(piece.count), slice(-piece.count, None)
+    v0, v1, m0, m1 = value[starts], value[ends], slope[starts] * step, slope[ends] * step
+    return torch.stack([v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], dim=1)
+
+
+class TableCache:
+    """Keeps tables whose curves have not changed, so that an inner loop tabulates once."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[_State, Table]] = {}
+
+    def get(
+        self,
+        name: str,
+        build: Callable[[Tensor], Table],
+        domain: Domain,
+        *modules: nn.Module,
+        apart: nn.Module | None = None,
+    ) -> Table:
+        """Return ``build(high)``, or the last table of that name if nothing it depends on changed.
+
+        Parameters
+        ----------
+        name : str
+            Which of the tables.
+        build : callable
+            Makes the table, given the upper end of the domain as a float64 scalar tensor.
+        domain : Domain
+            Domain of the curve.
+        *modules : nn.Module
+            What the curve depends on: which modules there are in them, and their tensors and plain numbers
+            by value.
+        apart : Module, optional
+            A part of them that it does not depend on: the width in which its argument is counted, which may
+            change every step.
+        """
+        state = _State.of(domain, modules, apart)
+        learned = torch.is_grad_enabled() and any(t.requires_grad for t in state.tensors)
+        kept = self._kept.get(name)
+        if not learned and kept is not None and kept[0].equals(state):
+            return kept[1]
+        # A table made in inference mode could not be used outside of it. Leaving that mode turns gradients
+        # on, so they are switched as they were.
+        with torch.inference_mode(False), torch.set_grad_enabled(learned):
+            device = state.tensors[0].device if state.tensors else None
+            table = build(torch.tensor(domain.high, dtype=torch.float64, device=device))
+            if not learned:
+                self._kept[name] = (state.copied(), table)
+        return table
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """All that a curve depends on.
+
+    Parameters
+    ----------
+    domain : Domain
+    modules : tuple of Module
+        Kept, since the identity of what is gone may be given to something new.
+    numbers : tuple
+        Plain attributes of the modules.
+    tensors : tuple of Tensor
+        Parameters, buffers and tensors among the attributes.
+    """
+
+    domain: Domain
+    modules: tuple[nn.Module, ...]
+    numbers: tuple
+    tensors: tuple[Tensor, ...]
+
+    @classmethod
+    def of(
+        cls, domain: Domain, roots: tuple[nn.Module, ...], apart: nn.Module | None = None
+    ) -> _State:
+        modules = tuple(module for root in roots for module in _modules(root, apart))
+        held = [item for module in modules for item in vars(module).items()]
+        tensors = [
+            t for m in modules for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))
+        ]
+        return cls(
+            domain,
+            modules,
+            tuple((k, v) for k, v in held if isinstance(v, (int, float, str, type(None)))),
+            (*tensors, *(v for _, v in held if isinstance(v, Tensor))),
+        )
+
+    def copied(self) -> _State:
+        return replace(self, tensors=tuple(t.detach().clone() for t in self.tensors))
+
+    def equals(self, other: _State) -> bool:
+        return (
+            self.domain == other.domain
+            and len(self.modules) == len(other.modules)
+            and all(a is b for a, b in zip(self.modules, other.modules, strict=True))
+            and self.numbers == other.numbers
+            and len(self.tensors) == len(other.tensors)
+            and all(
+                a.device == b.device and torch.equal(a, b)
+                for a, b in zip(self.tensors, other.tensors, strict=True)
+            )
+        )
+
+
+def _modules(root: nn.Module, apart: nn.Module | None) -> Iterator[nn.Module]:
+    """Return a module and all in it, but for that child; where it is used further in as well, it counts."""
+    yield root
+    for child in root.children():
+        if child is not apart:
+            yield from child.modules()
