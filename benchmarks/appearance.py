@@ -13,8 +13,8 @@ import time
 import torch
 
 import taichisoft as ts
-from taichisoft.buffers import Buffers
-from taichisoft.fragments import count_fragments
+from taichisoft.engine.fragments import count_fragments
+from taichisoft.engine.job import Buffers
 
 LIGHTS = (ts.AmbientLight(0.2), ts.PointLight((1.0, 2.0, 3.0)))
 

@@ -17,10 +17,10 @@ import torch
 from benchmarks.about import about
 from benchmarks.scenes import Setting
 from benchmarks.timing import measure
-from taichisoft.buffers import Buffers
-from taichisoft.coverage_pass import CoveragePass
-from taichisoft.fragments import count_fragments
-from taichisoft.scene import build_scene
+from taichisoft.engine.coverage import CoveragePass
+from taichisoft.engine.fragments import count_fragments
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.projection import build_scene
 
 SETTINGS = tuple(
     Setting(subdivisions, size, sigma=sigma)

@@ -19,9 +19,9 @@ from benchmarks.about import about
 from benchmarks.renderers import fused
 from benchmarks.scenes import Setting
 from benchmarks.timing import measure
-from taichisoft.buffers import Buffers
-from taichisoft.fragments import count_fragments
-from taichisoft.scene import build_scene
+from taichisoft.engine.fragments import count_fragments
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.projection import build_scene
 
 COMMON = Setting()
 VARIED = {

@@ -1,6 +1,15 @@
 """taichisoft: a differentiable rasterizer whose softness is learned. Torch in, torch out."""
 
 from taichisoft import reference, shapes
+from taichisoft.appearance.lights import (
+    AmbientLight,
+    DirectionalLight,
+    Light,
+    Lighting,
+    PointLight,
+    Shading,
+)
+from taichisoft.appearance.texture import Texture, Wrap
 from taichisoft.base.backend import available_backends, backend, init
 from taichisoft.cameras.blender import SensorFit
 from taichisoft.cameras.camera import Camera
@@ -23,8 +32,6 @@ from taichisoft.geometry.losses import (
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import face_normals, vertex_normals
 from taichisoft.io import load_mesh, save_mesh
-from taichisoft.lighting import Lighting, Shading
-from taichisoft.lights import AmbientLight, DirectionalLight, Light, PointLight
 from taichisoft.multi_start import MultiStart, multi_start
 from taichisoft.rasterizer import SoftRasterizer
 from taichisoft.soft_image import SoftImage
@@ -89,7 +96,6 @@ from taichisoft.softness.scale import HeightFraction, Pixels, Scale
 from taichisoft.softness.softness import Softness
 from taichisoft.softness.tables.domain import SHARP, Domain
 from taichisoft.suggest import suggest_scale
-from taichisoft.texture import Texture, Wrap
 from taichisoft.textured_io import load_textured_mesh
 
 __version__ = "0.1.0"

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from taichisoft.advice import advice
 from taichisoft.base.backend import backend
-from taichisoft.buffers import Buffers, least_bytes
-from taichisoft.coverage_pass import accumulate
+from taichisoft.engine.coverage import accumulate
+from taichisoft.engine.job import Buffers, least_bytes
+from taichisoft.engine.scene import Scene
 from taichisoft.projected_faces import ProjectedFaces
-from taichisoft.scene import Scene
 from taichisoft.softness.curves import Curve
 from taichisoft.softness.tables.domain import Domain
 from taichisoft.softness.tables.table import tabulate

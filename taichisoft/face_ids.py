@@ -7,11 +7,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from taichisoft.buffers import Buffers
 from taichisoft.cameras.camera import Camera
+from taichisoft.engine.blend import ShadingPass
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.projection import build_scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.scene import build_scene
-from taichisoft.shading_pass import ShadingPass
 from taichisoft.softness.aggregation import Max
 from taichisoft.softness.coverage import Heaviside
 from taichisoft.softness.curves import SoftnessCurves

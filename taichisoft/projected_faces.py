@@ -8,9 +8,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from taichisoft.buffers import Buffers
-from taichisoft.coverage_pass import accumulate
-from taichisoft.scene import Scene
+from taichisoft.engine.coverage import accumulate
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.scene import Scene
 from taichisoft.softness.aggregation import Max
 from taichisoft.softness.coverage import Uniform
 from taichisoft.softness.curves import SoftnessCurves

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from taichisoft.background import Background, as_background, over_background
+from taichisoft.appearance.background import Background, as_background, over_background
+from taichisoft.appearance.lights import Lighting
+from taichisoft.appearance.surface import Surface, dress
+from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_integer, check_type
 from taichisoft.base.precision import full_precision
-from taichisoft.buffers import Buffers
 from taichisoft.cameras.camera import Camera
-from taichisoft.engines import AutodiffEngine, FusedEngine
+from taichisoft.engine.engines import AutodiffEngine, FusedEngine
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.projection import as_drawable, build_scene
+from taichisoft.engine.scene import Scene
+from taichisoft.engine.shaded import shade_fragments
 from taichisoft.explain import Explanation, explain
 from taichisoft.face_ids import nearest_faces
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import unit_or_zero
-from taichisoft.lighting import Lighting
-from taichisoft.scene import Scene, as_drawable, build_scene
-from taichisoft.shaded_pass import shade_fragments
 from taichisoft.soft_image import SoftImage
 from taichisoft.softness.aggregation import Aggregation, Max
 from taichisoft.softness.coverage import Coverage, Heaviside
@@ -29,8 +32,6 @@ from taichisoft.softness.occlusion import DepthSoftmax, Occlusion
 from taichisoft.softness.pretrained import load_from, shipped
 from taichisoft.softness.softness import PARTS, Softness
 from taichisoft.supersampling import magnified, mean_of_blocks, weighted_mean_of_blocks
-from taichisoft.surface import Surface, dress
-from taichisoft.texture import Texture
 
 # What the argument `gradient` may be.
 ENGINES = {"fused": FusedEngine, "autodiff": AutodiffEngine}

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from taichisoft.appearance.lights import Lighting
+from taichisoft.appearance.surface import Surface
+from taichisoft.appearance.texture import Texture
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
+from taichisoft.engine.scene import Scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.lighting import Lighting
 from taichisoft.rasterizer import SoftRasterizer
-from taichisoft.scene import Scene
 from taichisoft.soft_image import SoftImage
 from taichisoft.softness.curves import below_full
-from taichisoft.surface import Surface
-from taichisoft.texture import Texture
 
 Function = Callable[[Tensor], Tensor]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from taichisoft.appearance.texture import Texture, Wrap
 from taichisoft.base.checks import FLOAT_DTYPES, check_type
 from taichisoft.geometry.mesh import Mesh
 from taichisoft.io import from_bytes, merged
-from taichisoft.texture import Texture, Wrap
 
 SUFFIXES = (".obj", ".glb")
 """File formats that hold textures, by suffix, upper or lower case."""

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft.buffers import Buffers
-from taichisoft.engines import AutodiffEngine, FusedEngine
-from taichisoft.scene import build_scene
+from taichisoft.engine.engines import AutodiffEngine, FusedEngine
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.projection import build_scene
 from tests import aggregation_cases, occlusion_cases
 from tests.helpers import (
     COVERAGES,

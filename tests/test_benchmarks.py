@@ -13,9 +13,9 @@ import taichisoft as ts
 from benchmarks import appearance, backends, bench, cost, kernels, renderers, scaling, workloads
 from benchmarks.scenes import Setting, sphere_scene
 from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
-from taichisoft.buffers import Buffers
-from taichisoft.fragments import Fragments, count_fragments
-from taichisoft.scene import build_scene
+from taichisoft.engine.fragments import Fragments, count_fragments
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.projection import build_scene
 
 
 def test_smoke(tmp_path, capsys):

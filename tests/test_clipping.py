@@ -10,8 +10,8 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 import taichisoft as ts
-from taichisoft.clipping import clip_at_near_plane
-from taichisoft.scene import build_scene
+from taichisoft.engine.clipping import clip_at_near_plane
+from taichisoft.engine.projection import build_scene
 from tests.helpers import (
     AGGREGATIONS,
     Setup,

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from taichisoft.base.taichi import ti
-from taichisoft.kernels import direct
-from taichisoft.kernels.direct import Direct
+from taichisoft.engine.kernels import direct
+from taichisoft.engine.kernels.direct import Direct
 
 # The short way is for the CPU.
 pytestmark = pytest.mark.cpu_only

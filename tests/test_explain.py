@@ -10,7 +10,7 @@ import torch
 
 import taichisoft as ts
 from taichisoft import reference
-from taichisoft.scene import build_scene
+from taichisoft.engine.projection import build_scene
 from tests.helpers import pixel_camera, soup_setup, views_setup
 
 SIZE = (20, 30)

@@ -50,7 +50,7 @@ class Curve:
         return 0.0 if self.slopes is None else 1.5 * FAINT
 
     def numbers(self, like: Tensor) -> Tensor:
-        """Return the array that `taichisoft.kernels.lookup` describes."""
+        """Return the array that `taichisoft.engine.kernels.curve` describes."""
         return self._numbers(self.table, like)
 
     def slope_numbers(self, like: Tensor) -> Tensor:

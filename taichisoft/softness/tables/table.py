@@ -3,7 +3,8 @@
 A curve is sampled in float64 at knots, value and slope, and stored as one cubic per cell (Hermite
 interpolation). The gradient with respect to the cells flows back to whatever made the curve through torch
 autograd, so that nothing is derived by hand for any particular curve. Where the cells lie follows from the
-`Domain` (see `taichisoft.softness.tables.domain`); how kernels find them is in `taichisoft.kernels.lookup`.
+`Domain` (see `taichisoft.softness.tables.domain`); how kernels find them is in
+`taichisoft.engine.kernels.curve`.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from taichisoft.base.backend import backend, kernel_dtype, threads
 from taichisoft.base.memory import check_fits
-from taichisoft.kernels.coverage import coverage_kernels
-from taichisoft.kernels.geometry import CPU_LANES, GPU_LANES
-from taichisoft.kernels.launch import CPU_WORKERS, Launch, launch_for
-from taichisoft.scene import Scene
+from taichisoft.engine.kernels.coverage import coverage_kernels
+from taichisoft.engine.kernels.launch import CPU_WORKERS, Launch, launch_for
+from taichisoft.engine.kernels.triangle import CPU_LANES, GPU_LANES
+from taichisoft.engine.scene import Scene
 
 # Rows a worker owns at a time: many, since a face is set up again in every band that it reaches, but enough
 # bands that the threads end together. Measured with 1,280 faces at 256 x 256: 64 rows take 8 % less than 16.

@@ -11,16 +11,16 @@ Every element of an output is written, or read before: on a device with its own 
 the arrays that a kernel reads and downloads all of what it writes, so an element left alone would come
 back as garbage (measured on Vulkan with 1.7.4).
 
-Work is handed out as ``slot -> worker -> items``: see `taichisoft.kernels.launch`.
+Work is handed out as ``slot -> worker -> items``: see `taichisoft.engine.kernels.launch`.
 """
 
 from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.kernels.direct import Direct
-from taichisoft.kernels.geometry import geometry_functions
-from taichisoft.kernels.lookup import lookup_functions
+from taichisoft.engine.kernels.curve import lookup_functions
+from taichisoft.engine.kernels.direct import Direct
+from taichisoft.engine.kernels.triangle import geometry_functions
 
 
 @cache
@@ -38,7 +38,7 @@ def coverage_kernels(real, lanes):
         # in
         points: floats,  # (P * 4) x, y, depth, inverse w
         faces: ints,  # (N * 3) rows of points
-        curve: floats,  # see taichisoft.kernels.lookup
+        curve: floats,  # see taichisoft.engine.kernels.curve
         near: real,  # scene units
         num_faces: ti.i32,
         height: ti.i32,
@@ -139,7 +139,7 @@ def coverage_kernels(real, lanes):
         faces: ints,  # (N * 3)
         face_start: ints,  # (B + 1) faces of image b are face_start[b] .. face_start[b + 1] - 1
         rows: ints,  # (N * 2)
-        curve: floats,  # see taichisoft.kernels.lookup
+        curve: floats,  # see taichisoft.engine.kernels.curve
         cells: floats,  # (K * 4)
         height: ti.i32,
         width: ti.i32,

@@ -4,8 +4,8 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.kernels.direct import Direct
-from taichisoft.kernels.geometry import geometry_functions
+from taichisoft.engine.kernels.direct import Direct
+from taichisoft.engine.kernels.triangle import geometry_functions
 
 
 @cache

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from taichisoft.appearance.lights import Lighting, PerImage, Points
+from taichisoft.appearance.texture import Texture
 from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.normals import unit_or_zero
-from taichisoft.lighting import Lighting
-from taichisoft.lights import PerImage, Points
-from taichisoft.texture import Texture
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,14 +6,14 @@ every backend, and only on fields (measured with 1.7.4): ``forward.grad`` is the
 `adjoint` is the same derivative written by hand, again a straight line: ``adjoint.grad`` is the second.
 
 What is not differentiable (the nearest edge, the cell of a table) is decided when a fragment is loaded, see
-`taichisoft.kernels.fragment_transfer`.
+`taichisoft.engine.kernels.fragment_transfer`.
 """
 
 from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.kernels.fragment_fields import (
+from taichisoft.engine.kernels.fragment_fields import (
     AT_END,
     CELL,
     COVERAGE,

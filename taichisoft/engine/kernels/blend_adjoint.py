@@ -7,10 +7,10 @@ loops, so that any number of channels shares one compiled kernel.
 from functools import cache
 
 from taichisoft.base.taichi import ti
-from taichisoft.kernels.direct import Direct
-from taichisoft.kernels.geometry import geometry_functions
-from taichisoft.kernels.lookup import lookup_functions
-from taichisoft.kernels.shading_functions import shading_functions
+from taichisoft.engine.kernels.blend_functions import shading_functions
+from taichisoft.engine.kernels.curve import lookup_functions
+from taichisoft.engine.kernels.direct import Direct
+from taichisoft.engine.kernels.triangle import geometry_functions
 
 
 @cache
@@ -48,7 +48,7 @@ def shade_adjoint_kernel(real, lanes):
         attributes: floats,  # (A * C)
         attribute_index: ints,  # (N * 3)
         channels: ti.i32,
-        coverage_curve: floats,  # see taichisoft.kernels.lookup
+        coverage_curve: floats,  # see taichisoft.engine.kernels.curve
         coverage_cells: floats,  # (K * 4)
         occlusion_curve: floats,
         occlusion_cells: floats,  # (L * 4)

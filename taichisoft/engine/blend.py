@@ -1,6 +1,6 @@
 """The pass of occlusion: depths and colours. The bridge between torch autograd and its kernels. Private.
 
-As `taichisoft.coverage_pass`.
+As `taichisoft.engine.coverage`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from taichisoft.adjoints import (
+from taichisoft.engine.adjoints import (
     differentiate_adjoint,
     flat,
     points_gradient,
     table_gradient,
     width_gradient,
 )
-from taichisoft.autodiff import FAR, sums_of_fragments
-from taichisoft.buffers import Buffers
-from taichisoft.fragment_map import refuse_third_order
-from taichisoft.kernels.shading import (
+from taichisoft.engine.autodiff import FAR, sums_of_fragments
+from taichisoft.engine.fragment_map import refuse_third_order
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.kernels.blend import (
     ADD_UP,
     FIND_FRONT,
     FRONT_ADJOINT,
     shading_kernels,
 )
-from taichisoft.kernels.shading_adjoint import shade_adjoint_kernel
+from taichisoft.engine.kernels.blend_adjoint import shade_adjoint_kernel
 from taichisoft.softness.curves import Curve
 
 

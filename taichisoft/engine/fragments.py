@@ -8,8 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from taichisoft.buffers import Buffers
-from taichisoft.kernels.fragments import fragment_kernels
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.kernels.fragments import fragment_kernels
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from taichisoft.autodiff import shaded_sums_of_fragments
+from taichisoft.appearance.surface import Surface
 from taichisoft.base.memory import check_fits
-from taichisoft.buffers import Buffers
-from taichisoft.fragments import count_fragments
-from taichisoft.shading_pass import ShadingPass
+from taichisoft.engine.autodiff import shaded_sums_of_fragments
+from taichisoft.engine.blend import ShadingPass
+from taichisoft.engine.fragments import count_fragments
+from taichisoft.engine.job import Buffers
 from taichisoft.softness.curves import Curve
-from taichisoft.surface import Surface
 
 # Numbers that a fragment takes at the least, with and without its gradient: half of what was measured for a
 # texture without light (``python -m benchmarks.appearance texture``), since hidden fragments take less.

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
-from taichisoft.autodiff import sums_of_fragments, total_of_fragments
-from taichisoft.buffers import Buffers
-from taichisoft.coverage_pass import CoveragePass, accumulate
-from taichisoft.shading_pass import ShadingPass, shade
+from taichisoft.engine.autodiff import sums_of_fragments, total_of_fragments
+from taichisoft.engine.blend import ShadingPass, shade
+from taichisoft.engine.coverage import CoveragePass, accumulate
+from taichisoft.engine.job import Buffers
 from taichisoft.softness.curves import Curve
 
 

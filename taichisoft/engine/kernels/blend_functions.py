@@ -9,8 +9,8 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.kernels.arithmetic import lesser
-from taichisoft.kernels.lookup import lookup_functions
+from taichisoft.engine.kernels.arithmetic import lesser
+from taichisoft.engine.kernels.curve import lookup_functions
 
 
 @cache

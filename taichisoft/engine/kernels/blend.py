@@ -1,16 +1,16 @@
 """Kernels of the occlusion pass: front depth, and weighted sums of depth and attributes.
 
-Work is laid out as in `taichisoft.kernels.coverage`; sums over channels are run-time loops, so that any
-number of channels shares one compiled kernel. The adjoint is in `taichisoft.kernels.shading_adjoint`.
+Work is laid out as in `taichisoft.engine.kernels.coverage`; sums over channels are run-time loops, so that
+any number of channels shares one compiled kernel. The adjoint is in `taichisoft.engine.kernels.blend_adjoint`.
 """
 
 from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.kernels.direct import Direct
-from taichisoft.kernels.geometry import geometry_functions
-from taichisoft.kernels.shading_functions import shading_functions
+from taichisoft.engine.kernels.blend_functions import shading_functions
+from taichisoft.engine.kernels.direct import Direct
+from taichisoft.engine.kernels.triangle import geometry_functions
 
 # The steps of the kernels.
 FIND_FRONT = 0
@@ -185,7 +185,7 @@ def shading_kernels(real, lanes):
         attributes: floats,  # (A * C)
         attribute_index: ints,  # (N * 3)
         channels: ti.i32,
-        coverage_curve: floats,  # see taichisoft.kernels.lookup
+        coverage_curve: floats,  # see taichisoft.engine.kernels.curve
         coverage_cells: floats,  # (K * 4) coverage D, not its generator
         occlusion_curve: floats,
         occlusion_cells: floats,  # (K * 4)

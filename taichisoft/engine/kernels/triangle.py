@@ -9,7 +9,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.kernels.arithmetic import clip, greater, lesser
+from taichisoft.engine.kernels.arithmetic import clip, greater, lesser
 
 # Rows, and pixels of a row, that a worker takes together: as many as fit a vector register of a CPU. On a GPU
 # the workers themselves are the lanes.

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from taichisoft.adjoints import flat
-from taichisoft.buffers import Buffers
-from taichisoft.fragments import Fragments
-from taichisoft.kernels.fragment_fields import (
+from taichisoft.engine.adjoints import flat
+from taichisoft.engine.fragments import Fragments
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.kernels.fragment_fields import (
     CAPACITY,
     COORDINATES,
     COVERAGE,
@@ -25,9 +25,9 @@ from taichisoft.kernels.fragment_fields import (
     SHARES,
     VALUES,
 )
-from taichisoft.kernels.fragment_maps import fragment_maps
-from taichisoft.kernels.fragment_transfer import FRAME, fragment_transfers
-from taichisoft.kernels.launch import launch_for
+from taichisoft.engine.kernels.fragment_maps import fragment_maps
+from taichisoft.engine.kernels.fragment_transfer import FRAME, fragment_transfers
+from taichisoft.engine.kernels.launch import launch_for
 from taichisoft.softness.curves import Curve
 
 

@@ -9,15 +9,12 @@ two new points lie on the two edges that leave that corner.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from taichisoft.cameras.camera import Camera
-
-if TYPE_CHECKING:
-    from taichisoft.scene import Scene
+from taichisoft.engine.scene import Scene
 
 
 def clip_at_near_plane(scene: Scene, view: Tensor, camera: Camera) -> Scene:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from taichisoft.buffers import Buffers
-from taichisoft.kernels.launch import Launch
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.kernels.launch import Launch
 
 
 def differentiate_adjoint(

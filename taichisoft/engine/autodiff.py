@@ -11,10 +11,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from taichisoft.buffers import Buffers
-from taichisoft.fragment_map import FragmentMap
-from taichisoft.fragments import Fragments
-from taichisoft.kernels.fragment_fields import COORDINATES, COVERAGE, SHARES
+from taichisoft.engine.fragment_map import FragmentMap
+from taichisoft.engine.fragments import Fragments
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.kernels.fragment_fields import COORDINATES, COVERAGE, SHARES
 from taichisoft.softness.curves import Curve
 
 Shader = Callable[[Tensor, Tensor], Tensor]

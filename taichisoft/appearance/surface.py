@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from taichisoft.appearance.lights import Lighting, PerImage, Shading
+from taichisoft.appearance.shader import Shader, lit_points
+from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_batch, check_like, check_type
 from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.attributes import Attributes, colors_of, with_colors
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import face_normals, vertex_normals
-from taichisoft.lighting import Lighting, Shading
-from taichisoft.lights import PerImage
-from taichisoft.shader import Shader, lit_points
-from taichisoft.texture import Texture
 
 # What a mesh without colours is lit as.
 WHITE = 3
@@ -63,7 +62,7 @@ def dress(
     Parameters
     ----------
     mesh : Mesh or MeshBatch
-        As `taichisoft.scene.as_drawable` returns it.
+        As `taichisoft.engine.scene.as_drawable` returns it.
     camera, colors, lighting, normals
         As for `SoftRasterizer.forward`.
 

@@ -15,7 +15,7 @@ keep LLVM from vectorising; smooth curves have one.
 from functools import cache
 
 from taichisoft.base.taichi import ti
-from taichisoft.kernels.arithmetic import clip
+from taichisoft.engine.kernels.arithmetic import clip
 
 HEADER = 2
 PIECE = 6

@@ -11,7 +11,8 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.kernels.fragment_fields import (
+from taichisoft.engine.kernels.curve import lookup_functions
+from taichisoft.engine.kernels.fragment_fields import (
     AT_END,
     CELL,
     COORDINATES,
@@ -41,8 +42,7 @@ from taichisoft.kernels.fragment_fields import (
     corner_rows_of,
     fragment_fields,
 )
-from taichisoft.kernels.geometry import geometry_functions
-from taichisoft.kernels.lookup import lookup_functions
+from taichisoft.engine.kernels.triangle import geometry_functions
 
 # Numbers of a face that is set up.
 FRAME = 25

@@ -2,7 +2,7 @@
 
 Kernels get detached, contiguous, flat tensors whose sizes are made here, since Taichi checks neither. A
 first derivative is one launch of a hand-written adjoint. When it is itself to be differentiated
-(``create_graph=True``) its derivative is taken by Taichi, over the fragments (`taichisoft.autodiff`).
+(``create_graph=True``) its derivative is taken by Taichi, over the fragments (`taichisoft.engine.autodiff`).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from types import SimpleNamespace
 from torch import Tensor
 from torch.autograd import Function
 
-from taichisoft.adjoints import (
+from taichisoft.engine.adjoints import (
     differentiate_adjoint,
     flat,
     points_gradient,
     table_gradient,
     width_gradient,
 )
-from taichisoft.autodiff import total_of_fragments
-from taichisoft.buffers import Buffers
-from taichisoft.fragment_map import refuse_third_order
-from taichisoft.kernels.coverage import coverage_kernels
+from taichisoft.engine.autodiff import total_of_fragments
+from taichisoft.engine.fragment_map import refuse_third_order
+from taichisoft.engine.job import Buffers
+from taichisoft.engine.kernels.coverage import coverage_kernels
 from taichisoft.softness.curves import Curve
 
 
