@@ -11,7 +11,7 @@ from torch import Tensor
 import taichisoft as ts
 from benchmarks.scenes import Scene, Setting
 from benchmarks.timing import Ratio, Work, measure
-from taichisoft.rasterizer import ENGINES
+from taichisoft.render.rasterizer import ENGINES
 
 # Cut-off radius of every coverage here, in pixels: they all have the same fragments.
 REACH = 4.0

@@ -1,6 +1,6 @@
 """taichisoft: a differentiable rasterizer whose softness is learned. Torch in, torch out."""
 
-from taichisoft import reference, shapes
+from taichisoft import shapes
 from taichisoft.appearance.lights import (
     AmbientLight,
     DirectionalLight,
@@ -14,6 +14,8 @@ from taichisoft.base.backend import available_backends, backend, init
 from taichisoft.cameras.blender import SensorFit
 from taichisoft.cameras.camera import Camera
 from taichisoft.explain import Explanation
+from taichisoft.files.meshes import load_mesh, save_mesh
+from taichisoft.files.textured_meshes import load_textured_mesh
 from taichisoft.fit import fit
 from taichisoft.fit_history import History
 from taichisoft.fit_run import Fit
@@ -31,10 +33,10 @@ from taichisoft.geometry.losses import (
 )
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import face_normals, vertex_normals
-from taichisoft.io import load_mesh, save_mesh
 from taichisoft.multi_start import MultiStart, multi_start
-from taichisoft.rasterizer import SoftRasterizer
-from taichisoft.soft_image import SoftImage
+from taichisoft.render import reference
+from taichisoft.render.image import SoftImage
+from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.aggregation import (
     AczelAlsina,
     Aggregation,
@@ -96,7 +98,6 @@ from taichisoft.softness.scale import HeightFraction, Pixels, Scale
 from taichisoft.softness.softness import Softness
 from taichisoft.softness.tables.domain import SHARP, Domain
 from taichisoft.suggest import suggest_scale
-from taichisoft.textured_io import load_textured_mesh
 
 __version__ = "0.1.0"
 

@@ -21,7 +21,7 @@ from taichisoft.softness.tables.table import tabulate
 from taichisoft.suggest import as_mask, narrow_scale
 
 if TYPE_CHECKING:
-    from taichisoft.rasterizer import SoftRasterizer
+    from taichisoft.render.rasterizer import SoftRasterizer
 
 # Forward + backward of silhouettes on two CPU cores: python -m benchmarks.scaling gives 5 to 13 ns a
 # fragment from a million of them on, and never less than this.

@@ -11,7 +11,7 @@ from torch import Tensor
 from taichisoft.base.checks import check_number, check_type
 from taichisoft.fit_leaves import Leaves
 from taichisoft.fit_run import Fit, FitSettings, Loss, OnStep, Run
-from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.render.rasterizer import SoftRasterizer
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

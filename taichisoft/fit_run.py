@@ -15,7 +15,7 @@ from taichisoft.base.checks import check_integer, check_number, check_tensor
 from taichisoft.fit_history import History, Parameters, Recorder, Snapshot
 from taichisoft.fit_leaves import Best, Leaves, reshaped
 from taichisoft.progress_bar import progress_bar
-from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.annealing import FollowsProgress
 
 if TYPE_CHECKING:

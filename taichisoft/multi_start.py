@@ -14,7 +14,7 @@ from taichisoft.fit import fit
 from taichisoft.fit_history import Parameters
 from taichisoft.fit_leaves import Leaves
 from taichisoft.fit_run import Fit
-from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.render.rasterizer import SoftRasterizer
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
-from taichisoft import reference
+from taichisoft.render import reference
 from tests import coverage_cases
 
 Leaves = Mapping[str, Tensor]

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 import taichisoft as ts
-from taichisoft.cli import images
 from taichisoft.cli.framing import FILL, Framed, filling_distance
 from taichisoft.cli.main import COMMANDS, main
 from taichisoft.cli.pose_search import degrees_between
+from taichisoft.files import images
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taichisoft import Mesh, SoftRasterizer, reference
+from taichisoft import Mesh, SoftRasterizer
+from taichisoft.render import reference
 from taichisoft.softness.aggregation import Probabilistic
 from taichisoft.softness.coverage import (
     Coverage,

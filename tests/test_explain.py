@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft import reference
 from taichisoft.engine.projection import build_scene
+from taichisoft.render import reference
 from tests.helpers import pixel_camera, soup_setup, views_setup
 
 SIZE = (20, 30)

@@ -8,7 +8,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
 
 import taichisoft as ts
-from taichisoft import reference
+from taichisoft.render import reference
 from tests.helpers import (
     AGGREGATIONS,
     COVERAGES,

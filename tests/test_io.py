@@ -8,9 +8,10 @@ import pytest
 import torch
 import trimesh
 
-from taichisoft import io, shapes
+from taichisoft import shapes
+from taichisoft.files import meshes as io
+from taichisoft.files.meshes import load_mesh, save_mesh
 from taichisoft.geometry.mesh import Mesh
-from taichisoft.io import load_mesh, save_mesh
 
 every_format = pytest.mark.parametrize("suffix", io.SUFFIXES)
 TETRAHEDRON = Mesh(

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft import reference
+from taichisoft.render import reference
 from taichisoft.softness.coverage import (
     Cauchy,
     CubicHermite,

@@ -8,7 +8,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 import taichisoft as ts
-from taichisoft import reference
+from taichisoft.render import reference
 from tests.appearance_cases import FACES, lighting_of, scene, texture_of
 from tests.helpers import assert_close, normal_like, soft, uniform
 from tests.test_hard_renderer import hits, rays

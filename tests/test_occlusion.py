@@ -10,7 +10,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 import taichisoft as ts
-from taichisoft import reference
+from taichisoft.render import reference
 from taichisoft.softness.annealing import CosineAnnealing
 from taichisoft.softness.occlusion import (
     DepthCurve,

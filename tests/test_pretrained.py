@@ -41,7 +41,7 @@ def test_a_softness_comes_back_with_how_it_was_trained(folder):
 
 
 def test_a_renderer_of_it(folder, monkeypatch):
-    monkeypatch.setattr("taichisoft.rasterizer.shipped", lambda: folder)
+    monkeypatch.setattr("taichisoft.render.rasterizer.shipped", lambda: folder)
     renderer = ts.SoftRasterizer.pretrained(
         "pose", background=(0.5, 0.25), gradient="autodiff", deterministic=True
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft import reference
+from taichisoft.render import reference
 from tests.helpers import pixel_camera, soft, soup, soup_setup
 
 

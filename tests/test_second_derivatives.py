@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 import taichisoft as ts
 from meta.inner import AdamState, InnerSettings, adam_step
-from taichisoft import reference
+from taichisoft.render import reference
 from tests import aggregation_cases, occlusion_cases
 from tests.coverage_cases import small_network
 from tests.helpers import (

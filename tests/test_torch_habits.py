@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft import reference
 from taichisoft.base.precision import full_precision
+from taichisoft.render import reference
 from tests.helpers import normal_like
 
 SIZE = (12, 16)

@@ -6,7 +6,7 @@ import argparse
 from abc import ABC, abstractmethod
 
 from taichisoft.base.backend import BACKENDS
-from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.coverage import Gaussian
 
 

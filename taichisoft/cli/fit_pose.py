@@ -13,10 +13,10 @@ from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
 from taichisoft.cli.command import Command, add_backend, parse_count, renderer_of
 from taichisoft.cli.framing import Framed
-from taichisoft.cli.images import read_mask, write_image
 from taichisoft.cli.pose_search import Poses, View, degrees_between, find_poses
-from taichisoft.io import load_mesh
-from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.files.images import read_mask, write_image
+from taichisoft.files.meshes import load_mesh
+from taichisoft.render.rasterizer import SoftRasterizer
 
 # Poses farther apart than this, whose IoU is less than that behind the best, are reported as well.
 APART = 15.0

@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.losses import iou
 from taichisoft.geometry.mesh import Mesh
-from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.aggregation import Max
 from taichisoft.softness.annealing import ExponentialAnnealing
 from taichisoft.softness.coverage import ExponentialReversed

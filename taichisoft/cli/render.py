@@ -13,10 +13,10 @@ from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
 from taichisoft.cli.command import Command, add_backend, parse_size, renderer_of
 from taichisoft.cli.framing import Framed, filling_distance
-from taichisoft.cli.images import write_image
+from taichisoft.files.images import write_image
+from taichisoft.files.meshes import load_mesh
 from taichisoft.geometry.mesh import Mesh
-from taichisoft.io import load_mesh
-from taichisoft.rasterizer import SoftRasterizer
+from taichisoft.render.rasterizer import SoftRasterizer
 
 # Towards the light, in the axes of the camera (x right, y down, z forward): over its left shoulder.
 LIGHT = (-0.4, -0.6, -0.7)

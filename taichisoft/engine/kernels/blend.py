@@ -1,7 +1,7 @@
 """Kernels of the occlusion pass: front depth, and weighted sums of depth and attributes.
 
 Work is laid out as in `taichisoft.engine.kernels.coverage`; sums over channels are run-time loops, so that
-any number of channels shares one compiled kernel. The adjoint is in `taichisoft.engine.kernels.blend_adjoint`.
+any number of channels shares one compiled kernel. `taichisoft.engine.kernels.blend_adjoint` has the adjoint.
 """
 
 from functools import cache

@@ -11,8 +11,8 @@ import torch
 
 from taichisoft.appearance.texture import Texture, Wrap
 from taichisoft.base.checks import FLOAT_DTYPES, check_type
+from taichisoft.files.meshes import from_bytes, merged
 from taichisoft.geometry.mesh import Mesh
-from taichisoft.io import from_bytes, merged
 
 SUFFIXES = (".obj", ".glb")
 """File formats that hold textures, by suffix, upper or lower case."""

@@ -20,8 +20,8 @@ from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.scene import Scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.rasterizer import SoftRasterizer
-from taichisoft.soft_image import SoftImage
+from taichisoft.render.image import SoftImage
+from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.curves import below_full
 
 Function = Callable[[Tensor], Tensor]

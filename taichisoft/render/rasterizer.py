@@ -21,10 +21,10 @@ from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
 from taichisoft.explain import Explanation, explain
-from taichisoft.face_ids import nearest_faces
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import unit_or_zero
-from taichisoft.soft_image import SoftImage
+from taichisoft.render.face_ids import nearest_faces
+from taichisoft.render.image import SoftImage
 from taichisoft.softness.aggregation import Aggregation, Max
 from taichisoft.softness.coverage import Coverage, Heaviside
 from taichisoft.softness.curves import Curve, SoftnessCurves

@@ -1,0 +1,1 @@
+"""Renderers: a mesh, a camera and a softness to an image."""
