@@ -13,12 +13,14 @@ from taichisoft.appearance.texture import Texture, Wrap
 from taichisoft.base.backend import available_backends, backend, init
 from taichisoft.cameras.blender import SensorFit
 from taichisoft.cameras.camera import Camera
-from taichisoft.explain import Explanation
+from taichisoft.diagnosis.explanation import Explanation
+from taichisoft.diagnosis.suggest import suggest_scale
 from taichisoft.files.meshes import load_mesh, save_mesh
 from taichisoft.files.textured_meshes import load_textured_mesh
-from taichisoft.fit import fit
-from taichisoft.fit_history import History
-from taichisoft.fit_run import Fit
+from taichisoft.fitting.fit import fit
+from taichisoft.fitting.history import History
+from taichisoft.fitting.multi_start import MultiStart, multi_start
+from taichisoft.fitting.run import Fit
 from taichisoft.geometry.losses import (
     EdgeLength,
     Laplacian,
@@ -33,7 +35,6 @@ from taichisoft.geometry.losses import (
 )
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import face_normals, vertex_normals
-from taichisoft.multi_start import MultiStart, multi_start
 from taichisoft.render import reference
 from taichisoft.render.image import SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -97,7 +98,6 @@ from taichisoft.softness.pretrained import pretrained_names
 from taichisoft.softness.scale import HeightFraction, Pixels, Scale
 from taichisoft.softness.softness import Softness
 from taichisoft.softness.tables.domain import SHARP, Domain
-from taichisoft.suggest import suggest_scale
 
 __version__ = "0.1.0"
 

@@ -8,8 +8,8 @@ from scipy.ndimage import distance_transform_edt
 
 import taichisoft as ts
 from benchmarks import scales
+from taichisoft.diagnosis.projected_faces import ProjectedFaces
 from taichisoft.engine.projection import build_scene
-from taichisoft.projected_faces import ProjectedFaces
 from tests.helpers import pixel_camera, soup_setup
 
 SIZE = (24, 32)

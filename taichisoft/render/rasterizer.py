@@ -20,18 +20,19 @@ from taichisoft.engine.job import Buffers
 from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
-from taichisoft.explain import Explanation, explain
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import unit_or_zero
 from taichisoft.render.face_ids import nearest_faces
-from taichisoft.render.image import SoftImage
+from taichisoft.render.image import SoftImage, magnified, mean_of_blocks, weighted_mean_of_blocks
 from taichisoft.softness.aggregation import Aggregation, Max
 from taichisoft.softness.coverage import Coverage, Heaviside
 from taichisoft.softness.curves import Curve, SoftnessCurves
 from taichisoft.softness.occlusion import DepthSoftmax, Occlusion
 from taichisoft.softness.pretrained import load_from, shipped
 from taichisoft.softness.softness import PARTS, Softness
-from taichisoft.supersampling import magnified, mean_of_blocks, weighted_mean_of_blocks
+
+if TYPE_CHECKING:
+    from taichisoft.diagnosis.explanation import Explanation  # sugar
 
 # What the argument `gradient` may be.
 ENGINES = {"fused": FusedEngine, "autodiff": AutodiffEngine}
@@ -351,6 +352,8 @@ class SoftRasterizer(nn.Module):
         TypeError, ValueError
             As in `forward`, or a target of another size.
         """
+        from taichisoft.diagnosis.explain import explain  # sugar
+
         mesh = as_drawable(mesh)
         scene = build_scene(mesh, camera, None)
         shared = isinstance(mesh, Mesh) or mesh.batch_size == 1

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_number, check_type
-from taichisoft.fit_leaves import Leaves
-from taichisoft.fit_run import Fit, FitSettings, Loss, OnStep, Run
+from taichisoft.fitting.parameters import Leaves
+from taichisoft.fitting.run import Fit, FitSettings, Loss, OnStep, Run
 from taichisoft.render.rasterizer import SoftRasterizer
 
 if TYPE_CHECKING:

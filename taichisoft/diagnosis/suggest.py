@@ -8,10 +8,10 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_number, check_tensor
 from taichisoft.cameras.camera import Camera
+from taichisoft.diagnosis.projected_faces import ProjectedFaces
 from taichisoft.engine.projection import build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.projected_faces import ProjectedFaces
 from taichisoft.softness.annealing import ExponentialAnnealing
 from taichisoft.softness.coverage import Gaussian
 from taichisoft.softness.scale import Pixels, Scale

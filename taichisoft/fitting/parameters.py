@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_finite, check_tensor
-from taichisoft.fit_history import Parameters
+from taichisoft.fitting.history import Parameters
 
 
 @dataclass(frozen=True, eq=False)

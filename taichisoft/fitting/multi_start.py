@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_integer, check_tensor, check_type
-from taichisoft.fit import fit
-from taichisoft.fit_history import Parameters
-from taichisoft.fit_leaves import Leaves
-from taichisoft.fit_run import Fit
+from taichisoft.fitting.fit import fit
+from taichisoft.fitting.history import Parameters
+from taichisoft.fitting.parameters import Leaves
+from taichisoft.fitting.run import Fit
 from taichisoft.render.rasterizer import SoftRasterizer
 
 

@@ -1,37 +1,18 @@
-"""What a softness does to a scene, in numbers and words: its reach, its cost, and what to change."""
+"""Explanations: what a softness does with a scene, and what to change about it, in numbers and words."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+from taichisoft.diagnosis.suggest import REACHED
 
-from taichisoft.advice import advice
-from taichisoft.base.backend import backend
-from taichisoft.engine.coverage import accumulate
-from taichisoft.engine.job import Buffers, least_bytes
-from taichisoft.engine.scene import Scene
-from taichisoft.projected_faces import ProjectedFaces
-from taichisoft.softness.curves import Curve
-from taichisoft.softness.tables.domain import Domain
-from taichisoft.softness.tables.table import tabulate
-from taichisoft.suggest import as_mask, narrow_scale
-
-if TYPE_CHECKING:
-    from taichisoft.render.rasterizer import SoftRasterizer
-
-# Forward + backward of silhouettes on two CPU cores: python -m benchmarks.scaling gives 5 to 13 ns a
-# fragment from a million of them on, and never less than this.
-NANOSECONDS = 10
-LEAST_MILLISECONDS = 2.5
-# Memory of a second derivative of a silhouette, by the growth of the peak over 0.7 and 6 million fragments
-# (38 to 40 in float32). Of an image of three colours it was 330 to 420.
-SECOND_ORDER_BYTES = 40
 # From here on alpha passes on less than a thousandth of its gradient under a probabilistic sum.
 SATURATED = 0.999
+# A silhouette that is larger than the mesh by more than this share.
+INFLATED = 0.1
+# Shares of pixels from which on something is worth a word.
+MANY = 0.5
 
 
 @dataclass(frozen=True)
@@ -198,103 +179,81 @@ class Explanation:
         )
 
 
-@torch.no_grad()
-def explain(
-    renderer: SoftRasterizer, scene: Scene, total: int, target: Tensor | None
-) -> Explanation:
-    """Say what a renderer does with a scene of the size of its images; see `SoftRasterizer.explain`.
+def advice(e: Explanation) -> tuple[str, ...]:
+    """Return what to change, in words; empty if nothing looks wrong.
 
-    `total` is the number of faces of the meshes of all images; the near plane leaves more or fewer of them.
+    A tenth of a target may be out of reach: see `taichisoft.diagnosis.suggest`.
     """
-    buffers, projected = Buffers(scene), ProjectedFaces(scene)
-    generator = renderer.curves(scene.image_size[0])[0]
-    # In pixels of the image; what is rendered has more of them.
-    generator = replace(generator, width=generator.width / renderer.ssaa)
-    height, breadth = (renderer.ssaa * n for n in scene.image_size)
-    rendered = replace(scene, image_size=(height, breadth))
-    takes_max = renderer.aggregation.takes_max
-    alpha = renderer.aggregation.inverse(accumulate(buffers, generator, takes_max))
-    count = accumulate(buffers, _within_reach(generator), False)
-    reaching = int(count.sum(dtype=torch.float64))
-    fragments = renderer.ssaa**2 * reaching
-    reached = int((count > 0).sum())
-    wanted = torch.zeros_like(alpha, dtype=torch.bool)
-    wanted = wanted if target is None else as_mask(target, scene)
-    distances = projected.distances(wanted)
-    covered = distances == 0
-    area = int(covered.sum())
-    saturated = covered & (alpha > SATURATED)
-    width = float(generator.width)
-    slopes = generator.slopes or generator.table
-    gradient_reach = max(-slopes.domain.low, 0.0) * width
-    gradient_reach = gradient_reach if slopes.domain.span else 0.0
-    time = max(LEAST_MILLISECONDS, NANOSECONDS * 1e-6 * fragments)
-    return Explanation(
-        images=scene.batch_size,
-        image_size=scene.image_size,
-        scale=width,
-        reach=float(generator.numbers(scene.points)[1]) + 0.0,
-        gradient_reach=gradient_reach,
-        adds_up=not takes_max,
-        suggested_scale=narrow_scale(projected) if bool(projected.in_front.any()) else None,
-        faces=_faces(projected, buffers, generator, total),
-        fragments=fragments,
-        faces_per_pixel=reaching / max(reached, 1),
-        most_faces_per_pixel=int(count.max()),
-        memory=least_bytes(rendered),
-        second_order_memory=SECOND_ORDER_BYTES * fragments,
-        milliseconds=time if backend() == "cpu" else None,
-        inflation=float(alpha.sum(dtype=torch.float64)) / area - 1 if area else None,
-        saturated=int(saturated.sum()) / area if area else None,
-        against=None
-        if target is None
-        else _against(wanted, distances, saturated, width, gradient_reach),
+    return tuple(line for rule in (_drawn, _step, _inflated, _target) for line in rule(e))
+
+
+def _drawn(e: Explanation) -> Iterator[str]:
+    if not e.faces.drawn:
+        yield "no face is drawn: move the mesh or the camera, or lower camera.near"
+    elif e.faces.behind_near:
+        yield (
+            f"{e.faces.behind_near} faces have a vertex behind the near plane and are left out whole: move "
+            "the camera back, or lower camera.near"
+        )
+    if e.faces.below_a_pixel > MANY * e.faces.drawn > 0:
+        yield (
+            f"{e.faces.below_a_pixel} of {e.faces.drawn} faces are smaller than a pixel: a coarser mesh or a "
+            "larger image shows the same for less, or more"
+        )
+
+
+def _step(e: Explanation) -> Iterator[str]:
+    if e.faces.drawn and not e.gradient_reach and e.suggested_scale is not None:
+        yield (
+            "no gradient of the coverage reaches outside of a face: take one with a tail outside, as "
+            f"ts.Gaussian({e.suggested_scale:.2g})"
+        )
+
+
+def _inflated(e: Explanation) -> Iterator[str]:
+    if e.inflation is None or e.inflation <= INFLATED:
+        return
+    cause = (
+        f"coverages of {e.faces_per_pixel:.3g} faces add up at a pixel"
+        if e.adds_up
+        else "it is wide"
+    )
+    narrower = e.suggested_scale is not None and e.suggested_scale < e.scale
+    ways = [f"a scale of {e.suggested_scale:.2g} px"] if narrower else []
+    ways += ["ts.Max() as aggregation"] if e.adds_up else []
+    yield (
+        f"alpha adds up to {e.inflation:.0%} more than the mesh covers, since {cause}: try, at least at "
+        f"the end, {' or '.join(ways) or 'a narrower scale'}"
     )
 
 
-def _within_reach(curve: Curve) -> Curve:
-    """Return the curve that is 1 for every face that reaches a pixel."""
-    tables = [table for table in (curve.table, curve.slopes) if table is not None]
-    low = min(table.domain.low for table in tables)
-    one = torch.ones((), dtype=torch.float64)
-    return Curve(tabulate(torch.ones_like, one, Domain(low, low)), curve.width)
+def _target(e: Explanation) -> Iterator[str]:
+    a = e.against
+    if a is None or not e.faces.drawn:
+        return
+    if a.unreached_pixels > (1 - REACHED) * a.target_pixels and e.gradient_reach:
+        wide = _up(a.scale_to_reach_all)
+        yield (
+            f"{a.unreached_pixels} of {a.target_pixels} pixels of the target are out of every face's reach "
+            f"and have no gradient: a scale of at least {wide} px reaches all; start with one, annealed "
+            f"(ts.ExponentialAnnealing({wide}, {e.suggested_scale:.2g})), or elsewhere (ts.multi_start)"
+        )
+    if a.stuck_pixels > MANY * a.excess_pixels:
+        yield (
+            f"{a.stuck_pixels} of {a.excess_pixels} pixels that are covered too much have an alpha of "
+            "nearly 1, hence hardly a gradient: they are left from the border inwards"
+        )
+    if a.covered_pixels < MANY * a.target_pixels:
+        yield (
+            f"the mesh covers {a.covered_pixels} of {a.target_pixels} pixels of the target; elsewhere a "
+            "colour loss moves vertices through alpha alone: give it a silhouette loss as well"
+        )
 
 
-def _faces(projected: ProjectedFaces, buffers: Buffers, curve: Curve, total: int) -> Faces:
-    """Count faces of the meshes: one that the near plane cut is as large as its pieces."""
-    first, last = buffers.rows(curve.numbers(buffers.points)).reshape(-1, 2).unbind(1)
-    scene = projected.scene
-    names = torch.stack([scene.face_images, scene.source_face], 1)
-    seen, piece_of = torch.unique(names[projected.in_front], dim=0, return_inverse=True)
-    drawn = torch.zeros(len(seen), device=names.device).index_add_(
-        0, piece_of, (last > first)[projected.in_front].float()
-    )
-    areas = projected.areas[projected.in_front]
-    areas = areas.new_zeros(len(seen)).index_add_(0, piece_of, areas)
-    return Faces(
-        total=total,
-        drawn=int((drawn > 0).sum()),
-        behind_near=total - len(seen),
-        off_screen=int((drawn == 0).sum()),
-        below_a_pixel=int(((drawn > 0) & (areas < 1)).sum()),
-    )
-
-
-def _against(
-    wanted: Tensor, distances: Tensor, saturated: Tensor, width: float, reach: float
-) -> Against:
-    covered = distances == 0
-    away = distances[wanted]
-    farthest = float(away.max()) if len(away) else 0.0
-    return Against(
-        target_pixels=int(wanted.sum()),
-        covered_pixels=int((wanted & covered).sum()),
-        unreached_pixels=int((away > reach).sum()),
-        farthest=farthest,
-        scale_to_reach_all=width * farthest / reach if reach else (math.inf if farthest else 0.0),
-        excess_pixels=int((covered & ~wanted).sum()),
-        stuck_pixels=int((saturated & ~wanted).sum()),
-    )
+def _up(number: float) -> str:
+    """Return a number with two digits, rounded up."""
+    shown = float(f"{number:.2g}")
+    return f"{shown if shown >= number else float(f'{number * 1.05:.2g}'):.3g}"
 
 
 def _bytes(count: int) -> str:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_integer, check_number, check_tensor
-from taichisoft.fit_history import History, Parameters, Recorder, Snapshot
-from taichisoft.fit_leaves import Best, Leaves, reshaped
-from taichisoft.progress_bar import progress_bar
+from taichisoft.fitting.history import History, Parameters, Recorder, Snapshot
+from taichisoft.fitting.parameters import Best, Leaves, reshaped
+from taichisoft.fitting.progress_bar import progress_bar
 from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.annealing import FollowsProgress
 

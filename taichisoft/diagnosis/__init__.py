@@ -1,0 +1,1 @@
+"""What a softness does with a scene, in numbers and words."""

@@ -1,0 +1,131 @@
+"""What a softness does to a scene, in numbers and words: its reach, its cost, and what to change."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from taichisoft.base.backend import backend
+from taichisoft.diagnosis.explanation import SATURATED, Against, Explanation, Faces
+from taichisoft.diagnosis.projected_faces import ProjectedFaces
+from taichisoft.diagnosis.suggest import as_mask, narrow_scale
+from taichisoft.engine.coverage import accumulate
+from taichisoft.engine.job import Buffers, least_bytes
+from taichisoft.engine.scene import Scene
+from taichisoft.softness.curves import Curve
+from taichisoft.softness.tables.domain import Domain
+from taichisoft.softness.tables.table import tabulate
+
+if TYPE_CHECKING:
+    from taichisoft.render.rasterizer import SoftRasterizer
+
+# Forward + backward of silhouettes on two CPU cores: python -m benchmarks.scaling gives 5 to 13 ns a
+# fragment from a million of them on, and never less than this.
+NANOSECONDS = 10
+LEAST_MILLISECONDS = 2.5
+# Memory of a second derivative of a silhouette, by the growth of the peak over 0.7 and 6 million fragments
+# (38 to 40 in float32). Of an image of three colours it was 330 to 420.
+SECOND_ORDER_BYTES = 40
+
+
+@torch.no_grad()
+def explain(
+    renderer: SoftRasterizer, scene: Scene, total: int, target: Tensor | None
+) -> Explanation:
+    """Say what a renderer does with a scene of the size of its images; see `SoftRasterizer.explain`.
+
+    `total` is the number of faces of the meshes of all images; the near plane leaves more or fewer of them.
+    """
+    buffers, projected = Buffers(scene), ProjectedFaces(scene)
+    generator = renderer.curves(scene.image_size[0])[0]
+    # In pixels of the image; what is rendered has more of them.
+    generator = replace(generator, width=generator.width / renderer.ssaa)
+    height, breadth = (renderer.ssaa * n for n in scene.image_size)
+    rendered = replace(scene, image_size=(height, breadth))
+    takes_max = renderer.aggregation.takes_max
+    alpha = renderer.aggregation.inverse(accumulate(buffers, generator, takes_max))
+    count = accumulate(buffers, _within_reach(generator), False)
+    reaching = int(count.sum(dtype=torch.float64))
+    fragments = renderer.ssaa**2 * reaching
+    reached = int((count > 0).sum())
+    wanted = torch.zeros_like(alpha, dtype=torch.bool)
+    wanted = wanted if target is None else as_mask(target, scene)
+    distances = projected.distances(wanted)
+    covered = distances == 0
+    area = int(covered.sum())
+    saturated = covered & (alpha > SATURATED)
+    width = float(generator.width)
+    slopes = generator.slopes or generator.table
+    gradient_reach = max(-slopes.domain.low, 0.0) * width
+    gradient_reach = gradient_reach if slopes.domain.span else 0.0
+    time = max(LEAST_MILLISECONDS, NANOSECONDS * 1e-6 * fragments)
+    return Explanation(
+        images=scene.batch_size,
+        image_size=scene.image_size,
+        scale=width,
+        reach=float(generator.numbers(scene.points)[1]) + 0.0,
+        gradient_reach=gradient_reach,
+        adds_up=not takes_max,
+        suggested_scale=narrow_scale(projected) if bool(projected.in_front.any()) else None,
+        faces=_faces(projected, buffers, generator, total),
+        fragments=fragments,
+        faces_per_pixel=reaching / max(reached, 1),
+        most_faces_per_pixel=int(count.max()),
+        memory=least_bytes(rendered),
+        second_order_memory=SECOND_ORDER_BYTES * fragments,
+        milliseconds=time if backend() == "cpu" else None,
+        inflation=float(alpha.sum(dtype=torch.float64)) / area - 1 if area else None,
+        saturated=int(saturated.sum()) / area if area else None,
+        against=None
+        if target is None
+        else _against(wanted, distances, saturated, width, gradient_reach),
+    )
+
+
+def _within_reach(curve: Curve) -> Curve:
+    """Return the curve that is 1 for every face that reaches a pixel."""
+    tables = [table for table in (curve.table, curve.slopes) if table is not None]
+    low = min(table.domain.low for table in tables)
+    one = torch.ones((), dtype=torch.float64)
+    return Curve(tabulate(torch.ones_like, one, Domain(low, low)), curve.width)
+
+
+def _faces(projected: ProjectedFaces, buffers: Buffers, curve: Curve, total: int) -> Faces:
+    """Count faces of the meshes: one that the near plane cut is as large as its pieces."""
+    first, last = buffers.rows(curve.numbers(buffers.points)).reshape(-1, 2).unbind(1)
+    scene = projected.scene
+    names = torch.stack([scene.face_images, scene.source_face], 1)
+    seen, piece_of = torch.unique(names[projected.in_front], dim=0, return_inverse=True)
+    drawn = torch.zeros(len(seen), device=names.device).index_add_(
+        0, piece_of, (last > first)[projected.in_front].float()
+    )
+    areas = projected.areas[projected.in_front]
+    areas = areas.new_zeros(len(seen)).index_add_(0, piece_of, areas)
+    return Faces(
+        total=total,
+        drawn=int((drawn > 0).sum()),
+        behind_near=total - len(seen),
+        off_screen=int((drawn == 0).sum()),
+        below_a_pixel=int(((drawn > 0) & (areas < 1)).sum()),
+    )
+
+
+def _against(
+    wanted: Tensor, distances: Tensor, saturated: Tensor, width: float, reach: float
+) -> Against:
+    covered = distances == 0
+    away = distances[wanted]
+    farthest = float(away.max()) if len(away) else 0.0
+    return Against(
+        target_pixels=int(wanted.sum()),
+        covered_pixels=int((wanted & covered).sum()),
+        unreached_pixels=int((away > reach).sum()),
+        farthest=farthest,
+        scale_to_reach_all=width * farthest / reach if reach else (math.inf if farthest else 0.0),
+        excess_pixels=int((covered & ~wanted).sum()),
+        stuck_pixels=int((saturated & ~wanted).sum()),
+    )

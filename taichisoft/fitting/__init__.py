@@ -1,0 +1,1 @@
+"""Optimisation of the parameters of a render."""
