@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from meta.inner import AdamState, InnerSettings, Trajectory, adam_step, start
+from meta.learning.inner import AdamState, InnerSettings, Trajectory, adam_step, start
 from taichisoft import SoftRasterizer
 from tasks.base import Task
 
@@ -38,7 +38,7 @@ def solve_jointly(
     Returns
     -------
     Trajectory
-        As of `meta.inner.solve`, with every error measured. A gradient that is not finite leaves its
+        As of `meta.learning.inner.solve`, with every error measured. A gradient that is not finite leaves its
         element where it is, be it an unknown or a parameter.
     """
     parameters = {n: p for n, p in renderer.named_parameters() if p.requires_grad}

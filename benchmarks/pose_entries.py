@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.joint import solve_jointly
-from meta.baselines import BASELINES, Baseline
-from meta.inner import InnerSettings, Trajectory, solve
-from meta.records import digest, plain_softness
+from meta.evaluation.baselines import BASELINES, Baseline
+from meta.jobs.records import digest, plain_softness
+from meta.learning.inner import InnerSettings, Trajectory, solve
 from taichisoft import (
     Coverage,
     ExponentialAnnealing,

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from benchmarks.pose_entries import Entry
-from meta.inner import Trajectory
-from meta.run_folder import write_json_atomically
-from meta.statistics import Bootstrap, Interval
+from meta.evaluation.statistics import Bootstrap, Interval
+from meta.learning.inner import Trajectory
+from meta.runs.folder import write_json_atomically
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.pose_entries import ANNEALED_SCALES, CONSTANT_SCALES, JOINT_RATE
 from benchmarks.pose_record import Protocol, Row
-from meta.statistics import Interval
+from meta.evaluation.statistics import Interval
 
 # From the outputs stored in the authors' notebook: 24 poses, one seed.
 PUBLISHED = (

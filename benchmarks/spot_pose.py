@@ -21,10 +21,10 @@ import taichisoft as ts
 from benchmarks.pose_entries import Choice, Entry, all_entries
 from benchmarks.pose_record import Protocol, Record, Row
 from benchmarks.pose_report import to_markdown
-from meta.inner import InnerSettings, Trajectory
-from meta.run_folder import write_text_atomically
-from meta.tuning import split_rounds
-from meta.versions import versions
+from meta.evaluation.tuning import split_rounds
+from meta.learning.inner import InnerSettings, Trajectory
+from meta.runs.folder import write_text_atomically
+from meta.runs.versions import versions
 from taichisoft.softness.pretrained import shipped
 from tasks.base import Split, Task
 from tasks.look_at_pose import SOLVED_DEGREES, LookAtPoseFamily
@@ -38,8 +38,8 @@ def choose(
 ) -> tuple[Choice, dict[str, float]]:
     """Return the best choice of an entry, and the scores of all.
 
-    By successive halving, as in `meta.tuning.tune`: all choices solve the first round, the better half of
-    them the next one as well. The score is success rate minus mean error in caps, at the last step.
+    By successive halving, as in `meta.evaluation.tuning.tune`: all choices solve the first round, the
+    better half of them the next one as well. The score is success rate minus mean error in caps, at the last step.
 
     Parameters
     ----------

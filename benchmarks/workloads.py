@@ -21,7 +21,7 @@ import taichisoft as ts
 from benchmarks.about import about
 from benchmarks.renderers import Work
 from benchmarks.timing import measure
-from meta.inner import InnerSettings, adam_step, start
+from meta.learning.inner import InnerSettings, adam_step, start
 from tasks import PoseFamily, Split, Task
 from tasks.look_at_pose import LookAtPoseFamily
 

@@ -1,7 +1,7 @@
 """Bias, spread and cost of the meta-gradient estimators: ``python -m meta.estimators``.
 
 On one batch of pose problems and one softness. Writes estimators.json, estimators.md and estimators.png into
-the output folder. In a notebook, `estimate_all` returns the rows, and `meta.estimator_report.draw` a figure.
+the output folder. In a notebook, `estimate_all` returns the rows, and `meta.report.estimators.draw` a figure.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 import taichisoft
-from meta.estimator_report import Row, markdown, save_figure
-from meta.gradients import (
+from meta.config.options import build_parser, check_options, option, settings_from_args, to_json
+from meta.learning.gradients import (
     Estimate,
     Evolution,
     EvolutionStrategies,
@@ -29,11 +29,11 @@ from meta.gradients import (
     Truncated,
     Unrolled,
 )
-from meta.inner import InnerSettings
-from meta.objective import Rollout, TrajectoryObjective
-from meta.options import build_parser, check_options, option, settings_from_args, to_json
-from meta.run_folder import write_json_atomically, write_text_atomically
-from meta.versions import versions
+from meta.learning.inner import InnerSettings
+from meta.learning.objective import Rollout, TrajectoryObjective
+from meta.report.estimators import Row, markdown, save_figure
+from meta.runs.folder import write_json_atomically, write_text_atomically
+from meta.runs.versions import versions
 from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
 from taichisoft.base.backend import BACKENDS
 from tasks import PoseFamily, Split

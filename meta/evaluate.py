@@ -18,18 +18,18 @@ import torch
 from tqdm import tqdm
 
 import taichisoft
-from meta.animation import save_examples
-from meta.comparison import Comparison, collect
-from meta.config import TrainSettings, build_parser, settings_from_args, to_json
-from meta.entrants import FIXED, Entrant, Learned
-from meta.evaluation_settings import EvaluationSettings
-from meta.families import build_families
-from meta.jobs import run_jobs
-from meta.judging import Judging
-from meta.plots import save_convergence, save_softness_curves
-from meta.run_folder import RunFolder, write_json_atomically, write_text_atomically
-from meta.tables import markdown, rows, verdicts
-from meta.versions import versions
+from meta.config.families import build_families
+from meta.config.training import TrainSettings, build_parser, settings_from_args, to_json
+from meta.evaluation.candidate_job import Judging
+from meta.evaluation.candidates import FIXED, Entrant, Learned
+from meta.evaluation.comparison import Comparison, collect
+from meta.evaluation.settings import EvaluationSettings
+from meta.jobs.jobs import run_jobs
+from meta.report.animation import save_examples
+from meta.report.plots import save_convergence, save_softness_curves
+from meta.report.tables import markdown, rows, verdicts
+from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
+from meta.runs.versions import versions
 from tasks.base import Split, TaskFamily
 
 FILES = ("evaluation.json", "evaluation.md", "softness.png", "convergence.png", "examples.gif")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import taichisoft
-from meta.config import to_json
+from meta.config.training import to_json
 from meta.evaluate import LEARNED
-from meta.run_folder import RunFolder
+from meta.runs.folder import RunFolder
 from taichisoft import Softness
 from tasks import Split
 
@@ -40,7 +40,7 @@ def publish(
     name : str
         What `SoftRasterizer.pretrained` is to find it by: small letters, digits and hyphens.
     rows : sequence of dict
-        Rows of the evaluation, see `meta.tables.rows`.
+        Rows of the evaluation, see `meta.report.tables.rows`.
     softness : str
         Its key in these rows.
     folder : Path

@@ -1,7 +1,7 @@
 """All published results: ``python -m meta.results --out results``, also ``make results``.
 
-Trains what `meta.plan` names, compares everything on every family, and writes results.json, results.md,
-table.md, overview.png, matrix.png, examples.gif and, for each family, a picture of curves and one of
+Trains what `meta.evaluation.plan` names, compares everything on every family, and writes results.json,
+results.md, table.md, overview.png, matrix.png, examples.gif and, for each family, a picture of curves and one of
 convergence. Runs and finished comparisons are kept, so that the same command goes on after an interruption.
 Hours on a CPU.
 """
@@ -18,25 +18,25 @@ from typing import Any
 from tqdm import tqdm
 
 import taichisoft
-from meta.animation import save_examples
-from meta.comparison import Comparison
-from meta.config import build_parser, settings_from_args, to_json
-from meta.entrants import Learned
+from meta.config.families import build_families
+from meta.config.options import check_options, option
+from meta.config.softness import initial_renderer
+from meta.config.training import build_parser, settings_from_args, to_json
 from meta.evaluate import compare
-from meta.families import build_families
-from meta.jobs import run_jobs
-from meta.matrix import Matrix, save_heat_maps
-from meta.options import check_options, option
-from meta.overview import save_overview
-from meta.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, Plan
-from meta.plots import save_convergence, save_softness_curves
+from meta.evaluation.candidates import Learned
+from meta.evaluation.comparison import Comparison
+from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, Plan
+from meta.jobs.jobs import run_jobs
 from meta.publish import WEIGHTS, publish
-from meta.results_report import main_results, results_markdown, table_markdown
-from meta.run_folder import RunFolder, write_json_atomically, write_text_atomically
-from meta.softness import initial_renderer
-from meta.tables import rows, verdicts
-from meta.training import Training
-from meta.versions import versions
+from meta.report.animation import save_examples
+from meta.report.matrix import Matrix, save_heat_maps
+from meta.report.overview import save_overview
+from meta.report.plots import save_convergence, save_softness_curves
+from meta.report.results import main_results, results_markdown, table_markdown
+from meta.report.tables import rows, verdicts
+from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
+from meta.runs.training import Training
+from meta.runs.versions import versions
 from taichisoft.base.backend import BACKENDS
 from tasks.base import TaskFamily
 

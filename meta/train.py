@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
-from meta import history
-from meta.command import Command, read_command
-from meta.config import TrainSettings
-from meta.distributed import WorkerLost, join
-from meta.group import Alone, Group
-from meta.run import Run, create, reopen, train
-from meta.run_folder import RunFolder
-from meta.softness import load_renderer, scale_in_pixels
-from meta.stopping import Terminated, leave, terminable, undisturbed
+from meta.config.softness import load_renderer, scale_in_pixels
+from meta.config.training import TrainSettings
+from meta.learning.distributed import WorkerLost, join
+from meta.learning.group import Alone, Group
+from meta.runs import history
+from meta.runs.command import Command, read_command
+from meta.runs.folder import RunFolder
+from meta.runs.run import Run, create, reopen, train
+from meta.runs.stopping import Terminated, leave, terminable, undisturbed
 
 __all__ = ["Run", "create", "main", "parse", "reopen", "train"]
 

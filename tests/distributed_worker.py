@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from meta.distributed import KERNEL_THREADS, join
+from meta.learning.distributed import KERNEL_THREADS, join
 
 
 def report() -> tuple[int, dict]:

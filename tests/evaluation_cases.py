@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 
 import taichisoft as ts
-from meta.comparison import Comparison, Result, collect
-from meta.entrants import FIXED, Choice, Learned
-from meta.jobs import run_jobs
-from meta.judging import Judging
-from meta.measurements import Measurements
-from meta.protocol import Protocol
-from meta.statistics import Bootstrap
-from meta.tuning import Tuned
+from meta.evaluation.candidate_job import Judging
+from meta.evaluation.candidates import FIXED, Choice, Learned
+from meta.evaluation.comparison import Comparison, Result, collect
+from meta.evaluation.measurements import Measurements
+from meta.evaluation.protocol import Protocol
+from meta.evaluation.statistics import Bootstrap
+from meta.evaluation.tuning import Tuned
+from meta.jobs.jobs import run_jobs
 from tasks import Split, TaskFamily
 from tests.meta_problems import PointFamily
 

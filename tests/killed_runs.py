@@ -19,10 +19,11 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from meta import run, train, trainer
-from meta.checkpoint import Checkpoint
-from meta.outer import OuterOptimizer
-from meta.run_folder import RunFolder
+from meta import train
+from meta.learning.outer import OuterOptimizer
+from meta.runs import run, trainer
+from meta.runs.checkpoint import Checkpoint
+from meta.runs.folder import RunFolder
 from tests.meta_problems import PointFamily, spline_renderer, tiny
 from tests.run_cases import rendered, words_of
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from meta.config import TrainSettings
-from meta.objective import Objective, Outcome, Rollout
+from meta.config.training import TrainSettings
+from meta.learning.objective import Objective, Outcome, Rollout
 from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
 from tasks import Split, Task, TaskFamily, Unknowns
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
-from meta.inner import AdamState, InnerSettings, adam_step, start
-from meta.objective import Rollout, TrajectoryObjective, Window, late
+from meta.learning.inner import AdamState, InnerSettings, adam_step, start
+from meta.learning.objective import Rollout, TrajectoryObjective, Window, late
 from tasks import PoseFamily, Shape3DFamily, Split, Task, TaskFamily
 from tasks.occlusion import OcclusionFamily
 from tasks.shape3d import Shape3DTask

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from meta import history, trainer
-from meta.run import train
-from meta.run_folder import RunFolder, write_json_atomically
-from meta.softness import with_parameters
-from meta.tables import rows, verdicts
+from meta.config.softness import with_parameters
+from meta.report.tables import rows, verdicts
+from meta.runs import history, trainer
+from meta.runs.folder import RunFolder, write_json_atomically
+from meta.runs.run import train
 from taichisoft import Softness
 from tests.evaluation_cases import points as compared_points
 from tests.meta_problems import PointFamily, tiny

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import taichisoft
-from meta import history, trainer
-from meta.outer import OuterOptimizer
-from meta.run_folder import RunFolder
+from meta.learning.outer import OuterOptimizer
+from meta.runs import history, trainer
+from meta.runs.folder import RunFolder
 from tests.meta_problems import PointFamily, tiny
 
 ROOT = Path(__file__).parents[1]

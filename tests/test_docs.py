@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from meta.config import TrainSettings
+from meta.config.training import TrainSettings
 from tests.meta_problems import ParameterObjective, flat, spline_renderer
 
 ROOT = Path(__file__).parent.parent

@@ -11,17 +11,17 @@ from PIL import Image
 
 import taichisoft as ts
 from meta import evaluate
-from meta.baselines import BASELINES
-from meta.comparison import collect
-from meta.config import TrainSettings, to_json
-from meta.entrants import FIXED, Choice, Grid, Learned
-from meta.evaluation_settings import EvaluationSettings
-from meta.inner import InnerSettings
-from meta.measurements import measure
-from meta.run_folder import RunFolder, write_json_atomically
-from meta.softness import initial_renderer
-from meta.tables import markdown, rows
-from meta.tuning import split_rounds, tune
+from meta.config.softness import initial_renderer
+from meta.config.training import TrainSettings, to_json
+from meta.evaluation.baselines import BASELINES
+from meta.evaluation.candidates import FIXED, Choice, Grid, Learned
+from meta.evaluation.comparison import collect
+from meta.evaluation.measurements import measure
+from meta.evaluation.settings import EvaluationSettings
+from meta.evaluation.tuning import split_rounds, tune
+from meta.learning.inner import InnerSettings
+from meta.report.tables import markdown, rows
+from meta.runs.folder import RunFolder, write_json_atomically
 from tasks import Split
 from tests.evaluation_cases import PROTOCOL, jobs, points, softness_file
 from tests.meta_problems import PointFamily

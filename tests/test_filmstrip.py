@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from meta.filmstrip import draw_solving
-from meta.inner import InnerSettings, solve
+from meta.learning.inner import InnerSettings, solve
+from meta.report.filmstrip import draw_solving
 from tasks import Split
 from tests.task_cases import CASES, soft
 

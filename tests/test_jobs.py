@@ -15,10 +15,10 @@ import pytest
 import torch
 
 import taichisoft as ts
-from meta.code import code_digest
-from meta.jobs import Job, run_jobs
-from meta.judging import Judging
-from meta.records import Record, plain, plain_softness, read_record, write_record
+from meta.evaluation.candidate_job import Judging
+from meta.jobs.code import code_digest
+from meta.jobs.jobs import Job, run_jobs
+from meta.jobs.records import Record, plain, plain_softness, read_record, write_record
 from tasks import MeshSplit, PoseFamily, Split
 from tests.evaluation_cases import PROTOCOL, jobs, softness_file
 from tests.meta_problems import PointFamily
@@ -248,7 +248,7 @@ class _Other(PointFamily):
 KILLED = """
 import sys
 from pathlib import Path
-from meta.jobs import run_jobs
+from meta.jobs.jobs import run_jobs
 from tests.evaluation_cases import jobs
 learned, fixed = jobs(Path(sys.argv[1]), {"learned": 1.0})
 run_jobs([*learned, *fixed], on_done=lambda job: print(job.name, flush=True))

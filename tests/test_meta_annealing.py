@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
-from meta.gradients import EvolutionStrategies, FirstOrder
-from meta.inner import InnerSettings, solve
-from meta.objective import Rollout, TrajectoryObjective, late
+from meta.learning.gradients import EvolutionStrategies, FirstOrder
+from meta.learning.inner import InnerSettings, solve
+from meta.learning.objective import Rollout, TrajectoryObjective, late
 from taichisoft import Gaussian, Pixels, SoftRasterizer
 from taichisoft.softness.annealing import CosineAnnealing, ExponentialAnnealing, LearnedAnnealing
 from tasks import Split

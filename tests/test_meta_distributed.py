@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from meta import command, history, train
-from meta.checkpoint import Checkpoint
-from meta.distributed import Place, shared
-from meta.group import Alone, together
-from meta.run_folder import RunFolder
-from meta.sharding import even, parts_of
-from meta.trainer import GRADIENTS, Trainer
+from meta import train
+from meta.learning.distributed import Place, shared
+from meta.learning.group import Alone, together
+from meta.learning.sharding import even, parts_of
+from meta.runs import command, history
+from meta.runs.checkpoint import Checkpoint
+from meta.runs.folder import RunFolder
+from meta.runs.trainer import GRADIENTS, Trainer
 from tests.meta_problems import tiny
 from tests.run_cases import (
     ROOT,

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from meta.estimator_report import Row, draw, markdown
 from meta.estimators import (
     ESTIMATORS,
     EstimatorSettings,
@@ -18,7 +17,8 @@ from meta.estimators import (
     measure,
     problem,
 )
-from meta.gradients import EvolutionStrategies, PersistentEvolution
+from meta.learning.gradients import EvolutionStrategies, PersistentEvolution
+from meta.report.estimators import Row, draw, markdown
 from taichisoft.base.backend import backend
 from tests.meta_problems import ParameterObjective, flat, spline_renderer
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from meta.gradients import (
+from meta.learning.gradients import (
     Evolution,
     EvolutionStrategies,
     OneSidedEvolution,
@@ -15,9 +15,9 @@ from meta.gradients import (
     Truncated,
     Unrolled,
 )
-from meta.gradients.evolution import directions
-from meta.inner import InnerSettings
-from meta.objective import Rollout, TrajectoryObjective, final
+from meta.learning.gradients.evolution import directions
+from meta.learning.inner import InnerSettings
+from meta.learning.objective import Rollout, TrajectoryObjective, final
 from taichisoft import Gaussian, LearnedAnnealing, SoftRasterizer
 from tests.meta_problems import ParameterObjective, PointTask, flat, spline_renderer
 

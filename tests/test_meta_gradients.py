@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from meta.gradients import (
+from meta.learning.gradients import (
     EvolutionStrategies,
     FirstOrder,
     MetaGradient,
@@ -18,10 +18,18 @@ from meta.gradients import (
     Truncated,
     Unrolled,
 )
-from meta.gradients.first_order import direct_gradient
-from meta.group import Alone
-from meta.inner import InnerSettings
-from meta.objective import Rollout, TrajectoryObjective, capped, compressed, final, frozen, late
+from meta.learning.gradients.first_order import direct_gradient
+from meta.learning.group import Alone
+from meta.learning.inner import InnerSettings
+from meta.learning.objective import (
+    Rollout,
+    TrajectoryObjective,
+    capped,
+    compressed,
+    final,
+    frozen,
+    late,
+)
 from taichisoft import Gaussian, MLPCoverage, Pixels, SoftRasterizer
 from tasks import PoseFamily, Split
 from tests.meta_problems import ParameterObjective, PointFamily, flat, spline_renderer

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from meta import history, train
-from meta.checkpoint import Checkpoint
-from meta.run_folder import RunFolder
+from meta import train
+from meta.runs import history
+from meta.runs.checkpoint import Checkpoint
+from meta.runs.folder import RunFolder
 from tests.meta_problems import tiny
 from tests.run_cases import ROOT, assert_same, environment, points, steps_of
 

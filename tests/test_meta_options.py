@@ -8,10 +8,11 @@ import re
 
 import pytest
 
-from meta import families, softness, trainer
-from meta.config import TrainSettings, build_parser, from_json, settings_from_args, to_json
-from meta.options import check_options, option
-from meta.run_folder import RunFolder
+from meta.config import families, softness
+from meta.config.options import check_options, option
+from meta.config.training import TrainSettings, build_parser, from_json, settings_from_args, to_json
+from meta.runs import trainer
+from meta.runs.folder import RunFolder
 from meta.train import parse
 from taichisoft import Camera, Gaussian, Pixels, Positive, Softness, Yager, save_mesh, shapes
 from tasks import Split

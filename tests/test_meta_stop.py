@@ -10,9 +10,10 @@ import time
 
 import pytest
 
-from meta import history, train
-from meta.checkpoint import Checkpoint
-from meta.run_folder import RunFolder
+from meta import train
+from meta.runs import history
+from meta.runs.checkpoint import Checkpoint
+from meta.runs.folder import RunFolder
 from tests.meta_problems import tiny
 from tests.run_cases import (
     ROOT,
@@ -137,7 +138,7 @@ def test_stopped_before_there_is_a_run(points, tmp_path, monkeypatch, capsys):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("meta.run._write_first", interrupted)
+    monkeypatch.setattr("meta.runs.run._write_first", interrupted)
     assert train.main([*words_of(tiny()), f"--out={tmp_path}"]) == 130
     assert "Stopped. No step was taken: start again" in capsys.readouterr().err
 

@@ -11,14 +11,15 @@ import pytest
 import torch
 
 import taichisoft
-from meta import history, scalars, train, trainer
-from meta.config import GRADIENT_NAMES, to_json
-from meta.gradients import Estimate, MetaGradient, trainable
-from meta.history import Record
-from meta.objective import Outcome
-from meta.outer import OuterOptimizer
-from meta.softness import load_renderer, scale_in_pixels, with_parameters
-from meta.trainer import Trainer, derived_seed
+from meta import train
+from meta.config.softness import load_renderer, scale_in_pixels, with_parameters
+from meta.config.training import GRADIENT_NAMES, to_json
+from meta.learning.gradients import Estimate, MetaGradient, trainable
+from meta.learning.objective import Outcome
+from meta.learning.outer import OuterOptimizer
+from meta.runs import history, scalars, trainer
+from meta.runs.history import Record
+from meta.runs.trainer import Trainer, derived_seed
 from tests.meta_problems import spline_renderer, tiny
 from tests.run_cases import assert_same, points, rendered, steps_of
 

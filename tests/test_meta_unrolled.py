@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
-from meta.gradients import MetaGradient, Truncated, Unrolled
-from meta.inner import InnerSettings, solve
-from meta.objective import Rollout, TrajectoryObjective, final, frozen, late
-from meta.outer import OuterOptimizer
+from meta.learning.gradients import MetaGradient, Truncated, Unrolled
+from meta.learning.inner import InnerSettings, solve
+from meta.learning.objective import Rollout, TrajectoryObjective, final, frozen, late
+from meta.learning.outer import OuterOptimizer
 from tasks import PoseFamily, Split, TaskFamily
 from tests.helpers import normal_like
 from tests.meta_problems import PointFamily, PointTask, flat, spline_renderer

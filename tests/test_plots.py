@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from meta import animation, plots
-from meta.comparison import Comparison
-from meta.entrants import FIXED, Choice
+from meta.evaluation.candidates import FIXED, Choice
+from meta.evaluation.comparison import Comparison
+from meta.report import animation, plots
 from tasks import Split
 from tests.evaluation_cases import PROTOCOL, made_up, points
 from tests.meta_problems import PointFamily, PointTask
@@ -102,7 +102,10 @@ def test_curves_and_convergence_are_drawn(comparison, tmp_path):
 
 
 def test_drawing_leaves_the_global_state_of_matplotlib_alone():
-    code = "import sys, meta.plots, meta.animation; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = (
+        "import sys, meta.report.plots, meta.report.animation; "
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -10,8 +10,8 @@ import torch
 import taichisoft as ts
 from benchmarks.joint import solve_jointly
 from benchmarks.pose_entries import JOINT_RATE, all_entries, solve_learning
-from meta.baselines import BASELINES
-from meta.inner import InnerSettings, solve
+from meta.evaluation.baselines import BASELINES
+from meta.learning.inner import InnerSettings, solve
 from tasks import Split
 from tasks.look_at_pose import LookAtPoseFamily
 

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from scipy.stats import norm
 
-from meta import history
-from meta.report import chart, problems
-from meta.report.chart import Chart, Line, thinned
+from meta.config.softness import initial_renderer, learn_only
 from meta.report.command import main, report
-from meta.report.course import MOST_STEPS, numbers_of
-from meta.run_folder import write_json_atomically
-from meta.softness import initial_renderer, learn_only
+from meta.report.page import chart, problems
+from meta.report.page.chart import Chart, Line, thinned
+from meta.report.page.checkpoints import MOST_STEPS, numbers_of
+from meta.runs import history
+from meta.runs.folder import write_json_atomically
 from taichisoft import Softness
 from tasks import Split
 from tests.meta_problems import PointFamily, PointTask, tiny

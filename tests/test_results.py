@@ -12,16 +12,16 @@ from PIL import Image
 
 import taichisoft as ts
 from meta import publish, results
-from meta.config import FAMILY_NAMES
-from meta.entrants import FIXED
-from meta.matrix import BEST_FIXED, Matrix, save_heat_maps
-from meta.overview import table
-from meta.plan import FULL, GENERAL, QUICK, SCALE_ONLY, Plan
+from meta.config.training import FAMILY_NAMES
+from meta.evaluation.candidates import FIXED
+from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, Plan
+from meta.report.matrix import BEST_FIXED, Matrix, save_heat_maps
+from meta.report.overview import table
+from meta.report.results import goal
 from meta.results import ResultsSettings
-from meta.results_report import goal
-from meta.run_folder import RunFolder
-from meta.trainer import Trainer
-from meta.training import Training
+from meta.runs.folder import RunFolder
+from meta.runs.trainer import Trainer
+from meta.runs.training import Training
 from tasks import Split
 from tests.evaluation_cases import comparison_of, made_up, result
 
@@ -130,8 +130,8 @@ def test_second_time_nothing_is_done_again(made, monkeypatch):
     def must_not_run(self):
         raise AssertionError(f"{self.name} ran again")
 
-    monkeypatch.setattr("meta.judging.Judging.run", must_not_run)
-    monkeypatch.setattr("meta.training.Training.run", must_not_run)
+    monkeypatch.setattr("meta.evaluation.candidate_job.Judging.run", must_not_run)
+    monkeypatch.setattr("meta.runs.training.Training.run", must_not_run)
     before = (made / "results.json").read_text()
     settings = results.ResultsSettings(out=str(made), workers=1, quick=True)
     results.make_results(two_families(), settings, "the command")
@@ -154,7 +154,7 @@ def test_interrupted_training_is_continued(tmp_path, monkeypatch):
 
     step = Trainer.step
     with monkeypatch.context() as patch:
-        patch.setattr("meta.trainer.Trainer.step", interrupted)
+        patch.setattr("meta.runs.trainer.Trainer.step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             job.run()
     assert steps == [0, 1]

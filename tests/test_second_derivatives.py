@@ -12,7 +12,7 @@ from torch.autograd import gradgradcheck
 from torch.func import functional_call
 
 import taichisoft as ts
-from meta.inner import AdamState, InnerSettings, adam_step
+from meta.learning.inner import AdamState, InnerSettings, adam_step
 from taichisoft.render import reference
 from tests import aggregation_cases, occlusion_cases
 from tests.coverage_cases import small_network

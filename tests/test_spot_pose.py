@@ -12,7 +12,7 @@ import taichisoft as ts
 from benchmarks import spot_pose
 from benchmarks.pose_entries import Choice, Entry
 from benchmarks.pose_record import Protocol, Record
-from meta.inner import InnerSettings, Trajectory
+from meta.learning.inner import InnerSettings, Trajectory
 from tasks import Split
 from tasks.look_at_pose import LookAtPoseFamily
 from tests.task_cases import soft

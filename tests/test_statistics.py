@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from meta.statistics import Bootstrap, Interval
+from meta.evaluation.statistics import Bootstrap, Interval
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.7])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from meta.inner import InnerSettings, solve
+from meta.learning.inner import InnerSettings, solve
 from taichisoft import Camera, Gaussian, Mesh, SoftRasterizer, shapes
 from tasks import Split
 from tasks.look_at import bounded_distance, bounded_half_fov, orbit, place

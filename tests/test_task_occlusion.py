@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from meta.inner import InnerSettings, solve
+from meta.learning.inner import InnerSettings, solve
 from taichisoft import DepthSoftmax, Gaussian, SoftRasterizer
 from tasks import OcclusionFamily, Split
 from tasks.layer_draws import draw_layers

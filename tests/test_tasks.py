@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from meta.inner import InnerSettings, solve
+from meta.learning.inner import InnerSettings, solve
 from taichisoft import SoftRasterizer
 from tasks import FAMILIES, OcclusionFamily, PoseFamily, Shaded, Shape3DFamily, Split
 from tests.task_cases import CASES, SIZE, soft

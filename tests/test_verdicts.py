@@ -7,9 +7,9 @@ import json
 import pytest
 import torch
 
-from meta.statistics import Interval
-from meta.tables import markdown, rows, verdicts
-from meta.verdicts import Standing, Verdict
+from meta.evaluation.statistics import Interval
+from meta.evaluation.verdicts import Standing, Verdict
+from meta.report.tables import markdown, rows, verdicts
 from tests.evaluation_cases import comparison_of, made_up, result
 
 AHEAD, LEVEL, BEHIND = Standing.AHEAD, Standing.LEVEL, Standing.BEHIND

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from meta.group import Group
+from meta.learning.group import Group
 
 T = TypeVar("T")
 

@@ -1,8 +1,8 @@
 import torch
 
-from meta.gradients import Estimate, MetaGradient
-from meta.gradients.point import Point
-from meta.objective import Objective, mean_outcome
+from meta.learning.gradients import Estimate, MetaGradient
+from meta.learning.gradients.point import Point
+from meta.learning.objective import Objective, mean_outcome
 from taichisoft import SoftRasterizer
 
 

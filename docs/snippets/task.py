@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
-from meta.inner import InnerSettings, solve
+from meta.learning.inner import InnerSettings, solve
 from tasks import Split, Task, TaskFamily, Unknowns
 from tasks.base import generator_for
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 import taichisoft
-from meta.report.page import page
-from meta.report.problems import Example, examples
-from meta.report.source import Source, read_source
-from meta.run_folder import write_text_atomically
+from meta.report.page.page import page
+from meta.report.page.problems import Example, examples
+from meta.report.page.run_data import Source, read_source
+from meta.runs.folder import write_text_atomically
 
 
 def report(
@@ -40,7 +40,7 @@ def report(
     Raises
     ------
     FileNotFoundError, ValueError, TypeError
-        See `meta.report.source.read_source`.
+        See `meta.report.page.run_data.read_source`.
     """
     source = read_source(run, evaluation)
     text = page(source, _problems(source, problems))

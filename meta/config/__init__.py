@@ -1,0 +1,1 @@
+"""Settings of a run, and what they build: families of tasks and the softness to learn."""

@@ -1,0 +1,1 @@
+"""Learned against fixed softnesses on problems that neither has seen."""

@@ -1,0 +1,158 @@
+"""One entrant on one family, as a job: its settings are chosen, then it solves the problems that count."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import taichisoft
+import tasks
+from meta.evaluation import measurements, protocol, tuning
+from meta.evaluation.candidates import Choice, Entrant
+from meta.evaluation.measurements import Measurements, measure
+from meta.evaluation.protocol import Protocol
+from meta.evaluation.tuning import Tuned, tune
+from meta.jobs.code import code_digest
+from meta.jobs.jobs import Job
+from meta.jobs.records import Record, digest, plain, plain_softness, read_record, write_record
+from meta.learning import inner
+from meta.learning.inner import InnerSettings
+from tasks.base import Split, TaskFamily
+
+# To be raised when the renderer changes what comes out, so that older records are not used. A change of the
+# code below or of the library's version has this effect by itself.
+FORMAT = 2
+CODE = (tasks, inner, measurements, protocol, tuning)
+# What draws problems: other versions may draw other ones from the same seed.
+DRAWS = ("torch", "numpy", "matplotlib")
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What came of an entrant.
+
+    Parameters
+    ----------
+    tuned : Tuned
+        Its settings.
+    outcomes : dict of Split to Measurements
+        Its results on the problems of each split asked for.
+    """
+
+    tuned: Tuned
+    outcomes: dict[Split, Measurements]
+
+
+@dataclass(frozen=True, eq=False)
+class Judging(Job):
+    """An entrant on a family.
+
+    Parameters
+    ----------
+    family : TaskFamily
+        Source of the problems.
+    entrant : Entrant
+        Who solves them.
+    protocol : Protocol
+        Budget and grid.
+    splits : tuple of Split
+        Which problems: held-out ones, and possibly such as were learned from.
+    folder : Path
+        Where the record is kept.
+    """
+
+    family: TaskFamily
+    entrant: Entrant
+    protocol: Protocol
+    splits: tuple[Split, ...]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Family and entrant."""
+        return f"{self.family.name} {self.entrant.key}"
+
+    @cached_property
+    def origin(self) -> dict[str, Any]:
+        """Everything that the result depends on: problems, softnesses, protocol, backend, code."""
+        entrant, grid = self.entrant, self.protocol.grid(self.family)
+        return {
+            "format": FORMAT,
+            "taichisoft": taichisoft.__version__,
+            "code": code_digest(CODE),
+            "draws": {name: version(name) for name in DRAWS},
+            "backend": taichisoft.backend(),
+            "family": plain(self.family),
+            "protocol": plain(self.protocol),
+            "splits": plain(self.splits),
+            "choices": [
+                [plain(choice), plain_softness(entrant.renderer(choice).softness)]
+                for choice in entrant.choices(grid)
+            ],
+        }
+
+    @property
+    def path(self) -> Path:
+        """The file of the record."""
+        name = f"{self.family.name}-{self.entrant.key}-{digest(self.origin)}.safetensors"
+        return self.folder / name
+
+    def done(self) -> bool:
+        """Return whether the record is there."""
+        return read_record(self.path, self.origin) is not None
+
+    def run(self) -> None:
+        """Choose settings, solve the problems of every split, and write the record."""
+        judged = self._judge()
+        tensors = {
+            f"{split.value}.{name}": value
+            for split, outcome in judged.outcomes.items()
+            for name, value in outcome.to_tensors().items()
+        }
+        seconds = {split.value: outcome.seconds for split, outcome in judged.outcomes.items()}
+        values = {"tuned": asdict(judged.tuned), "seconds": seconds}
+        write_record(self.path, Record(tensors, values), self.origin)
+
+    def load(self) -> Judged:
+        """Return what `run` left.
+
+        Raises
+        ------
+        FileNotFoundError
+            It has not run.
+        """
+        record = read_record(self.path, self.origin)
+        if record is None:
+            raise FileNotFoundError(f"no result of {self.name}: {self.path} is missing or damaged")
+        told = record.values["tuned"]
+        tuned = Tuned(Choice(**told["choice"]), told["score"], tuple(told["at_edge"]))
+        outcomes = {}
+        for split in self.splits:
+            prefix = f"{split.value}."
+            own = {
+                name.removeprefix(prefix): value
+                for name, value in record.tensors.items()
+                if name.startswith(prefix)
+            }
+            outcomes[split] = Measurements.from_tensors(own, record.values["seconds"][split.value])
+        return Judged(tuned, outcomes)
+
+    def _judge(self) -> Judged:
+        family, protocol, entrant = self.family, self.protocol, self.entrant
+        tuned = tune(
+            entrant.choices(protocol.grid(family)),
+            entrant.renderer,
+            protocol.tuning_tasks(family),
+            protocol.steps,
+            family.error_cap,
+        )
+        settings = InnerSettings(protocol.steps, tuned.choice.learning_rate)
+        renderer = entrant.renderer(tuned.choice)
+        outcomes = {}
+        for split in self.splits:
+            batches = protocol.judging_tasks(family, split)
+            outcomes[split] = measure(batches, renderer, settings, every=protocol.measure_every)
+        return Judged(tuned, outcomes)

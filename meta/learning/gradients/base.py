@@ -1,0 +1,119 @@
+"""The interface of meta-gradient estimators."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from meta.learning.objective import Objective, Outcome, Rollout
+from taichisoft import SoftRasterizer
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """An estimate of an objective and its gradient.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        The objective and what comes with it.
+    gradients : dict of Tensor
+        For each trainable parameter of the renderer, by name, a tensor like it.
+    """
+
+    outcome: Outcome
+    gradients: dict[str, Tensor]
+
+    def norm(self) -> float:
+        """Return the Euclidean norm of all gradients together."""
+        return float(torch.cat([g.reshape(-1) for g in self.gradients.values()]).norm())
+
+    def is_finite(self) -> bool:
+        """Return whether the value and every gradient are finite."""
+        values = [torch.tensor(self.outcome.value), *self.gradients.values()]
+        return all(bool(torch.isfinite(v).all()) for v in values)
+
+
+class MetaGradient(ABC):
+    """Estimates the gradient of an objective with respect to the parameters of a renderer.
+
+    Black-box estimators call ``objective.evaluate``; others look at ``objective.rollouts``, the problems and
+    how they are solved, from which a trajectory can be rebuilt with a graph (see `Objective`). All random
+    numbers come from the generator, and the renderer that is passed is not changed.
+
+    Most estimators keep nothing from one outer step to the next. One that does says so through
+    `objective_step`, `state_dict` and `load_state_dict`.
+    """
+
+    @abstractmethod
+    def estimate(
+        self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
+    ) -> Estimate:
+        """Return an estimate at the current parameters.
+
+        Parameters
+        ----------
+        objective : Objective
+            What is to be lowered.
+        renderer : SoftRasterizer
+            The softness; at least one of its parameters requires a gradient.
+        generator : torch.Generator
+            Source of random numbers, on the CPU.
+
+        Raises
+        ------
+        ValueError
+            The renderer has no trainable parameter, or the objective lacks what the estimator needs.
+        """
+
+    def objective_step(self, step: int) -> int:
+        """Return the outer step, from 0, whose problems the estimate of an outer step is made with."""
+        return step
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what later estimates depend on, tensors and plain values; empty if nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state that `state_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            It is not one of this estimator.
+        """
+        if state:
+            raise ValueError(
+                f"state of {type(self).__name__} must be empty, got {', '.join(sorted(state))}"
+            )
+
+
+def trainable(renderer: SoftRasterizer) -> dict[str, Tensor]:
+    """Return the parameters that require a gradient, by name.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    parameters = {n: p for n, p in renderer.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise ValueError("renderer must have a parameter that requires a gradient, it has none")
+    return parameters
+
+
+def rollouts_of(objective: Objective, method: str) -> tuple[Rollout, ...]:
+    """Return the rollouts of an objective, for a method that cannot do without.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    if not objective.rollouts:
+        raise ValueError(f"objective must have rollouts for {method}, it has none")
+    return objective.rollouts

@@ -1,0 +1,56 @@
+"""First order: the direct derivative of the soft loss where a trajectory ends."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from meta.learning.gradients.base import Estimate, MetaGradient, rollouts_of, trainable
+from meta.learning.objective import Objective, Rollout
+from taichisoft import SoftRasterizer
+
+
+class FirstOrder(MetaGradient):
+    """The derivative of the mean soft loss with respect to the softness, at fixed final unknowns.
+
+    It costs one trajectory and one backward pass. It is biased: how the softness shapes the trajectory is not
+    seen, nor is the error that counts. It rewards a soft picture that looks like the target once the unknowns
+    are given, which mostly means a sharp one, even where a wider softness would have led the unknowns to a
+    better place. It is here for comparison with Wu et al., "Learning to Rasterize Differentiably" (EGSR
+    2024), whose published code does this.
+    """
+
+    def estimate(
+        self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
+    ) -> Estimate:
+        """Return the estimate; see `MetaGradient.estimate`. No random numbers are drawn."""
+        rollouts = rollouts_of(objective, "a first-order gradient")
+        outcome = objective.evaluate(renderer)
+        totals = {name: torch.zeros_like(p) for name, p in trainable(renderer).items()}
+        for rollout, trajectory in zip(rollouts, outcome.trajectories, strict=True):
+            gradients = direct_gradient(rollout, renderer, trajectory.unknowns)
+            for name, gradient in gradients.items():
+                totals[name] += rollout.weight * gradient
+        totals = {name: objective.group.sum(total) for name, total in totals.items()}
+        return Estimate(outcome, totals)
+
+
+def direct_gradient(
+    rollout: Rollout, renderer: SoftRasterizer, unknowns: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the derivative of the mean soft loss at fixed unknowns, by parameter name.
+
+    An annealed scale is taken where a trajectory ends.
+    """
+    work = copy.deepcopy(renderer)
+    work.set_progress(1.0)
+    parameters = trainable(work)
+    fixed = {name: value.detach() for name, value in unknowns.items()}
+    with torch.enable_grad():
+        loss = rollout.task.loss(fixed, work).mean()
+        gradients = torch.autograd.grad(
+            loss, list(parameters.values()), allow_unused=True, materialize_grads=True
+        )
+    return dict(zip(parameters, gradients, strict=True))

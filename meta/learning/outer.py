@@ -1,0 +1,85 @@
+"""The outer optimisation: Adam on the parameters of a softness, guarded."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from meta.learning.gradients import Estimate, trainable
+from taichisoft import SoftRasterizer
+from taichisoft.base.checks import check_integer, check_number
+
+
+class OuterOptimizer:
+    """Adam with a learning rate that falls to zero, gradient clipping and a guard against bad gradients.
+
+    Parameters
+    ----------
+    renderer : SoftRasterizer
+        Its trainable parameters are optimised in place.
+    learning_rate : float
+        Rate of the first step; it falls along half a cosine.
+    steps : int
+        Number of steps over which it falls.
+    clip : float
+        Largest Euclidean norm of the gradient; a longer one is scaled down to it.
+
+    Attributes
+    ----------
+    skipped, clipped : int
+        Numbers of steps so far that were left out, or whose gradient was scaled down.
+    """
+
+    def __init__(self, renderer: SoftRasterizer, *, learning_rate: float, steps: int, clip: float):
+        self.learning_rate = check_number(learning_rate, "learning_rate", above=0)
+        self.steps = check_integer(steps, "steps", minimum=1)
+        self.clip = check_number(clip, "clip", above=0)
+        self.parameters = trainable(renderer)
+        self.adam = torch.optim.Adam(self.parameters.values(), lr=learning_rate, betas=(0.9, 0.99))
+        self.skipped = 0
+        self.clipped = 0
+
+    def step(self, estimate: Estimate, index: int) -> None:
+        """Take one step, or count it as skipped if the estimate is not finite.
+
+        Parameters
+        ----------
+        estimate : Estimate
+            Gradients of the trainable parameters, by name.
+        index : int
+            How many steps were taken before; it sets the learning rate.
+        """
+        if not estimate.is_finite():
+            self.skipped += 1
+            return
+        factor = self._factor(estimate.norm())
+        for name, parameter in self.parameters.items():
+            parameter.grad = factor * estimate.gradients[name]
+        for group in self.adam.param_groups:
+            group["lr"] = self.rate(index)
+        self.adam.step()
+        self.adam.zero_grad()
+
+    def rate(self, index: int) -> float:
+        """Return the learning rate of the step after `index` steps."""
+        return self.learning_rate * (1 + math.cos(math.pi * min(index / self.steps, 1.0))) / 2
+
+    def _factor(self, norm: float) -> float:
+        """Return what a gradient is multiplied with, and count it if that is not 1."""
+        if norm <= self.clip:
+            return 1.0
+        self.clipped += 1
+        return self.clip / norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs: tensors and numbers."""
+        counts = {"skipped": self.skipped, "clipped": self.clipped}
+        return {"adam": self.adam.state_dict(), **counts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state."""
+        self.adam.load_state_dict(state["adam"])
+        self.skipped = check_integer(state["skipped"], "skipped", minimum=0)
+        self.clipped = check_integer(state["clipped"], "clipped", minimum=0)

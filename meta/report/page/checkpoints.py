@@ -1,0 +1,121 @@
+"""What the softness of a run was after each outer step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from meta.config.softness import with_parameters
+from meta.report.page.chart import thinned
+from taichisoft import Positive, Real, Scale, Softness
+
+# Steps that the slider of a page stops at; more would make the page large.
+MOST_STEPS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A softness after a number of outer steps.
+
+    Parameters
+    ----------
+    step : int
+        Steps taken; 0 is the start.
+    softness : Softness
+        What was learned by then.
+    """
+
+    step: int
+    softness: Softness
+
+
+def snapshots(
+    saved: Softness, start: Softness | None, history: Sequence[dict]
+) -> tuple[Snapshot, ...]:
+    """Return the softness after the steps that are known, by rising step.
+
+    Of more than `MOST_STEPS` equally spaced ones, the first and the last among them.
+
+    Parameters
+    ----------
+    saved : Softness
+        That of the last checkpoint, which says of which step it is.
+    start : Softness or None
+        The one before the first step, if it is known.
+    history : sequence of dict
+        Steps, with the ``parameters`` after each; runs of earlier versions have none there.
+
+    Raises
+    ------
+    ValueError
+        Parameters in the history are not of this softness.
+    """
+    whole = {} if start is None else {0: start}
+    whole[saved.trained.get("step", len(history))] = saved
+    told = {row["step"]: row["parameters"] for row in history if "parameters" in row}
+    steps = sorted({*whole, *told})
+    return tuple(
+        Snapshot(step, whole[step] if step in whole else with_parameters(saved, told[step]))
+        for step in (steps[index] for index in thinned(len(steps), MOST_STEPS))
+    )
+
+
+def numbers_of(softness: Softness, image_height: int) -> dict[str, float]:
+    """Return the single numbers that are learned, in their own units: widths, shifts, exponents.
+
+    An annealed scale counts with its first and its last length. Weights of networks and splines are not
+    single numbers, see `distance`.
+    """
+    numbers = _lengths(softness.coverage.scale, image_height)
+    inside = {id(module) for module in softness.coverage.scale.modules()}
+    for name, module in softness.named_modules():
+        learned = any(p.requires_grad for p in module.parameters())
+        if isinstance(module, Positive | Real) and id(module) not in inside and learned:
+            numbers[name.replace(".", " ")] = float(module().detach())
+    return numbers
+
+
+def distance(softness: Softness, other: Softness) -> float | None:
+    """Return the root mean square difference of the learned weights that are not single numbers.
+
+    None if there are no such weights.
+    """
+    before = other.state_dict()
+    parts = [
+        (parameter.detach() - before[name]).flatten()
+        for name, parameter in softness.named_parameters()
+        if parameter.requires_grad and parameter.ndim > 0
+    ]
+    return float(torch.cat(parts).square().mean().sqrt()) if parts else None
+
+
+def at_progress(softness: Softness, progress: float) -> Softness:
+    """Return a copy at a progress of an optimisation from 0 to 1."""
+    moved = copy.deepcopy(softness)
+    moved.set_progress(progress)
+    return moved
+
+
+def scale_of(softness: Softness, progress: float, image_height: int) -> Tensor:
+    """Return the scale in pixels at a progress, a scalar float64 tensor without gradient."""
+    return at_progress(softness, progress).coverage.scale.in_pixels(image_height).detach()
+
+
+def is_annealed(softness: Softness, image_height: int) -> bool:
+    """Return whether the scale follows the progress."""
+    first, middle, last = (float(scale_of(softness, p, image_height)) for p in (0.0, 0.5, 1.0))
+    return not first == middle == last
+
+
+def _lengths(scale: Scale, image_height: int) -> dict[str, float]:
+    moved, lengths = copy.deepcopy(scale), []
+    for progress in (0.0, 1.0):
+        moved.set_progress(progress)
+        lengths.append(float(moved.in_pixels(image_height).detach()))
+    if lengths[0] == lengths[1]:
+        return {"scale [px]": lengths[0]}
+    return {"scale, first inner step [px]": lengths[0], "scale, last inner step [px]": lengths[1]}

@@ -1,0 +1,228 @@
+"""Charts of the curves of a softness after each outer step, next to the fixed ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from meta.report.page.chart import Chart, Line
+from meta.report.page.checkpoints import Snapshot, at_progress, is_annealed, scale_of
+from meta.report.plots import pixel_curve, shared_reach
+from taichisoft import DepthSoftmax, Max, Probabilistic, Softness, SoftRasterizer
+
+POINTS = 181
+FACES = 4
+# A slope this many times as large as those of the other curves is not shown whole: some are infinite.
+UNUSUAL = 3.0
+# Less weight could not be told from none.
+LEAST_WEIGHT = 0.01
+
+Curve = Callable[[Softness], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A fixed softness to compare with.
+
+    Parameters
+    ----------
+    label : str
+        Name in the legend.
+    softness : Softness
+        At the scale at which it is drawn.
+    """
+
+    label: str
+    softness: Softness
+
+
+def curve_charts(
+    course: Sequence[Snapshot], fixed: Sequence[Reference], learn: Sequence[str], image_height: int
+) -> list[Chart]:
+    """Return charts of coverage and slope and, where they are learned, of aggregation and occlusion.
+
+    Parameters
+    ----------
+    course : sequence of Snapshot
+        At least one.
+    fixed : sequence of Reference
+        At most as many as there are looks in the style sheet.
+    learn : sequence of str
+        Parts that are learned, see `meta.config.training.PARTS`.
+    image_height : int
+        Height in pixels of the images that scales apply to.
+    """
+    d = _distances(course, fixed, image_height)
+    charts = [
+        _coverage(course, fixed, d, image_height),
+        _slope(course, fixed, d, image_height),
+    ]
+    if "aggregation" in learn:
+        charts.append(_aggregation(course))
+    if {"occlusion", "gamma"} & set(learn):
+        charts.append(_occlusion(course))
+    return charts
+
+
+def coverage_at(softness: Softness, d: Tensor, progress: float, image_height: int) -> Tensor:
+    """Return the coverage at signed distances in pixels, without its tail, as the renderer has it."""
+    with torch.no_grad():
+        return softness.coverage.without_tail(d / scale_of(softness, progress, image_height))
+
+
+def slope_at(softness: Softness, d: Tensor, progress: float, image_height: int) -> Tensor:
+    """Return the slope per pixel that gradients follow, at signed distances in pixels."""
+    scale = scale_of(softness, progress, image_height)
+    s = (d / scale).requires_grad_()
+    followed = softness.coverage.surrogate or softness.coverage
+    with torch.enable_grad():
+        # The second term is for a step, which does not depend on `s` in the eyes of autograd.
+        total = followed.without_tail(s).sum() + 0 * s.sum()
+        (slope,) = torch.autograd.grad(total, s)
+    return slope / scale
+
+
+def _distances(course: Sequence[Snapshot], fixed: Sequence[Reference], image_height: int) -> Tensor:
+    """Return signed distances that show all curves at the ends of the course."""
+    shown = [course[0].softness, course[-1].softness, *(f.softness for f in fixed)]
+    curves = {
+        str(i): pixel_curve(SoftRasterizer(softness=at_progress(s, 0.5)), image_height)
+        for i, s in enumerate(shown)
+    }
+    low, high = shared_reach(curves)
+    return torch.linspace(low, max(high, 0.3 * -low), POINTS, dtype=torch.float64)
+
+
+def _coverage(
+    course: Sequence[Snapshot], fixed: Sequence[Reference], d: Tensor, image_height: int
+) -> Chart:
+    def at(progress: float) -> Curve:
+        return lambda softness: coverage_at(softness, d, progress, image_height)
+
+    lines = _still(fixed, at(0.5))
+    if is_annealed(course[-1].softness, image_height):
+        lines += [
+            _moving("learned, first inner step", "learned-first", course, at(0.0)),
+            _moving("learned, last inner step", "learned-last", course, at(1.0)),
+            _moving("learned, half-way", "learned", course, at(0.5)),
+        ]
+    else:
+        lines.append(_moving("learned", "learned", course, at(0.5)))
+    return Chart(
+        "coverage",
+        "Coverage",
+        "signed distance to the boundary [px], positive inside",
+        "",
+        tuple(d.tolist()),
+        tuple(lines),
+        (-0.03, 1.03),
+        description="Coverage over the signed distance to the boundary of a face in pixels: the learned "
+        f"curve at the step of the slider, and {', '.join(f.label for f in fixed) or 'no fixed one'}.",
+    )
+
+
+def _slope(
+    course: Sequence[Snapshot], fixed: Sequence[Reference], d: Tensor, image_height: int
+) -> Chart:
+    def at(softness: Softness) -> Tensor:
+        return slope_at(softness, d, 0.5, image_height)
+
+    lines = [*_still(fixed, at), _moving("learned, half-way", "learned", course, at)]
+    tops = [_largest([value for step in line.steps for value in step]) for line in lines]
+    top = min(max(tops), UNUSUAL * median(tops)) or 1.0
+    return Chart(
+        "slope",
+        "Slope of coverage, which gradients follow",
+        "signed distance to the boundary [px], positive inside",
+        "slope [1/px]",
+        tuple(d.tolist()),
+        tuple(lines),
+        (-0.03 * top, 1.05 * top),
+        description="The slope of the same curves per pixel, half-way through the inner steps.",
+    )
+
+
+def _aggregation(course: Sequence[Snapshot]) -> Chart:
+    d = torch.linspace(0, 1, POINTS, dtype=torch.float64)
+
+    def alpha(softness: Softness) -> Tensor:
+        aggregation = softness.aggregation
+        with torch.no_grad():
+            generator = aggregation.generator(d)
+            total = generator if aggregation.takes_max else FACES * generator
+            return aggregation.inverse(total)
+
+    usual = [
+        Reference("probabilistic sum", Softness(aggregation=Probabilistic())),
+        Reference("maximum", Softness(aggregation=Max())),
+    ]
+    return Chart(
+        "aggregation",
+        f"Aggregation of {FACES} equal faces",
+        "coverage of each face",
+        "alpha of the pixel",
+        tuple(d.tolist()),
+        (*_still(usual, alpha), _moving("learned", "learned", course, alpha)),
+        (-0.03, 1.03),
+        description=f"Alpha of {FACES} faces of equal coverage, learned, as a probabilistic sum and as "
+        "a maximum.",
+    )
+
+
+def _occlusion(course: Sequence[Snapshot]) -> Chart:
+    usual = [Reference("softmax, gamma 0.05", Softness(occlusion=DepthSoftmax()))]
+    ends = [course[0].softness, course[-1].softness, usual[0].softness]
+    reach = max(map(_seen_up_to, ends))
+    depth = torch.linspace(0, 1.1 * reach, POINTS, dtype=torch.float64)
+
+    def weight(softness: Softness) -> Tensor:
+        return weight_at(softness, depth, 0.5)
+
+    return Chart(
+        "occlusion",
+        "Occlusion, half-way",
+        "depth behind the front-most face [scene units]",
+        "weight",
+        tuple(depth.tolist()),
+        (*_still(usual, weight), _moving("learned", "learned", course, weight)),
+        (-0.03, 1.03),
+        description="How much a face still shows over its depth behind the nearest one, half-way "
+        "through the inner steps.",
+    )
+
+
+def weight_at(softness: Softness, depth: Tensor, progress: float) -> Tensor:
+    """Return the weight of a face at depths behind the nearest one in scene units; 0 beyond the cut-off."""
+    occlusion = at_progress(softness, progress).occlusion
+    with torch.no_grad():
+        u = -depth / occlusion.gamma()
+        low = occlusion.domain().low
+        return torch.where(u < low, 0, occlusion(u.clamp(min=low)))
+
+
+def _seen_up_to(softness: Softness) -> float:
+    """Return the depth in scene units up to which a face has a weight of a hundredth."""
+    occlusion = at_progress(softness, 0.5).occlusion
+    hidden_from = -occlusion.domain().low * float(occlusion.gamma().detach())
+    depth = torch.linspace(0, hidden_from, POINTS, dtype=torch.float64)
+    return float(depth[weight_at(softness, depth, 0.5) >= LEAST_WEIGHT].max())
+
+
+def _largest(values: Sequence[float]) -> float:
+    return max((value for value in values if math.isfinite(value)), default=0.0)
+
+
+def _still(fixed: Sequence[Reference], curve: Curve) -> list[Line]:
+    return [
+        Line(one.label, f"fixed-{index}", (tuple(curve(one.softness).tolist()),))
+        for index, one in enumerate(fixed)
+    ]
+
+
+def _moving(label: str, look: str, course: Sequence[Snapshot], curve: Curve) -> Line:
+    return Line(label, look, tuple(tuple(curve(shot.softness).tolist()) for shot in course))

@@ -1,0 +1,204 @@
+"""The page about a run: from what its folder tells to HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from meta.config.training import TrainSettings
+from meta.evaluation.baselines import BASELINES
+from meta.evaluation.candidates import FIXED, Choice
+from meta.report.page.chart import Chart, Line, around
+from meta.report.page.checkpoints import Snapshot, scale_of
+from meta.report.page.curves import Reference, curve_charts
+from meta.report.page.problems import Example, data_address
+from meta.report.page.ranking import Ranking, Row
+from meta.report.page.run_data import Source
+from meta.report.page.training import (
+    MEASURES,
+    SCALE,
+    history_charts,
+    parameter_charts,
+    readings,
+    shown,
+    value_in,
+)
+
+# Fixed softnesses in a chart, for which the style sheet has looks.
+MOST_FIXED = 6
+ANNEALED = "-annealed"
+# It has no part in a coverage.
+USUAL_GAMMA = 0.05
+# A larger animation is left out.
+MOST_BYTES = 1_500_000
+FOLDER = Path(__file__).parent
+ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(FOLDER),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A ranking with its chart."""
+
+    ranking: Ranking
+    chart: Chart
+
+
+def page(source: Source, problems: Sequence[Example]) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    source : Source
+        The run.
+    problems : sequence of Example
+        Problems being solved.
+    """
+    course = source.course
+    height = source.settings.image_size
+    learn = source.settings.learn
+    curves = curve_charts(course, references(source), learn, height) if course else []
+    parameters = parameter_charts(course, height)
+    training = history_charts(source.history, MEASURES if parameters else (*MEASURES, SCALE))
+    compared = [Compared(ranking, _progress(ranking)) for ranking in source.rankings]
+    places = readings(course, source.history, height)
+    return ENVIRONMENT.get_template("page.html").render(
+        source=source,
+        style=(FOLDER / "page.css").read_text(encoding="utf-8"),
+        program=(FOLDER / "page.js").read_text(encoding="utf-8"),
+        summary=summary(source),
+        curves=curves,
+        tuned=bool(tuned_rows(source)),
+        places=places,
+        training=training,
+        parameters=parameters,
+        compared=compared,
+        problems=problems,
+        animation=_animation(source.evaluation),
+        settings=_settings(source.settings),
+        data={
+            "places": [
+                {"step": shot.step, "words": words(shot, source), "values": list(place.values())}
+                for shot, place in zip(course, places, strict=True)
+            ],
+            "charts": {chart.key: chart.motion() for chart in [*curves, *training, *parameters]},
+        },
+    )
+
+
+def words(shot: Snapshot, source: Source) -> str:
+    """Return what the slider says at a place."""
+    if shot.step == 0:
+        return "before the first outer step"
+    return f"after outer step {shot.step} of {source.settings.outer_steps}"
+
+
+def summary(source: Source) -> dict[str, str]:
+    """Return the first numbers to look at, by name."""
+    rows, settings = source.history, source.settings
+    state = "finished" if source.done >= settings.outer_steps else "not finished"
+    told = {"steps": f"{source.done} of {settings.outer_steps}, {state}"}
+    told["families"] = ", ".join(settings.families)
+    told["learned"] = ", ".join(settings.learn)
+    if rows:
+        told["loss, first to last"] = _ends(rows, "objective")
+        told["solved, first to last"] = _ends(rows, "success", 100.0, " %")
+        seconds = sum(value for row in rows if math.isfinite(value := value_in(row, "seconds")))
+        told["time of the steps"] = f"{seconds / 60:.1f} min"
+        counts = [f"{shown(value_in(rows[-1], name))} {name}" for name in ("clipped", "skipped")]
+        told["gradients"] = ", ".join(counts)
+    return told
+
+
+def _ends(rows: Sequence[dict], key: str, factor: float = 1.0, unit: str = "") -> str:
+    first, last = (shown(factor * value_in(rows[i], key), unit) for i in (0, -1))
+    return f"{first} to {last}"
+
+
+def references(source: Source) -> list[Reference]:
+    """Return fixed softnesses at the scales that an evaluation tuned, or else at the learned one's.
+
+    Those of an evaluation are the ones that took part on the first family of the run; of a constant and an
+    annealed one, which counts with its scale half-way, the better.
+    """
+    if not source.course:
+        return []
+    tuned = [_better(key, tuned_rows(source)) for key in BASELINES]
+    found = [_reference(row.key, row.label, row.scale) for row in tuned if row is not None]
+    scale = float(scale_of(source.course[-1].softness, 0.5, source.settings.image_size))
+    usual = [_reference(key, baseline.label, scale) for key, baseline in BASELINES.items()]
+    return (found or usual)[:MOST_FIXED]
+
+
+def tuned_rows(source: Source) -> tuple[Row, ...]:
+    """Return the fixed softnesses of an evaluation on the first family of the run; none without one."""
+    first = source.settings.families[0]
+    rows = next((ranking.fixed for ranking in source.rankings if ranking.family == first), ())
+    return tuple(row for row in rows if row.key.removesuffix(ANNEALED) in BASELINES)
+
+
+def _better(key: str, rows: Sequence[Row]) -> Row | None:
+    both = [row for row in rows if row.key.removesuffix(ANNEALED) == key]
+    return max(both, key=lambda row: row.success.estimate, default=None)
+
+
+def _reference(key: str, label: str, scale: float) -> Reference:
+    renderer = FIXED[key].renderer(Choice(scale, USUAL_GAMMA, 1.0))
+    return Reference(f"{label}, {scale:.2g} px", renderer.softness)
+
+
+def _progress(ranking: Ranking) -> Chart:
+    """Return the chart of problems solved so far, of the learned and the best fixed softnesses."""
+    subject = ranking.subject
+    best = sorted(ranking.fixed, key=lambda row: -row.success.estimate)[:MOST_FIXED]
+    looks = {f"fixed-{index}": row for index, row in enumerate(best)} | {"learned": subject}
+    lines = [
+        Line(row.label, look, (tuple(100 * rate for rate in row.solved_by),))
+        for look, row in looks.items()
+    ]
+    _, top = around([value for line in lines for value in line.last])
+    return Chart(
+        f"solved-{ranking.family}",
+        f"{ranking.family}: solved so far",
+        "inner step",
+        "problems [%]",
+        subject.solved_steps,
+        tuple(lines),
+        (0.0, min(top, 100.0)),
+        description=f"Share of the held-out problems of {ranking.family} that were solved by each inner "
+        "step; the numbers at the last step are in the table.",
+    )
+
+
+def _animation(evaluation: Path) -> str:
+    """Return the animation beside an evaluation as an address, or nothing."""
+    path = evaluation.parent / "examples.gif"
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return ""
+    return data_address(path.read_bytes(), "image/gif")
+
+
+def _settings(settings: TrainSettings) -> list[dict[str, Any]]:
+    rows = []
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        rows.append(
+            {
+                "name": field.name,
+                "value": text or "\N{EN DASH}",
+                "help": field.metadata["help"],
+                "changed": value != field.default,
+            }
+        )
+    return rows

@@ -1,0 +1,147 @@
+"""What a run folder tells: whatever is there, and a note for each thing that is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from meta.config.softness import initial_renderer, learn_only
+from meta.config.training import TrainSettings
+from meta.report.page.checkpoints import Snapshot, snapshots
+from meta.report.page.ranking import Ranking, read_rankings
+from meta.runs import history
+from meta.runs.folder import RunFolder
+from taichisoft import Softness
+
+T = TypeVar("T")
+# What reading a missing or damaged file may raise.
+UNREADABLE = (OSError, ValueError, TypeError, LookupError)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """All that a page about a run is made of.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        Where it comes from.
+    settings : TrainSettings
+        Of the run.
+    about : dict
+        The rest of config.json: versions, backend, processes, command, started.
+    history : list of dict
+        Steps so far.
+    course : tuple of Snapshot
+        The softness after the steps that are known; empty if none can be read.
+    rankings : tuple of Ranking
+        Results of an evaluation, one for each family.
+    evaluation : Path
+        Where the evaluation was looked for.
+    notes : dict of str
+        Why something is missing, by its name here.
+    """
+
+    folder: RunFolder
+    settings: TrainSettings
+    about: dict[str, Any]
+    history: list[dict]
+    course: tuple[Snapshot, ...]
+    rankings: tuple[Ranking, ...]
+    evaluation: Path
+    notes: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.folder.path.resolve().name
+
+    @property
+    def done(self) -> int:
+        """Steps taken."""
+        known = self.course[-1].step if self.course else 0
+        return max(len(self.history), known)
+
+
+def read_source(path: Path, evaluation: Path | None = None) -> Source:
+    """Read a run folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    evaluation : Path, optional
+        File with the rows of an evaluation. Default: evaluation.json in the folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder is no run, or a file that was named is missing.
+    ValueError, TypeError
+        Its config.json is damaged. Other damaged files are left out, with a note.
+    """
+    folder = RunFolder(path)
+    settings = folder.read_settings()
+    about = json.loads(folder.config.read_text(encoding="utf-8"))
+    if evaluation is not None and not evaluation.is_file():
+        raise FileNotFoundError(f"evaluation: no such file: {evaluation}")
+    evaluation = evaluation or folder.evaluation
+    notes: dict[str, str] = {}
+    steps = _attempt("history", notes, lambda: _history(folder), [])
+    course = _attempt("course", notes, lambda: _course(folder, settings, steps, notes), ())
+    rankings = _attempt("rankings", notes, lambda: _rankings(folder, evaluation, notes), ())
+    return Source(folder, settings, about, steps, course, rankings, evaluation, notes)
+
+
+def _attempt(name: str, notes: dict[str, str], read: Callable[[], T], otherwise: T) -> T:
+    try:
+        return read()
+    except UNREADABLE as error:
+        # The text of a LookupError is a mere key.
+        said = repr(error) if isinstance(error, LookupError) else str(error)
+        notes[name] = f"Left out: {said}"
+        return otherwise
+
+
+def _history(folder: RunFolder) -> list[dict]:
+    if not folder.history.is_file():
+        raise FileNotFoundError(f"no steps are known: {folder.history.name} is missing")
+    rows = history.read(folder.history)
+    for number, row in enumerate(rows, 1):
+        if row.get("step") != number:
+            raise ValueError(f"line {number} of {folder.history.name} is of step {row.get('step')}")
+    return rows
+
+
+def _course(
+    folder: RunFolder, settings: TrainSettings, steps: list[dict], notes: dict[str, str]
+) -> tuple[Snapshot, ...]:
+    saved = _loaded(folder.softness, settings)
+    start = _attempt("start", notes, lambda: _start(folder, settings), None)
+    return snapshots(saved, start, steps)
+
+
+def _loaded(path: Path, settings: TrainSettings) -> Softness:
+    """Return the softness of a file, of which only what the run learns requires gradients."""
+    softness = Softness.load(path)
+    learn_only(softness, settings.learn)
+    return softness
+
+
+def _start(folder: RunFolder, settings: TrainSettings) -> Softness:
+    """Return the softness before the first step: kept, or made again as the run made it."""
+    if folder.start.is_file():
+        return _loaded(folder.start, settings)
+    return initial_renderer(settings).softness
+
+
+def _rankings(folder: RunFolder, evaluation: Path, notes: dict[str, str]) -> tuple[Ranking, ...]:
+    if not evaluation.is_file():
+        notes["rankings"] = (
+            f"Not compared with fixed softnesses yet: python -m meta.evaluate {folder.path}"
+        )
+        return ()
+    return read_rankings(evaluation)

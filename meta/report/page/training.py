@@ -1,0 +1,102 @@
+"""Charts and numbers of a run over its outer steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from meta.report.page.chart import MOST_POINTS, Chart, Line, around, thinned
+from meta.report.page.checkpoints import Snapshot, distance, numbers_of
+
+# Of the history: key, title and unit, and whether 0 belongs into the picture.
+MEASURES = (
+    ("objective", "Loss (1: everything lost)", True),
+    ("success", "Solved training problems (rate)", True),
+    ("error_mean", "Mean last error (1: lost)", True),
+    ("gradient_norm", "Norm of the meta-gradient", True),
+)
+# For runs whose history has no parameters.
+SCALE = ("scale", "Scale at the first inner step [px]", False)
+CHANGE = "change of all weights (root mean square)"
+
+
+def history_charts(
+    history: Sequence[dict], measures: Sequence[tuple[str, str, bool]]
+) -> list[Chart]:
+    """Return a chart of each measure; there are none without steps."""
+    rows = [history[i] for i in thinned(len(history), MOST_POINTS)] if history else []
+    return [
+        _chart(key.replace("_", "-"), title, rows, [value_in(row, key) for row in rows], from_zero)
+        for key, title, from_zero in measures
+        if rows
+    ]
+
+
+def parameter_charts(course: Sequence[Snapshot], image_height: int) -> list[Chart]:
+    """Return a chart of each learned number, and of how far weights have moved.
+
+    There are none if only the two ends are known, since a line between these would say what nobody knows.
+    """
+    if len(course) < 3:
+        return []
+    numbers = [numbers_of(shot.softness, image_height) for shot in course]
+    series = {name: [each.get(name, math.nan) for each in numbers] for name in numbers[-1]}
+    moved = [distance(shot.softness, course[0].softness) for shot in course]
+    if moved[-1] is not None:
+        series[CHANGE] = [value for value in moved if value is not None]
+    rows = [{"step": shot.step} for shot in course]
+    return [
+        _chart(f"parameter-{index}", name, rows, values, False)
+        for index, (name, values) in enumerate(series.items())
+    ]
+
+
+def readings(
+    course: Sequence[Snapshot], history: Sequence[dict], image_height: int
+) -> list[dict[str, str]]:
+    """Return what is said at each place of the slider: texts by name, the same names everywhere."""
+    return [_reading(shot, history, image_height) for shot in course]
+
+
+def _reading(shot: Snapshot, history: Sequence[dict], image_height: int) -> dict[str, str]:
+    # The row of a step tells of the problems that were solved before its update.
+    row = history[shot.step - 1] if 0 < shot.step <= len(history) else {}
+    told = {
+        "loss": shown(value_in(row, "objective")),
+        "solved": shown(100 * value_in(row, "success"), " %"),
+        "gradient norm": shown(value_in(row, "gradient_norm")),
+    }
+    numbers = numbers_of(shot.softness, image_height)
+    return told | {name: shown(value) for name, value in numbers.items()}
+
+
+def value_in(row: dict, key: str) -> float:
+    """Return a number of a step; NaN if it has none."""
+    value = row.get(key)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number else math.nan
+
+
+def shown(value: float, unit: str = "") -> str:
+    """Return a number to four digits, or a dash."""
+    return f"{value:.4g}{unit}" if math.isfinite(value) else "\N{EN DASH}"
+
+
+def _chart(
+    key: str, title: str, rows: Sequence[dict], values: Sequence[float], from_zero: bool
+) -> Chart:
+    steps = tuple(float(row["step"]) for row in rows)
+    low, high = around(values)
+    finite = [value for value in values if math.isfinite(value)]
+    span = f"from {shown(finite[0])} to {shown(finite[-1])}" if finite else "no numbers"
+    return Chart(
+        key,
+        title,
+        "outer step",
+        "",
+        steps,
+        (Line("", "learned", (tuple(values),)),),
+        (min(0.0, low) if from_zero else low, high),
+        along_steps=True,
+        description=f"{title} over outer steps {steps[0]:g} to {steps[-1]:g}: {span}.",
+    )

@@ -1,0 +1,1 @@
+"""Runs of meta-training: folders, checkpoints, histories, and how they stop and go on."""

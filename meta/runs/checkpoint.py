@@ -1,0 +1,97 @@
+"""Checkpoints: all that is needed to continue a training run as if it had not been interrupted."""
+
+from __future__ import annotations
+
+import copy
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from meta.learning.gradients import MetaGradient
+from meta.learning.outer import OuterOptimizer
+from taichisoft import SoftRasterizer
+from taichisoft.base.checks import check_integer
+from taichisoft.base.files import write_atomically
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The state after a number of outer steps. Random numbers need no state: they come from seed and step.
+
+    Parameters
+    ----------
+    step : int
+        Number of steps taken, which is also the length of the history.
+    softness : dict
+        ``state_dict`` of the renderer.
+    outer : dict
+        ``state_dict`` of the outer optimiser.
+    gradient : dict
+        ``state_dict`` of the meta-gradient estimator.
+    """
+
+    step: int
+    softness: dict[str, Any]
+    outer: dict[str, Any]
+    gradient: dict[str, Any]
+
+    @classmethod
+    def take(
+        cls, step: int, renderer: SoftRasterizer, outer: OuterOptimizer, gradient: MetaGradient
+    ) -> Checkpoint:
+        """Return a copy of the current state, which later steps do not change."""
+        state = (renderer.state_dict(), outer.state_dict(), gradient.state_dict())
+        return cls(step, *copy.deepcopy(state))
+
+    def apply(
+        self, renderer: SoftRasterizer, outer: OuterOptimizer, gradient: MetaGradient
+    ) -> None:
+        """Put renderer, optimiser and estimator into this state."""
+        renderer.load_state_dict(self.softness)
+        # Adam would go on to update the very tensors it is given.
+        outer.load_state_dict(copy.deepcopy(self.outer))
+        gradient.load_state_dict(copy.deepcopy(self.gradient))
+
+    def save(self, path: Path) -> None:
+        """Write the file atomically: a crash leaves the old one or the new one."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        write_atomically(path, lambda partial: torch.save(values, partial))
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read a file that `save` wrote. Only tensors and plain values are read, never code.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            It is no checkpoint, is damaged, or was made by another version.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"no checkpoint: {path} is missing")
+        try:
+            _check_sums(path)
+            values = torch.load(path, map_location="cpu", weights_only=True)
+        # Damaged bytes make the reader fail in nearly any way.
+        except Exception as error:
+            raise ValueError(f"{path} is no checkpoint, or is damaged: {error!r}") from error
+        names = [field.name for field in fields(cls)]
+        if not isinstance(values, dict) or values.keys() != set(names):
+            raise ValueError(
+                f"{path} is no checkpoint of a training run of this version: "
+                f"it must hold {', '.join(names)} and nothing else"
+            )
+        check_integer(values["step"], f"step in {path}", minimum=0)
+        return cls(**values)
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the content with its checksums, which torch writes and does not read (measured, torch 2.13)."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"wrong checksum of {damaged}")

@@ -1,0 +1,75 @@
+"""Where the numbers of each step go: history, TensorBoard and progress bar."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+
+from tqdm import tqdm
+
+from meta.runs import history
+from meta.runs.folder import RunFolder
+from meta.runs.history import Record
+from meta.runs.scalars import Scalars
+
+
+class Recorder(ABC):
+    """A context in which the steps of a run are recorded."""
+
+    @abstractmethod
+    def add(self, record: Record) -> None:
+        """Record one step."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Add no more."""
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class FolderRecorder(Recorder):
+    """Records in a run folder and on the terminal.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The folder.
+    done, total : int
+        Steps taken before, and of the whole run.
+    """
+
+    def __init__(self, folder: RunFolder, done: int, total: int):
+        self.folder = folder
+        self.scalars = Scalars(folder.path / "tensorboard", done)
+        self.bar = tqdm(total=total, initial=done, desc="meta-training", unit="step")
+
+    def add(self, record: Record) -> None:
+        """Write the line of the history first: a checkpoint needs it."""
+        history.append(self.folder.history, record)
+        self.scalars.add(record)
+        self.bar.set_postfix(loss=f"{record.objective:.4f}", scale=f"{record.scale:.3f} px")
+        self.bar.update()
+
+    def close(self) -> None:
+        """Close files and bar."""
+        self.bar.close()
+        self.scalars.close()
+
+
+class NoRecorder(Recorder):
+    """Of processes other than the first, whose numbers are the same."""
+
+    def add(self, record: Record) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
