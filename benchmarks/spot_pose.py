@@ -39,7 +39,8 @@ def choose(
     """Return the best choice of an entry, and the scores of all.
 
     By successive halving, as in `meta.evaluation.tuning.tune`: all choices solve the first round, the
-    better half of them the next one as well. The score is success rate minus mean error in caps, at the last step.
+    better half of them the next one as well. The score is success rate minus mean error in caps, at the
+    last step.
 
     Parameters
     ----------

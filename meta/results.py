@@ -1,9 +1,9 @@
 """All published results: ``python -m meta.results --out results``, also ``make results``.
 
 Trains what `meta.evaluation.plan` names, compares everything on every family, and writes results.json,
-results.md, table.md, overview.png, matrix.png, examples.gif and, for each family, a picture of curves and one of
-convergence. Runs and finished comparisons are kept, so that the same command goes on after an interruption.
-Hours on a CPU.
+results.md, table.md, overview.png, matrix.png, examples.gif and, for each family, a picture of curves and
+one of convergence. Runs and finished comparisons are kept, so that the same command goes on after an
+interruption. Hours on a CPU.
 """
 
 from __future__ import annotations
