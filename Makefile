@@ -54,7 +54,7 @@ package: $(VENV)/test.stamp  ## build wheel and sdist; install the wheel into an
 	$(BIN)/python -m build --outdir dist .
 	$(PYTHON) -m venv build/package
 	build/package/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
-	cd build && package/bin/python ../tests/smoke.py
+	cd build && package/bin/python ../tests/documents/smoke.py
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site

@@ -52,6 +52,16 @@ CURES = (
         "Pass the type named; `torch.as_tensor(array)` makes a tensor of an array.",
     ),
     (
+        r"^images need pillow",
+        "Pillow reads and writes images, and comes with an extra.",
+        "`pip install 'taichisoft[train]'`.",
+    ),
+    (
+        r"^mask must (be|have)",
+        "The mask of a command is no image, or shows no object.",
+        "Give an image whose opacity, or else whose brightness, is high on the object and low beside it.",
+    ),
+    (
         r"must be a pair \(height, width\)",
         "The size of the image is one number, or has floats.",
         "`image_size=(height, width)`, height first.",

@@ -19,13 +19,13 @@ PACKAGE = Path(__file__).parent.parent / "taichisoft"
 PAGE = Path(__file__).parent / "errors.md"
 # Where an error comes from, by the beginning of the module's path; the first that fits.
 TOPICS = {
-    "Arguments in general": ("checks", "viewing"),
-    "Cameras": ("camera", "conventions"),
-    "Meshes and colours": ("mesh", "attributes", "buffers"),
-    "Files": ("io", "textured_io", "serialize", "kinds", "pretrained"),
-    "Softness": ("coverage", "aggregation", "occlusion", "pieces", "scale", "annealing", "plot"),
-    "Textures, lights and background": ("texture", "surface", "light", "background", "shad"),
-    "Fitting": ("fit", "multi_start", "suggest", "losses"),
+    "Arguments in general": ("base/checks",),
+    "Cameras": ("cameras/",),
+    "Meshes and colours": ("geometry/mesh", "geometry/attributes", "engine/job"),
+    "Files": ("files/", "softness/file", "softness/registry", "softness/pretrained"),
+    "Softness": ("softness/",),
+    "Textures, lights and background": ("appearance/", "engine/shaded"),
+    "Fitting": ("fitting/", "diagnosis/suggest", "geometry/losses"),
     "Rendering, memory and backends": ("",),
 }
 INTRODUCTION = """# Errors
@@ -57,7 +57,7 @@ def by_topic() -> dict[str, list[Raised]]:
     seen: set[Raised] = set()
     for path in sorted(PACKAGE.rglob("*.py")):
         module = path.relative_to(PACKAGE).as_posix()
-        if module.startswith(("kernels/", "cli/", "shapes/", "__main__")):
+        if module.startswith(("engine/kernels/", "cli/", "shapes/", "__main__")):
             continue
         topic = next(t for t, starts in TOPICS.items() if module.startswith(starts))
         errors = set(raised(path)) - seen

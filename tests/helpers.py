@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import taichisoft as ts
 from taichisoft.render import reference
-from tests import coverage_cases
+from tests.zoo import coverage as coverage_cases
+
+# The folder of the repository.
+ROOT = Path(__file__).parent.parent
 
 Leaves = Mapping[str, Tensor]
 FAR = 1e6

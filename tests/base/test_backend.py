@@ -1,0 +1,188 @@
+"""Choosing a backend: by argument, by variable, by default; refusals; and silence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import taichisoft as ts
+from taichisoft.base import backend as runtime
+
+RENDER = """
+import torch, taichisoft as ts
+mesh = ts.shapes.icosphere(1)
+camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(8, 8))
+mesh = mesh.with_vertices(mesh.vertices.clone().requires_grad_())
+ts.SoftRasterizer()(mesh, camera).alpha.sum().backward()
+"""
+
+
+def python(code: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run a program in a fresh process, without the backend of this one."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAICHISOFT_", "TI_"))}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**kept, **variables},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def answer(code: str, **variables: str) -> str:
+    """Return what a program prints; it must succeed and write nothing else."""
+    done = python(code, **variables)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def test_running_backend_is_visible():
+    assert ts.backend() in runtime.BACKENDS
+    assert ts.available_backends()[ts.backend()]
+    assert set(ts.available_backends()) == {"cpu", "cuda", "vulkan", "metal"}
+
+
+def test_same_backend_again_is_fine():
+    assert ts.init(ts.backend()) == ts.backend()
+    assert ts.init() == ts.backend()
+
+
+def test_unknown_backend():
+    with pytest.raises(ValueError, match=r"argument backend must be one of cpu, .*, got 'gpu'"):
+        ts.init("gpu")
+
+
+def test_importing_loads_nothing_that_only_some_need():
+    optional = {"trimesh", "scipy", "matplotlib"}
+    assert answer(f"import sys, taichisoft; print({optional} & set(sys.modules))") == "set()"
+
+
+def test_another_backend_is_refused():
+    other = next(name for name in runtime.BACKENDS if name != ts.backend())
+    with pytest.raises(RuntimeError, match=rf"{other!r} .* cannot be chosen: .* runs already"):
+        ts.init(other)
+    assert ts.init() == ts.backend()
+
+
+def test_variable_does_not_contradict_a_running_backend(monkeypatch):
+    other = next(name for name in runtime.BACKENDS if name != ts.backend())
+    monkeypatch.setenv("TAICHISOFT_BACKEND", other)
+    assert ts.init() == ts.backend()
+
+
+@pytest.mark.cpu_only
+def test_unavailable_backends_say_why():
+    # CUDA and Metal exist on different systems, so that one of them is missing on every machine.
+    missing = [name for name, present in ts.available_backends().items() if not present]
+    assert {"cuda", "metal"} & set(missing)
+    for name in missing:
+        done = python(f"import taichisoft as ts; ts.init({name!r})")
+        assert done.returncode != 0
+        assert f"RuntimeError: backend '{name}' (argument backend) cannot be had: " in done.stderr
+        reason = (
+            "finds no device" if name == "vulkan" else f"Taichi finds no {name} driver or device"
+        )
+        assert reason in done.stderr
+        assert "; present here: cpu" in done.stderr
+
+
+@pytest.mark.cpu_only
+def test_unavailable_backend_from_the_variable_is_no_silent_fallback():
+    missing = "cuda" if sys.platform == "darwin" else "metal"
+    done = python(RENDER, TAICHISOFT_BACKEND=missing)
+    assert done.returncode != 0
+    assert f"'{missing}' (environment variable TAICHISOFT_BACKEND) cannot be had" in done.stderr
+
+
+@pytest.mark.cpu_only
+def test_unknown_backend_in_the_variable():
+    done = python(RENDER, TAICHISOFT_BACKEND="gpu")
+    assert done.returncode != 0
+    assert "environment variable TAICHISOFT_BACKEND must be one of cpu" in done.stderr
+
+
+@pytest.mark.cpu_only
+def test_variable_is_followed_and_the_argument_goes_before_it():
+    asked = "import taichisoft as ts; print(ts.init(), ts.backend())"
+    assert answer(asked, TAICHISOFT_BACKEND="cpu") == "cpu cpu"
+    argued = "import taichisoft as ts; print(ts.init('cpu'))"
+    assert answer(argued, TAICHISOFT_BACKEND="metal") == "cpu"
+
+
+@pytest.mark.cpu_only
+def test_taichis_own_variable_changes_nothing():
+    code = "import os, taichisoft as ts; print(ts.init('cpu'), os.environ['TI_ARCH'])"
+    assert answer(code, TI_ARCH="vulkan") == "cpu vulkan"
+
+
+@pytest.mark.cpu_only
+def test_import_render_and_gradient_are_silent():
+    done = python(RENDER, TAICHISOFT_BACKEND="cpu")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.cpu_only
+def test_backend_starts_lazily():
+    code = """
+import taichisoft as ts
+from taichisoft.base import backend as runtime
+camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(8, 8))
+mesh, renderer = ts.shapes.icosphere(1), ts.SoftRasterizer()
+available = ts.available_backends()
+before = runtime._active
+renderer(mesh, camera)
+print(before, runtime._active is not None)
+"""
+    assert answer(code) == "None True"
+
+
+@pytest.mark.cpu_only
+def test_a_software_driver_is_never_the_default(monkeypatch):
+    monkeypatch.setattr(runtime, "_reason_missing", {"cuda": "x", "metal": "x"}.get)
+    monkeypatch.setattr(runtime, "vulkan_devices", lambda: [("llvmpipe", False)])
+    assert runtime.best_backend() == "cpu"
+    monkeypatch.setattr(runtime, "vulkan_devices", lambda: [("llvmpipe", False), ("card", True)])
+    assert runtime.best_backend() == "vulkan"
+    monkeypatch.setattr(runtime, "vulkan_devices", list)
+    assert runtime.best_backend() == "cpu"
+    monkeypatch.setattr(runtime, "_reason_missing", {"metal": "x"}.get)
+    assert runtime.best_backend() == "cuda"
+    monkeypatch.setattr(runtime, "_reason_missing", {"cuda": "x"}.get)
+    assert runtime.best_backend() == "metal"
+
+
+@pytest.mark.cpu_only
+def test_taichi_initialised_by_someone_else_is_noticed():
+    code = """
+import taichi as ti
+ti.init(arch=ti.cpu, log_level=ti.ERROR, offline_cache=False)
+import taichisoft as ts
+print(ts.init("cpu"))
+try:
+    runtime_error = None
+    from taichisoft.base import backend
+    backend._active = None
+    ts.init("vulkan" if ts.available_backends()["vulkan"] else "metal")
+except RuntimeError as error:
+    print("has initialised Taichi itself" in str(error))
+"""
+    lines = answer(code, ENABLE_TAICHI_HEADER_PRINT="False").splitlines()
+    assert lines[-2:] == ["cpu", "True"]
+
+
+def test_float64_is_refused_where_the_backend_lacks_it():
+    if ts.backend() in ("cpu", "cuda"):
+        assert runtime.kernel_dtype(torch.float64) is not runtime.kernel_dtype(torch.float32)
+        return
+    mesh = ts.shapes.icosphere(0).to(dtype=torch.float64)
+    camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(8, 8), dtype=torch.float64)
+    with pytest.raises(
+        TypeError, match=r"float64 is not available on the '\w+' backend; pass float32"
+    ):
+        ts.SoftRasterizer()(mesh, camera)

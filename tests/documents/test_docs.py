@@ -1,0 +1,99 @@
+"""What the documentation shows is run, and it leaves no public name out. ``make docs`` checks its links."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import runpy
+from collections import Counter
+
+import pytest
+import torch
+
+import taichisoft as ts
+from meta.config.training import TrainSettings
+from tests.helpers import ROOT
+from tests.meta.learning.problems import ParameterObjective, flat, spline_renderer
+
+DOCS = ROOT / "docs"
+PAGES = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
+SNIPPETS = sorted((DOCS / "snippets").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.stem)
+def test_snippet_runs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # Each checks by itself that what it computes is right.
+    runpy.run_path(str(path), run_name="__main__")
+
+
+def test_pages_show_the_snippets():
+    shown = Counter(
+        name for text in PAGES.values() for name in re.findall(r'--8<-- "docs/snippets/(.+)"', text)
+    )
+    assert shown == Counter(path.name for path in SNIPPETS)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_python_of_a_page_is_python(path):
+    for block in re.findall(r"```python\n(.*?)```", PAGES[path], flags=re.DOTALL):
+        compile(block, str(path), "exec")
+
+
+def test_every_public_name_is_documented_once():
+    names = Counter(
+        name
+        for path, text in PAGES.items()
+        if path.parent.name == "api"
+        for name in re.findall(r"^::: taichisoft\.(\S+)$", text, flags=re.MULTILINE)
+    )
+    assert names == Counter(ts.__all__)
+
+
+def test_names_in_the_text_exist():
+    for path, text in PAGES.items():
+        for name in re.findall(r"`ts\.([\w.]+)", text):
+            found = ts
+            for part in name.split("."):
+                assert hasattr(found, part), f"{path.name}: ts.{name}"
+                found = getattr(found, part)
+
+
+def test_pictures_are_those_that_are_drawn_and_shown():
+    shown = {name for text in PAGES.values() for name in re.findall(r"images/(\w+)\.png", text)}
+    script = (DOCS / "pictures.py").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"^def (\w+)\(\) -> Figure:", script, flags=re.MULTILINE))
+    kept = {path.stem for path in (DOCS / "images").glob("*.png")}
+    assert shown == drawn == kept
+
+
+def test_files_named_in_the_text_exist():
+    folders = "results|tests|meta|benchmarks|tasks"
+    for path, text in PAGES.items():
+        for name in re.findall(rf"`((?:{folders})/[\w./]+\.\w+)`", text):
+            assert (ROOT / name).exists(), f"{path.name}: {name}"
+
+
+def test_settings_in_the_text_exist():
+    rows = re.findall(r"^\| (`--.*?) \|", PAGES[DOCS / "meta-training.md"], flags=re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`--([\w-]+)", row)}
+    known = {field.name.replace("_", "-") for field in dataclasses.fields(TrainSettings)}
+    assert len(named) > 10
+    assert named <= known, named - known
+
+
+def test_estimator_that_is_shown_is_unbiased():
+    made = runpy.run_path(str(DOCS / "snippets" / "estimator.py"))["SimultaneousPerturbation"]
+    renderer = spline_renderer()
+    slope = torch.arange(1.0, 6.0)
+    # A linear function, of which the mean of the estimates is the slope for any sigma.
+    objective = ParameterObjective(lambda p: float(slope @ p.float()))
+    generator = torch.Generator().manual_seed(0)
+    count = 1000
+    estimates = [made(0.1).estimate(objective, renderer, generator) for _ in range(count)]
+    names = [name for name, _ in renderer.named_parameters()]
+    found = torch.stack([torch.cat([e.gradients[n].reshape(-1) for n in names]) for e in estimates])
+    assert found.shape == (count, len(flat(renderer)))
+    # The other components are its noise.
+    spread = (slope.square().sum() - slope.square()).sqrt() / count**0.5
+    assert ((found.mean(0) - slope).abs() < 4 * spread).all(), found.mean(0)

@@ -1,0 +1,48 @@
+"""What the README shows is run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers import ROOT
+
+TEXT = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+COMMANDS = re.findall(r"^python -m (meta\.\w+)(.*?)(?:\s+#.*)?$", TEXT, flags=re.MULTILINE)
+
+
+def test_there_is_something_to_run():
+    assert len(BLOCKS) >= 1
+    assert len(COMMANDS) >= 3
+
+
+def test_examples_run(tmp_path):
+    script = tmp_path / "example.py"
+    # Later ones go on where earlier ones stopped.
+    script.write_text("\n".join(BLOCKS))
+    # There, since the examples save files.
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", sorted({module for module, _ in COMMANDS}))
+def test_options_of_shown_commands_exist(module):
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    for _, arguments in (c for c in COMMANDS if c[0] == module):
+        for option in (word for word in shlex.split(arguments) if word.startswith("--")):
+            assert re.search(rf"{option}\b", done.stdout), f"{module} has no option {option}"
+
+
+def test_linked_files_exist():
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT):
+        assert (ROOT / link).exists(), link
