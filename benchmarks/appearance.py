@@ -14,7 +14,7 @@ import torch
 
 import taichisoft as ts
 from taichisoft.engine.fragments import count_fragments
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 
 LIGHTS = (ts.AmbientLight(0.2), ts.PointLight((1.0, 2.0, 3.0)))
 
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     best = min(seconds(given.size) for _ in range(given.repeats))
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     camera = ts.Camera.look_at((0.3, 0.5, 3.0), image_size=(given.size, given.size))
-    buffers = Buffers(renderer.scene(mesh, camera)[1])
+    buffers = RasterJob(renderer.scene(mesh, camera)[1])
     count = count_fragments(buffers, renderer.curves(given.size)[1].numbers(buffers.points))
     print(
         f"{given.kind}: {1e3 * best:.0f} ms, {count} fragments, {grown / count:.0f} bytes a fragment"

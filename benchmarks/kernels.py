@@ -19,7 +19,7 @@ from benchmarks.scenes import Setting
 from benchmarks.timing import measure
 from taichisoft.engine.coverage import CoveragePass
 from taichisoft.engine.fragments import count_fragments
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 
 SETTINGS = tuple(
@@ -61,7 +61,7 @@ def times(settings: tuple[Setting, ...], seconds: float) -> Iterator[Times]:
         seen = setting.scene
         scene = build_scene(seen.mesh, seen.camera, None)
         curve = setting.renderer.curves(setting.size)[0]
-        job = CoveragePass(Buffers(scene), curve, takes_max=False)
+        job = CoveragePass(RasterJob(scene), curve, takes_max=False)
         cells, slopes = curve.cells(scene.points), curve.slope_cells(scene.points)
         total, winner = job.values(cells)
         upstream = torch.exp(-total)

@@ -20,7 +20,7 @@ from benchmarks.renderers import fused
 from benchmarks.scenes import Setting
 from benchmarks.timing import measure
 from taichisoft.engine.fragments import count_fragments
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 
 COMMON = Setting()
@@ -72,7 +72,7 @@ def points(varied: dict[str, list[Setting]], seconds: float) -> Iterator[Point]:
             scene = setting.scene
             work = fused(setting).both
             median = torch.tensor(measure(work, rounds=50, warm_up=1, seconds=seconds)).median()
-            buffers = Buffers(build_scene(scene.mesh, scene.camera, None))
+            buffers = RasterJob(build_scene(scene.mesh, scene.camera, None))
             curve = setting.renderer.curves(setting.size)[0]
             fragments = count_fragments(buffers, curve.numbers(buffers.points))
             point = Point(axis, AXES[axis](setting), fragments, 1e3 * float(median))

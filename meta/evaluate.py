@@ -2,7 +2,7 @@
 
 ``python -m meta.evaluate RUN`` writes evaluation.json, evaluation.md, softness.png, convergence.png and
 examples.gif into the run folder. What is finished is kept in records, so that the same command goes on after
-an interruption, and a second one with other entrants computes only these.
+an interruption, and a second one with other candidates computes only these.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tqdm import tqdm
 import taichisoft
 from meta.config.families import build_families
 from meta.config.training import TrainSettings, build_parser, settings_from_args, to_json
-from meta.evaluation.candidate_job import Judging
-from meta.evaluation.candidates import FIXED, Entrant, Learned
+from meta.evaluation.candidate_job import CandidateJob
+from meta.evaluation.candidates import FIXED, Candidate, Learned
 from meta.evaluation.comparison import Comparison, collect
 from meta.evaluation.settings import EvaluationSettings
 from meta.jobs.jobs import run_jobs
@@ -54,7 +54,7 @@ def evaluate(
     command : str
         Command line to keep with the results.
     others : mapping of str to Path, optional
-        Softness files of further learned entrants, by the names that they get.
+        Softness files of further learned candidates, by the names that they get.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def evaluate(
     out = Path(settings.out) if settings.out else folder.path
     out.mkdir(parents=True, exist_ok=True)
     families = build_families(replace(training, families=settings.families or training.families))
-    entrants = {
+    candidates = {
         family.name: [
             Learned(
                 key,
@@ -94,7 +94,7 @@ def evaluate(
         ]
         for family in families
     }
-    comparisons = compare(families, entrants, training, replace(settings, out=str(out)))
+    comparisons = compare(families, candidates, training, replace(settings, out=str(out)))
     write(comparisons, out, settings, command, training.image_size)
     return comparisons
 
@@ -105,14 +105,14 @@ def compare(
     problems: TrainSettings,
     settings: EvaluationSettings,
 ) -> list[Comparison]:
-    """Run what is not yet done of all entrants on all families, and return a comparison for each.
+    """Run what is not yet done of all candidates on all families, and return a comparison for each.
 
     Parameters
     ----------
     families : sequence of TaskFamily
         Families to test on.
     learned : mapping of str to sequence of Learned
-        The learned entrants by the name of the family; the one that it is about first.
+        The learned candidates by the name of the family; the one that it is about first.
     problems : TrainSettings
         Where the problems and the number of steps come from.
     settings : EvaluationSettings
@@ -134,17 +134,20 @@ def _jobs(
     learned: Sequence[Learned],
     problems: TrainSettings,
     settings: EvaluationSettings,
-) -> tuple[list[Judging], list[Judging]]:
-    """Return the jobs of the learned and of the fixed entrants."""
+) -> tuple[list[CandidateJob], list[CandidateJob]]:
+    """Return the jobs of the learned and of the fixed candidates."""
     protocol = settings.protocol(problems, family.name)
     folder = Path(settings.records or Path(settings.out) / RECORDS)
 
-    def job(entrant: Entrant, *, on_train: bool) -> Judging:
+    def job(candidate: Candidate, *, on_train: bool) -> CandidateJob:
         splits = (Split.HELD_OUT, Split.TRAIN) if on_train else (Split.HELD_OUT,)
-        return Judging(family, entrant, protocol, splits, folder)
+        return CandidateJob(family, candidate, protocol, splits, folder)
 
     return (
-        [job(entrant, on_train=settings.train_split and entrant.on_train) for entrant in learned],
+        [
+            job(candidate, on_train=settings.train_split and candidate.on_train)
+            for candidate in learned
+        ],
         [job(FIXED[key], on_train=False) for key in settings.baselines],
     )
 

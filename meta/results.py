@@ -131,12 +131,12 @@ def _compare(plan: Plan, runs: dict[str, RunFolder], settings: ResultsSettings) 
         families=plan.families,
     )
     families = build_families(plan.problems)
-    learned = {family.name: entrants(plan, runs, family) for family in families}
+    learned = {family.name: candidates(plan, runs, family) for family in families}
     return compare(families, learned, plan.problems, evaluation)
 
 
-def entrants(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> list[Learned]:
-    """Return the learned entrants of a family.
+def candidates(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> list[Learned]:
+    """Return the learned candidates of a family.
 
     Its own, the general one, what its own started from, its scale only, and those of the other families.
     """
@@ -146,16 +146,16 @@ def entrants(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> list
     def of_file(name: str, label: str, path: Path, on_train: bool = False) -> Learned:
         return Learned(name, label, path, plan.problems.image_size, rate, on_train)
 
-    def entrant(name: str, label: str, *, on_train: bool = False) -> Learned:
+    def candidate(name: str, label: str, *, on_train: bool = False) -> Learned:
         return of_file(name, label, runs[name].softness, on_train)
 
     others = [name for name in plan.learned if name not in (own, GENERAL)]
     return [
-        entrant(own, "Learned", on_train=True),
-        entrant(GENERAL, "Learned on all families", on_train=True),
+        candidate(own, "Learned", on_train=True),
+        candidate(GENERAL, "Learned on all families", on_train=True),
         of_file(own + START, "Start of the learning", runs[own].start),
-        entrant(own + SCALE_ONLY, "Learned scale only"),
-        *(entrant(name, f"Learned on {name}") for name in others),
+        candidate(own + SCALE_ONLY, "Learned scale only"),
+        *(candidate(name, f"Learned on {name}") for name in others),
     ]
 
 

@@ -1,4 +1,4 @@
-"""One entrant on one family, as a job: its settings are chosen, then it solves the problems that count."""
+"""One candidate on one family, as a job: its settings are chosen, then it solves the problems that count."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import taichisoft
 import tasks
 from meta.evaluation import measurements, protocol, tuning
-from meta.evaluation.candidates import Choice, Entrant
+from meta.evaluation.candidates import Candidate, Choice
 from meta.evaluation.measurements import Measurements, measure
 from meta.evaluation.protocol import Protocol
 from meta.evaluation.tuning import Tuned, tune
@@ -32,7 +32,7 @@ DRAWS = ("torch", "numpy", "matplotlib")
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What came of an entrant.
+    """What came of a candidate.
 
     Parameters
     ----------
@@ -47,14 +47,14 @@ class Judged:
 
 
 @dataclass(frozen=True, eq=False)
-class Judging(Job):
-    """An entrant on a family.
+class CandidateJob(Job):
+    """A candidate on a family.
 
     Parameters
     ----------
     family : TaskFamily
         Source of the problems.
-    entrant : Entrant
+    candidate : Candidate
         Who solves them.
     protocol : Protocol
         Budget and grid.
@@ -65,20 +65,20 @@ class Judging(Job):
     """
 
     family: TaskFamily
-    entrant: Entrant
+    candidate: Candidate
     protocol: Protocol
     splits: tuple[Split, ...]
     folder: Path
 
     @property
     def name(self) -> str:
-        """Family and entrant."""
-        return f"{self.family.name} {self.entrant.key}"
+        """Family and candidate."""
+        return f"{self.family.name} {self.candidate.key}"
 
     @cached_property
     def origin(self) -> dict[str, Any]:
         """Everything that the result depends on: problems, softnesses, protocol, backend, code."""
-        entrant, grid = self.entrant, self.protocol.grid(self.family)
+        candidate, grid = self.candidate, self.protocol.grid(self.family)
         return {
             "format": FORMAT,
             "taichisoft": taichisoft.__version__,
@@ -89,15 +89,15 @@ class Judging(Job):
             "protocol": plain(self.protocol),
             "splits": plain(self.splits),
             "choices": [
-                [plain(choice), plain_softness(entrant.renderer(choice).softness)]
-                for choice in entrant.choices(grid)
+                [plain(choice), plain_softness(candidate.renderer(choice).softness)]
+                for choice in candidate.choices(grid)
             ],
         }
 
     @property
     def path(self) -> Path:
         """The file of the record."""
-        name = f"{self.family.name}-{self.entrant.key}-{digest(self.origin)}.safetensors"
+        name = f"{self.family.name}-{self.candidate.key}-{digest(self.origin)}.safetensors"
         return self.folder / name
 
     def done(self) -> bool:
@@ -141,16 +141,16 @@ class Judging(Job):
         return Judged(tuned, outcomes)
 
     def _judge(self) -> Judged:
-        family, protocol, entrant = self.family, self.protocol, self.entrant
+        family, protocol, candidate = self.family, self.protocol, self.candidate
         tuned = tune(
-            entrant.choices(protocol.grid(family)),
-            entrant.renderer,
+            candidate.choices(protocol.grid(family)),
+            candidate.renderer,
             protocol.tuning_tasks(family),
             protocol.steps,
             family.error_cap,
         )
         settings = InnerSettings(protocol.steps, tuned.choice.learning_rate)
-        renderer = entrant.renderer(tuned.choice)
+        renderer = candidate.renderer(tuned.choice)
         outcomes = {}
         for split in self.splits:
             batches = protocol.judging_tasks(family, split)

@@ -76,7 +76,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Entrant(ABC):
+class Candidate(ABC):
     """A softness that takes part.
 
     Parameters
@@ -107,7 +107,7 @@ class Entrant(ABC):
 
 
 @dataclass(frozen=True)
-class Fixed(Entrant):
+class Fixed(Candidate):
     """A coverage that is not learned; it chooses scale, gamma and learning rate.
 
     Parameters
@@ -133,7 +133,7 @@ class Fixed(Entrant):
 
 
 @dataclass(frozen=True)
-class Learned(Entrant):
+class Learned(Candidate):
     """A softness from a file; it has nothing to choose.
 
     To choose it a rate would cost it more than it gains: a handful of problems cannot tell rates apart.
@@ -196,8 +196,8 @@ def _all_fixed() -> dict[str, Fixed]:
     ]
     label = "Straight-through: step, Gaussian slope"
     found.append(Fixed("straight-through", label, straight_through, constant))
-    return {entrant.key: entrant for entrant in found}
+    return {candidate.key: candidate for candidate in found}
 
 
 FIXED: MappingProxyType[str, Fixed] = MappingProxyType(_all_fixed())
-"""The fixed entrants by their names on the command line."""
+"""The fixed candidates by their names on the command line."""

@@ -1,4 +1,4 @@
-"""All entrants on the same problems of one family, and what their results say."""
+"""All candidates on the same problems of one family, and what their results say."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from meta.evaluation.candidate_job import Judging
-from meta.evaluation.candidates import Entrant
+from meta.evaluation.candidate_job import CandidateJob
+from meta.evaluation.candidates import Candidate
 from meta.evaluation.measurements import Measurements
 from meta.evaluation.protocol import Protocol
 from meta.evaluation.statistics import Bootstrap, Interval
@@ -20,11 +20,11 @@ from tasks.base import Split, TaskFamily
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One entrant on the problems of one split.
+    """One candidate on the problems of one split.
 
     Parameters
     ----------
-    entrant : Entrant
+    candidate : Candidate
         Who.
     split : Split
         Which problems.
@@ -38,7 +38,7 @@ class Result:
         Resamples of the problems, the same for every result.
     """
 
-    entrant: Entrant
+    candidate: Candidate
     split: Split
     tuned: Tuned
     outcome: Measurements
@@ -47,13 +47,13 @@ class Result:
 
     @property
     def key(self) -> str:
-        """The name of the entrant in files."""
-        return self.entrant.key
+        """The name of the candidate in files."""
+        return self.candidate.key
 
     @property
     def label(self) -> str:
-        """The name of the entrant in tables and legends."""
-        return self.entrant.label
+        """The name of the candidate in tables and legends."""
+        return self.candidate.label
 
     @cached_property
     def errors(self) -> Tensor:
@@ -185,13 +185,13 @@ class Comparison:
 
 
 def collect(
-    learned: Sequence[Judging], fixed: Sequence[Judging], *, resamples: int, seed: int
+    learned: Sequence[CandidateJob], fixed: Sequence[CandidateJob], *, resamples: int, seed: int
 ) -> Comparison:
     """Return the comparison of jobs that are done, all of one family and protocol.
 
     Parameters
     ----------
-    learned, fixed : sequence of Judging
+    learned, fixed : sequence of CandidateJob
         Jobs of learned and fixed softnesses, at least one each.
     resamples, seed : int
         Of the bootstrap.
@@ -213,9 +213,9 @@ def collect(
         raise ValueError("learned and fixed must be of one family and protocol, got several")
     bootstrap = Bootstrap.of(protocol.total, seed, resamples=resamples)
 
-    def results(jobs: Sequence[Judging], split: Split) -> tuple[Result, ...]:
+    def results(jobs: Sequence[CandidateJob], split: Split) -> tuple[Result, ...]:
         return tuple(
-            Result(job.entrant, split, j.tuned, j.outcomes[split], family.error_cap, bootstrap)
+            Result(job.candidate, split, j.tuned, j.outcomes[split], family.error_cap, bootstrap)
             for job, j in zip(jobs, [job.load() for job in jobs], strict=True)
             if split in j.outcomes
         )

@@ -64,7 +64,7 @@ class Matrix:
         comparisons : sequence of Comparison
             One for each family tested on.
         runs : mapping of str to str
-            For each learned entrant that is to have a row, by key: what it was learned from.
+            For each learned candidate that is to have a row, by key: what it was learned from.
         """
 
         def cells(results: Sequence[Result], key: str) -> Cell | None:

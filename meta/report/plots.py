@@ -45,8 +45,8 @@ def shown(comparison: Comparison) -> tuple[Result, ...]:
 def looks(comparison: Comparison) -> dict[str, Look]:
     """Return how to draw each softness that is shown, the same in every picture of the family."""
     drawn: dict[str, Look] = {}
-    learned = [result for result in shown(comparison) if isinstance(result.entrant, Learned)]
-    fixed = [result for result in shown(comparison) if not isinstance(result.entrant, Learned)]
+    learned = [result for result in shown(comparison) if isinstance(result.candidate, Learned)]
+    fixed = [result for result in shown(comparison) if not isinstance(result.candidate, Learned)]
     for index, result in enumerate(learned):
         look = {"color": LEARNED_COLORS[index], "linewidth": 2.6 - 0.6 * index}
         drawn[result.key] = look | {"linestyle": "-", "zorder": 5 - 0.1 * index}
@@ -76,7 +76,7 @@ def save_softness_curves(comparisons: Sequence[Comparison], path: Path, image_he
     for comparison, (left, right) in zip(comparisons, axes, strict=True):
         drawn = looks(comparison)
         curves = {
-            result.key: pixel_curve(result.entrant.renderer(result.tuned.choice), image_height)
+            result.key: pixel_curve(result.candidate.renderer(result.tuned.choice), image_height)
             for result in shown(comparison)
         }
         reach = shared_reach(curves)

@@ -46,7 +46,7 @@ def _row(comparison: Comparison, result: Result) -> dict[str, Any]:
         "split": result.split.value,
         "softness": result.key,
         "label": result.label,
-        "kind": "learned" if isinstance(result.entrant, Learned) else "fixed",
+        "kind": "learned" if isinstance(result.candidate, Learned) else "fixed",
         "problems": protocol.problems,
         "seeds": protocol.seeds,
         "steps": protocol.steps,
@@ -135,7 +135,7 @@ def _list(values: Sequence[float]) -> str:
 
 
 def _line(result: Result) -> str:
-    tuned, learned = result.tuned, isinstance(result.entrant, Learned)
+    tuned, learned = result.tuned, isinstance(result.candidate, Learned)
     steps = result.steps_to_success
     cells = [
         f"**{result.label}**" if learned else result.label,

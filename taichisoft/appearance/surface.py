@@ -50,7 +50,7 @@ class Surface:
         return self.channels + 3 * self.normals
 
 
-def dress(
+def prepare(
     mesh: Mesh | MeshBatch,
     camera: Camera,
     colors: Tensor | Texture | None,

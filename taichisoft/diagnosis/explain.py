@@ -14,7 +14,7 @@ from taichisoft.diagnosis.explanation import SATURATED, Against, Explanation, Fa
 from taichisoft.diagnosis.projected_faces import ProjectedFaces
 from taichisoft.diagnosis.suggest import as_mask, narrow_scale
 from taichisoft.engine.coverage import accumulate
-from taichisoft.engine.job import Buffers, least_bytes
+from taichisoft.engine.job import RasterJob, least_bytes
 from taichisoft.engine.scene import Scene
 from taichisoft.softness.curves import Curve
 from taichisoft.softness.tables.domain import Domain
@@ -40,7 +40,7 @@ def explain(
 
     `total` is the number of faces of the meshes of all images; the near plane leaves more or fewer of them.
     """
-    buffers, projected = Buffers(scene), ProjectedFaces(scene)
+    buffers, projected = RasterJob(scene), ProjectedFaces(scene)
     generator = renderer.curves(scene.image_size[0])[0]
     # In pixels of the image; what is rendered has more of them.
     generator = replace(generator, width=generator.width / renderer.ssaa)
@@ -94,7 +94,7 @@ def _within_reach(curve: Curve) -> Curve:
     return Curve(tabulate(torch.ones_like, one, Domain(low, low)), curve.width)
 
 
-def _faces(projected: ProjectedFaces, buffers: Buffers, curve: Curve, total: int) -> Faces:
+def _faces(projected: ProjectedFaces, buffers: RasterJob, curve: Curve, total: int) -> Faces:
     """Count faces of the meshes: one that the near plane cut is as large as its pieces."""
     first, last = buffers.rows(curve.numbers(buffers.points)).reshape(-1, 2).unbind(1)
     scene = projected.scene

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.engine.coverage import accumulate
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.scene import Scene
 from taichisoft.softness.aggregation import Max
 from taichisoft.softness.coverage import Uniform
@@ -81,7 +81,7 @@ class ProjectedFaces:
             in an image that has no face in front.
         """
         scene = replace(self.scene, points=self.scene.points.detach())
-        buffers = Buffers(scene)
+        buffers = RasterJob(scene)
         images = torch.zeros(scene.batch_size, dtype=torch.bool, device=scene.points.device)
         images[buffers.face_image[self.in_front].long()] = True
         wanted = wanted & images[:, None, None]
@@ -96,7 +96,7 @@ class ProjectedFaces:
             radius *= 2
 
 
-def _nearness(buffers: Buffers, radius: float) -> Tensor:
+def _nearness(buffers: RasterJob, radius: float) -> Tensor:
     """Return (1 + d / radius) / 2 in [0, 1], d the largest signed distance of a pixel to a face."""
     curves = SoftnessCurves(Softness(Uniform(radius), Max()))
     return accumulate(buffers, curves.generator(buffers.height), takes_max=True)

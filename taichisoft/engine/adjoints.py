@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.launch import Launch
 
 
@@ -46,7 +46,7 @@ def differentiate_adjoint(
     return [next(found) if n else None for n in needed]
 
 
-def points_gradient(buffers: Buffers, grad_corners: Tensor) -> Tensor:
+def points_gradient(buffers: RasterJob, grad_corners: Tensor) -> Tensor:
     """Sum gradients of face corners, (N * slices * 3 * 4), into those of the points, (P, 4)."""
     rows = buffers.scene.points.shape[0]
     if not buffers.num_faces:

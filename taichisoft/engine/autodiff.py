@@ -13,7 +13,7 @@ from torch import Tensor
 
 from taichisoft.engine.fragment_map import FragmentMap
 from taichisoft.engine.fragments import Fragments
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.fragment_fields import COORDINATES, COVERAGE, SHARES
 from taichisoft.softness.curves import Curve
 
@@ -24,7 +24,7 @@ FAR = 1e30
 
 
 def total_of_fragments(
-    buffers: Buffers,
+    buffers: RasterJob,
     curve: Curve,
     winner: Tensor | None,
     points: Tensor,
@@ -38,7 +38,7 @@ def total_of_fragments(
 
     Parameters
     ----------
-    buffers : Buffers
+    buffers : RasterJob
         The render.
     curve : Curve
         The generator of coverage.
@@ -61,7 +61,7 @@ def total_of_fragments(
 
 
 def sums_of_fragments(
-    buffers: Buffers,
+    buffers: RasterJob,
     curve: Curve,
     occlusion: Curve,
     front_face: Tensor,
@@ -77,7 +77,7 @@ def sums_of_fragments(
 
     Parameters
     ----------
-    buffers : Buffers
+    buffers : RasterJob
         The render.
     curve, occlusion : Curve
         Coverage and occlusion.
@@ -100,13 +100,13 @@ def sums_of_fragments(
 
 
 def shaded_sums_of_fragments(
-    buffers: Buffers, curve: Curve, occlusion: Curve, front_face: Tensor, shader: Shader
+    buffers: RasterJob, curve: Curve, occlusion: Curve, front_face: Tensor, shader: Shader
 ) -> Tensor:
     """Return (B, H, W, 2 + C): weights, weighted depths and the colours that a shader gives, summed.
 
     Parameters
     ----------
-    buffers : Buffers
+    buffers : RasterJob
         The render, with the attributes that the shader wants.
     curve, occlusion : Curve
         Coverage and occlusion.
@@ -145,7 +145,7 @@ def gathered(rows: Tensor, index: Tensor) -> Tensor:
 
 
 def _shares(
-    buffers: Buffers,
+    buffers: RasterJob,
     curve: Curve,
     occlusion: Curve,
     front_face: Tensor,
@@ -167,7 +167,7 @@ def _shares(
 
 
 def _coordinates(
-    buffers: Buffers,
+    buffers: RasterJob,
     fragments: Fragments,
     curve: Curve,
     occlusion: Curve,
@@ -182,7 +182,7 @@ def _coordinates(
     return over(points, widths, *cells, points.new_zeros(max(over.size, 1)))
 
 
-def _summed(buffers: Buffers, fragments: Fragments, values: Tensor) -> Tensor:
+def _summed(buffers: RasterJob, fragments: Fragments, values: Tensor) -> Tensor:
     """Return (B, H, W, C): values of fragments, (N, C), summed into their pixels."""
     sums = values.new_zeros(buffers.pixels, values.shape[1])
     sums = sums.index_add(0, fragments.pixels_as_index, values)

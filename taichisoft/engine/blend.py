@@ -21,30 +21,30 @@ from taichisoft.engine.adjoints import (
 )
 from taichisoft.engine.autodiff import FAR, sums_of_fragments
 from taichisoft.engine.fragment_map import refuse_third_order
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.blend import (
     ADD_UP,
     FIND_FRONT,
     FRONT_ADJOINT,
-    shading_kernels,
+    blend_kernels,
 )
-from taichisoft.engine.kernels.blend_adjoint import shade_adjoint_kernel
+from taichisoft.engine.kernels.blend_adjoint import blend_adjoint_kernel
 from taichisoft.softness.curves import Curve
 
 
 @dataclass(frozen=True, eq=False)
-class ShadingPass:
+class BlendPass:
     """Sums of weights, depths and attributes over faces, and the first derivative.
 
     Parameters
     ----------
-    buffers : Buffers
+    buffers : RasterJob
         The render.
     curve, occlusion : Curve
         Coverage and occlusion.
     """
 
-    buffers: Buffers
+    buffers: RasterJob
     curve: Curve
     occlusion: Curve
 
@@ -120,7 +120,7 @@ class ShadingPass:
         grad_cells = buffers.zeros(tables, cells.numel())
         grad_keep = buffers.zeros(tables, keep_cells.numel())
         if buffers.num_faces:
-            shade_adjoint_kernel(buffers.kernel_type, buffers.lanes)(
+            blend_adjoint_kernel(buffers.kernel_type, buffers.lanes)(
                 into_cells,
                 self.curve.pieces,
                 self.occlusion.pieces,
@@ -176,7 +176,7 @@ class ShadingPass:
         buffers = self.buffers
         if not buffers.num_faces:
             return
-        kernels = shading_kernels(buffers.kernel_type, buffers.lanes)
+        kernels = blend_kernels(buffers.kernel_type, buffers.lanes)
         least = self.curve.faint if step == FIND_FRONT else 0.0
         of_curves = (step, self.curve.pieces, self.occlusion.pieces)
         scene = (buffers.points, buffers.faces)
@@ -185,7 +185,7 @@ class ShadingPass:
         if buffers.on_cpu:
             launch = buffers.forward_launch()
             bands = (buffers.band, launch.slots, launch.stride)
-            kernels.shade(*of_curves, *scene, buffers.face_start, *inputs, *image, *bands, *out)
+            kernels.blend(*of_curves, *scene, buffers.face_start, *inputs, *image, *bands, *out)
         else:
             items = (buffers.slices, buffers.items)
             if step != FIND_FRONT:
@@ -203,7 +203,7 @@ class ShadingPass:
         )
 
 
-class _Shade(Function):
+class _Blend(Function):
     """sums (B, H, W, 2 + C) = sum over faces of w, w z and w c."""
 
     @staticmethod
@@ -220,14 +220,14 @@ class _Shade(Function):
     @staticmethod
     def backward(ctx, grad_sums):
         into_cells = ctx.needs_input_grad[3] or ctx.needs_input_grad[6]
-        points, attributes, cells, width, keep_cells, gamma = _ShadeAdjoint.apply(
+        points, attributes, cells, width, keep_cells, gamma = _BlendAdjoint.apply(
             ctx.job, into_cells, grad_sums, *ctx.saved_tensors
         )
         return None, points, attributes, cells, None, width, keep_cells, gamma
 
 
-class _ShadeAdjoint(Function):
-    """The first derivative of `_Shade`."""
+class _BlendAdjoint(Function):
+    """The first derivative of `_Blend`."""
 
     @staticmethod
     def forward(
@@ -272,11 +272,11 @@ class _ShadeAdjoint(Function):
         return None, None, by_sums, None, None, *found
 
 
-def shade(buffers: Buffers, coverage: Curve, occlusion: Curve) -> Tensor:
+def blend(buffers: RasterJob, coverage: Curve, occlusion: Curve) -> Tensor:
     """Return (B, H, W, 2 + C): weights, weighted depth and weighted colours summed over faces."""
     points = buffers.scene.points
-    return _Shade.apply(
-        ShadingPass(buffers, coverage, occlusion),
+    return _Blend.apply(
+        BlendPass(buffers, coverage, occlusion),
         points,
         buffers.scene.channels,
         coverage.cells(points),

@@ -23,7 +23,7 @@ from taichisoft.engine.adjoints import (
 )
 from taichisoft.engine.autodiff import total_of_fragments
 from taichisoft.engine.fragment_map import refuse_third_order
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.coverage import coverage_kernels
 from taichisoft.softness.curves import Curve
 
@@ -34,7 +34,7 @@ class CoveragePass:
 
     Parameters
     ----------
-    buffers : Buffers
+    buffers : RasterJob
         The render.
     curve : Curve
         The generator of coverage.
@@ -42,7 +42,7 @@ class CoveragePass:
         Whether faces compete.
     """
 
-    buffers: Buffers
+    buffers: RasterJob
     curve: Curve
     takes_max: bool
 
@@ -220,7 +220,7 @@ class _AccumulateAdjoint(Function):
         return None, None, by_total, None, *found
 
 
-def accumulate(buffers: Buffers, generator: Curve, takes_max: bool) -> Tensor:
+def accumulate(buffers: RasterJob, generator: Curve, takes_max: bool) -> Tensor:
     """Return (B, H, W): the generator of coverage summed over faces, or its maximum."""
     points = buffers.scene.points
     return _Accumulate.apply(

@@ -15,7 +15,7 @@ from torch.autograd import Function
 
 from taichisoft.engine.adjoints import flat
 from taichisoft.engine.fragments import Fragments
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.fragment_fields import (
     CAPACITY,
     COORDINATES,
@@ -72,7 +72,7 @@ class FragmentMap:
     def __init__(
         self,
         kind: int,
-        buffers: Buffers,
+        buffers: RasterJob,
         fragments: Fragments,
         curve: Curve,
         occlusion: Curve,

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.fragments import fragment_kernels
 
 
@@ -45,7 +45,7 @@ class Fragments:
         return torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(torch.int32)
 
     @classmethod
-    def within_reach(cls, buffers: Buffers, numbers: Tensor) -> Fragments:
+    def within_reach(cls, buffers: RasterJob, numbers: Tensor) -> Fragments:
         """List the fragments of a render whose coverage curve has these numbers."""
         if not buffers.num_faces:
             none = torch.zeros(0, dtype=torch.int32, device=buffers.points.device)
@@ -87,14 +87,14 @@ class Fragments:
         )
 
 
-def count_fragments(buffers: Buffers, numbers: Tensor) -> int:
+def count_fragments(buffers: RasterJob, numbers: Tensor) -> int:
     """Return the number of fragments of a render whose coverage curve has these numbers."""
     if not buffers.num_faces:
         return 0
     return int(_counts(buffers, buffers.rows(numbers), numbers).sum())
 
 
-def _counts(buffers: Buffers, rows: Tensor, numbers: Tensor) -> Tensor:
+def _counts(buffers: RasterJob, rows: Tensor, numbers: Tensor) -> Tensor:
     counts = torch.zeros(buffers.num_faces, dtype=torch.int32, device=rows.device)
     fragment_kernels(buffers.kernel_type).count_fragments(
         buffers.points, buffers.faces, rows, numbers, buffers.num_faces, buffers.width, counts

@@ -28,7 +28,7 @@ GPU_ITEMS = 16384
 MOST_FACES = 2**24
 
 
-class Buffers:
+class RasterJob:
     """Flat, detached arrays of a scene, shared by the kernels of one render."""
 
     def __init__(self, scene: Scene):

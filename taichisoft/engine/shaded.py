@@ -7,9 +7,9 @@ from torch import Tensor
 from taichisoft.appearance.surface import Surface
 from taichisoft.base.memory import check_fits
 from taichisoft.engine.autodiff import shaded_sums_of_fragments
-from taichisoft.engine.blend import ShadingPass
+from taichisoft.engine.blend import BlendPass
 from taichisoft.engine.fragments import count_fragments
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.softness.curves import Curve
 
 # Numbers that a fragment takes at the least, with and without its gradient: half of what was measured for a
@@ -19,7 +19,7 @@ GRADIENT_NUMBERS = 45
 
 
 def shade_fragments(
-    buffers: Buffers, coverage: Curve, occlusion: Curve, surface: Surface
+    buffers: RasterJob, coverage: Curve, occlusion: Curve, surface: Surface
 ) -> Tensor:
     """Return (B, H, W, 2 + C): weights, weighted depth and weighted colours summed over faces.
 
@@ -32,13 +32,13 @@ def shade_fragments(
         size = (buffers.images, buffers.height, buffers.width, 2 + surface.outputs)
         return (points.sum() * 0).expand(size)
     _check_memory(buffers, coverage)
-    front_face = ShadingPass(buffers, coverage, occlusion).front_face(
+    front_face = BlendPass(buffers, coverage, occlusion).front_face(
         coverage.cells(points), occlusion.cells(points)
     )
     return shaded_sums_of_fragments(buffers, coverage, occlusion, front_face, surface.shader)
 
 
-def _check_memory(buffers: Buffers, coverage: Curve) -> None:
+def _check_memory(buffers: RasterJob, coverage: Curve) -> None:
     """Raise if the fragments cannot fit: see `taichisoft.base.memory`."""
     points = buffers.scene.points
     fragments = count_fragments(buffers, coverage.numbers(points))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_number, check_type
-from taichisoft.fitting.parameters import Leaves
+from taichisoft.fitting.parameters import Parameters
 from taichisoft.fitting.run import Fit, FitSettings, Loss, OnStep, Run
 from taichisoft.render.rasterizer import SoftRasterizer
 
@@ -119,7 +119,7 @@ def fit(
         )
     if parameters is None:
         raise ValueError("parameters must be given for a callable, got None")
-    leaves = Leaves.of(parameters)
+    leaves = Parameters.of(parameters)
     run = Run(settings, leaves, loss, renderer, judge, _made(optimizer, learning_rate, leaves))
     return run.finish(run.go(progress, on_step))
 
@@ -129,7 +129,7 @@ def _bound(problem: Problem, renderer: SoftRasterizer) -> Loss:
 
 
 def _made(
-    optimizer: Callable[[list[Tensor]], Optimizer] | None, learning_rate: float, leaves: Leaves
+    optimizer: Callable[[list[Tensor]], Optimizer] | None, learning_rate: float, leaves: Parameters
 ) -> Optimizer:
     """Return the optimizer of the leaves."""
     if optimizer is None:

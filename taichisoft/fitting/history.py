@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-Parameters = Any
+ParameterValues = Any
 """What is optimised: ``dict[str, Tensor]`` or ``list[Tensor]``, whichever was given to `fit`."""
 
 
@@ -36,7 +36,7 @@ class Snapshot:
     """
 
     step: int
-    parameters: Parameters
+    parameters: ParameterValues
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class History:
     def animate(
         self,
         path: str | os.PathLike,
-        render: Callable[[Parameters], Tensor],
+        render: Callable[[ParameterValues], Tensor],
         *,
         frame_ms: int = 80,
         last_frame_ms: int = 1000,

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_integer, check_tensor, check_type
 from taichisoft.fitting.fit import fit
-from taichisoft.fitting.history import Parameters
-from taichisoft.fitting.parameters import Leaves
+from taichisoft.fitting.history import ParameterValues
+from taichisoft.fitting.parameters import Parameters
 from taichisoft.fitting.run import Fit
 from taichisoft.render.rasterizer import SoftRasterizer
 
@@ -35,7 +35,7 @@ class MultiStart:
         Which starts these were.
     """
 
-    parameters: Parameters
+    parameters: ParameterValues
     loss: Tensor
     start: int
     fit: Fit
@@ -43,7 +43,7 @@ class MultiStart:
 
 
 def multi_start(
-    loss: Callable[[Parameters], Tensor],
+    loss: Callable[[ParameterValues], Tensor],
     starts: Mapping[str, Tensor] | Sequence[Tensor],
     steps: int = 100,
     *,
@@ -76,7 +76,7 @@ def multi_start(
     TypeError, ValueError, FloatingPointError
         As `fit`; or ``keep`` is no int from 1 to N, or the losses are not (N,).
     """
-    all_starts = Leaves.of(starts)
+    all_starts = Parameters.of(starts)
     if renderer is not None:
         check_type(renderer, "renderer", SoftRasterizer)
         renderer.set_progress(0.0)
@@ -94,6 +94,6 @@ def multi_start(
     kept = {name: leaf.detach()[chosen] for name, leaf in all_starts.leaves.items()}
     found = fit(loss, all_starts.form(kept), steps, renderer=renderer, **options)
     at = int(found.loss.argmin())
-    rows = Leaves.of(found.parameters).leaves
+    rows = Parameters.of(found.parameters).leaves
     best = all_starts.form({name: row.detach()[at] for name, row in rows.items()})
     return MultiStart(best, found.loss[at], int(chosen[at]), found, chosen)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_finite, check_tensor
-from taichisoft.fitting.history import Parameters
+from taichisoft.fitting.history import ParameterValues
 
 
 @dataclass(frozen=True, eq=False)
-class Leaves:
+class Parameters:
     """Leaf tensors by name.
 
     Parameters
@@ -28,7 +28,7 @@ class Leaves:
     named: bool
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Tensor] | Sequence[Tensor]) -> Leaves:
+    def of(cls, parameters: Mapping[str, Tensor] | Sequence[Tensor]) -> Parameters:
         """Copy parameters.
 
         Raises
@@ -57,11 +57,11 @@ class Leaves:
         """The leaves, in order."""
         return list(self.leaves.values())
 
-    def given(self) -> Parameters:
+    def given(self) -> ParameterValues:
         """Return the leaves in the form that was given."""
         return self.form(self.leaves)
 
-    def form(self, values: dict[str, Tensor]) -> Parameters:
+    def form(self, values: dict[str, Tensor]) -> ParameterValues:
         """Return values by name in the form that was given."""
         return dict(values) if self.named else list(values.values())
 
@@ -121,13 +121,13 @@ class Best:
     improved_at: int = 0
 
     @classmethod
-    def start(cls, loss: Tensor, leaves: Leaves) -> Best:
+    def start(cls, loss: Tensor, leaves: Parameters) -> Best:
         """Return the best before anything was judged: infinite losses at the start."""
         worst = torch.full_like(loss.detach(), torch.inf)
         values = {name: leaf.detach().clone() for name, leaf in leaves.leaves.items()}
         return cls(worst, torch.zeros_like(worst, dtype=torch.int64), values, worst.clone())
 
-    def update(self, step: int, judged: Tensor, leaves: Leaves, tolerance: float) -> None:
+    def update(self, step: int, judged: Tensor, leaves: Parameters, tolerance: float) -> None:
         """Take over what is better; a loss that is not finite is not."""
         judged = torch.where(judged.isfinite(), judged, torch.inf)
         better = judged < self.loss

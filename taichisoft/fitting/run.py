@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_integer, check_number, check_tensor
-from taichisoft.fitting.history import History, Parameters, Recorder, Snapshot
-from taichisoft.fitting.parameters import Best, Leaves, reshaped
+from taichisoft.fitting.history import History, ParameterValues, Recorder, Snapshot
+from taichisoft.fitting.parameters import Best, Parameters, reshaped
 from taichisoft.fitting.progress_bar import progress_bar
 from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.annealing import FollowsProgress
@@ -21,8 +21,8 @@ from taichisoft.softness.annealing import FollowsProgress
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-Loss = Callable[[Parameters], Tensor]
-OnStep = Callable[[int, Parameters], None]
+Loss = Callable[[ParameterValues], Tensor]
+OnStep = Callable[[int, ParameterValues], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Fit:
         What happened on the way.
     """
 
-    parameters: Parameters
+    parameters: ParameterValues
     loss: Tensor
     step: Tensor
     reason: str
@@ -79,7 +79,7 @@ class Run:
     def __init__(
         self,
         settings: FitSettings,
-        leaves: Leaves,
+        leaves: Parameters,
         loss: Loss,
         renderer: SoftRasterizer | None,
         judge: Loss | None,

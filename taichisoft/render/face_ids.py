@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.cameras.camera import Camera
-from taichisoft.engine.blend import ShadingPass
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.blend import BlendPass
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.softness.aggregation import Max
@@ -35,9 +35,9 @@ def nearest_faces(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor
     scene = build_scene(mesh, camera, None)
     curves = _hard_curves()
     coverage, occlusion = curves.coverage(scene.image_size[0]), curves.occlusion()
-    buffers, points = Buffers(scene), scene.points
+    buffers, points = RasterJob(scene), scene.points
     with torch.no_grad():
-        faces = ShadingPass(buffers, coverage, occlusion).front_face(
+        faces = BlendPass(buffers, coverage, occlusion).front_face(
             coverage.cells(points), occlusion.cells(points)
         )
     faces = faces.long().reshape(buffers.images, buffers.height, buffers.width)

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from taichisoft.appearance.background import Background, as_background, over_background
 from taichisoft.appearance.lights import Lighting
-from taichisoft.appearance.surface import Surface, dress
+from taichisoft.appearance.surface import Surface, prepare
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_integer, check_type
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.engines import AutodiffEngine, FusedEngine
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
@@ -267,7 +267,7 @@ class SoftRasterizer(nn.Module):
         """
         check_type(face_ids, "face_ids", bool)
         surface, scene = self.scene(mesh, camera, colors, lighting=lighting, normals=normals)
-        buffers = Buffers(scene)
+        buffers = RasterJob(scene)
         generator, coverage, occlusion = self.curves(camera.image_size[0])
         total = self._engine.total(buffers, generator, self.aggregation.takes_max)
         if surface.shader is None:
@@ -285,7 +285,7 @@ class SoftRasterizer(nn.Module):
         """Render alpha alone, (B, H, W): less than half the work of a full image."""
         _, scene = self.scene(mesh, camera)
         curve = self._magnified(self._curves.generator(camera.image_size[0]))
-        return self.alpha(self._engine.total(Buffers(scene), curve, self.aggregation.takes_max))
+        return self.alpha(self._engine.total(RasterJob(scene), curve, self.aggregation.takes_max))
 
     def set_progress(self, progress: float) -> None:
         """Say how much of an optimisation is done, from 0 to 1: annealed scales follow it."""
@@ -303,7 +303,7 @@ class SoftRasterizer(nn.Module):
         """Return the look and the projected geometry of what `forward` renders, ``ssaa`` times as large."""
         mesh = as_drawable(mesh)
         check_type(camera, "camera", Camera)
-        surface = dress(mesh, camera, colors, lighting, normals)
+        surface = prepare(mesh, camera, colors, lighting, normals)
         camera = magnified(camera, self.ssaa)
         canonical = self.deterministic
         return surface, build_scene(mesh, camera, surface.attributes, canonical=canonical)

@@ -14,7 +14,7 @@ from benchmarks import appearance, backends, bench, cost, kernels, renderers, sc
 from benchmarks.scenes import Setting, sphere_scene
 from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
 from taichisoft.engine.fragments import Fragments, count_fragments
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 
 
@@ -120,7 +120,7 @@ def test_scaling_smoke(tmp_path, capsys):
 def test_fragments_are_counted_as_they_are_listed():
     scene = sphere_scene(16, 0)
     renderer = ts.SoftRasterizer(ts.Gaussian(0.5))
-    buffers = Buffers(build_scene(scene.mesh, scene.camera, None))
+    buffers = RasterJob(build_scene(scene.mesh, scene.camera, None))
     numbers = renderer.curves(16)[0].numbers(buffers.points)
     assert count_fragments(buffers, numbers) == len(Fragments.within_reach(buffers, numbers).face)
 

@@ -7,7 +7,7 @@ import torch
 
 import taichisoft as ts
 from taichisoft.engine.engines import AutodiffEngine, FusedEngine
-from taichisoft.engine.job import Buffers
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 from tests.helpers import (
     COVERAGES,
@@ -95,7 +95,7 @@ def test_straight_through(value, slope, dtype):
     results = []
     for engine in (FusedEngine(), AutodiffEngine()):
         leaves = {n: x.to(dtype).requires_grad_() for n, x in setup.leaves.items()}
-        buffers = Buffers(build_scene(*setup.build(leaves), None))
+        buffers = RasterJob(build_scene(*setup.build(leaves), None))
         generator, cover, occlusion = renderer.curves(IMAGE[0])
         sums = engine.sums(buffers, cover, occlusion)
         total = engine.total(buffers, generator, False)

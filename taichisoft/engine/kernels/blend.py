@@ -8,7 +8,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.blend_functions import shading_functions
+from taichisoft.engine.kernels.blend_functions import blend_functions
 from taichisoft.engine.kernels.direct import Direct
 from taichisoft.engine.kernels.triangle import geometry_functions
 
@@ -19,10 +19,10 @@ FRONT_ADJOINT = 2
 
 
 @cache
-def shading_kernels(real, lanes):
+def blend_kernels(real, lanes):
     """Compile-on-first-use kernels for a float type and a number of pixels at a time."""
     geo = geometry_functions(real, lanes)
-    fragment = shading_functions(real)
+    fragment = blend_functions(real)
     floats = ti.types.ndarray(real, 1)
     ints = ti.types.ndarray(ti.i32, 1)
     lanes_real = ti.types.vector(lanes, real)
@@ -36,7 +36,7 @@ def shading_kernels(real, lanes):
             array[at] = array[at] + amount
 
     @ti.func
-    def shade_rows(
+    def blend_rows(
         shared: ti.template(),
         step: ti.template(),
         coverage_pieces: ti.template(),
@@ -64,7 +64,7 @@ def shading_kernels(real, lanes):
         sums: ti.template(),
         grad_front: ti.template(),
     ):
-        """Take a step of `shade` or `scatter` for one face in the rows first..last - 1 of an image."""
+        """Take a step of `blend` or `scatter` for one face in the rows first..last - 1 of an image."""
         reach = coverage_curve[1]
         v, left, right, solid, normal, edge, dual, inverse = geo.triangle(points, faces, face)
         z, q = fragment.depths_and_inverses(points, faces, face)
@@ -173,7 +173,7 @@ def shading_kernels(real, lanes):
                                 add(shared, grad_front, pixel, by_front[lane] * weight[lane])
 
     @ti.kernel
-    def shade(
+    def blend(
         step: ti.template(),
         coverage_pieces: ti.template(),
         occlusion_pieces: ti.template(),
@@ -219,7 +219,7 @@ def shading_kernels(real, lanes):
                         first = ti.max(top, rows[2 * face])
                         last = ti.min(bottom, rows[2 * face + 1])
                         if first < last:
-                            shade_rows(
+                            blend_rows(
                                 False,
                                 step,
                                 coverage_pieces,
@@ -271,7 +271,7 @@ def shading_kernels(real, lanes):
         width: ti.i32,
         slices: ti.i32,  # row slices per face
         items: ti.i32,  # N * slices
-        # as in `shade`, but front_face is written when naming, and starts at N
+        # as in `blend`, but front_face is written when naming, and starts at N
         front: floats,  # (B * H * W)
         front_face: floats,  # (B * H * W)
         sums: floats,  # ((2 + C) * B * H * W)
@@ -283,7 +283,7 @@ def shading_kernels(real, lanes):
             first = rows[2 * face] + count * (item - face * slices) // slices
             last = rows[2 * face] + count * (item - face * slices + 1) // slices
             if first < last:
-                shade_rows(
+                blend_rows(
                     True,
                     step,
                     coverage_pieces,
@@ -312,4 +312,4 @@ def shading_kernels(real, lanes):
                     grad_front,
                 )
 
-    return SimpleNamespace(shade=Direct(shade), scatter=Direct(scatter))
+    return SimpleNamespace(blend=Direct(blend), scatter=Direct(scatter))

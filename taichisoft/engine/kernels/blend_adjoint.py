@@ -7,17 +7,17 @@ loops, so that any number of channels shares one compiled kernel.
 from functools import cache
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.blend_functions import shading_functions
+from taichisoft.engine.kernels.blend_functions import blend_functions
 from taichisoft.engine.kernels.curve import lookup_functions
 from taichisoft.engine.kernels.direct import Direct
 from taichisoft.engine.kernels.triangle import geometry_functions
 
 
 @cache
-def shade_adjoint_kernel(real, lanes):
+def blend_adjoint_kernel(real, lanes):
     """Compile-on-first-use kernel for a float type and a number of pixels at a time."""
     geo = geometry_functions(real, lanes)
-    fragment = shading_functions(real)
+    fragment = blend_functions(real)
     locate, value, _ = lookup_functions(real)
     floats = ti.types.ndarray(real, 1)
     ints = ti.types.ndarray(ti.i32, 1)
@@ -35,7 +35,7 @@ def shade_adjoint_kernel(real, lanes):
         return inverse
 
     @ti.kernel
-    def shade_adjoint(
+    def blend_adjoint(
         into_cells: ti.template(),
         coverage_pieces: ti.template(),
         occlusion_pieces: ti.template(),
@@ -335,4 +335,4 @@ def shade_adjoint_kernel(real, lanes):
                 grad_scales[2 * worker] = log_scale
                 grad_scales[2 * worker + 1] = log_gamma
 
-    return Direct(shade_adjoint)
+    return Direct(blend_adjoint)

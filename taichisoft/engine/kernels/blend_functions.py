@@ -14,7 +14,7 @@ from taichisoft.engine.kernels.curve import lookup_functions
 
 
 @cache
-def shading_functions(real):
+def blend_functions(real):
     """Return a namespace of device functions for the float type `real`."""
     locate, value, slope = lookup_functions(real)
     vec3 = ti.types.vector(3, real)

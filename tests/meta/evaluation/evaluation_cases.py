@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 import taichisoft as ts
-from meta.evaluation.candidate_job import Judging
+from meta.evaluation.candidate_job import CandidateJob
 from meta.evaluation.candidates import FIXED, Choice, Learned
 from meta.evaluation.comparison import Comparison, Result, collect
 from meta.evaluation.measurements import Measurements
@@ -34,7 +34,7 @@ RESAMPLES = 200
 
 
 def softness_file(folder: Path, scale: float, key: str = "learned") -> Learned:
-    """Return an entrant with a spline of that scale."""
+    """Return a candidate with a spline of that scale."""
     path = folder / f"{key}.safetensors"
     ts.Softness(ts.MonotoneSpline(scale)).save(path)
     return Learned(key, key.capitalize(), path, 64, PointFamily().learning_rate)
@@ -48,14 +48,14 @@ def jobs(
     family: TaskFamily | None = None,
     fixed: tuple[str, ...] = ("gaussian", "uniform"),
     splits: tuple[Split, ...] = (Split.HELD_OUT,),
-) -> tuple[list[Judging], list[Judging]]:
+) -> tuple[list[CandidateJob], list[CandidateJob]]:
     """Return jobs of learned softnesses with given scales, and of fixed ones, on points."""
     family = family or PointFamily()
     learned = [softness_file(folder, scale, key) for key, scale in scales.items()]
     kept = folder / "records"
     return (
-        [Judging(family, entrant, protocol, splits, kept) for entrant in learned],
-        [Judging(family, FIXED[key], protocol, (Split.HELD_OUT,), kept) for key in fixed],
+        [CandidateJob(family, candidate, protocol, splits, kept) for candidate in learned],
+        [CandidateJob(family, FIXED[key], protocol, (Split.HELD_OUT,), kept) for key in fixed],
     )
 
 
@@ -72,10 +72,10 @@ def result(key: str, errors: torch.Tensor) -> Result:
     outcome = Measurements(
         torch.arange(len(errors)), errors, solved, solved.cummax(0).values, 1.5, {}
     )
-    entrant = FIXED.get(key) or Learned(key, key.capitalize(), Path("none"), 64, 0.1)
+    candidate = FIXED.get(key) or Learned(key, key.capitalize(), Path("none"), 64, 0.1)
     tuned = Tuned(Choice(0.25, 0.05, 0.1), 0.0, ())
     bootstrap = Bootstrap.of(errors.shape[1], 0, resamples=RESAMPLES)
-    return Result(entrant, Split.HELD_OUT, tuned, outcome, 2.0, bootstrap)
+    return Result(candidate, Split.HELD_OUT, tuned, outcome, 2.0, bootstrap)
 
 
 def comparison_of(*results: Result) -> Comparison:

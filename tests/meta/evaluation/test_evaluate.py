@@ -57,8 +57,8 @@ def comparison(tmp_path_factory):
 
 def tuned_on(family, grid, problems=(4, 4, 4)):
     rounds = [family.sample(i, count, Split.TRAIN) for i, count in enumerate(problems)]
-    entrant = FIXED["logistic"]
-    return tune(entrant.choices(grid), entrant.renderer, rounds, 40, family.error_cap)
+    candidate = FIXED["logistic"]
+    return tune(candidate.choices(grid), candidate.renderer, rounds, 40, family.error_cap)
 
 
 def test_tuner_picks_the_known_best():
@@ -88,8 +88,8 @@ def test_rounds_share_out_the_tuning_problems(problems):
 def test_every_fixed_softness_has_as_many_settings():
     grid = Grid((0.1, 0.2, 0.4), (0.02, 0.05), (0.5, 1.0))
     assert len(FIXED) == 2 * len(BASELINES) + 1
-    for entrant in FIXED.values():
-        choices = entrant.choices(grid)
+    for candidate in FIXED.values():
+        choices = candidate.choices(grid)
         assert len(choices) == len(set(choices)) == 12
 
 
@@ -171,8 +171,8 @@ def test_comparison_is_deterministic_for_a_seed(tmp_path):
 
 
 def test_fixed_softnesses_have_the_usual_aggregation_and_occlusion():
-    for entrant in FIXED.values():
-        made = entrant.renderer(Choice(0.7, 0.3, 1.0))
+    for candidate in FIXED.values():
+        made = candidate.renderer(Choice(0.7, 0.3, 1.0))
         assert isinstance(made.aggregation, ts.Probabilistic)
         assert isinstance(made.occlusion, ts.DepthSoftmax)
         assert float(made.occlusion.gamma()) == pytest.approx(0.3, abs=1e-12)
@@ -199,14 +199,14 @@ def test_straight_through_has_a_hard_image_and_the_slope_of_a_gaussian():
 
 
 def test_learned_softness_has_nothing_to_choose(tmp_path):
-    entrant = softness_file(tmp_path, 0.4)
+    candidate = softness_file(tmp_path, 0.4)
     softness = ts.Softness(ts.Gaussian(ts.ExponentialAnnealing(0.8, 0.2)), ts.Max())
-    softness.save(entrant.path)
+    softness.save(candidate.path)
     grid = Grid((0.1, 0.2), (0.02, 0.05), (0.5, 1.0))
-    (choice,) = entrant.choices(grid)
-    assert choice.learning_rate == entrant.learning_rate
+    (choice,) = candidate.choices(grid)
+    assert choice.learning_rate == candidate.learning_rate
     assert choice.scale == pytest.approx(0.4, rel=1e-12)
-    assert isinstance(entrant.renderer(choice).aggregation, ts.Max)
+    assert isinstance(candidate.renderer(choice).aggregation, ts.Max)
 
 
 def test_key_of_an_entrant_can_be_a_file_name(tmp_path):
@@ -217,9 +217,9 @@ def test_key_of_an_entrant_can_be_a_file_name(tmp_path):
 def test_steps_to_success_are_those_of_the_first_measurement_that_is_solved():
     family = PointFamily()
     task = family.sample(3, 6, Split.HELD_OUT)
-    entrant = FIXED["gaussian"]
+    candidate = FIXED["gaussian"]
     choice = Choice(1.0, 0.05, 0.1)
-    measured = measure([task], entrant.renderer(choice), InnerSettings(40, 0.1), every=7)
+    measured = measure([task], candidate.renderer(choice), InnerSettings(40, 0.1), every=7)
     first = measured.steps_to_success
     for problem, step in enumerate(first.tolist()):
         solved = [
@@ -229,7 +229,7 @@ def test_steps_to_success_are_those_of_the_first_measurement_that_is_solved():
         ]
         assert step == solved[0]
     hopeless = measure(
-        [task], entrant.renderer(Choice(1.0, 0.05, 1e-9)), InnerSettings(2, 1e-9), every=1
+        [task], candidate.renderer(Choice(1.0, 0.05, 1e-9)), InnerSettings(2, 1e-9), every=1
     )
     assert torch.isinf(hopeless.steps_to_success).any()
 
@@ -343,7 +343,7 @@ def test_second_evaluation_uses_the_records_of_the_first(run, evaluated, monkeyp
         raise AssertionError(f"{self.name} ran again")
 
     before = {path.name for path in (evaluated / "records").iterdir()}
-    monkeypatch.setattr(evaluate.Judging, "run", must_not_run)
+    monkeypatch.setattr(evaluate.CandidateJob, "run", must_not_run)
     fewer = ["--also", f"other={run.path}", "--out", str(evaluated), "--resamples", "60"]
     assert evaluate.main([str(run.path), *SMALL, *fewer]) == 0
     assert {path.name for path in (evaluated / "records").iterdir()} == before

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from meta.evaluation.candidate_job import Judging
+from meta.evaluation.candidate_job import CandidateJob
 from meta.jobs.code import code_digest
 from meta.jobs.jobs import Job, run_jobs
 from meta.jobs.records import Record, plain, plain_softness, read_record, write_record
@@ -198,16 +198,16 @@ def test_another_protocol_is_another_job(tmp_path, change):
 
 
 def test_what_matters_is_part_of_a_job_and_what_does_not_is_not(tmp_path):
-    first = Judging(
+    first = CandidateJob(
         PointFamily(), softness_file(tmp_path, 1.0), PROTOCOL, (Split.HELD_OUT,), tmp_path
     )
     path = first.path
     other_scale = softness_file(tmp_path, 1.1)
-    assert replace(first, entrant=other_scale).path != path
+    assert replace(first, candidate=other_scale).path != path
     (tmp_path / "elsewhere").mkdir()
     same = softness_file(tmp_path / "elsewhere", 1.0)
     ts.Softness.load(same.path).save(same.path, trained={"by": "somebody else"})
-    assert replace(first, entrant=same).path == path
+    assert replace(first, candidate=same).path == path
     assert replace(first, splits=(Split.HELD_OUT, Split.TRAIN)).path != path
     assert replace(first, family=_Other()).path != path
 

@@ -130,7 +130,7 @@ def test_second_time_nothing_is_done_again(made, monkeypatch):
     def must_not_run(self):
         raise AssertionError(f"{self.name} ran again")
 
-    monkeypatch.setattr("meta.evaluation.candidate_job.Judging.run", must_not_run)
+    monkeypatch.setattr("meta.evaluation.candidate_job.CandidateJob.run", must_not_run)
     monkeypatch.setattr("meta.runs.training.Training.run", must_not_run)
     before = (made / "results.json").read_text()
     settings = results.ResultsSettings(out=str(made), workers=1, quick=True)
