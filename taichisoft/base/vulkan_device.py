@@ -58,7 +58,7 @@ def vulkan_devices() -> list[tuple[str, bool]]:
         loader.vkDestroyInstance(instance, None)
 
 
-def _describe(loader: ctypes.CDLL, handle: int) -> tuple[str, bool]:
+def _describe(loader: ctypes.CDLL, handle: int | None) -> tuple[str, bool]:
     properties = _DeviceProperties()
     loader.vkGetPhysicalDeviceProperties(ctypes.c_void_p(handle), ctypes.byref(properties))
     name = properties.deviceName.decode(errors="replace")
