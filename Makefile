@@ -8,9 +8,10 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/$(shell date +%Y%m%d-%H%M%S)
 TRAIN  ?=
 RESULTS ?=
-# Processes that run tests, and threads of the kernels in each: one thread would hide what threads do to each other.
+# Processes that run tests, and threads of the kernels in each. One would take as long (measured), and hide what
+# threads do to each other.
 WORKERS ?= 2
-THREADS ?= 2
+SHARE   := TI_CPU_MAX_NUM_THREADS=2
 SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -25,10 +26,9 @@ train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones
 results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/ (hours; goes on where stopped)
 	$(BIN)/python -m meta.results $(RESULTS)
 
-test: export TI_CPU_MAX_NUM_THREADS ?= $(THREADS)
 test: $(VENV)/test.stamp  ## run all tests, side by side
-	$(BIN)/python -m tests.compiled
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(SHARE) $(BIN)/python -m tests.compiled
+	$(SHARE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-bounds: $(VENV)/test.stamp  ## run tests of the kernels with checked array bounds
 	$(BIN)/python -m tests.elsewhere bounds
