@@ -34,6 +34,8 @@ def pytest_configure(config):
     ts.init(BACKEND)
 
 
+# First, since pytest-xdist reads the groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     # Tests that need the same kernels run in one worker, and else those of a file: workers do not share what
     # they compile until they end.
