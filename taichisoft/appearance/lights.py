@@ -12,7 +12,7 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_finite, check_tensor, check_type
 from taichisoft.cameras.construction import Values, as_tensors
-from taichisoft.geometry.normals import unit_or_zero
+from taichisoft.geometry.vectors import unit_or_zero
 
 COLOR = ((), ("C",), ("B", "C"))
 """Shapes of a colour."""

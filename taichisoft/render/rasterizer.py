@@ -21,7 +21,7 @@ from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.geometry.normals import unit_or_zero
+from taichisoft.geometry.vectors import unit_or_zero
 from taichisoft.render.face_ids import nearest_faces
 from taichisoft.render.image import SoftImage, magnified, mean_of_blocks, weighted_mean_of_blocks
 from taichisoft.softness.aggregation import Aggregation, Max
