@@ -10,11 +10,16 @@ from torch import Tensor
 
 from taichisoft import Camera, MeshBatch, SoftRasterizer
 from taichisoft.base.checks import check_image_size, check_type
+from taichisoft.geometry.rotations import (
+    angle_between,
+    from_axis_angle,
+    random_directions,
+    random_rotations,
+)
 from tasks.arguments import check_dtype, check_problem, check_sample, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
 from tasks.meshes import MeshSplit, default_meshes
 from tasks.pose_image import PoseImage, Silhouette
-from tasks.rotations import angle_between, from_axis_angle, random_directions, random_rotations
 
 NEAR_START = (15.0, 35.0)
 MIDDLE_START = (35.0, 55.0)
