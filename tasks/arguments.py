@@ -1,6 +1,8 @@
-"""Checks of what callers pass to task families and tasks."""
+"""Arguments of task families and tasks, and their checks."""
 
 from __future__ import annotations
+
+from torch import Tensor
 
 from taichisoft.base.checks import (
     FLOAT_DTYPES,
@@ -10,14 +12,9 @@ from taichisoft.base.checks import (
     check_tensor,
     check_type,
 )
-from tasks.base import Split, Unknowns
 
-
-def check_sample(seed: object, count: object, split: object) -> None:
-    """Raise TypeError or ValueError unless the arguments are those of `TaskFamily.sample`."""
-    check_integer(seed, "seed", minimum=0)
-    check_integer(count, "count", minimum=1)
-    check_type(split, "split", Split)
+Unknowns = dict[str, Tensor]
+"""What is optimised, by name; the problem is the first axis."""
 
 
 def check_unknowns(unknowns: object, expected: Unknowns) -> None:

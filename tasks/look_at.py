@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from taichisoft import Camera, Mesh
-from tasks.base import Unknowns
+from tasks.arguments import Unknowns
 
 # Bounds that no step crosses: the camera stays outside of the sphere around the mesh, by this factor, and
 # half the field of view between these.

@@ -16,8 +16,8 @@ from taichisoft.geometry.rotations import (
     random_directions,
     random_rotations,
 )
-from tasks.arguments import check_dtype, check_problem, check_sample, check_span, check_unknowns
-from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
+from tasks.arguments import Unknowns, check_dtype, check_problem, check_span, check_unknowns
+from tasks.base import Split, Task, TaskFamily
 from tasks.meshes import MeshSplit, default_meshes
 from tasks.pose_image import PoseImage, Silhouette
 
@@ -71,15 +71,7 @@ class PoseTask(Task):
     truth: Unknowns
     targets: Tensor
     image: PoseImage
-
-    @property
-    def count(self) -> int:
-        """Number of problems P."""
-        return self.meshes.batch_size
-
-    def init(self) -> Unknowns:
-        """Return the start of every problem: new leaf tensors."""
-        return {name: value.clone() for name, value in self.start.items()}
+    solved_below = SOLVED_DEGREES
 
     def solution(self) -> Unknowns:
         """Return the unknowns of the targets."""
@@ -99,10 +91,6 @@ class PoseTask(Task):
         estimate, true = (self._rotation(values["rotation"]) for values in (unknowns, self.truth))
         return torch.rad2deg(angle_between(estimate, true))
 
-    def success(self, error: Tensor) -> Tensor:
-        """Return which angles are below 5 degrees, (P,) bool."""
-        return error < SOLVED_DEGREES
-
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
         """Return the hard image of one problem, (H, W) or (H, W, 3)."""
@@ -111,11 +99,6 @@ class PoseTask(Task):
         mesh, camera = self._scene(unknowns)
         alone = MeshBatch.from_meshes([mesh.split()[problem]])
         return self.image.draw(alone, camera[problem], SoftRasterizer.hard())[0]
-
-    def target(self, problem: int) -> Tensor:
-        """Return the hard image of the solution of one problem, (H, W) or (H, W, 3)."""
-        check_problem(problem, self.count)
-        return self.targets[problem]
 
     def _rotation(self, vector: Tensor) -> Tensor:
         return from_axis_angle(vector) @ self.start_rotation
@@ -159,6 +142,12 @@ class PoseFamily(TaskFamily):
     orientations instead of azimuth and elevation.
     """
 
+    name = "pose"
+    error_unit = "degrees"
+    error_cap = 60.0
+    # In radians, and in units of the logarithms.
+    learning_rate = 0.08
+
     image_size: tuple[int, int] = (64, 64)
     start_angle: tuple[float, float] = NEAR_START
     unknown_distance: bool = True
@@ -177,30 +166,8 @@ class PoseFamily(TaskFamily):
         check_type(self.meshes, "meshes", MeshSplit)
         check_dtype(self.dtype)
 
-    @property
-    def name(self) -> str:
-        """Return "pose"."""
-        return "pose"
-
-    @property
-    def error_unit(self) -> str:
-        """Return "degrees"."""
-        return "degrees"
-
-    @property
-    def error_cap(self) -> float:
-        """Return 60 degrees."""
-        return 60.0
-
-    @property
-    def learning_rate(self) -> float:
-        """Return a rate in radians, and in units of the logarithms."""
-        return 0.08
-
-    def sample(self, seed: int, count: int, split: Split) -> PoseTask:
-        """Return ``count`` problems of a split. Equal arguments give equal problems."""
-        check_sample(seed, count, split)
-        generator = generator_for(seed, split)
+    def draw(self, count: int, split: Split, generator: torch.Generator) -> PoseTask:
+        """Return ``count`` random problems of a split."""
         meshes = MeshBatch.from_meshes(self.meshes.draw(count, split, generator, self.dtype))
         start_rotation = random_rotations(count, generator).to(self.dtype)
         turn = random_directions(count, generator) * self._angles(count, generator)[:, None]

@@ -88,31 +88,22 @@ class PointTask(Task):
 
 @dataclass(frozen=True)
 class PointFamily(TaskFamily):
-    """Points whose goal is 1: a softness with a scale of one pixel solves them all."""
+    """Points whose goal is 1: a softness with a scale of one pixel solves them all.
 
-    @property
-    def name(self) -> str:
-        """Stands in for the pose family."""
-        return "pose"
+    They stand in for the pose family. Rates and errors are in pixels.
+    """
 
-    @property
-    def error_unit(self) -> str:
-        """Pixels."""
-        return "pixels"
-
-    @property
-    def error_cap(self) -> float:
-        """Two pixels."""
-        return 2.0
-
-    @property
-    def learning_rate(self) -> float:
-        """A tenth of a pixel."""
-        return 0.1
+    name = "pose"
+    error_unit = "pixels"
+    error_cap = 2.0
+    learning_rate = 0.1
 
     def sample(self, seed: int, count: int, split: Split) -> PointTask:
+        """Return the same points for both splits."""
+        return self.draw(count, split, torch.Generator().manual_seed(seed))
+
+    def draw(self, count: int, split: Split, generator: torch.Generator) -> PointTask:
         """Return points beyond the goal."""
-        generator = torch.Generator().manual_seed(seed)
         start = 1 + torch.rand(count, generator=generator, dtype=torch.float64)
         return PointTask(start, torch.ones(count, dtype=torch.float64))
 
