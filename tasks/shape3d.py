@@ -10,10 +10,11 @@ from torch import Tensor
 
 from taichisoft import Camera, Gaussian, Mesh, SoftRasterizer
 from taichisoft.base.checks import check_image_size, check_integer, check_type
+from taichisoft.cameras.construction import orbit_axes
 from tasks.arguments import Unknowns, check_dtype, check_problem, check_unknowns, check_weight
 from tasks.base import Split, Task, TaskFamily
 from tasks.meshes import MeshSplit, default_meshes
-from tasks.silhouettes import Silhouettes, direction, join
+from tasks.silhouettes import Silhouettes, join
 from tasks.template import Template, template_of
 
 ELEVATIONS = (-60.0, -30.0, 0.0, 30.0, 60.0)
@@ -181,7 +182,7 @@ class Shape3DFamily(TaskFamily):
 
     def _silhouettes(self, mesh: Mesh, elevation: Tensor, azimuth: Tensor) -> Silhouettes:
         camera = Camera.look_at(
-            eye=DISTANCE * direction(elevation, azimuth),
+            eye=DISTANCE * orbit_axes(azimuth, elevation)[0],
             fov=FIELD_OF_VIEW,
             image_size=self.image_size,
             dtype=self.dtype,
