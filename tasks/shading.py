@@ -1,4 +1,4 @@
-"""Colours of pictures: light on a surface, and a background that is the task's own."""
+"""Colours of pictures: light on faces, and a background that is the task's own."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ def _judged_views() -> tuple[Tensor, Tensor]:
 
 
 def _one_of_each_elevation(problem: int) -> slice:
-    """Return which of all judged views are shown of a problem."""
+    """Return which of all judged views the pictures of a problem are from."""
     views = len(JUDGED_ELEVATIONS) * JUDGED_PER_ELEVATION
     return slice(problem * views, (problem + 1) * views, JUDGED_PER_ELEVATION)
 

@@ -1,4 +1,4 @@
-"""What becomes of interpolated attributes at a fragment: texture and light."""
+"""The shader of fragments: texture and light, from interpolated attributes."""
 
 from __future__ import annotations
 

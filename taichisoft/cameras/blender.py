@@ -1,4 +1,4 @@
-"""Blender: a pose, a lens in millimetres before a sensor of which one side is fitted to the image.
+"""Cameras of Blender: a pose, a lens in millimetres before a sensor of which one side is fitted to the image.
 
 The camera looks along its -z, y is up. The numbers are those of ``bpy.types.Camera`` and
 ``bpy.types.RenderSettings``; how they make a picture is written down in Blender's source,

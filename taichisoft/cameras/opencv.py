@@ -1,4 +1,4 @@
-"""OpenCV: x right, y down, z forward as here; K in pixels, with the first pixel's centre at 0."""
+"""Cameras of OpenCV: x right, y down, z forward as here; K in pixels, with the first pixel's centre at 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenGL: x right, y up, the camera looks along -z; clip coordinates, the viewport's row 0 at the bottom.
+"""Matrices of OpenGL: x right, y up, the camera looks along -z; clip coordinates, row 0 at the bottom.
 
 After the chapter on coordinate transformations of the OpenGL specification, with rows counted from the top:
 ``clip = P @ eye``, ``ndc = clip[:3] / clip[3]``, ``x_pixel = width (1 + ndc_x) / 2`` and

@@ -1,4 +1,4 @@
-"""PyTorch3D: x left, y up, z forward; row vectors; NDC whose unit is half the shorter side of the image.
+"""Cameras of PyTorch3D: x left, y up, z forward; row vectors; NDC in halves of the shorter side.
 
 After its notes on cameras: ``view = world @ R + T``; ``x = fx X / Z + px`` (orthographic: ``fx X + px``), and
 with s the shorter side of the image, ``x_screen = width / 2 - s / 2 x_ndc``, likewise y with the height.

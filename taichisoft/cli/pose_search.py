@@ -1,4 +1,4 @@
-"""The pose of a known mesh from one mask: many starts, a soft silhouette, and Adam.
+"""Search for the pose of a known mesh in one mask: many starts, a soft silhouette, and Adam.
 
 Random orientations are moved and scaled so that their bounding boxes are that of the mask; those whose
 silhouettes overlap it most are optimised in a small image, and the best of these in a larger one.

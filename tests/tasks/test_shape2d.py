@@ -29,12 +29,12 @@ def test_rest_has_an_error_of_one_and_is_like_the_target():
         task.loss(task.init(), SoftRasterizer.hard()), torch.ones(3), rtol=1e-6, atol=0
     )
     for problem in range(3):
-        shown, target = task.views(task.init(), problem), task.target(problem)
-        assert shown.shape == target.shape == (*SIZE, 3)
-        rmse = (shown - target).square().mean().sqrt()
+        picture, target = task.views(task.init(), problem), task.target(problem)
+        assert picture.shape == target.shape == (*SIZE, 3)
+        rmse = (picture - target).square().mean().sqrt()
         torch.testing.assert_close(rmse, task.rest_mse[problem].sqrt(), rtol=1e-4, atol=0)
         for flipped in (target.flip(0), target.flip(1)):
-            assert (shown - flipped).square().mean() > 2 * rmse**2
+            assert (picture - flipped).square().mean() > 2 * rmse**2
 
 
 def test_moving_the_vertices_back_gives_the_error_of_rest():
