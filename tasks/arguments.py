@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from taichisoft.base.checks import (
-    FLOAT_DTYPES,
     check_integer,
     check_like,
     check_number,
@@ -50,9 +49,3 @@ def check_span(value: object, name: str, low: float, high: float) -> tuple[float
     if not low <= first <= last <= high:
         raise ValueError(f"{name} must rise within [{low:g}, {high:g}], got {value}")
     return first, last
-
-
-def check_dtype(value: object) -> None:
-    """Raise TypeError unless ``value`` is torch.float32 or torch.float64."""
-    if value not in FLOAT_DTYPES:
-        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {value}")

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from taichisoft import SoftRasterizer
-from taichisoft.base.checks import check_image_size, check_integer
+from taichisoft.base.checks import check_dtype, check_image_size, check_integer
 from taichisoft.geometry.losses import mse
-from tasks.arguments import Unknowns, check_dtype, check_problem, check_span, check_unknowns
+from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily
 from tasks.layer_draws import SPACING, directions, draw_layers, random_depths
 from tasks.layers import Layers, picture, stack

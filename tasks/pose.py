@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 
 from taichisoft import Camera, MeshBatch, SoftRasterizer
-from taichisoft.base.checks import check_image_size, check_type
+from taichisoft.base.checks import check_dtype, check_image_size, check_type
 from taichisoft.geometry.rotations import (
     angle_between,
     from_axis_angle,
     random_directions,
     random_rotations,
 )
-from tasks.arguments import Unknowns, check_dtype, check_problem, check_span, check_unknowns
+from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily
+from tasks.look_at import camera_in_front
 from tasks.meshes import MeshSplit, default_meshes
 from tasks.pose_image import PoseImage, Silhouette
 
@@ -196,12 +197,8 @@ def _place(
 ) -> tuple[MeshBatch, Camera]:
     """Return the turned meshes, and a camera on the z axis for each."""
     distance = DISTANCE * _bounded(values["distance"]).exp()
-    zero = torch.zeros_like(distance)
-    camera = Camera.look_at(
-        eye=torch.stack([zero, zero, distance], -1),
-        fov=FIELD_OF_VIEW * _bounded(values["fov"]).exp(),
-        image_size=image_size,
-    )
+    fov = FIELD_OF_VIEW * _bounded(values["fov"]).exp()
+    camera = camera_in_front(distance, fov, image_size)
     return meshes.with_vertices(meshes.vertices @ rotation.mT), camera
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from taichisoft import Camera, Gaussian, Mesh, MeshBatch, SoftImage, SoftRasterizer
-from taichisoft.base.checks import check_image_size, check_integer
+from taichisoft.base.checks import check_dtype, check_image_size, check_integer
 from taichisoft.geometry.losses import mse
-from tasks.arguments import Unknowns, check_dtype, check_problem, check_unknowns, check_weight
+from tasks.arguments import Unknowns, check_problem, check_unknowns, check_weight
 from tasks.base import Split, Task, TaskFamily
 from tasks.pictures import draw_picture
 from tasks.triangulation import FEWEST_TRIANGLES, Triangulation, triangulate

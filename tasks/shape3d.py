@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from taichisoft import Camera, Gaussian, Mesh, SoftRasterizer
-from taichisoft.base.checks import check_image_size, check_integer, check_type
+from taichisoft.base.checks import check_dtype, check_image_size, check_integer, check_type
 from taichisoft.cameras.construction import orbit_axes
-from tasks.arguments import Unknowns, check_dtype, check_problem, check_unknowns, check_weight
+from tasks.arguments import Unknowns, check_problem, check_unknowns, check_weight
 from tasks.base import Split, Task, TaskFamily
 from tasks.meshes import MeshSplit, default_meshes
 from tasks.silhouettes import Silhouettes, join

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import FLOAT_DTYPES, check_batch, check_finite, check_tensor
+from taichisoft.base.checks import check_batch, check_dtype, check_finite, check_tensor
 from taichisoft.base.precision import full_precision
 from taichisoft.geometry.vectors import unit
 
@@ -43,8 +43,7 @@ def as_tensors(
     if dtype is None:
         wide = torch.float64 in floats or (not floats and torch.get_default_dtype().itemsize == 8)
         dtype = torch.float64 if wide else torch.float32
-    elif dtype not in FLOAT_DTYPES:
-        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+    check_dtype(dtype)
     devices = {name: value.device for name, value in given.items()}
     if device is None:
         if len(set(devices.values())) > 1:

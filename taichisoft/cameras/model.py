@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import (
-    FLOAT_DTYPES,
     check_batch,
+    check_dtype,
     check_finite,
     check_image_size,
     check_like,
@@ -138,8 +138,8 @@ class CameraModel:
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Self:
         """Return the cameras on another device, or with another floating dtype. Differentiable."""
-        if dtype is not None and dtype not in FLOAT_DTYPES:
-            raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+        if dtype is not None:
+            check_dtype(dtype)
         return self._map(lambda value: value.to(device=device, dtype=dtype))
 
     def __len__(self) -> int:
