@@ -62,8 +62,8 @@ def write(softness: Softness, path: str | os.PathLike, trained: dict) -> None:
     partial.replace(path)
 
 
-def read(path: str | os.PathLike) -> Softness:
-    """Read a softness from a file; see `taichisoft.softness.softness.Softness.load`."""
+def read(path: str | os.PathLike, kind: type[Softness] = Softness) -> Softness:
+    """Read a softness of a kind from a file; see `taichisoft.softness.softness.Softness.load`."""
     path = Path(path)
     header, tensors = _open(path)
     found = header.get("format")
@@ -71,7 +71,7 @@ def read(path: str | os.PathLike) -> Softness:
         raise ValueError(f"path: {path} must have the format {FORMAT!r}, got {found!r}")
     try:
         _check_tensors(tensors)
-        softness = Softness(**_build_parts(_parse(header["softness"], "softness")))
+        softness = kind(**_build_parts(_parse(header["softness"], "softness")))
         softness.load_state_dict(tensors)
         softness.trained = check_type(_parse(header["trained"], "trained"), "trained", dict)
     except DAMAGE as error:

@@ -118,8 +118,8 @@ class Softness(Part):
 
         write(self, path, self.trained if trained is None else trained)
 
-    @staticmethod
-    def load(path: str | os.PathLike) -> Softness:
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Softness:
         """Load what `save` saved, on the CPU. A file from elsewhere cannot run code.
 
         Raises
@@ -131,7 +131,7 @@ class Softness(Part):
         """
         from taichisoft.softness.file import read  # sugar
 
-        return read(path)
+        return read(path, cls)
 
     def plot(self, image_height: int = 64, axes: Sequence[Axes] | None = None) -> Figure:
         """Draw coverage and its slope over the distance in pixels, aggregation and occlusion.
