@@ -20,12 +20,15 @@ from meta.jobs.jobs import Job
 from meta.jobs.records import Record, digest, plain, plain_softness, read_record, write_record
 from meta.learning import inner
 from meta.learning.inner import InnerSettings
+from taichisoft import appearance, base, cameras, engine, geometry, render, shapes, softness
 from tasks.base import Split, TaskFamily
 
-# To be raised when the renderer changes what comes out, so that older records are not used. A change of the
-# code below or of the library's version has this effect by itself.
 FORMAT = 2
-CODE = (tasks, inner, measurements, protocol, tuning)
+# What the numbers of a record depend on. A change here makes the records again.
+CODE = (
+    *(base, geometry, shapes, cameras, softness, appearance, engine, render),
+    *(tasks, inner, measurements, protocol, tuning),
+)
 # What draws problems: other versions may draw other ones from the same seed.
 DRAWS = ("torch", "numpy", "matplotlib")
 

@@ -1,10 +1,10 @@
-"""A hash of code that changes with what it does, and not with how it is explained or laid out."""
+"""Hash of code: it changes with what the code does, and not with how it is explained, laid out or filed."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -12,33 +12,47 @@ from types import ModuleType
 
 @cache
 def code_digest(modules: tuple[ModuleType, ...]) -> str:
-    """Return a hash of the code of modules and, for packages, of all modules directly in them.
+    """Return a hash of the code of modules and, for packages, of all modules below them.
 
-    Comments, docstrings and layout have no part in it.
+    It is the hash of all statements at the top of the modules, sorted: comments, docstrings, imports, layout
+    and which file a function stands in have no part in it.
     """
-    found = sorted({path for module in modules for path in _files(module)}, key=lambda p: p.name)
-    digest = hashlib.sha256()
-    for path in found:
-        digest.update(f"{path.name} {_meaning(path.read_text(encoding='utf-8'))}".encode())
-    return digest.hexdigest()[:16]
+    files = {path for module in modules for path in _files(module)}
+    statements = sorted(s for path in files for s in _statements(path.read_text(encoding="utf-8")))
+    return hashlib.sha256("\n".join(statements).encode()).hexdigest()[:16]
 
 
 def _files(module: ModuleType) -> Iterable[Path]:
     path = Path(module.__file__)
-    return path.parent.glob("*.py") if path.name == "__init__.py" else [path]
+    return path.parent.rglob("*.py") if path.name == "__init__.py" else [path]
 
 
-def _meaning(source: str) -> str:
+def _statements(source: str) -> Iterator[str]:
+    """Yield what the statements at the top of a module mean."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            node.body = [part for part in node.body if not _is_text(part)] or [ast.Pass()]
-    return ast.dump(tree)
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if isinstance(block, list):
+                kept = [part for part in block if not _says_nothing(part)]
+                setattr(node, name, kept or ([ast.Pass()] if name == "body" else []))
+    for node in tree.body:
+        if not isinstance(node, ast.Pass) and not _only_passes(node):
+            yield ast.dump(node)
 
 
-def _is_text(node: ast.stmt) -> bool:
+def _says_nothing(node: ast.stmt) -> bool:
+    """Tell whether a statement is a docstring or an import."""
+    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return (text and isinstance(node.value.value, str)) or isinstance(
+        node, ast.Import | ast.ImportFrom
+    )
+
+
+def _only_passes(node: ast.stmt) -> bool:
+    """Tell whether a statement is what is left of a block of imports, such as those for types alone."""
     return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
+        isinstance(node, ast.If)
+        and not node.orelse
+        and all(isinstance(n, ast.Pass) for n in node.body)
     )

@@ -1,4 +1,4 @@
-"""Which backend runs the kernels: chosen once per process, lazily, and never changed silently."""
+"""The backend that runs the kernels: chosen once per process, lazily, and never changed silently."""
 
 from __future__ import annotations
 

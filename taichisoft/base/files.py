@@ -1,4 +1,4 @@
-"""Files that a crash cannot leave half written."""
+"""Atomic writes: files that a crash cannot leave half written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory is free, so that a request that cannot fit is refused before anything is allocated."""
+"""Free memory, so that a request that cannot fit is refused before anything is allocated."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def free_bytes(device: torch.device) -> int | None:
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return free + held
+        reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return free + reserved
     if device.type != "cpu":
         return None
     try:

@@ -1,4 +1,4 @@
-"""What keeps float32 where torch would lower it: code that `torch.autocast` does not reach."""
+"""Full precision: code that `torch.autocast` does not reach, so that float32 stays float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one place where Taichi is imported.
+"""Taichi, imported in this one place.
 
 Everything else takes ``ti`` from here, so that its banner and its driver warnings are silenced once and
 a compatible fork could be swapped in with one line.

@@ -1,4 +1,4 @@
-"""Whether a Vulkan device is hardware, asked of the Vulkan loader itself.
+"""Vulkan devices, and whether they are hardware, asked of the Vulkan loader itself.
 
 Taichi does not tell which device it would use. A software driver is fine when asked for by name but must
 not be taken for the best backend present.

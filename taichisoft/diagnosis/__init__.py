@@ -1,1 +1,1 @@
-"""What a softness does with a scene, in numbers and words."""
+"""Diagnosis: what a softness does with a scene, in numbers and words, and how wide it should be."""

@@ -1,4 +1,4 @@
-"""What a softness does to a scene, in numbers and words: its reach, its cost, and what to change."""
+"""The measurements behind an explanation: reach, cost, and how the mesh compares with a target."""
 
 from __future__ import annotations
 

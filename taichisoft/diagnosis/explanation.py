@@ -252,8 +252,8 @@ def _target(e: Explanation) -> Iterator[str]:
 
 def _up(number: float) -> str:
     """Return a number with two digits, rounded up."""
-    shown = float(f"{number:.2g}")
-    return f"{shown if shown >= number else float(f'{number * 1.05:.2g}'):.3g}"
+    rounded = float(f"{number:.2g}")
+    return f"{rounded if rounded >= number else float(f'{number * 1.05:.2g}'):.3g}"
 
 
 def _bytes(count: int) -> str:

@@ -1,4 +1,4 @@
-"""How the faces of a scene look in the image: where they are, how large, how far from a pixel."""
+"""Faces as they look in the image: where they are, how large, how far from a pixel."""
 
 from __future__ import annotations
 

@@ -73,8 +73,8 @@ def suggest_scale(
         return Pixels(narrow)
     wanted = as_mask(target, scene)
     distances = faces.distances(wanted)[wanted]
-    told = distances[distances.isfinite()].double()
-    wide = float(np.quantile(told.cpu().numpy(), REACHED)) / reach if len(told) else 0.0
+    reachable = distances[distances.isfinite()].double()
+    wide = float(np.quantile(reachable.cpu().numpy(), REACHED)) / reach if len(reachable) else 0.0
     return Pixels(narrow) if wide <= narrow else ExponentialAnnealing(wide, narrow)
 
 
@@ -86,10 +86,10 @@ def narrow_scale(faces: ProjectedFaces) -> float:
     ValueError
         No face is in front of the camera.
     """
-    shown = faces.in_image if bool(faces.in_image.any()) else faces.in_front
-    if not bool(shown.any()):
+    visible = faces.in_image if bool(faces.in_image.any()) else faces.in_front
+    if not bool(visible.any()):
         raise ValueError("mesh must have a face in front of the camera, got none")
-    edge = float(faces.edges[shown].median())
+    edge = float(faces.edges[visible].median())
     return min(max(OF_AN_EDGE * edge, NARROWEST), WIDEST)
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing meshes as OBJ, PLY, STL, GLB and OFF files, through trimesh.
+"""Mesh files: OBJ, PLY, STL, GLB and OFF, read and written through trimesh.
 
 trimesh is imported where it is used: it takes a third of the time of importing everything else.
 """

@@ -1,4 +1,4 @@
-"""Reading a mesh with its texture from OBJ and GLB files, through trimesh and Pillow."""
+"""Mesh files with a texture: OBJ and GLB, read through trimesh and Pillow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened during a fit: losses, gradients, times and snapshots, as numbers, a curve and a film."""
+"""The history of a fit: losses, gradients, times and snapshots, as numbers, a curve and a film."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ class History:
 
         axes = new_figure(6.4, 4.0).subplots() if axes is None else axes
         judged, best = (value.reshape(len(value), -1) for value in (self.judged, self.best))
-        shown = torch.where(judged.isfinite(), judged, torch.nan)
-        now = axes.plot(shown, color="#56b4e9", linewidth=0.9)
+        finite = torch.where(judged.isfinite(), judged, torch.nan)
+        now = axes.plot(finite, color="#56b4e9", linewidth=0.9)
         least = axes.plot(torch.where(best.isfinite(), best, torch.nan), color="#0072b2")
-        if bool((shown[judged.isfinite()] > 0).all()):
+        if bool((finite[judged.isfinite()] > 0).all()):
             axes.set_yscale("log")
         axes.set(xlabel="steps", ylabel="loss")
         axes.legend([now[0], least[0]], ["at the step", "best so far"], frameon=False)

@@ -20,12 +20,12 @@ class Parameters:
     ----------
     leaves : dict of Tensor
         Those of a list are named ``parameters[0]`` and so on.
-    named : bool
+    is_mapping : bool
         Whether they were given by name.
     """
 
     leaves: dict[str, Tensor]
-    named: bool
+    is_mapping: bool
 
     @classmethod
     def of(cls, parameters: Mapping[str, Tensor] | Sequence[Tensor]) -> Parameters:
@@ -36,7 +36,7 @@ class Parameters:
         TypeError, ValueError
             Neither a dict nor a sequence, empty, or not of finite floating-point tensors.
         """
-        named = isinstance(parameters, Mapping)
+        is_mapping = isinstance(parameters, Mapping)
         if isinstance(parameters, Mapping):
             values = {str(name): value for name, value in parameters.items()}
         elif isinstance(parameters, Sequence) and not isinstance(parameters, Tensor):
@@ -50,7 +50,7 @@ class Parameters:
         for name, value in values.items():
             check_tensor(value, name)
             check_finite(value, name)
-        return cls({n: v.detach().clone().requires_grad_() for n, v in values.items()}, named)
+        return cls({n: v.detach().clone().requires_grad_() for n, v in values.items()}, is_mapping)
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -63,7 +63,7 @@ class Parameters:
 
     def form(self, values: dict[str, Tensor]) -> ParameterValues:
         """Return values by name in the form that was given."""
-        return dict(values) if self.named else list(values.values())
+        return dict(values) if self.is_mapping else list(values.values())
 
     def gradients(self, loss: Tensor) -> dict[str, Tensor]:
         """Return the gradients of the sum of losses, zero for a leaf that it does not depend on.

@@ -30,12 +30,12 @@ class TqdmBar(ProgressBar):
 
 
 @contextmanager
-def progress_bar(steps: int, shown: bool) -> Iterator[ProgressBar]:
+def progress_bar(steps: int, visible: bool) -> Iterator[ProgressBar]:
     """Return a bar for a number of steps; tqdm is imported only if it is to be shown.
 
     Without tqdm there is a RuntimeWarning instead of a bar.
     """
-    if not shown:
+    if not visible:
         yield ProgressBar()
         return
     try:

@@ -1,4 +1,4 @@
-"""Which face is seen at each pixel."""
+"""Face ids: which face is seen at each pixel."""
 
 from __future__ import annotations
 

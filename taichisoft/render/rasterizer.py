@@ -1,4 +1,4 @@
-"""`SoftRasterizer`: the public face of the engine."""
+"""`SoftRasterizer`: meshes, cameras and a softness to images."""
 
 from __future__ import annotations
 

@@ -15,11 +15,12 @@ import pytest
 import torch
 
 import taichisoft as ts
-from meta.evaluation.candidate_job import CandidateJob
-from meta.jobs.code import code_digest
+from meta.evaluation.candidate_job import CODE, CandidateJob
+from meta.jobs.code import _files, code_digest
 from meta.jobs.jobs import Job, run_jobs
 from meta.jobs.records import Record, plain, plain_softness, read_record, write_record
 from tasks import MeshSplit, PoseFamily, Split
+from tests.helpers import ROOT
 from tests.meta.evaluation.evaluation_cases import PROTOCOL, jobs, softness_file
 from tests.meta.learning.problems import PointFamily
 
@@ -226,6 +227,36 @@ def test_hash_of_code_changes_with_what_it_does_alone(tmp_path):
         found.append(code_digest((module,)))
     assert found[0] == found[1]
     assert found[0] != found[2]
+
+
+def test_hash_of_code_is_the_same_after_a_move(tmp_path):
+    """Functions that go to another file, and imports that follow them, change no record."""
+    function, other = "def f(x):\n    return x + 1\n", "def g(x):\n    return x * 2\n"
+    typed = "if TYPE_CHECKING:\n    from b import T\n"
+    houses = (
+        {"one.py": f"import a\nfrom b import c\n{function}{other}"},
+        {"one.py": f"{typed}{other}", "room/two.py": f"from d import c\n{function}"},
+        {"one.py": f"import a\n{function}{other.replace('2', '3')}"},
+    )
+    found = []
+    for index, files in enumerate(houses):
+        package = ModuleType("package")
+        package.__file__ = str(tmp_path / str(index) / "__init__.py")
+        for name, text in {"__init__.py": "", **files}.items():
+            path = tmp_path / str(index) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        found.append(code_digest((package,)))
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+def test_records_depend_on_the_renderer():
+    """A changed kernel may not go on with records of the old one."""
+    files = {path for module in CODE for path in _files(module)}
+    kernels = ROOT / "taichisoft" / "engine" / "kernels"
+    assert set(kernels.glob("*.py")) <= files
+    assert {ROOT / "tasks" / "pose.py", ROOT / "taichisoft" / "render" / "rasterizer.py"} <= files
 
 
 def test_hash_of_a_package_is_that_of_its_modules(tmp_path):
