@@ -1,4 +1,4 @@
-"""Work in pieces that are done once: jobs that leave their result in files, run by one or more processes."""
+"""Jobs: work in pieces that are done once and leave their result in files, run by one or more processes."""
 
 from __future__ import annotations
 

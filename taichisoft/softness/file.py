@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 import taichisoft
 from taichisoft.base.checks import check_type
+from taichisoft.base.files import write_atomically
 from taichisoft.softness.registry import build, describe
 
 if TYPE_CHECKING:
@@ -64,10 +65,8 @@ def write(softness: Softness, path: str | os.PathLike, trained: dict) -> None:
         "trained": _to_json(trained, "trained"),
     }
     tensors = {name: value.contiguous() for name, value in softness.state_dict().items()}
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(safetensors.torch.save(tensors, metadata=header))
-    partial.replace(path)
+    content = safetensors.torch.save(tensors, metadata=header)
+    write_atomically(Path(path), lambda partial: partial.write_bytes(content))
 
 
 def read(path: str | os.PathLike, make: Callable[..., M]) -> tuple[M, dict]:
