@@ -1,4 +1,4 @@
-"""All candidates on the same problems of one family, and what their results say."""
+"""Comparisons: all candidates on the same problems of one family, and what their results say."""
 
 from __future__ import annotations
 
@@ -215,9 +215,9 @@ def collect(
 
     def results(jobs: Sequence[CandidateJob], split: Split) -> tuple[Result, ...]:
         return tuple(
-            Result(job.candidate, split, j.tuned, j.outcomes[split], family.error_cap, bootstrap)
-            for job, j in zip(jobs, [job.load() for job in jobs], strict=True)
-            if split in j.outcomes
+            Result(job.candidate, split, e.tuned, e.outcomes[split], family.error_cap, bootstrap)
+            for job, e in zip(jobs, [job.load() for job in jobs], strict=True)
+            if split in e.outcomes
         )
 
     return Comparison(

@@ -1,4 +1,4 @@
-"""What the intervals allow to be said of a learned softness, in words."""
+"""Verdicts on learned softnesses, as far as the intervals allow them, in words."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ class Verdict:
     @property
     def headline(self) -> str:
         """Return the outcome in a sentence."""
-        named = {"success rate": self.success, "median error": self.error}
-        won = [name for name, standing in named.items() if standing is Standing.AHEAD]
-        lost = [name for name, standing in named.items() if standing is Standing.BEHIND]
-        said = ([f"wins in {' and '.join(won)}"] if won else []) + (
+        standings = {"success rate": self.success, "median error": self.error}
+        won = [name for name, standing in standings.items() if standing is Standing.AHEAD]
+        lost = [name for name, standing in standings.items() if standing is Standing.BEHIND]
+        clauses = ([f"wins in {' and '.join(won)}"] if won else []) + (
             [f"loses in {' and '.join(lost)}"] if lost else []
         )
-        if not said:
+        if not clauses:
             return f"No winner: the intervals of {self.ours.label} and the best fixed softness overlap."
-        return f"{self.ours.label} {' but '.join(said)} against the best fixed softness."
+        return f"{self.ours.label} {' but '.join(clauses)} against the best fixed softness."
 
     @property
     def text(self) -> str:

@@ -23,8 +23,8 @@ def main_results(comparison: Comparison) -> tuple[Result, ...]:
 
 def table_markdown(comparisons: Sequence[Comparison]) -> str:
     """Return the table of all families, with what the goal says of it."""
-    shown = [main_results(comparison) for comparison in comparisons]
-    return f"{table(comparisons, shown)}\n{goal(comparisons)}\n"
+    learned = [main_results(comparison) for comparison in comparisons]
+    return f"{table(comparisons, learned)}\n{goal(comparisons)}\n"
 
 
 def goal(comparisons: Sequence[Comparison]) -> str:
