@@ -27,8 +27,8 @@ def decorate(axes: Axes, grid: str = "both") -> None:
     axes.set_axisbelow(True)
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure to a PNG file, atomically."""
+def save_figure(figure: Figure, path: Path, dpi: float | str = "figure") -> None:
+    """Write a figure to a PNG file, atomically, with its own dots per inch or other ones."""
     # Without the version of matplotlib, so that equal pictures are equal files.
-    options = {"format": "png", "metadata": {"Software": None}}
+    options = {"format": "png", "dpi": dpi, "metadata": {"Software": None}}
     write_atomically(path, lambda partial: figure.savefig(partial, **options))
