@@ -1,4 +1,4 @@
-"""The same scenes on every backend that can be had here: `python -m benchmarks.backends`.
+"""Times of the same scenes on every backend that can be had here: `python -m benchmarks.backends`.
 
 A process has one backend, so each is timed in processes of its own, in turn, round after round; the ratios to
 the CPU backend are taken round by round.

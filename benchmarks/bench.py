@@ -1,4 +1,4 @@
-"""Time the rasterizer next to its peers: `python -m benchmarks.bench`.
+"""Times of the rasterizer next to its peers: `python -m benchmarks.bench`.
 
 All renderers of a row are timed in turn, round after round, so that a drift of the machine's speed hits them
 alike; the ratios are taken round by round and their median is reported with its quartiles.

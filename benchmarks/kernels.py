@@ -1,4 +1,4 @@
-"""Time the kernels of silhouettes alone, per fragment: `python -m benchmarks.kernels`.
+"""Times of the kernels of silhouettes alone, per fragment: `python -m benchmarks.kernels`.
 
 What torch, autograd and launching add to a step is left out. A fragment is a pair of a face and a pixel
 within its reach. With ``TI_CPU_MAX_NUM_THREADS=1`` the times are those of one core.

@@ -1,4 +1,4 @@
-"""What `suggest_scale` is worth on held-out problems, next to a scale of one pixel.
+"""The worth of `suggest_scale` on held-out problems, next to a scale of one pixel.
 
 ``python -m benchmarks.scales`` solves problems of three families, and moves a ball to where a silhouette
 shows it.

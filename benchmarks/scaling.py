@@ -1,4 +1,4 @@
-"""How time grows with faces, pixels, images and softness: `python -m benchmarks.scaling`.
+"""Growth of time with faces, pixels, images and softness: `python -m benchmarks.scaling`.
 
 One thing is varied at a time about a common scene, silhouettes, forward + backward. What should be flat is
 the time per fragment, a pair of a face and a pixel within its reach.

@@ -1,4 +1,4 @@
-"""Compare learned softnesses with tuned fixed ones on problems that they have not seen.
+"""The comparison of learned softnesses with tuned fixed ones on problems that they have not seen.
 
 ``python -m meta.evaluate RUN`` writes evaluation.json, evaluation.md, softness.png, convergence.png and
 examples.gif into the run folder. What is finished is kept in records, so that the same command goes on after

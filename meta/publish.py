@@ -1,4 +1,4 @@
-"""Ship a learned softness: ``python -m meta.publish RUN NAME --evaluation evaluation.json``."""
+"""The shipping of a learned softness: ``python -m meta.publish RUN NAME --evaluation evaluation.json``."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 
 import torch
@@ -113,8 +113,7 @@ class Result:
         ours, theirs = (r.errors[-1].clamp(min=1e-6 * r.error_cap).log() for r in (self, other))
         intervals = (self.bootstrap.mean(ours - theirs), self.bootstrap.median(ours - theirs))
         mean, median = (
-            Interval(*torch.tensor([i.estimate, i.low, i.high]).double().exp().tolist())
-            for i in intervals
+            Interval(*torch.tensor(astuple(i)).double().exp().tolist()) for i in intervals
         )
         return mean, median
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import Enum
 
 from meta.evaluation.comparison import Comparison, Result
@@ -83,9 +83,8 @@ class Verdict:
 
     def _success_text(self) -> str:
         ours, theirs = self.ours.success, self.by_success.success
-        points = [
-            f"{100 * value:+.1f}" for value in _values(self.ours.success_ahead(self.by_success))
-        ]
+        ahead = astuple(self.ours.success_ahead(self.by_success))
+        points = [f"{100 * value:+.1f}" for value in ahead]
         return (
             f"Solved: {percent(ours)} against {percent(theirs)} of {self.by_success.label}; "
             f"{_overlap(ours, theirs)}; problem by problem {points[0]} percentage points "
@@ -110,10 +109,6 @@ def percent(rate: Interval) -> str:
 def number(value: Interval) -> str:
     """Return a number with its interval, to three digits."""
     return f"{value.estimate:.3g} [{value.low:.3g}, {value.high:.3g}]"
-
-
-def _values(interval: Interval) -> tuple[float, float, float]:
-    return interval.estimate, interval.low, interval.high
 
 
 def _overlap(first: Interval, second: Interval) -> str:

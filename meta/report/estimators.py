@@ -82,14 +82,8 @@ def _method(derivative: EstimatorStatistics, settings: Mapping[str, Any]) -> str
 
 def _table(rows: Sequence[EstimatorStatistics]) -> str:
     head = (
-        "estimator",
-        "cosine with derivative",
-        "cosine with smoothed",
-        "bias from derivative",
-        "bias from smoothed",
-        "spread of one estimate",
-        "cost [trajectories]",
-        "cost [CPU s]",
+        *("estimator", "cosine with derivative", "cosine with smoothed", "bias from derivative"),
+        *("bias from smoothed", "spread of one estimate", "cost [trajectories]", "cost [CPU s]"),
     )
     return markdown_table(head, map(_cells, rows), right_aligned=True)
 

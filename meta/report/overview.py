@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ def _dots(
 
 
 def _scaled(rate: Interval) -> Interval:
-    return Interval(100 * rate.estimate, 100 * rate.low, 100 * rate.high)
+    return Interval(*(100 * value for value in astuple(rate)))
 
 
 def table(comparisons: Sequence[Comparison], learned: Sequence[Sequence[Result]]) -> str:

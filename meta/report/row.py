@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import Any, get_type_hints
 
 from meta.evaluation.candidates import Learned
@@ -117,8 +117,7 @@ class Row:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Interval):
-                ends = (value.estimate, value.low, value.high)
-                finite = [end if math.isfinite(end) else None for end in ends]
+                finite = [end if math.isfinite(end) else None for end in astuple(value)]
                 values |= zip(_names(field.name), finite, strict=True)
             else:
                 values[field.name] = list(value) if isinstance(value, tuple) else value

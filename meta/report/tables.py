@@ -58,18 +58,8 @@ little.
 """
 
 HEADER = (
-    "Softness",
-    "Split",
-    "Success %",
-    "Error, median",
-    "Error, mean",
-    "Success % (best)",
-    "Error, median (best)",
-    "Steps",
-    "Scale px",
-    "Gamma",
-    "Rate",
-    "Seconds",
+    *("Softness", "Split", "Success %", "Error, median", "Error, mean", "Success % (best)"),
+    *("Error, median (best)", "Steps", "Scale px", "Gamma", "Rate", "Seconds"),
 )
 
 
