@@ -194,8 +194,17 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         return _failed(str(error))
     # Candidates bring their scales; Adam's rate is that of the family, and every error is measured.
-    numbers = (options.poses, 1, options.tuning_poses, options.steps)
-    protocol = PoseProtocol(*numbers, (), (), rates=(1.0,), measure_every=1, seed=0)
+    protocol = PoseProtocol(
+        problems=options.poses,
+        seeds=1,
+        tuning_problems=options.tuning_poses,
+        steps=options.steps,
+        scales=(),
+        gammas=(),
+        rates=(1.0,),
+        measure_every=1,
+        seed=0,
+    )
     jobs = (
         CandidateJob(family, candidates[key], protocol, (), options.out / RECORDS)
         for key in options.entries or candidates
