@@ -31,7 +31,8 @@ from meta.learning.gradients import (
 )
 from meta.learning.inner import InnerSettings
 from meta.learning.objective import Rollout, TrajectoryObjective
-from meta.report.estimators import Row, markdown, save_figure
+from meta.report.estimators import EstimatorStatistics, draw, markdown
+from meta.report.figures import save_figure
 from meta.runs.folder import write_json_atomically, write_text_atomically
 from meta.runs.versions import versions
 from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
@@ -99,7 +100,7 @@ class Reference:
     seconds: float
 
 
-def estimate_all(settings: EstimatorSettings) -> list[Row]:
+def estimate_all(settings: EstimatorSettings) -> list[EstimatorStatistics]:
     """Return bias, spread and cost of every estimator, with the current backend."""
     objective, renderer = problem(settings)
     against = reference(objective, renderer, settings)
@@ -142,7 +143,7 @@ def measure(
     renderer: SoftRasterizer,
     settings: EstimatorSettings,
     against: Reference,
-) -> Row:
+) -> EstimatorStatistics:
     """Return the row of one estimator.
 
     An estimate that takes several outer steps, an episode, counts as the mean over them.
@@ -158,7 +159,7 @@ def measure(
     seconds = (time.process_time() - begin) / count
     mean, unit = torch.stack(draws).mean(0), against.smooth.norm()
     spread = _spread(torch.stack(draws)) / float(unit)
-    return Row(
+    return EstimatorStatistics(
         name=name,
         label=label,
         draws=count,
@@ -189,7 +190,7 @@ def _spread(draws: Tensor) -> float:
     return float(draws.var(0).sum().sqrt())
 
 
-def write(rows: Sequence[Row], settings: EstimatorSettings, command: str) -> None:
+def write(rows: Sequence[EstimatorStatistics], settings: EstimatorSettings, command: str) -> None:
     """Write estimators.json, estimators.md and estimators.png into the output folder."""
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -202,7 +203,7 @@ def write(rows: Sequence[Row], settings: EstimatorSettings, command: str) -> Non
     }
     write_json_atomically(out / "estimators.json", result)
     write_text_atomically(out / "estimators.md", markdown(rows, to_json(settings), command))
-    save_figure(rows, out / "estimators.png")
+    save_figure(draw(rows), out / "estimators.png")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

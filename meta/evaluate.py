@@ -1,4 +1,4 @@
-"""Compare learned softnesses with tuned fixed ones on problems that they have not seen.
+"""The comparison of learned softnesses with tuned fixed ones on problems that they have not seen.
 
 ``python -m meta.evaluate RUN`` writes evaluation.json, evaluation.md, softness.png, convergence.png and
 examples.gif into the run folder. What is finished is kept in records, so that the same command goes on after
@@ -15,26 +15,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 import taichisoft
 from meta.config.families import build_families
-from meta.config.training import TrainSettings, build_parser, settings_from_args, to_json
-from meta.evaluation.candidate_job import CandidateJob
-from meta.evaluation.candidates import FIXED, Candidate, Learned
-from meta.evaluation.comparison import Comparison, collect
+from meta.config.training import build_parser, settings_from_args, to_json
+from meta.evaluation.candidates import FIXED, LEARNED, Learned
+from meta.evaluation.comparison import Comparison
+from meta.evaluation.family_jobs import compare
 from meta.evaluation.settings import EvaluationSettings
-from meta.jobs.jobs import run_jobs
 from meta.report.animation import save_examples
 from meta.report.plots import save_convergence, save_softness_curves
 from meta.report.tables import markdown, rows, verdicts
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
 from meta.runs.versions import versions
-from tasks.base import Split, TaskFamily
 
 FILES = ("evaluation.json", "evaluation.md", "softness.png", "convergence.png", "examples.gif")
-LEARNED = "learned"
-RECORDS = "records"
 
 
 def evaluate(
@@ -99,59 +94,6 @@ def evaluate(
     return comparisons
 
 
-def compare(
-    families: Sequence[TaskFamily],
-    learned: Mapping[str, Sequence[Learned]],
-    problems: TrainSettings,
-    settings: EvaluationSettings,
-) -> list[Comparison]:
-    """Run what is not yet done of all candidates on all families, and return a comparison for each.
-
-    Parameters
-    ----------
-    families : sequence of TaskFamily
-        Families to test on.
-    learned : mapping of str to sequence of Learned
-        The learned candidates by the name of the family; the one that it is about first.
-    problems : TrainSettings
-        Where the problems and the number of steps come from.
-    settings : EvaluationSettings
-        Budget, grid, number of processes and, in ``out`` or ``records``, where records are kept.
-    """
-    jobs = {
-        family.name: _jobs(family, learned[family.name], problems, settings) for family in families
-    }
-    every = [job for both in jobs.values() for part in both for job in part]
-    with tqdm(total=len(every), desc="evaluate", unit="job", disable=None) as bar:
-        run_jobs(every, workers=settings.workers, on_done=lambda job: bar.update())
-    return [
-        collect(*both, resamples=settings.resamples, seed=settings.seed) for both in jobs.values()
-    ]
-
-
-def _jobs(
-    family: TaskFamily,
-    learned: Sequence[Learned],
-    problems: TrainSettings,
-    settings: EvaluationSettings,
-) -> tuple[list[CandidateJob], list[CandidateJob]]:
-    """Return the jobs of the learned and of the fixed candidates."""
-    protocol = settings.protocol(problems, family.name)
-    folder = Path(settings.records or Path(settings.out) / RECORDS)
-
-    def job(candidate: Candidate, *, on_train: bool) -> CandidateJob:
-        splits = (Split.HELD_OUT, Split.TRAIN) if on_train else (Split.HELD_OUT,)
-        return CandidateJob(family, candidate, protocol, splits, folder)
-
-    return (
-        [
-            job(candidate, on_train=settings.train_split and candidate.on_train)
-            for candidate in learned
-        ],
-        [job(FIXED[key], on_train=False) for key in settings.baselines],
-    )
-
-
 def write(
     comparisons: Sequence[Comparison],
     out: Path,
@@ -161,7 +103,7 @@ def write(
 ) -> None:
     """Write evaluation.json, evaluation.md and the pictures into a folder."""
     evaluation = {
-        "rows": [row for comparison in comparisons for row in rows(comparison)],
+        "rows": [row.to_json() for comparison in comparisons for row in rows(comparison)],
         "verdicts": {c.family.name: verdicts(c) for c in comparisons},
         "settings": to_json(settings),
         "versions": versions(),

@@ -22,18 +22,18 @@ from meta.config.families import build_families
 from meta.config.options import check_options, option
 from meta.config.softness import initial_renderer
 from meta.config.training import build_parser, settings_from_args, to_json
-from meta.evaluate import compare
 from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison
+from meta.evaluation.family_jobs import compare
 from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, Plan
 from meta.jobs.jobs import run_jobs
-from meta.publish import WEIGHTS, publish
 from meta.report.animation import save_examples
 from meta.report.matrix import Matrix, save_heat_maps
 from meta.report.overview import save_overview
 from meta.report.plots import save_convergence, save_softness_curves
 from meta.report.results import main_results, results_markdown, table_markdown
 from meta.report.tables import rows, verdicts
+from meta.report.weights import WEIGHTS, publish
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
 from meta.runs.training import Training
 from meta.runs.versions import versions
@@ -101,8 +101,12 @@ def make_results(plan: Plan, settings: ResultsSettings, command: str = "") -> li
     for name in plan.learned:
         publish(runs[name], name, every, softness=name, folder=settings.weights_folder)
     about = _about(plan, runs, command)
-    told = {c.family.name: verdicts(c) for c in comparisons}
-    values = {**about, "rows": every, "verdicts": told, "matrix": matrix.to_json()}
+    values = {
+        **about,
+        "rows": [row.to_json() for row in every],
+        "verdicts": {c.family.name: verdicts(c) for c in comparisons},
+        "matrix": matrix.to_json(),
+    }
     write_json_atomically(out / "results.json", values)
     write_text_atomically(out / "results.md", results_markdown(comparisons, matrix, about))
     write_text_atomically(out / "table.md", table_markdown(comparisons))

@@ -30,6 +30,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from taichisoft.base.checks import check_type
+from taichisoft.base.files import write_atomically
 from taichisoft.base.version import __version__
 from taichisoft.softness.registry import build, describe
 from taichisoft.softness.softness import PARTS, Softness
@@ -56,10 +57,8 @@ def write(softness: Softness, path: str | os.PathLike, trained: dict) -> None:
         "trained": _to_json(trained, "trained"),
     }
     tensors = {name: value.contiguous() for name, value in softness.state_dict().items()}
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(safetensors.torch.save(tensors, metadata=header))
-    partial.replace(path)
+    content = safetensors.torch.save(tensors, metadata=header)
+    write_atomically(Path(path), lambda partial: partial.write_bytes(content))
 
 
 def read(path: str | os.PathLike, kind: type[Softness] = Softness) -> Softness:

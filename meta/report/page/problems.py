@@ -139,16 +139,16 @@ def _example(family: TaskFamily, task: Task, problem: int, solved: dict[str, Sol
 def _solving(
     label: str, name: str, task: Task, problem: int, states: list[AdamState], errors: torch.Tensor
 ) -> Solving:
-    shown = thinned(len(states), IN_ANIMATION)
+    steps = thinned(len(states), IN_ANIMATION)
     target = task.target(problem)
-    frames = {s: overlay(task.views(states[s].unknowns, problem), target) for s in shown}
+    frames = {s: overlay(task.views(states[s].unknowns, problem), target) for s in steps}
     stills = tuple(
         _still(
-            frames[shown[place]],
-            f"step {shown[place]}: {float(errors[shown[place]]):.3g}",
-            f"{name} with the {label} softness after {shown[place]} steps, over the target",
+            frames[steps[place]],
+            f"step {steps[place]}: {float(errors[steps[place]]):.3g}",
+            f"{name} with the {label} softness after {steps[place]} steps, over the target",
         )
-        for place in thinned(len(shown), IN_ROW)
+        for place in thinned(len(steps), IN_ROW)
     )
     return Solving(label, stills, _animation(list(frames.values()), label, name))
 

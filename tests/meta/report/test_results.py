@@ -241,7 +241,10 @@ def test_best_fixed_of_the_matrix_is_another_one_for_each_measure():
         result("pose", many), result("gaussian", many), result("uniform", precise)
     )
     best = Matrix.of([comparison], {}).cells[BEST_FIXED]["pose"]
-    assert (best.success.estimate, best.error.estimate) == (0.9, pytest.approx(0.1, abs=1e-6))
+    assert (best.success.estimate, best.error_median.estimate) == (
+        0.9,
+        pytest.approx(0.1, abs=1e-6),
+    )
 
 
 def test_heat_maps_are_drawn_with_gaps(tmp_path):
