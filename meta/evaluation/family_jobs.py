@@ -7,12 +7,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from meta.config.training import TrainSettings
 from meta.evaluation.candidate_job import CandidateJob
 from meta.evaluation.candidates import FIXED, Candidate, Learned
 from meta.evaluation.comparison import Comparison, collect
 from meta.evaluation.settings import EvaluationSettings
 from meta.jobs.jobs import run_jobs
+from meta.learning.settings import TrainSettings
 from tasks.base import Split, TaskFamily
 
 RECORDS = "records"

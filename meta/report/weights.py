@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import taichisoft
-from meta.config.training import to_json
 from meta.evaluation.candidates import LEARNED
 from meta.report.row import Row
 from meta.runs.folder import RunFolder
@@ -59,11 +58,11 @@ def publish(
     if not earned:
         keys = ", ".join(sorted({row.softness for row in rows})) or "none"
         raise ValueError(f"rows must hold one of {softness!r}, got those of {keys}")
-    settings = run.read_settings()
-    versions = json.loads(run.config.read_text(encoding="utf-8"))["versions"]
+    run.read_settings()
+    about = json.loads(run.config.read_text(encoding="utf-8"))
     learned = Softness.load(run.softness)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    trained = {"step": learned.trained["step"], "settings": to_json(settings), "versions": versions}
-    learned.save(path, trained={**trained, "evaluation": earned})
+    origin = {"step": learned.trained["step"]} | {n: about[n] for n in ("settings", "versions")}
+    learned.save(path, trained={**origin, "evaluation": earned})
     return path

@@ -56,7 +56,7 @@ def curve_charts(
     fixed : sequence of Reference
         At most as many as there are looks in the style sheet.
     learn : sequence of str
-        Parts that are learned, see `meta.config.training.PARTS`.
+        Parts that are learned, see `meta.config.parts.LEARNABLE`.
     image_height : int
         Height in pixels of the images that scales apply to.
     """

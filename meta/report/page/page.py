@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from meta.config.training import TrainSettings
 from meta.evaluation.baselines import BASELINES
 from meta.evaluation.candidates import FIXED, Choice
+from meta.learning.settings import TrainSettings
 from meta.report.page.chart import Chart, Line, around
 from meta.report.page.checkpoints import Checkpoint, scale_of
 from meta.report.page.curves import Reference, curve_charts
@@ -67,7 +67,7 @@ def page(run: RunData, problems: Sequence[Example]) -> str:
     """
     checkpoints = run.checkpoints
     height = run.settings.image_size
-    learn = run.settings.learn
+    learn = run.settings.softness.learn
     curves = curve_charts(checkpoints, references(run), learn, height) if checkpoints else []
     parameters = parameter_charts(checkpoints, height)
     training = history_charts(run.history, MEASURES if parameters else (*MEASURES, SCALE))
@@ -102,16 +102,16 @@ def words(checkpoint: Checkpoint, run: RunData) -> str:
     """Return what the slider says at a place."""
     if checkpoint.step == 0:
         return "before the first outer step"
-    return f"after outer step {checkpoint.step} of {run.settings.outer_steps}"
+    return f"after outer step {checkpoint.step} of {run.settings.outer.steps}"
 
 
 def summary(run: RunData) -> dict[str, str]:
     """Return the first texts to look at, by name."""
     rows, settings = run.history, run.settings
-    state = "finished" if run.done >= settings.outer_steps else "not finished"
-    texts = {"steps": f"{run.done} of {settings.outer_steps}, {state}"}
-    texts["families"] = ", ".join(settings.families)
-    texts["learned"] = ", ".join(settings.learn)
+    state = "finished" if run.done >= settings.outer.steps else "not finished"
+    texts = {"steps": f"{run.done} of {settings.outer.steps}, {state}"}
+    texts["families"] = ", ".join(settings.family_names)
+    texts["learned"] = ", ".join(settings.softness.learn)
     if rows:
         texts["loss, first to last"] = _ends(rows, "objective")
         texts["solved, first to last"] = _ends(rows, "success", 100.0, " %")
@@ -144,7 +144,7 @@ def references(run: RunData) -> list[Reference]:
 
 def tuned_rows(run: RunData) -> tuple[Row, ...]:
     """Return the fixed softnesses of an evaluation on the first family of the run; none without one."""
-    first = run.settings.families[0]
+    first = run.settings.family_names[0]
     rows = next((ranking.fixed for ranking in run.rankings if ranking.family == first), ())
     return tuple(row for row in rows if row.softness.removesuffix(ANNEALED) in BASELINES)
 
@@ -192,15 +192,15 @@ def _animation(evaluation: Path) -> str:
 
 def _settings(settings: TrainSettings) -> list[dict[str, Any]]:
     rows = []
-    for field in fields(settings):
-        value = getattr(settings, field.name)
+    for option in settings.options():
+        value = option.value
         text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
         rows.append(
             {
-                "name": field.name,
+                "name": option.name,
                 "value": text or "\N{EN DASH}",
-                "help": field.metadata["help"],
-                "changed": value != field.default,
+                "help": option.help,
+                "changed": option.value != option.default,
             }
         )
     return rows

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
-from meta.config.families import build_families
-from meta.config.training import TrainSettings
 from meta.learning.inner import AdamState, InnerSettings, solve
+from meta.learning.settings import TrainSettings, build_families
 from meta.report.animation import overlay
 from meta.report.page.chart import Chart, Line, around, thinned
 from taichisoft import Softness, SoftRasterizer
@@ -105,7 +104,7 @@ def _of_family(
     family: TaskFamily, settings: TrainSettings, softnesses: Mapping[str, Softness], count: int
 ) -> list[Example]:
     task = family.sample(settings.seed, count, Split.HELD_OUT)
-    inner = InnerSettings(settings.inner_steps, settings.inner_rate * family.learning_rate)
+    inner = settings.inner.of(family)
     solved = {label: _solve(task, softness, inner) for label, softness in softnesses.items()}
     return [_example(family, task, problem, solved) for problem in range(count)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from meta.config.softness import initial_renderer, learn_only
-from meta.config.training import TrainSettings
+from meta.learning.settings import TrainSettings
 from meta.report.page.checkpoints import Checkpoint, checkpoints_over_steps
 from meta.report.page.ranking import Ranking, read_rankings
 from meta.runs import history
@@ -129,7 +129,7 @@ def _checkpoints(
 def _loaded(path: Path, settings: TrainSettings) -> Softness:
     """Return the softness of a file, of which only what the run learns requires gradients."""
     softness = Softness.load(path)
-    learn_only(softness, settings.learn)
+    learn_only(softness, settings.softness.learn)
     return softness
 
 
@@ -137,7 +137,7 @@ def _start(folder: RunFolder, settings: TrainSettings) -> Softness:
     """Return the softness before the first step: kept, or made again as the run made it."""
     if folder.start.is_file():
         return _loaded(folder.start, settings)
-    return initial_renderer(settings).softness
+    return initial_renderer(settings.softness, settings.seed).softness
 
 
 def _rankings(folder: RunFolder, evaluation: Path, notes: dict[str, str]) -> tuple[Ranking, ...]:

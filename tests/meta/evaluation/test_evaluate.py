@@ -11,8 +11,8 @@ from PIL import Image
 
 import taichisoft as ts
 from meta import evaluate
+from meta.config.families import PoseRun
 from meta.config.softness import initial_renderer
-from meta.config.training import TrainSettings, to_json
 from meta.evaluation.baselines import BASELINES
 from meta.evaluation.candidate_job import CandidateJob
 from meta.evaluation.candidates import FIXED, Choice, Grid, Learned
@@ -21,6 +21,7 @@ from meta.evaluation.measurements import measure
 from meta.evaluation.settings import EvaluationSettings
 from meta.evaluation.tuning import split_rounds, tune
 from meta.learning.inner import InnerSettings
+from meta.learning.settings import InnerLoop, TrainSettings
 from meta.report.tables import markdown, rows
 from meta.runs.folder import RunFolder, write_json_atomically
 from tasks import Split
@@ -245,7 +246,7 @@ def test_markdown_states_how_the_numbers_came_about(comparison):
 
 def test_settings_add_the_rate_of_training_to_the_grid():
     protocol = EvaluationSettings(rates=(0.5, 2.0)).protocol(
-        TrainSettings(inner_rate=1.5, inner_steps=23), "pose"
+        TrainSettings(inner=InnerLoop(rate=1.5, steps=23)), "pose"
     )
     assert protocol.rates == (0.5, 1.5, 2.0)
     assert protocol.steps == 23
@@ -255,7 +256,7 @@ def test_gamma_is_chosen_where_depth_matters():
     settings, training = EvaluationSettings(), TrainSettings()
     assert settings.protocol(training, "pose").gammas == (0.05,)
     assert settings.protocol(training, "occlusion").gammas == (0.02, 0.05, 0.2)
-    shaded = replace(training, pose_shaded=True)
+    shaded = replace(training, families=(PoseRun(shaded=True),))
     assert settings.protocol(shaded, "pose").gammas == (0.02, 0.05, 0.2)
     assert settings.protocol(shaded, "shape3d").gammas == (0.05,)
 
@@ -280,14 +281,14 @@ def test_named_files_are_files_or_run_folders(tmp_path):
 def run(tmp_path_factory):
     """Make a run folder as training leaves it."""
     folder = RunFolder(tmp_path_factory.mktemp("run"))
-    settings = TrainSettings(out=str(folder.path), families=("pose",), image_size=24)
-    write_json_atomically(folder.config, {"settings": to_json(settings)})
-    initial_renderer(settings).softness.save(folder.softness)
+    settings = TrainSettings(out=str(folder.path), families=(PoseRun(),), image_size=24)
+    write_json_atomically(folder.config, {"settings": settings.to_json()})
+    initial_renderer(settings.softness, settings.seed).softness.save(folder.softness)
     return folder
 
 
 SMALL = [
-    *("--pose-problems", "2", "--seeds", "1", "--inner-steps", "3", "--pose-tuning", "1"),
+    *("--pose.problems", "2", "--seeds", "1", "--inner-steps", "3", "--pose.tuning", "1"),
     *("--measure-every", "1", "--resamples", "50", "--scales", "0.3", "--rates", "1"),
     *("--workers", "1", "--train-split"),
     *("--baselines", "gaussian", "softras-annealed", "straight-through"),
@@ -307,7 +308,7 @@ def test_evaluation_writes_its_rows(evaluated):
     evaluation = json.loads((evaluated / "evaluation.json").read_text())
     assert set(evaluation) >= {"rows", "settings", "versions", "command", "verdicts"}
     assert {"taichisoft", "torch", "taichi", "python"} <= set(evaluation["versions"])
-    assert evaluation["settings"]["pose_problems"] == 2
+    assert evaluation["settings"]["counts"]["pose"]["problems"] == 2
     held_out = [row for row in evaluation["rows"] if row["split"] == "held-out"]
     names = {row["softness"] for row in held_out}
     assert names == {"learned", "other", "gaussian", "softras-annealed", "straight-through"}
@@ -364,7 +365,13 @@ def test_missing_softness_is_an_error(run, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "options",
-    [["--pose-problems", "0"], ["--scales", "-1"], ["--baselines", "sinc"], ["--nonsense"]],
+    [
+        ["--pose.problems", "0"],
+        ["--pose-problems", "2"],
+        ["--scales", "-1"],
+        ["--baselines", "sinc"],
+        ["--nonsense"],
+    ],
 )
 def test_wrong_options_are_errors(options, capsys):
     with pytest.raises(SystemExit) as stopped:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from meta.config.training import TrainSettings
 from meta.learning.objective import Objective, Outcome, Rollout
+from meta.learning.settings import TrainSettings
 from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
 from tasks import Split, Task, TaskFamily, Unknowns
 
@@ -108,23 +108,23 @@ class PointFamily(TaskFamily):
         return PointTask(start, torch.ones(count, dtype=torch.float64))
 
 
-TINY = TrainSettings(
-    families=("pose",),
-    pose_problems=4,
-    learn=("coverage", "scale"),
-    coverage="spline",
-    schedule="constant",
-    scale=0.3,
-    aggregation="probabilistic",
-    es_pairs=2,
-    es_sigma=0.3,
-    inner_steps=8,
-    outer_steps=3,
-    checkpoint_every=2,
-    learning_rate=0.1,
-)
+TINY = {
+    "families": ("pose",),
+    "pose_problems": 4,
+    "learn": ("coverage", "scale"),
+    "coverage": "spline",
+    "schedule": "constant",
+    "scale": 0.3,
+    "aggregation": "probabilistic",
+    "es_pairs": 2,
+    "es_sigma": 0.3,
+    "inner_steps": 8,
+    "outer_steps": 3,
+    "checkpoint_every": 2,
+    "learning_rate": 0.1,
+}
 
 
 def tiny(**changes) -> TrainSettings:
-    """Return settings for three quick steps."""
-    return replace(TINY, **changes)
+    """Return settings for three quick steps; changes have the names of `meta.learning.flat_settings`."""
+    return TrainSettings.from_json(TINY | changes)

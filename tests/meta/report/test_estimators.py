@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from meta.estimators import (
-    ESTIMATORS,
     EstimatorSettings,
     Reference,
     estimate_all,
@@ -17,7 +16,7 @@ from meta.estimators import (
     measure,
     problem,
 )
-from meta.learning.gradients import EvolutionStrategies, PersistentEvolution
+from meta.learning.gradients import ESTIMATORS, EvolutionStrategies, PersistentEvolution
 from meta.report.estimators import EstimatorStatistics, draw, markdown
 from taichisoft.base.backend import backend
 from tests.meta.learning.problems import ParameterObjective, flat, spline_renderer
@@ -92,7 +91,7 @@ def test_the_command_writes_table_and_figure(tmp_path, capsys):
     assert {"taichisoft", "torch"} <= result["versions"].keys()
     assert [row["name"] for row in result["rows"]] == list(ESTIMATORS)
     text = (tmp_path / "new/estimators.md").read_text()
-    assert all(f"| {label} |" in text for label, _ in ESTIMATORS.values())
+    assert all(f"| {kind.label} |" in text for kind in ESTIMATORS.values())
     assert (tmp_path / "new/estimators.png").read_bytes().startswith(b"\x89PNG")
 
 
