@@ -1,12 +1,22 @@
-"""Sums of the gradients that the workers of an adjoint have found."""
+"""Parts of adjoints: the table of the slopes, and sums of the gradients that workers have found."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from taichisoft.engine.bridge import flat
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernels.bundles import Table
 from taichisoft.engine.kernels.launch import Launch
+from taichisoft.softness.curves import Curve
+
+
+def slopes_table(curve: Curve, numbers: Tensor, cells: Tensor) -> Table:
+    """Return the slopes of a curve, of which these are the numbers, for a kernel."""
+    # Without slopes of its own they are not read.
+    numbers = curve.slope_numbers(numbers) if curve.slopes else numbers
+    return Table(curve.slope_pieces, numbers, flat(cells))
 
 
 def points_gradient(job: RasterJob, grad_corners: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-Kept = tuple[Tensor, ...]
+Tensors = tuple[Tensor, ...]
 Gradients = tuple[Tensor | None, ...]
 Needed = tuple[bool, ...]
 
@@ -27,11 +27,13 @@ class Operation(ABC):
         return _Values.apply(self, *inputs)
 
     @abstractmethod
-    def values(self, *inputs: Tensor) -> tuple[Tensor, Kept]:
+    def values(self, *inputs: Tensor) -> tuple[Tensor, Tensors]:
         """Return the result, and what the adjoint is to be given of it, without a gradient."""
 
     @abstractmethod
-    def adjoint(self, upstream: Tensor, kept: Kept, inputs: Kept, needed: Needed) -> Gradients:
+    def adjoint(
+        self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
+    ) -> Gradients:
         """Return the gradient of each input; None for one that has none.
 
         `needed` says of each input whether its gradient is asked for.
@@ -39,7 +41,12 @@ class Operation(ABC):
 
     @abstractmethod
     def second_order(
-        self, upstream: Tensor, kept: Kept, inputs: Kept, cotangents: Gradients, needed: Needed
+        self,
+        upstream: Tensor,
+        kept: Tensors,
+        inputs: Tensors,
+        cotangents: Gradients,
+        needed: Needed,
     ) -> Gradients:
         """Return the gradients of ``<adjoint, cotangents>`` in the upstream gradient and in the inputs.
 
@@ -51,11 +58,16 @@ class Rendered(Operation):
     """An operation whose adjoint is differentiated by rendering again, as a graph of torch."""
 
     @abstractmethod
-    def render(self, kept: Kept, *inputs: Tensor) -> Tensor:
+    def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
         """Return a result with the gradients of `values`, which torch can differentiate twice."""
 
     def second_order(
-        self, upstream: Tensor, kept: Kept, inputs: Kept, cotangents: Gradients, needed: Needed
+        self,
+        upstream: Tensor,
+        kept: Tensors,
+        inputs: Tensors,
+        cotangents: Gradients,
+        needed: Needed,
     ) -> Gradients:
         """Return the gradients of ``<adjoint, cotangents>`` in the upstream gradient and in the inputs."""
         with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""The pass of coverage: sums or maxima over faces. Private.
+"""Coverage: sums or maxima of a tabulated curve over faces. Private.
 
 A first derivative is one launch of a hand-written adjoint. When it is itself to be differentiated
 (``create_graph=True``) its derivative is taken by Taichi, over the fragments (`taichisoft.engine.autodiff`).
@@ -12,12 +12,18 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
-from taichisoft.engine.adjoints import points_gradient, table_gradient, width_gradient
+from taichisoft.engine.adjoints import (
+    points_gradient,
+    slopes_table,
+    table_gradient,
+    width_gradient,
+)
 from taichisoft.engine.autodiff import total_of_fragments
-from taichisoft.engine.bridge import Gradients, Kept, Needed, Rendered, flat
+from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
 from taichisoft.engine.inputs import CoverageInputs
 from taichisoft.engine.job import RasterJob
-from taichisoft.engine.kernels.coverage import coverage_kernels
+from taichisoft.engine.kernels.bundles import Raster, Table
+from taichisoft.engine.kernels.coverage import AdjointArrays, CoverageGradients, coverage_kernels
 from taichisoft.softness.curves import Curve
 
 
@@ -48,20 +54,16 @@ class CoveragePass(Rendered):
         return self.curve.numbers(self.job.points)
 
     @cached_property
-    def _slope_numbers(self) -> Tensor:
-        return self.curve.slope_numbers(self.job.points) if self.curve.slopes else self._numbers
+    def _raster(self) -> Raster:
+        return self.job.raster(self._numbers)
 
-    @cached_property
-    def _rows(self) -> Tensor:
-        return self.job.rows(self._numbers)
-
-    def values(self, *inputs: Tensor) -> tuple[Tensor, Kept]:
+    def values(self, *inputs: Tensor) -> tuple[Tensor, Tensors]:
         """Return totals, (B, H, W), and the winning faces, of one element unless faces compete."""
-        cells = flat(CoverageInputs(*inputs).cells)
-        total, winner = self._of_rows(cells) if self.job.on_cpu else self._of_faces(cells)
+        curve = Table(self.curve.pieces, self._numbers, flat(inputs[1]))
+        total, winner = self._of_rows(curve) if self.job.on_cpu else self._of_faces(curve)
         return total.reshape(self.job.images, self.job.height, self.job.width), (winner,)
 
-    def _of_rows(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+    def _of_rows(self, curve: Table) -> tuple[Tensor, Tensor]:
         """Compute `values` with workers that own rows of pixels."""
         job = self.job
         total = job.unwritten(job.pixels)
@@ -69,94 +71,56 @@ class CoveragePass(Rendered):
         launch = job.forward_launch()
         if job.num_faces:
             self._kernels.accumulate(
-                self.takes_max,
-                self.curve.pieces,
-                job.points,
-                job.faces,
-                job.face_start,
-                self._rows,
-                self._numbers,
-                cells,
-                job.height,
-                job.width,
-                job.band,
-                launch.slots,
-                launch.stride,
-                total,
-                winner,
+                self.takes_max, self._raster, curve, job.band, launch, total, winner
             )
         return total, winner
 
-    def _of_faces(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+    def _of_faces(self, curve: Table) -> tuple[Tensor, Tensor]:
         """Compute `values` with workers that own faces and share pixels."""
         job = self.job
         total = job.zeros(job.pixels)
-        winner = job.unnamed(job.pixels if self.takes_max else 1)
+        winner = job.no_faces(job.pixels if self.takes_max else 1)
         # Which face has the maximum can be told only when it is known.
         for naming in (False, True) if self.takes_max else (False,):
             if not job.num_faces:
                 break
             self._kernels.scatter(
-                self.takes_max,
-                self.curve.pieces,
-                int(naming),
-                job.points,
-                job.faces,
-                job.face_image,
-                self._rows,
-                self._numbers,
-                cells,
-                job.height,
-                job.width,
-                job.slices,
-                job.items,
-                total,
-                winner,
+                self.takes_max, int(naming), self._raster, curve, job.items, total, winner
             )
-        return total, job.named(winner)
+        return total, job.face_indices(winner)
 
-    def adjoint(self, upstream: Tensor, kept: Kept, inputs: Kept, needed: Needed) -> Gradients:
+    def adjoint(
+        self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
+    ) -> Gradients:
         """Return the gradients of points, cells (None unless asked for), slope cells (None) and width."""
         job = self.job
         _, cells, slope_cells, _ = inputs
         into_cells = needed[1]
         launch = job.backward_launch(into_cells)
-        grad_corners = job.unwritten(job.num_faces, job.slices, 3, 4)
-        grad_width = job.unwritten(launch.workers)
-        grad_cells = job.zeros(launch.workers if into_cells else 0, cells.numel())
+        gradients = CoverageGradients(
+            job.unwritten(job.num_faces, job.slices, 3, 4),
+            job.unwritten(launch.workers),
+            job.zeros(launch.workers if into_cells else 0, cells.numel()),
+        )
         if job.num_faces:
-            self._kernels.accumulate_adjoint(
+            arrays = AdjointArrays(
                 self.takes_max,
                 into_cells,
-                self.curve.pieces,
-                self.curve.slope_pieces,
-                job.points,
-                job.faces,
-                job.face_image,
-                self._rows,
-                self._numbers,
-                flat(cells),
-                self._slope_numbers,
-                flat(slope_cells),
-                *kept,
+                self._raster,
+                Table(self.curve.pieces, self._numbers, flat(cells)),
+                slopes_table(self.curve, self._numbers, slope_cells),
+                kept[0],
                 flat(upstream),
-                job.height,
-                job.width,
-                job.slices,
-                launch.slots,
-                launch.stride,
-                grad_corners,
-                grad_width,
-                grad_cells,
             )
+            self._kernels.accumulate_adjoint(arrays, launch, gradients)
         return (
-            points_gradient(job, grad_corners),
-            table_gradient(grad_cells, launch, cells) if into_cells else None,
+            points_gradient(job, gradients.corners),
+            table_gradient(gradients.cells, launch, cells) if into_cells else None,
             None,
-            width_gradient(grad_width.sum(), self._numbers),
+            width_gradient(gradients.log_width.sum(), self._numbers),
         )
 
-    def render(self, kept: Kept, *inputs: Tensor) -> Tensor:
+    def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
         """Return the totals as a graph of torch, of the winning faces; zeros but for their gradients."""
         winner = kept[0] if self.takes_max else None
         return total_of_fragments(

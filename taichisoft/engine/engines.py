@@ -1,4 +1,4 @@
-"""The two ways to differentiate a render: a hand-written adjoint, or Taichi's own reverse mode."""
+"""Engines, the two ways to differentiate a render: a hand-written adjoint, or Taichi's own reverse mode."""
 
 from __future__ import annotations
 

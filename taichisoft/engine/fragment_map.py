@@ -13,9 +13,17 @@ import torch
 from torch import Tensor
 
 from taichisoft.engine.adjoints import table_gradient
-from taichisoft.engine.bridge import Gradients, Kept, Needed, Operation, flat
+from taichisoft.engine.bridge import Gradients, Needed, Operation, Tensors, flat
 from taichisoft.engine.fragments import Fragments
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernels.bundles import Table
+from taichisoft.engine.kernels.fragment_bundles import (
+    Chunk,
+    FragmentArrays,
+    FragmentSums,
+    Seeds,
+    SoftnessTables,
+)
 from taichisoft.engine.kernels.fragment_fields import (
     CAPACITY,
     COORDINATES,
@@ -85,102 +93,107 @@ class FragmentMap(Operation):
         self.kernels = fragment_maps(job.kernel_type, kind, straight)
         self.transfers = fragment_transfers(job.kernel_type, kind, straight)
         self.outputs = 1 if kind == COVERAGE else 3
+        self._curves = (curve, occlusion)
         points = job.points
-        self.modes = (curve.pieces, curve.slope_pieces, occlusion.pieces)
-        self.numbers = tuple(
+        self._numbers = tuple(
             x.contiguous()
             for x in (curve.numbers(points), curve.slope_numbers(points), occlusion.numbers(points))
         )
 
-    def values(self, *inputs: Tensor) -> tuple[Tensor, Kept]:
+    def values(self, *inputs: Tensor) -> tuple[Tensor, Tensors]:
         """Return (F, 1 or 3), given the fields of `Inputs`."""
         out = self.job.zeros(self.size, self.outputs)
         if self.differentiated:
-            for first, n in self._chunks():
-                self._load(VALUES, Inputs(*inputs), first, n)
-                self.kernels.forward(False, n)
-                self.transfers.store_outputs(n, self._part(out, first, n))
+            for chunk in self._chunks():
+                self._load(VALUES, Inputs(*inputs), chunk)
+                self.kernels.forward(False, chunk.count)
+                self.transfers.store_outputs(chunk.count, self._part(out, chunk))
         return self._rows(out), ()
 
-    def adjoint(self, upstream: Tensor, kept: Kept, inputs: Kept, needed: Needed) -> Gradients:
+    def adjoint(
+        self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
+    ) -> Gradients:
         """Return the gradients of the inputs, by Taichi's reverse mode over the map."""
         gradients = _Sums(FIRST, self, Inputs(*inputs), any(needed[2:5]))
         if self.differentiated:
-            for first, n in self._chunks():
-                self._load(FIRST, Inputs(*inputs), first, n, upstream)
-                self.kernels.forward.grad(True, n)
-                gradients.add(first, n, self.job.zeros(1))
+            for chunk in self._chunks():
+                self._load(FIRST, Inputs(*inputs), chunk, upstream)
+                self.kernels.forward.grad(True, chunk.count)
+                gradients.add(chunk, self.job.zeros(1))
         return gradients.result()
 
     def second_order(
-        self, upstream: Tensor, kept: Kept, inputs: Kept, cotangents: Gradients, needed: Needed
+        self,
+        upstream: Tensor,
+        kept: Tensors,
+        inputs: Tensors,
+        cotangents: Gradients,
+        needed: Needed,
     ) -> Gradients:
         """Differentiate the first-order gradients, by Taichi's reverse mode over the adjoint."""
         gradients = _Sums(SECOND, self, Inputs(*inputs), any(needed[3:6]))
         seeds = Inputs(*(c for c in cotangents if c is not None))  # each input has a gradient
         by_upstream = self.job.zeros(self.size, self.outputs)
-        for first, n in self._chunks():
-            self._load(SECOND, Inputs(*inputs), first, n, upstream, seeds)
-            self.kernels.adjoint.grad(n)
-            gradients.add(first, n, self._part(by_upstream, first, n))
+        for chunk in self._chunks():
+            self._load(SECOND, Inputs(*inputs), chunk, upstream, seeds)
+            self.kernels.adjoint.grad(chunk.count)
+            gradients.add(chunk, self._part(by_upstream, chunk))
         return self._rows(by_upstream), *gradients.result()
 
     @cached_property
-    def _frames(self) -> Tensor:
+    def _arrays(self) -> FragmentArrays:
         job = self.job
         frames = job.unwritten(job.num_faces, FRAME)
-        self.transfers.set_up(job.points, job.faces, job.num_faces, frames)
-        return frames
+        self.transfers.set_up(job.corners, job.num_faces, frames)
+        return FragmentArrays(frames, self.fragments.face, self.fragments.pixel)
 
-    def _chunks(self) -> list[tuple[int, int]]:
+    def _chunks(self) -> list[Chunk]:
+        size = (self.job.height, self.job.width)
         return [
-            (first, min(CAPACITY, self.size - first)) for first in range(0, self.size, CAPACITY)
+            Chunk(first, min(CAPACITY, self.size - first), *size)
+            for first in range(0, self.size, CAPACITY)
         ]
 
     def _rows(self, outputs: Tensor) -> Tensor:
         width = self.outputs
         return outputs[: self.size * width].reshape(self.size, width)
 
-    def _part(self, outputs: Tensor, first: int, n: int) -> Tensor:
+    def _part(self, outputs: Tensor, chunk: Chunk) -> Tensor:
         width = self.outputs
-        return outputs[first * width : (first + n) * width]
+        return outputs[chunk.first * width : (chunk.first + chunk.count) * width]
 
     def _load(
         self,
         stage: int,
         inputs: Inputs,
-        first: int,
-        n: int,
+        chunk: Chunk,
         upstream: Tensor | None = None,
         cotangents: Inputs | None = None,
     ) -> None:
-        numbers, slope_numbers, keep_numbers = self.numbers
         seeds = cotangents or inputs
         self.transfers.load(
             stage,
-            *self.modes,
-            self.job.points,
-            self.job.faces,
-            self._frames,
-            self.fragments.face,
-            self.fragments.pixel,
-            numbers,
-            flat(inputs.cells),
-            slope_numbers,
-            flat(inputs.slope_cells),
-            keep_numbers,
-            flat(inputs.keep_cells),
+            self.job.corners,
+            self._arrays,
+            chunk,
+            self._tables(inputs),
             flat(inputs.front),
             self.job.points if upstream is None else flat(upstream),
-            flat(seeds.points),
-            flat(seeds.widths),
-            flat(seeds.cells),
-            flat(seeds.keep_cells),
-            flat(seeds.front),
-            first,
-            n,
-            self.job.height,
-            self.job.width,
+            Seeds(
+                flat(seeds.points),
+                flat(seeds.widths),
+                flat(seeds.cells),
+                flat(seeds.keep_cells),
+                flat(seeds.front),
+            ),
+        )
+
+    def _tables(self, inputs: Inputs) -> SoftnessTables:
+        (curve, occlusion), (numbers, slope_numbers, keep_numbers) = self._curves, self._numbers
+        return SoftnessTables(
+            Table(curve.pieces, numbers, flat(inputs.cells)),
+            Table(curve.slope_pieces, slope_numbers, flat(inputs.slope_cells)),
+            Table(occlusion.pieces, keep_numbers, flat(inputs.keep_cells)),
         )
 
 
@@ -200,26 +213,20 @@ class _Sums:
         )
         self.front = job.zeros(over.size)
 
-    def add(self, first: int, n: int, by_upstream: Tensor) -> None:
+    def add(self, chunk: Chunk, by_upstream: Tensor) -> None:
         """Add what is in the fields; store the gradient of the upstream gradient, if there is one."""
-        fragments = self.map.fragments
-        begin, last = fragments.face[[first, first + n - 1]].tolist()
-        shares = self.map.kind == SHARES
+        fragments, last = self.map.fragments, chunk.first + chunk.count
+        first_face, last_face = fragments.face[[chunk.first, last - 1]].tolist()
+        front = self.front[chunk.first : last] if self.map.kind == SHARES else self.front[:1]
         self.map.transfers.sum_inputs(
             self.stage,
             self.into_cells,
             fragments.starts,
-            begin,
-            last - begin + 1,
-            first,
-            n,
-            self.launch.slots,
-            self.launch.stride,
-            by_upstream,
-            self.front[first : first + n] if shares else self.front[:1],
-            self.corners,
-            self.widths,
-            *self.tables,
+            first_face,
+            last_face - first_face + 1,
+            chunk,
+            self.launch,
+            FragmentSums(by_upstream, front, self.corners, self.widths, *self.tables),
         )
 
     def result(self) -> Inputs:

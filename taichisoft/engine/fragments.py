@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernels.bundles import Raster
 from taichisoft.engine.kernels.fragments import fragment_kernels
 
 
@@ -50,23 +51,18 @@ class Fragments:
         if not job.num_faces:
             none = torch.zeros(0, dtype=torch.int32, device=job.points.device)
             return cls(none, none, 0)
-        rows = job.rows(numbers)
-        counts = _counts(job, rows, numbers)
+        raster = job.raster(numbers)
+        counts = _counts(job, raster, numbers)
         ends = counts.cumsum(0)
         total = int(ends[-1])
         face, pixel = (counts.new_empty(max(total, 1)) for _ in range(2))
         if total:
             fragment_kernels(job.kernel_type).list_fragments(
-                job.points,
-                job.faces,
-                job.face_image,
-                rows,
+                raster,
                 numbers,
                 (ends - counts).to(torch.int32),
                 ends.to(torch.int32),
                 job.num_faces,
-                job.height,
-                job.width,
                 face,
                 pixel,
             )
@@ -91,12 +87,11 @@ def count_fragments(job: RasterJob, numbers: Tensor) -> int:
     """Return the number of fragments of a render whose coverage curve has these numbers."""
     if not job.num_faces:
         return 0
-    return int(_counts(job, job.rows(numbers), numbers).sum())
+    return int(_counts(job, job.raster(numbers), numbers).sum())
 
 
-def _counts(job: RasterJob, rows: Tensor, numbers: Tensor) -> Tensor:
-    counts = torch.zeros(job.num_faces, dtype=torch.int32, device=rows.device)
-    fragment_kernels(job.kernel_type).count_fragments(
-        job.points, job.faces, rows, numbers, job.num_faces, job.width, counts
-    )
+def _counts(job: RasterJob, raster: Raster, numbers: Tensor) -> Tensor:
+    counts = torch.zeros_like(raster.rows[::2])
+    kernels = fragment_kernels(job.kernel_type)
+    kernels.count_fragments(raster, numbers, job.num_faces, counts)
     return counts

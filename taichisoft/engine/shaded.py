@@ -1,4 +1,4 @@
-"""The pass of occlusion with a shader: colours that are computed for each fragment, in torch."""
+"""Blending of shaded fragments: colours that a shader computes for each of them, in torch. Private."""
 
 from __future__ import annotations
 
