@@ -19,6 +19,7 @@ from benchmarks.timing import measure
 from meta.report.markdown import markdown_table
 from taichisoft.engine.coverage import CoveragePass
 from taichisoft.engine.fragments import count_fragments
+from taichisoft.engine.inputs import CoverageInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 
@@ -61,21 +62,23 @@ def times(settings: tuple[Setting, ...], seconds: float) -> Iterator[Times]:
         seen = setting.scene
         scene = build_scene(seen.mesh, seen.camera, None)
         curve = setting.renderer.curves(setting.size)[0]
-        job = CoveragePass(RasterJob(scene), curve, takes_max=False)
-        cells, slopes = curve.cells(scene.points), curve.slope_cells(scene.points)
-        total, winner = job.values(cells)
+        job = RasterJob(scene)
+        operation = CoveragePass(job, curve, takes_max=False)
+        inputs = CoverageInputs.of(job, curve)
+        total, kept = operation.values(*inputs)
         upstream = torch.exp(-total)
+        needed = (True, False, False, True)
 
-        def forward(job=job, cells=cells) -> object:
-            return job.values(cells)
+        def forward(operation=operation, inputs=inputs) -> object:
+            return operation.values(*inputs)
 
-        def adjoint(job=job, inputs=(upstream, cells, slopes, winner)) -> object:
-            return job.adjoint(*inputs, into_cells=False)
+        def adjoint(operation=operation, given=(upstream, kept, inputs, needed)) -> object:
+            return operation.adjoint(*given)
 
         fastest = measure(forward, adjoint, rounds=1000, seconds=seconds).min(0)
         yield Times(
             setting.label,
-            count_fragments(job.buffers, curve.numbers(scene.points)),
+            count_fragments(job, curve.numbers(scene.points)),
             *(1e3 * fastest),
         )
 

@@ -72,9 +72,9 @@ def points(varied: dict[str, list[Setting]], seconds: float) -> Iterator[Point]:
             scene = setting.scene
             work = fused(setting).both
             median = torch.tensor(measure(work, rounds=50, warm_up=1, seconds=seconds)).median()
-            buffers = RasterJob(build_scene(scene.mesh, scene.camera, None))
+            job = RasterJob(build_scene(scene.mesh, scene.camera, None))
             curve = setting.renderer.curves(setting.size)[0]
-            fragments = count_fragments(buffers, curve.numbers(buffers.points))
+            fragments = count_fragments(job, curve.numbers(job.points))
             point = Point(axis, AXES[axis](setting), fragments, 1e3 * float(median))
             print(
                 f"{axis} {point.value:g}: {point.milliseconds:.2f} ms, {point.nanoseconds:.1f} ns a fragment",
