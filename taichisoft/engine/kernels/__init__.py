@@ -1,1 +1,1 @@
-"""Taichi kernels: bundles of flat arrays in, flat arrays out. They know tables and triangles, no autograd."""
+"""Taichi kernels: bundles of flat arrays in, flat arrays out. They know tables and triangles, not torch."""

@@ -9,16 +9,14 @@ function is inlined there, so that bundles cost a device nothing.
 import linecache
 from collections.abc import Callable, Iterator
 from inspect import signature
-from typing import Annotated
-
-from torch import Tensor
+from typing import Annotated, Any
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.direct import Direct
 
 # Flat arrays: of the float type of the kernel, and of int32.
-Floats = Annotated[Tensor, "floats"]
-Ints = Annotated[Tensor, "ints"]
+Floats = Annotated[Any, "floats"]
+Ints = Annotated[Any, "ints"]
 # Known when a kernel is compiled, once for each value.
 Constant = Annotated[int, "constant"]
 
