@@ -8,10 +8,14 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/$(shell date +%Y%m%d-%H%M%S)
 TRAIN  ?=
 RESULTS ?=
+# Processes that run tests, and threads of the kernels in each. One would take as long (measured), and hide what
+# threads do to each other.
+WORKERS ?= 2
+SHARE   := TI_CPU_MAX_NUM_THREADS=2
 SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train results test test-vulkan lint docs docs-pictures bench notebooks package clean
+.PHONY: train results test test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench notebooks package clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
@@ -22,10 +26,17 @@ train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones
 results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/ (hours; goes on where stopped)
 	$(BIN)/python -m meta.results $(RESULTS)
 
-test: $(VENV)/test.stamp  ## run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/test.stamp  ## run all tests, side by side
+	$(SHARE) $(BIN)/python -m tests.compiled
+	$(SHARE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-test-vulkan: $(VENV)/test.stamp  ## run on Vulkan what does not need float64: all but a few hundred of the tests (half an hour)
+test-bounds: $(VENV)/test.stamp  ## run tests of the kernels with checked array bounds
+	$(BIN)/python -m tests.elsewhere bounds
+
+test-vulkan: $(VENV)/test.stamp  ## run the tests of the engine on Vulkan, in float32
+	$(BIN)/python -m tests.elsewhere vulkan
+
+test-vulkan-all: $(VENV)/test.stamp  ## run on Vulkan what does not need float64: all but a few hundred of the tests (half an hour)
 	TAICHISOFT_BACKEND=vulkan $(BIN)/python -m pytest -m "not cpu_only"
 
 lint: $(VENV)/lint.stamp  ## check formatting, style and types

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,15 @@ from tests.helpers import LARGEST_ERRORS, TOLERANCES, Tolerance
 # The CPU unless the environment asks for another one: what is tested must not depend on the machine.
 BACKEND = os.environ.get("TAICHISOFT_BACKEND") or "cpu"
 DTYPES = {"cpu": torch.float64, "cuda": torch.float64}
+FOLDER = Path(__file__).parent
+# Most of what they compile is for that type.
+FLOAT64 = (
+    *("appearance/", "engine/", "meta/learning/", "render/", "tasks/test_occlusion.py", "zoo/"),
+    "benchmarks/test_digest.py",
+    *("softness/test_straight_through.py", "softness/test_occlusion.py", "softness/test_table.py"),
+    *("softness/test_coverage_learned.py", "softness/test_coverage_tables.py"),
+    *("softness/test_aggregation.py", "softness/test_file.py"),
+)
 
 
 def pytest_configure(config):
@@ -22,6 +32,16 @@ def pytest_configure(config):
     # Small tensors: more threads only wait for each other when other programs run.
     torch.set_num_threads(1)
     ts.init(BACKEND)
+
+
+def pytest_collection_modifyitems(items):
+    # Tests that need the same kernels run in one worker, and else those of a file: workers do not share what
+    # they compile until they end.
+    for item in items:
+        file = item.path.relative_to(FOLDER).as_posix()
+        if item.get_closest_marker("xdist_group") is None:
+            group = "float64" if file.startswith(FLOAT64) else file
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_addoption(parser):

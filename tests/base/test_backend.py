@@ -11,6 +11,7 @@ import torch
 
 import taichisoft as ts
 from taichisoft.base import backend as runtime
+from tests.forks import Program
 
 RENDER = """
 import torch, taichisoft as ts
@@ -21,12 +22,22 @@ ts.SoftRasterizer()(mesh, camera).alpha.sum().backward()
 """
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """Return the variables of a program, without the backend of this process."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAICHISOFT_", "TI_ARCH"))}
+    return {**kept, **variables}
+
+
+def forked(code: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run a program in a process that no backend has been chosen in."""
+    return Program(code, environment(**variables)).finished()
+
+
 def python(code: str, **variables: str) -> subprocess.CompletedProcess:
-    """Run a program in a fresh process, without the backend of this one."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAICHISOFT_", "TI_"))}
+    """Run a program in a process from its start."""
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**kept, **variables},
+        env=environment(**variables),
         capture_output=True,
         text=True,
         timeout=240,
@@ -34,9 +45,9 @@ def python(code: str, **variables: str) -> subprocess.CompletedProcess:
     )
 
 
-def answer(code: str, **variables: str) -> str:
+def answer(code: str, run=forked, **variables: str) -> str:
     """Return what a program prints; it must succeed and write nothing else."""
-    done = python(code, **variables)
+    done = run(code, **variables)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout.strip()
@@ -60,7 +71,8 @@ def test_unknown_backend():
 
 def test_importing_loads_nothing_that_only_some_need():
     optional = {"trimesh", "scipy", "matplotlib"}
-    assert answer(f"import sys, taichisoft; print({optional} & set(sys.modules))") == "set()"
+    code = f"import sys, taichisoft; print({optional} & set(sys.modules))"
+    assert answer(code, python) == "set()"
 
 
 def test_another_backend_is_refused():
@@ -82,7 +94,7 @@ def test_unavailable_backends_say_why():
     missing = [name for name, present in ts.available_backends().items() if not present]
     assert {"cuda", "metal"} & set(missing)
     for name in missing:
-        done = python(f"import taichisoft as ts; ts.init({name!r})")
+        done = forked(f"import taichisoft as ts; ts.init({name!r})")
         assert done.returncode != 0
         assert f"RuntimeError: backend '{name}' (argument backend) cannot be had: " in done.stderr
         reason = (
@@ -95,14 +107,14 @@ def test_unavailable_backends_say_why():
 @pytest.mark.cpu_only
 def test_unavailable_backend_from_the_variable_is_no_silent_fallback():
     missing = "cuda" if sys.platform == "darwin" else "metal"
-    done = python(RENDER, TAICHISOFT_BACKEND=missing)
+    done = forked(RENDER, TAICHISOFT_BACKEND=missing)
     assert done.returncode != 0
     assert f"'{missing}' (environment variable TAICHISOFT_BACKEND) cannot be had" in done.stderr
 
 
 @pytest.mark.cpu_only
 def test_unknown_backend_in_the_variable():
-    done = python(RENDER, TAICHISOFT_BACKEND="gpu")
+    done = forked(RENDER, TAICHISOFT_BACKEND="gpu")
     assert done.returncode != 0
     assert "environment variable TAICHISOFT_BACKEND must be one of cpu" in done.stderr
 
@@ -172,7 +184,7 @@ try:
 except RuntimeError as error:
     print("has initialised Taichi itself" in str(error))
 """
-    lines = answer(code, ENABLE_TAICHI_HEADER_PRINT="False").splitlines()
+    lines = answer(code, python, ENABLE_TAICHI_HEADER_PRINT="False").splitlines()
     assert lines[-2:] == ["cpu", "True"]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
+
+from tests.forks import Program
 
 pytestmark = pytest.mark.cpu_only
 
@@ -22,24 +23,18 @@ print(alpha.sum().item(), mesh.vertices.grad.abs().sum().item())
 """
 
 
-def start(cache) -> subprocess.Popen:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAICHISOFT_", "TI_"))}
-    return subprocess.Popen(
-        [sys.executable, "-c", RENDER],
-        env={**kept, "XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start(cache: Path) -> Program:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAICHISOFT_")}
+    return Program(RENDER, {**kept, "XDG_CACHE_HOME": str(cache)})
 
 
-def answers(processes: list[subprocess.Popen]) -> set[str]:
+def answers(programs: list[Program]) -> set[str]:
     found = set()
-    for process in processes:
-        out, err = process.communicate(timeout=240)
-        assert process.returncode == 0, err
-        assert err == ""
-        found.add(out)
+    for program in programs:
+        done = program.finished()
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        found.add(done.stdout)
     return found
 
 

@@ -10,12 +10,10 @@ from taichisoft.engine.engines import AutodiffEngine, FusedEngine
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 from tests.helpers import (
-    COVERAGES,
     Setup,
     Tolerance,
     assert_close,
     error,
-    learned,
     normal_like,
     outcome,
     pixel_camera,
@@ -25,8 +23,7 @@ from tests.helpers import (
     uniform,
     views_setup,
 )
-from tests.zoo import aggregation as aggregation_cases
-from tests.zoo import occlusion as occlusion_cases
+from tests.zoo.renderers import EVERY, LAYOUTS, STRAIGHT_THROUGH
 
 IMAGE = (18, 23)
 # Taichi's reverse mode and the adjoints round differently; three times the worst that was measured.
@@ -62,33 +59,14 @@ def twin_of(renderer: ts.SoftRasterizer):
     return lambda *arguments: ts.reference.render(renderer, *arguments, tabulated=True)
 
 
-@pytest.mark.parametrize("aggregation", ["probabilistic", "max"])
-@pytest.mark.parametrize("coverage", COVERAGES)
-def test_every_coverage(coverage, aggregation, dtype):
-    compare_engines(soup_setup(4, 7, IMAGE), soft(coverage, aggregation, scale=1.7), dtype)
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout(name, dtype):
+    compare_engines(soup_setup(4, 7, IMAGE), EVERY[name](), dtype)
 
 
-@pytest.mark.parametrize("name", aggregation_cases.CASES)
-def test_every_aggregation(name, dtype):
-    renderer = soft()
-    renderer.aggregation = aggregation_cases.CASES[name].make()
-    compare_engines(soup_setup(5, 6, IMAGE), renderer, dtype)
-
-
-@pytest.mark.parametrize("name", occlusion_cases.OCCLUSIONS)
-def test_every_occlusion(name, dtype):
-    renderer = soft()
-    renderer.occlusion = occlusion_cases.OCCLUSIONS[name](ts.Positive(0.4, learn=True))
-    compare_engines(soup_setup(6, 6, IMAGE), renderer, dtype)
-
-
-@pytest.mark.parametrize("slope", ["gaussian", "cauchy", "mlp"])
-@pytest.mark.parametrize("value", ["heaviside", "logistic"])
-def test_straight_through(value, slope, dtype):
-    values = {"heaviside": ts.Heaviside(), "logistic": ts.Logistic(0.2)}
-    slopes = {"gaussian": ts.Gaussian(), "cauchy": ts.Cauchy(), "mlp": ts.MLPCoverage()}
-    coverage = ts.StraightThrough(values[value], slopes[slope], learned(1.3))
-    renderer = soft(coverage)
+@pytest.mark.parametrize("name", STRAIGHT_THROUGH)
+def test_straight_through(name, dtype):
+    renderer = STRAIGHT_THROUGH[name]()
     # What the engines sum is compared, not the image: where the value curve is nearly 0 the mean colour is
     # a ratio of rounding errors, and a slope that is not small there makes it count.
     setup = soup_setup(7, 6, IMAGE, size=14.0)

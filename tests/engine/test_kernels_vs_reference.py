@@ -22,6 +22,7 @@ from tests.helpers import (
     uniform,
     views_setup,
 )
+from tests.zoo.renderers import EVERY
 
 SIZES = [(1, 1), (1, 2), (1, 37), (23, 1), (8, 8), (7, 9), (9, 7), (16, 17), (17, 24), (37, 53)]
 
@@ -54,6 +55,11 @@ def test_one_mesh_and_many_cameras(views, aggregation, dtype, tolerance):
 def test_every_coverage(coverage, scale, aggregation, dtype, tolerance):
     renderer = soft(coverage, aggregation, scale=scale)
     compare_with_twin(soup_setup(4, 7, (18, 29)), renderer, dtype, tolerance)
+
+
+@pytest.mark.parametrize("name", [n for n in EVERY if n.startswith(("aggregation", "occlusion"))])
+def test_every_aggregation_and_occlusion(name, dtype, tolerance):
+    compare_with_twin(soup_setup(5, 6, (18, 23)), EVERY[name](), dtype, tolerance)
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from meta import train
-from meta.learning.distributed import Place, shared
+from meta.learning.distributed import KERNEL_THREADS, Place, shared
 from meta.learning.gradients import ESTIMATORS
 from meta.learning.group import Alone, together
 from meta.learning.sharding import even, parts_of
@@ -194,7 +194,8 @@ def test_command_line_errors_are_said_once(monkeypatch, capsys):
 
 
 @pytest.mark.cpu_only
-def test_exchange_between_processes(tmp_path):
+def test_exchange_between_processes(tmp_path, monkeypatch):
+    monkeypatch.delenv(KERNEL_THREADS, raising=False)
     code, _, errors = finished(torchrun(3, "tests.meta.runs.distributed_worker", tmp_path))
     assert code == 0, errors
     reports = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(3)]

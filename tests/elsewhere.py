@@ -1,0 +1,120 @@
+"""The engine's tests elsewhere: ``python -m tests.elsewhere vulkan`` or ``bounds``.
+
+On Vulkan in float32, and on the CPU with checked array bounds. A run fails if another backend ran than was
+asked for, if a test was skipped, or if so few were found that files must be missing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+import taichisoft as ts
+from taichisoft.base.vulkan_device import vulkan_devices
+
+WITHOUT = "TAICHISOFT_WITHOUT_VULKAN"
+NO_DEVICE = (
+    "no Vulkan device: install Mesa's software driver (Debian and Ubuntu: apt-get install libvulkan1 "
+    f"mesa-vulkan-drivers), or set {WITHOUT}=1 to go without these tests"
+)
+ENGINE = (
+    "engine/test_kernels_vs_reference.py",
+    "meta/learning/test_gradients.py",
+    "engine/test_autodiff.py",
+    "engine/test_second_derivatives.py",
+    "softness/test_straight_through.py",
+    "engine/test_deterministic.py",
+    "engine/test_known_faults.py",
+    "render/test_hard_renderer.py",
+    "engine/test_degenerate.py",
+    "softness/test_coverage.py",
+    "softness/test_aggregation.py",
+    "tasks/test_occlusion.py",
+    "render/test_rasterizer.py",
+    "base/test_backend.py",
+)
+# What goes to the ends of arrays.
+AT_ENDS = (
+    "test_image_sizes or test_hard_coverage or test_meshes_of_different_sizes "
+    "or test_heights_around_the_bands or test_widths_around_the_lanes or test_kinds_of_colours"
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where tests run.
+
+    Parameters
+    ----------
+    backend : str
+        That of all of them.
+    files : tuple of str
+        In `tests`.
+    options : tuple of str
+        For pytest.
+    at_least : int
+        Number of tests.
+    variables : mapping
+        Of the environment.
+    """
+
+    backend: str
+    files: tuple[str, ...]
+    options: tuple[str, ...]
+    at_least: int
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+PLACES = {
+    "vulkan": Place("vulkan", ENGINE, ("-m", "not cpu_only"), 600),
+    "bounds": Place("cpu", ENGINE[:1], ("-k", AT_ENDS), 50, {"TAICHISOFT_DEBUG": "1"}),
+}
+
+
+class Outcomes:
+    """What came of the tests of a session, as a plugin of pytest."""
+
+    def __init__(self) -> None:
+        self.numbers: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a test by its call, or by what kept it from being called."""
+        if report.when == "call" or not report.passed:
+            self.numbers[report.outcome] += 1
+
+    def complaints(self, place: Place, backend: str) -> list[str]:
+        """Return what is wrong with a session besides failures."""
+        found = []
+        if backend != place.backend:
+            found.append(f"the backend was {backend}, not {place.backend}")
+        if self.numbers["skipped"]:
+            found.append(f"{self.numbers['skipped']} tests were skipped")
+        if self.numbers["passed"] < place.at_least:
+            found.append(f"{self.numbers['passed']} tests passed, of at least {place.at_least}")
+        return found
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the tests at a place; further words are options of pytest. Return the exit code."""
+    name, *more = words
+    place = PLACES[name]
+    if place.backend == "vulkan" and not vulkan_devices():
+        print(NO_DEVICE, file=sys.stderr)
+        return 0 if os.environ.get(WITHOUT) == "1" else 1
+    os.environ.update({"TAICHISOFT_BACKEND": place.backend, **place.variables})
+    outcomes = Outcomes()
+    files = [f"tests/{file}" for file in place.files]
+    code = pytest.main([*files, *place.options, *more], plugins=[outcomes])
+    complaints = outcomes.complaints(place, ts.backend())
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    return int(code) or bool(complaints)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""Running the engine's tests elsewhere says what is wrong; the checks of array bounds are there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+
+from tests import elsewhere
+from tests.elsewhere import NO_DEVICE, PLACES, WITHOUT, Outcomes, main
+from tests.forks import Program
+from tests.helpers import ROOT
+
+pytestmark = pytest.mark.cpu_only
+
+
+def test_numbers_and_files():
+    assert {name: place.at_least for name, place in PLACES.items()} == {"vulkan": 600, "bounds": 50}
+    for place in PLACES.values():
+        assert all((ROOT / "tests" / file).is_file() for file in place.files)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "backend", "complaint"),
+    [
+        ({"passed": 600}, "vulkan", None),
+        ({"passed": 600}, "cpu", "the backend was cpu, not vulkan"),
+        ({"passed": 600, "skipped": 1}, "vulkan", "1 tests were skipped"),
+        ({"passed": 599}, "vulkan", "599 tests passed, of at least 600"),
+    ],
+)
+def test_complaints(numbers, backend, complaint):
+    outcomes = Outcomes()
+    outcomes.numbers = Counter(numbers)
+    assert outcomes.complaints(PLACES["vulkan"], backend) == [complaint] * (complaint is not None)
+
+
+def test_outcomes_are_counted():
+    outcomes = Outcomes()
+    for when, outcome in [("setup", "passed"), ("call", "passed"), ("setup", "skipped")]:
+        passed = outcome == "passed"
+        report = SimpleNamespace(when=when, outcome=outcome, passed=passed)
+        outcomes.pytest_runtest_logreport(report)
+    assert outcomes.numbers == {"passed": 1, "skipped": 1}
+
+
+@pytest.mark.parametrize(("without", "code"), [("", 1), ("1", 0)])
+def test_a_missing_device_is_a_failure_unless_one_goes_without(without, code, monkeypatch, capsys):
+    monkeypatch.setattr(elsewhere, "vulkan_devices", list)
+    monkeypatch.setenv(WITHOUT, without)
+    assert main(["vulkan"]) == code
+    assert capsys.readouterr().err.strip() == NO_DEVICE
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", "True"), ("0", "False")])
+def test_debug_variable_turns_on_the_checks(value, expected):
+    code = """
+import taichisoft as ts
+from taichisoft.base.taichi import ti
+ts.init("cpu")
+print(ti.lang.impl.current_cfg().debug)
+"""
+    done = Program(code, {**os.environ, "TAICHISOFT_DEBUG": value}).finished()
+    assert (done.returncode, done.stdout.strip()) == (0, expected), done.stderr

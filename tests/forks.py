@@ -1,0 +1,56 @@
+"""Programs in processes of their own that are spared importing torch, Taichi and the library.
+
+A server, which starts no thread and no backend, imports them once; every program is a fork of it. What says
+something about importing itself needs a process from the start.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import subprocess
+import tempfile
+from multiprocessing import forkserver
+from pathlib import Path
+
+# By itself it would outlive this process for a moment.
+atexit.register(forkserver._forkserver._stop)
+
+
+class Program:
+    """A program that runs in a process of its own, with nothing in its environment but what is given."""
+
+    def __init__(self, code: str, environment: dict[str, str]):
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["taichisoft"])
+        self._outputs = tempfile.TemporaryDirectory()
+        self._process = context.Process(target=_run, args=(code, environment, self._outputs.name))
+        self._process.start()
+
+    def finished(self, timeout: float = 240) -> subprocess.CompletedProcess:
+        """Wait for the end; return what came of it."""
+        self._process.join(timeout)
+        code = self._process.exitcode
+        if code is None:
+            self._process.kill()
+            self._process.join()
+            raise TimeoutError(f"the program has not ended after {timeout:g} seconds")
+        out, err = ((Path(self._outputs.name) / name).read_text() for name in ("out", "err"))
+        self._process.close()
+        self._outputs.cleanup()
+        return subprocess.CompletedProcess([], code, out, err)
+
+
+def _run(code: str, environment: dict[str, str], outputs: str) -> None:
+    for stream, name in ((1, "out"), (2, "err")):
+        file = os.open(Path(outputs) / name, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, stream)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        exec(code, {"__name__": "__main__"})
+    finally:
+        # As at the end of a program; a process that was forked here leaves them out.
+        atexit._run_exitfuncs()
