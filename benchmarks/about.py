@@ -1,4 +1,4 @@
-"""What was run, on what: the head of every benchmark's results."""
+"""The head of every benchmark's results, which says what was run on what, and the files of the results."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 import taichisoft as ts
+from meta.runs.folder import write_json_atomically, write_text_atomically
 from taichisoft.base.backend import threads
 
 
@@ -25,6 +26,20 @@ def about(module: str, arguments: list[str] | None) -> dict[str, object]:
         "taichisoft": ts.__version__,
         "torch": torch.__version__,
     }
+
+
+def headline(head: dict[str, object]) -> str:
+    """Return command, processor and threads for the first paragraph of a report."""
+    return f"`{head['command']}`; {head['processor']}, {head['kernel_threads']} threads"
+
+
+def write_results(stem: Path, result: dict[str, object], text: str | None = None) -> None:
+    """Write JSON and, with a text, Markdown to files of that stem, and print the text."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    write_json_atomically(stem.with_suffix(".json"), result)
+    if text is not None:
+        write_text_atomically(stem.with_suffix(".md"), text)
+        print(text)
 
 
 def processor() -> str:

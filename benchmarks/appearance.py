@@ -60,8 +60,8 @@ def main(arguments: list[str] | None = None) -> None:
     best = min(seconds(given.size) for _ in range(given.repeats))
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     camera = ts.Camera.look_at((0.3, 0.5, 3.0), image_size=(given.size, given.size))
-    buffers = RasterJob(renderer.scene(mesh, camera)[1])
-    count = count_fragments(buffers, renderer.curves(given.size)[1].numbers(buffers.points))
+    job = RasterJob(renderer.scene(mesh, camera)[1])
+    count = count_fragments(job, renderer.curves(given.size)[1].numbers(job.points))
     print(
         f"{given.kind}: {1e3 * best:.0f} ms, {count} fragments, {grown / count:.0f} bytes a fragment"
     )

@@ -1,4 +1,4 @@
-"""The same scenes on every backend that can be had here: `python -m benchmarks.backends`.
+"""Times of the same scenes on every backend that can be had here: `python -m benchmarks.backends`.
 
 A process has one backend, so each is timed in processes of its own, in turn, round after round; the ratios to
 the CPU backend are taken round by round.
@@ -15,10 +15,11 @@ import sys
 from pathlib import Path
 
 import taichisoft as ts
-from benchmarks.about import about
+from benchmarks.about import about, headline, write_results
 from benchmarks.renderers import fused
 from benchmarks.scenes import Setting
 from benchmarks.timing import measure
+from meta.report.markdown import markdown_table
 from taichisoft.base.vulkan_device import vulkan_devices
 
 PEER = "cpu"
@@ -68,20 +69,17 @@ def compare(rounds: int, quick: bool) -> list[dict[str, object]]:
 
 def to_markdown(rows: list[dict[str, object]], head: dict[str, object]) -> str:
     """Return the table."""
-    lines = [
-        "# Backends",
-        "",
-        f"`{head['command']}`; {head['processor']}, {head['kernel_threads']} threads; Vulkan devices: "
-        f"{', '.join(head['vulkan_devices']) or 'none'}. Forward + backward of silhouettes, medians.",
-        "",
-        "| scene | backend | ms | CPU ms | ratio |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {r['scene']} | {r['backend']} | {r['ms']:.2f} | {r['cpu_ms']:.2f} | {r['ratio']:.2f} |"
-        for r in rows
-    ]
-    return "\n".join(lines) + "\n"
+    table = markdown_table(
+        ("scene", "backend", "ms", "CPU ms", "ratio"),
+        (
+            (r["scene"], r["backend"], *(f"{r[name]:.2f}" for name in ("ms", "cpu_ms", "ratio")))
+            for r in rows
+        ),
+    )
+    return (
+        f"# Backends\n\n{headline(head)}; Vulkan devices: {', '.join(head['vulkan_devices']) or 'none'}. "
+        f"Forward + backward of silhouettes, medians.\n\n{table}\n"
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -100,13 +98,7 @@ def main(arguments: list[str] | None = None) -> None:
         "vulkan_devices": [name for name, _ in vulkan_devices()],
     }
     rows = compare(options.rounds, options.quick)
-    text = to_markdown(rows, head)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(
-        json.dumps({"about": head, "rows": rows}, indent=2) + "\n"
-    )
-    options.out.with_suffix(".md").write_text(text)
-    print(text)
+    write_results(options.out, {"about": head, "rows": rows}, to_markdown(rows, head))
 
 
 if __name__ == "__main__":

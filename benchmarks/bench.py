@@ -1,4 +1,4 @@
-"""Time the rasterizer next to its peers: `python -m benchmarks.bench`.
+"""Times of the rasterizer next to its peers: `python -m benchmarks.bench`.
 
 All renderers of a row are timed in turn, round after round, so that a drift of the machine's speed hits them
 alike; the ratios are taken round by round and their median is reported with its quartiles.
@@ -7,7 +7,6 @@ alike; the ratios are taken round by round and their median is reported with its
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import taichisoft as ts
 from benchmarks import cost
-from benchmarks.about import about
+from benchmarks.about import about, write_results
 from benchmarks.renderers import (
     CHANNELS,
     Renderer,
@@ -27,9 +26,10 @@ from benchmarks.renderers import (
     fused_color,
     pytorch3d,
 )
-from benchmarks.report import Row, save_figure, to_markdown
+from benchmarks.report import PeerTimes, draw, to_markdown
 from benchmarks.scenes import Setting
 from benchmarks.timing import Ratio, measure
+from meta.report.figures import save_figure
 
 
 @dataclass(frozen=True)
@@ -73,19 +73,19 @@ SECONDS = 10.0
 
 def compare(
     scene: str, ours: Renderer, peer: Renderer, rounds: int, warm_up: int = 2
-) -> Iterator[Row]:
+) -> Iterator[PeerTimes]:
     """Time two renderers, forward and forward+backward; each is first called `warm_up` times."""
     for work, mine, theirs in (
         ("forward", ours.forward, peer.forward),
         ("forward+backward", ours.both, peer.both),
     ):
         times = measure(mine, theirs, rounds=rounds, warm_up=warm_up, seconds=SECONDS)
-        row = Row(scene, peer.name, work, *Ratio.of(times[:, 0], times[:, 1]))
+        row = PeerTimes(scene, peer.name, work, *Ratio.of(times[:, 0], times[:, 1]))
         print(f"{scene}, {peer.name}, {work}: {row.ratio:.3g}", flush=True)
         yield row
 
 
-def run(plan: Plan, rounds: int) -> Iterator[Row]:
+def run(plan: Plan, rounds: int) -> Iterator[PeerTimes]:
     """Run all comparisons with peers."""
     for setting in plan.silhouettes:
         for peer in (deodr(setting), pytorch3d(setting)):
@@ -103,7 +103,7 @@ def run(plan: Plan, rounds: int) -> Iterator[Row]:
         yield from compare_learned(setting, rounds)
 
 
-def compare_learned(setting: Setting, rounds: int) -> Iterator[Row]:
+def compare_learned(setting: Setting, rounds: int) -> Iterator[PeerTimes]:
     """Time the learned network, frozen and being learned, against a Gaussian of the same cut-off."""
     gaussian = ts.Gaussian(1.0)
     peer = fused(setting, ts.SoftRasterizer(gaussian), "Gaussian, equal cut-off")
@@ -151,18 +151,14 @@ def main(arguments: list[str] | None = None) -> None:
     costs = cost.compare_all(plan.parts, options.rounds)
     memory = {setting.label: peak_memory(setting) for setting in plan.memory}
     head = about("benchmarks.bench", arguments)
-    text = to_markdown(rows, costs, memory, head)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     result = {
         "about": head,
         "rows": [asdict(row) for row in rows],
         "cost": [row.record() for row in costs],
         "memory_mb": memory,
     }
-    options.out.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-    options.out.with_suffix(".md").write_text(text)
-    save_figure(rows, options.out.with_suffix(".png"))
-    print(text)
+    write_results(options.out, result, to_markdown(rows, costs, memory, head))
+    save_figure(draw(rows), options.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the parts of the softness and its derivatives cost, relative to each other."""
+"""Costs of the parts of the softness and of its derivatives, relative to each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time the kernels of silhouettes alone, per fragment: `python -m benchmarks.kernels`.
+"""Times of the kernels of silhouettes alone, per fragment: `python -m benchmarks.kernels`.
 
 What torch, autograd and launching add to a step is left out. A fragment is a pair of a face and a pixel
 within its reach. With ``TI_CPU_MAX_NUM_THREADS=1`` the times are those of one core.
@@ -7,18 +7,19 @@ within its reach. With ``TI_CPU_MAX_NUM_THREADS=1`` the times are those of one c
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
-from benchmarks.about import about
+from benchmarks.about import about, headline, write_results
 from benchmarks.scenes import Setting
 from benchmarks.timing import measure
+from meta.report.markdown import markdown_table
 from taichisoft.engine.coverage import CoveragePass
 from taichisoft.engine.fragments import count_fragments
+from taichisoft.engine.inputs import CoverageInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 
@@ -61,43 +62,46 @@ def times(settings: tuple[Setting, ...], seconds: float) -> Iterator[Times]:
         seen = setting.scene
         scene = build_scene(seen.mesh, seen.camera, None)
         curve = setting.renderer.curves(setting.size)[0]
-        job = CoveragePass(RasterJob(scene), curve, takes_max=False)
-        cells, slopes = curve.cells(scene.points), curve.slope_cells(scene.points)
-        total, winner = job.values(cells)
+        job = RasterJob(scene)
+        operation = CoveragePass(job, curve, takes_max=False)
+        inputs = CoverageInputs.of(job, curve)
+        total, kept = operation.values(*inputs)
         upstream = torch.exp(-total)
+        needed = (True, False, False, True)
 
-        def forward(job=job, cells=cells) -> object:
-            return job.values(cells)
+        def forward(operation=operation, inputs=inputs) -> object:
+            return operation.values(*inputs)
 
-        def adjoint(job=job, inputs=(upstream, cells, slopes, winner)) -> object:
-            return job.adjoint(*inputs, into_cells=False)
+        def adjoint(operation=operation, given=(upstream, kept, inputs, needed)) -> object:
+            return operation.adjoint(*given)
 
         fastest = measure(forward, adjoint, rounds=1000, seconds=seconds).min(0)
         yield Times(
             setting.label,
-            count_fragments(job.buffers, curve.numbers(scene.points)),
+            count_fragments(job, curve.numbers(scene.points)),
             *(1e3 * fastest),
         )
 
 
 def to_markdown(found: list[Times], head: dict[str, object]) -> str:
     """Return the table."""
-    lines = [
-        "# Kernels",
-        "",
-        f"`{head['command']}`; {head['processor']}, {head['kernel_threads']} threads; backend "
-        f"{head['backend']}; fastest of many launches.",
-        "",
-        "| scene | fragments | forward ms | ns per fragment | adjoint ms | ns per fragment |",
-        "|---|---|---|---|---|---|",
-    ]
+    columns = (
+        "scene",
+        "fragments",
+        "forward ms",
+        "ns per fragment",
+        "adjoint ms",
+        "ns per fragment",
+    )
+    rows = []
     for one in found:
-        forward, adjoint = one.per_fragment()
-        lines.append(
-            f"| {one.scene} | {one.fragments:,} | {one.forward_ms:.2f} | {forward:.1f} | "
-            f"{one.adjoint_ms:.2f} | {adjoint:.1f} |"
-        )
-    return "\n".join(lines) + "\n"
+        forward, adjoint = (f"{ns:.1f}" for ns in one.per_fragment())
+        times_ms = (f"{one.forward_ms:.2f}", forward, f"{one.adjoint_ms:.2f}", adjoint)
+        rows.append((one.scene, f"{one.fragments:,}", *times_ms))
+    return (
+        f"# Kernels\n\n{headline(head)}; backend {head['backend']}; fastest of many launches.\n\n"
+        f"{markdown_table(columns, rows)}\n"
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -109,12 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     head = about("benchmarks.kernels", arguments)
     found = list(times(QUICK if options.quick else SETTINGS, options.seconds))
-    text = to_markdown(found, head)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     result = {"about": head, "scenes": [asdict(one) for one in found]}
-    options.out.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-    options.out.with_suffix(".md").write_text(text)
-    print(text)
+    write_results(options.out, result, to_markdown(found, head))
 
 
 if __name__ == "__main__":

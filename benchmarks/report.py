@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from benchmarks.about import headline
 from benchmarks.cost import REACH, Cost
+from meta.report.figures import new_figure
+from meta.report.markdown import markdown_table
+
+TIMES = ("ours ms", "peer ms", "ratio")
 
 
 @dataclass(frozen=True)
-class Row:
+class PeerTimes:
     """One comparison: ours against one peer.
 
     Parameters
@@ -33,7 +37,7 @@ class Row:
 
 
 def to_markdown(
-    rows: list[Row], costs: list[Cost], memory: dict[str, float], about: dict[str, object]
+    rows: list[PeerTimes], costs: list[Cost], memory: dict[str, float], about: dict[str, object]
 ) -> str:
     """Return all tables.
 
@@ -46,67 +50,41 @@ def to_markdown(
     about : dict
         What was run, on what.
     """
-    sections = (_head(about), _peers(rows), _costs(costs), _memory(memory))
-    return "\n\n".join("\n".join(section) for section in sections) + "\n"
-
-
-def _head(about: dict[str, object]) -> list[str]:
-    return [
+    peers = [(row.scene, row.peer, row.work, *_times(row)) for row in rows]
+    parts = [
+        (cost.scene, cost.work, cost.ours, cost.peer, *_times(cost), *_target(cost))
+        for cost in costs
+    ]
+    sizes = [(scene, f"{size:.0f}") for scene, size in memory.items()]
+    sections = (
         "# Benchmark",
-        "",
-        f"`{about['command']}`; {about['processor']}, {about['kernel_threads']} threads; backend "
-        f"{about['backend']}; taichisoft {about['taichisoft']}, torch {about['torch']}. Medians; the "
-        "ratio is ours / peer, round by round, with its quartiles.",
-    ]
-
-
-def _peers(rows: list[Row]) -> list[str]:
-    return [
+        f"{headline(about)}; backend {about['backend']}; taichisoft {about['taichisoft']}, torch "
+        f"{about['torch']}. Medians; the ratio is ours / peer, round by round, with its quartiles.",
         "## Peers",
-        "",
         "Silhouettes unless stated.",
-        "",
-        "| scene | peer | work | ours ms | peer ms | ratio |",
-        "|---|---|---|---|---|---|",
-        *(f"| {row.scene} | {row.peer} | {row.work} | {_times(row)} |" for row in rows),
-    ]
-
-
-def _costs(costs: list[Cost]) -> list[str]:
-    return [
+        markdown_table(("scene", "peer", "work", *TIMES), peers),
         "## Cost",
-        "",
         f"Our own variants against each other, silhouettes unless stated, cut-off radius {REACH:g} px "
         "throughout, gradients to the vertices; the target is the largest ratio aimed at.",
-        "",
-        "| scene | work | ours | peer | ours ms | peer ms | ratio | target | |",
-        "|---|---|---|---|---|---|---|---|---|",
-        *(
-            f"| {cost.scene} | {cost.work} | {cost.ours} | {cost.peer} | {_times(cost)} | "
-            f"{'' if cost.target is None else f'{cost.target:g}'} | {cost.verdict} |"
-            for cost in costs
-        ),
-    ]
-
-
-def _memory(memory: dict[str, float]) -> list[str]:
-    return [
+        markdown_table(("scene", "work", "ours", "peer", *TIMES, "target", ""), parts),
         "## Memory",
-        "",
-        "| peak memory of one forward+backward | MB |",
-        "|---|---|",
-        *(f"| {scene} | {size:.0f} |" for scene, size in memory.items()),
-    ]
+        markdown_table(("peak memory of one forward+backward", "MB"), sizes),
+    )
+    return "\n\n".join(sections) + "\n"
 
 
-def _times(row: Row | Cost) -> str:
+def _target(cost: Cost) -> tuple[str, str]:
+    return "" if cost.target is None else f"{cost.target:g}", cost.verdict
+
+
+def _times(row: PeerTimes | Cost) -> tuple[str, str, str]:
     spread = f"{row.ratio:.3g} ({row.ratio_low:.3g}-{row.ratio_high:.3g})"
-    return f"{row.ours_ms:.2f} | {row.peer_ms:.2f} | {spread}"
+    return f"{row.ours_ms:.2f}", f"{row.peer_ms:.2f}", spread
 
 
-def save_figure(rows: list[Row], path: Path) -> None:
-    """Draw the ratios to the peers with their quartiles, a row each."""
-    figure = Figure(figsize=(9, 1 + 0.17 * len(rows)), layout="constrained")
+def draw(rows: list[PeerTimes]) -> Figure:
+    """Return a figure of the ratios to the peers with their quartiles, a row each."""
+    figure = new_figure(9, 1 + 0.17 * len(rows), dpi=100)
     panel = figure.subplots()
     for work, color in (("forward", "tab:blue"), ("forward+backward", "tab:red")):
         own = [(at, row) for at, row in enumerate(rows) if row.work == work]
@@ -121,4 +99,4 @@ def save_figure(rows: list[Row], path: Path) -> None:
     panel.set_yticks(range(len(rows)), [f"{row.scene} / {row.peer}" for row in rows], fontsize=6)
     panel.set(xscale="log", xlabel="our time / the peer's", ylim=(len(rows) - 0.5, -0.5))
     panel.legend()
-    figure.savefig(path, dpi=100)
+    return figure

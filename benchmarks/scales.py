@@ -1,4 +1,4 @@
-"""What `suggest_scale` is worth on held-out problems, next to a scale of one pixel.
+"""The worth of `suggest_scale` on held-out problems, next to a scale of one pixel.
 
 ``python -m benchmarks.scales`` solves problems of three families, and moves a ball to where a silhouette
 shows it.
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 import taichisoft as ts
+from meta.report.markdown import markdown_table
 from tasks import MIDDLE_START, PoseFamily, Shape2DFamily, Shape3DFamily, Split, TaskFamily
 
 SEED = 5
@@ -139,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--count", type=int, default=64, help="problems of a family (half for shapes)"
     )
     count = parser.parse_args(arguments).count
-    print("| problems | scale px | solved | median error |\n|---|---|---|---|")
+    print(markdown_table(("problems", "scale px", "solved", "median error"), ()))
     for p in problems(count):
         scales = {"1": ts.Pixels(1.0), "suggested": ts.suggest_scale(p.mesh, p.camera)}
         if p.target is not None:

@@ -1,4 +1,4 @@
-"""How time grows with faces, pixels, images and softness: `python -m benchmarks.scaling`.
+"""Growth of time with faces, pixels, images and softness: `python -m benchmarks.scaling`.
 
 One thing is varied at a time about a common scene, silhouettes, forward + backward. What should be flat is
 the time per fragment, a pair of a face and a pixel within its reach.
@@ -7,7 +7,6 @@ the time per fragment, a pair of a face and a pixel within its reach.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,10 +14,11 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks.about import about
+from benchmarks.about import about, write_results
 from benchmarks.renderers import fused
 from benchmarks.scenes import Setting
 from benchmarks.timing import measure
+from meta.report.figures import new_figure, save_figure
 from taichisoft.engine.fragments import count_fragments
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
@@ -72,9 +72,9 @@ def points(varied: dict[str, list[Setting]], seconds: float) -> Iterator[Point]:
             scene = setting.scene
             work = fused(setting).both
             median = torch.tensor(measure(work, rounds=50, warm_up=1, seconds=seconds)).median()
-            buffers = RasterJob(build_scene(scene.mesh, scene.camera, None))
+            job = RasterJob(build_scene(scene.mesh, scene.camera, None))
             curve = setting.renderer.curves(setting.size)[0]
-            fragments = count_fragments(buffers, curve.numbers(buffers.points))
+            fragments = count_fragments(job, curve.numbers(job.points))
             point = Point(axis, AXES[axis](setting), fragments, 1e3 * float(median))
             print(
                 f"{axis} {point.value:g}: {point.milliseconds:.2f} ms, {point.nanoseconds:.1f} ns a fragment",
@@ -83,10 +83,10 @@ def points(varied: dict[str, list[Setting]], seconds: float) -> Iterator[Point]:
             yield point
 
 
-def save_figure(found: list[Point], path: Path) -> None:
-    """Draw time against each axis, and time per fragment against fragments."""
+def draw(found: list[Point]) -> Figure:
+    """Return a figure of time against each axis, and of time per fragment against fragments."""
     axes = list(dict.fromkeys(point.axis for point in found))
-    figure = Figure(figsize=(3.2 * (len(axes) + 1), 3), layout="constrained")
+    figure = new_figure(3.2 * (len(axes) + 1), 3, dpi=80)
     panels = figure.subplots(1, len(axes) + 1, squeeze=False)[0]
     for panel, axis in zip(panels, axes, strict=False):
         own = [point for point in found if point.axis == axis]
@@ -98,7 +98,7 @@ def save_figure(found: list[Point], path: Path) -> None:
         panels[-1].loglog([p.fragments for p in own], [p.nanoseconds for p in own], "o", label=axis)
     panels[-1].set(xlabel="fragments", ylabel="ns per fragment", title="time per fragment")
     panels[-1].legend()
-    figure.savefig(path, dpi=80)
+    return figure
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -113,14 +113,13 @@ def main(arguments: list[str] | None = None) -> None:
         small = Setting(0, 16, 1)
         varied = {"faces": [small, replace(small, subdivisions=1)], "batch": [small]}
     found = list(points(varied, options.seconds))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     result = {
         "about": about("benchmarks.scaling", arguments),
         "common": asdict(COMMON),
         "points": [{**asdict(p), "nanoseconds": p.nanoseconds} for p in found],
     }
-    options.out.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-    save_figure(found, options.out.with_suffix(".png"))
+    write_results(options.out, result)
+    save_figure(draw(found), options.out.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -1,123 +1,153 @@
 """The authors' published pose protocol, on Spot: `python -m benchmarks.spot_pose --out results`.
 
-Writes `spot_pose.json` and `spot_pose.md`. The JSON grows by every softness and seed, so a run that was
-killed goes on where it was when the same command is given again, and more seeds or entries can be added
-later.
+Writes `spot_pose.json` and `spot_pose.md`. What is finished is kept in records beside them, a file for every
+softness and seed, so a run that was killed goes on where it was when the same command is given again, and
+more seeds or entries can be added later.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
+import math
 import platform
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import torch
 
 import taichisoft as ts
-from benchmarks.pose_entries import Choice, Entry, all_entries
-from benchmarks.pose_record import Protocol, Record, Row
+from benchmarks.pose_candidates import PoseCandidate, all_candidates
 from benchmarks.pose_report import to_markdown
-from meta.evaluation.tuning import split_rounds
-from meta.learning.inner import InnerSettings, Trajectory
-from meta.runs.folder import write_text_atomically
+from meta.evaluation.candidate_job import CandidateJob
+from meta.evaluation.family_jobs import RECORDS
+from meta.evaluation.measurements import Measurements
+from meta.evaluation.protocol import Protocol
+from meta.evaluation.statistics import Bootstrap
+from meta.evaluation.tuning import Tuned, split_rounds
+from meta.jobs.jobs import run_jobs
+from meta.runs.folder import write_json_atomically, write_text_atomically
 from meta.runs.versions import versions
 from taichisoft.softness.pretrained import shipped
-from tasks.base import Split, Task
+from tasks.base import Split, Task, TaskFamily
 from tasks.look_at_pose import SOLVED_DEGREES, LookAtPoseFamily
 
 SPOT = Path(__file__).resolve().parents[1] / "../shared/data/spot.obj"
-BETAS = (0.9, 0.99)
 
 
-def choose(
-    entry: Entry, rounds: Sequence[Task], settings: InnerSettings, cap: float
-) -> tuple[Choice, dict[str, float]]:
-    """Return the best choice of an entry, and the scores of all.
+@dataclass(frozen=True)
+class PoseProtocol(Protocol):
+    """A protocol whose poses have the seeds of the published results: 0, 1, 2 and so on."""
 
-    By successive halving, as in `meta.evaluation.tuning.tune`: all choices solve the first round, the
-    better half of them the next one as well. The score is success rate minus mean error in caps, at the
-    last step.
+    def tuning_tasks(self, family: TaskFamily) -> list[Task]:
+        """Return the poses on which settings are chosen, a task for each round."""
+        sizes = split_rounds(self.tuning_problems)
+        return [family.sample(i, size, Split.TRAIN) for i, size in enumerate(sizes)]
 
-    Parameters
-    ----------
-    entry : Entry
-        The choices.
-    rounds : sequence of Task
-        Problems with seeds that are not judged.
-    settings : InnerSettings
-        Of the inner optimisation.
-    cap : float
-        An error that is as good as lost.
+    def evaluation_tasks(self, family: TaskFamily, split: Split) -> list[Task]:
+        """Return the poses of the one seed."""
+        return [family.sample(self.seed, self.problems, split)]
+
+
+def evaluate(tuning: CandidateJob, seeds: int) -> tuple[Tuned, list[Measurements]]:
+    """Return what a job without splits chooses, and the results of each seed, with it.
+
+    Of as many seeds as were asked for, and of more if they are there.
     """
-    kept, scores, tried = list(entry.choices), {}, 0
-    totals = dict.fromkeys((choice.text for choice in kept), 0.0)
-    for task in rounds:
-        tried += task.count
-        for choice in kept:
-            outcome, _ = _solve(entry, choice, task, settings, seed=0)
-            last = outcome.errors[-1]
-            lost = last.clamp(max=cap) / cap
-            totals[choice.text] += float((task.success(last).float() - lost).sum())
-            scores[choice.text] = totals[choice.text] / tried
-        kept = sorted(kept, key=lambda choice: -scores[choice.text])[: (len(kept) + 1) // 2]
-    return kept[0], scores
+    run_jobs([tuning])
+    tuned, outcomes = tuning.load().tuned, []
+    for seed in count():
+        candidate = tuning.candidate.on_seed(tuned.choice, seed)
+        protocol = replace(tuning.protocol, seed=seed)
+        job = replace(tuning, candidate=candidate, protocol=protocol, splits=(Split.HELD_OUT,))
+        if seed >= seeds and not job.done():
+            return tuned, outcomes
+        run_jobs([job])
+        outcome = job.load().outcomes[Split.HELD_OUT]
+        rate = float(outcome.solved[-1].double().mean())
+        name = f"{tuning.candidate.key} ({tuned.choice.text}), seed {seed}"
+        print(f"{name}: {rate:.1%}, {outcome.seconds:.1f} s", flush=True)
+        outcomes.append(outcome)
 
 
-def run(
-    entries: Sequence[Entry],
-    family: LookAtPoseFamily,
-    protocol: Protocol,
-    seeds: int,
-    record: Record,
-) -> list[Row]:
-    """Run every entry with every seed, but for what the record has already.
-
-    Parameters
-    ----------
-    entries : sequence of Entry
-        What takes part.
-    family : LookAtPoseFamily
-        Source of the problems.
-    protocol : Protocol
-        Numbers of steps and poses.
-    seeds : int
-        The seeds are 0 to ``seeds - 1``.
-    record : Record
-        Where results are kept.
-    """
-    settings = InnerSettings(protocol.steps, family.learning_rate, BETAS)
-    sizes = split_rounds(protocol.tuning_poses)
-    rounds = [family.sample(i, size, Split.TRAIN) for i, size in enumerate(sizes)]
-    for entry in entries:
-        if record.chosen(entry) is None:
-            contested = len(entry.choices) > 1
-            choice, scores = choose(entry, rounds if contested else [], settings, family.error_cap)
-            record.add_choice(entry, choice.text, scores)
-        choice = next(c for c in entry.choices if c.text == record.chosen(entry))
-        for seed in range(seeds):
-            if not record.has(entry, seed, choice.text):
-                task = family.sample(seed, protocol.poses, Split.HELD_OUT)
-                outcome, seconds = _solve(entry, choice, task, settings, seed)
-                record.add(entry, seed, choice.text, outcome, seconds)
-                rate = float(task.success(outcome.errors[-1]).float().mean())
-                print(
-                    f"{entry.key} ({choice.text}), seed {seed}: {rate:.1%}, {seconds:.1f} s",
-                    flush=True,
-                )
-    return [row for entry in entries if (row := record.row(entry, SOLVED_DEGREES)) is not None]
+def run_json(text: str, outcome: Measurements) -> dict[str, Any]:
+    """Return what one seed led to; losses are sums over its poses, None if not finite."""
+    sums = outcome.losses.double().sum(1)
+    losses = {"loss_first": sums[0], "loss_last": sums[-1], "loss_least": sums.min()}
+    return {
+        "choice": text,
+        "errors_last": outcome.errors[-1].tolist(),
+        "errors_best": outcome.errors_best[-1].tolist(),
+        **{name: float(loss) if math.isfinite(loss) else None for name, loss in losses.items()},
+        "loss_least_step": int(sums.argmin()),
+        "seconds": outcome.seconds,
+    }
 
 
-def _solve(
-    entry: Entry, choice: Choice, task: Task, settings: InnerSettings, seed: int
-) -> tuple[Trajectory, float]:
-    """Return what happened, and the seconds that it took."""
-    begin = time.perf_counter()
-    outcome = entry.solver(task, choice.make(seed), settings)
-    return outcome, time.perf_counter() - begin
+def row_json(candidate: PoseCandidate, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a candidate did over all seeds: shares of poses, median error, means over the seeds."""
+    last, best = (
+        torch.tensor([error for run in runs for error in run[name]], dtype=torch.float64)
+        for name in ("errors_last", "errors_best")
+    )
+    means = {}
+    for name in ("loss_first", "loss_last", "seconds"):
+        values = [run[name] for run in runs]
+        means[name] = None if None in values else fmean(values)
+    bootstrap = Bootstrap.of(len(last), seed=0)
+    return {
+        "key": candidate.key,
+        "label": candidate.label,
+        "choice": runs[0]["choice"],
+        "poses": len(last),
+        "success_last": asdict(bootstrap.rate(last < SOLVED_DEGREES)),
+        "success_best": asdict(bootstrap.rate(best < SOLVED_DEGREES)),
+        "median_error": asdict(bootstrap.median(last)),
+        **means,
+    }
+
+
+def read_results(path: Path, protocol: dict[str, Any]) -> dict[str, Any]:
+    """Return the results of a file, empty ones if there is none; ValueError if they are of something else."""
+    if not path.is_file():
+        return {"protocol": protocol, "choices": {}, "runs": {}}
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(results[name], dict) for name in ("protocol", "choices", "runs")):
+            raise TypeError("protocol, choices and runs must be objects")
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no results of this protocol: {error!r}") from error
+    there = results["protocol"]
+    different = {name: value for name, value in protocol.items() if there.get(name) != value}
+    if different:
+        raise ValueError(
+            f"{path} holds results of another protocol (there "
+            f"{ {name: there.get(name) for name in different} }, now {different}): choose another folder, or "
+            "remove the file"
+        )
+    return results
+
+
+def add_results(
+    results: dict[str, Any], jobs: Iterable[CandidateJob], seeds: int
+) -> list[dict[str, Any]]:
+    """Run jobs that choose settings, add choices and runs to results, and return the rows."""
+    rows = []
+    for job in jobs:
+        candidate, (tuned, outcomes) = job.candidate, evaluate(job, seeds)
+        text, tried = tuned.choice.text, list(candidate.makers)
+        scores = dict(zip(tried, tuned.scores, strict=False))
+        results["choices"][candidate.key] = {"text": text, "tried": tried, "scores": scores}
+        runs = [run_json(text, outcome) for outcome in outcomes]
+        results["runs"][candidate.key] = {str(seed): run for seed, run in enumerate(runs)}
+        rows.append(row_json(candidate, runs))
+    return rows
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -149,55 +179,62 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the protocol and write JSON and Markdown; return the exit code."""
     parser = build_parser()
     options = parser.parse_args(arguments)
-    entries = all_entries(options.weights)
-    unknown = sorted(set(options.entries or ()) - set(entries))
+    candidates = all_candidates(options.weights)
+    unknown = sorted(set(options.entries or ()) - set(candidates))
     if unknown:
-        parser.error(f"--entries must be among {', '.join(entries)}; got {', '.join(unknown)}")
+        parser.error(f"--entries must be among {', '.join(candidates)}; got {', '.join(unknown)}")
     if not options.mesh.is_file():
         return _failed(f"there is no mesh at {options.mesh}; name one by --mesh")
+    path = options.out / "spot_pose.json"
     try:
-        family = LookAtPoseFamily(
-            ts.load_mesh(options.mesh),
-            (options.image_size, options.image_size),
-            fit_fov=not options.frozen_fov,
-        )
-        protocol = Protocol(
-            options.steps,
-            options.poses,
-            options.tuning_poses,
-            options.image_size,
-            family.fit_fov,
-            _digest(family.mesh),
-        )
-        options.out.mkdir(parents=True, exist_ok=True)
-        record = Record(options.out / "spot_pose.json", protocol)
+        size = (options.image_size, options.image_size)
+        mesh = ts.load_mesh(options.mesh)
+        family = LookAtPoseFamily(mesh, size, fit_fov=not options.frozen_fov)
+        results = read_results(path, _protocol_json(options, family))
     except ValueError as error:
         return _failed(str(error))
-    wanted = [entries[key] for key in options.entries or entries]
-    rows = run(wanted, family, protocol, options.seeds, record)
+    # Candidates bring their scales; Adam's rate is that of the family, and every error is measured.
+    protocol = PoseProtocol(
+        problems=options.poses,
+        seeds=1,
+        tuning_problems=options.tuning_poses,
+        steps=options.steps,
+        scales=(),
+        gammas=(),
+        rates=(1.0,),
+        measure_every=1,
+        seed=0,
+    )
+    jobs = (
+        CandidateJob(family, candidates[key], protocol, (), options.out / RECORDS)
+        for key in options.entries or candidates
+    )
+    rows = add_results(results, jobs, options.seeds)
     command = "python -m benchmarks.spot_pose " + " ".join(arguments or sys.argv[1:])
-    about = _about(command.strip(), options.mesh)
-    record.finish(rows, about)
-    text = to_markdown(rows, protocol, about)
-    write_text_atomically(options.out / "spot_pose.md", text)
-    print(text)
-    return 0
-
-
-def _about(command: str, mesh: Path) -> dict[str, object]:
-    return {
-        "command": command,
-        "mesh": mesh.name,
+    results["about"] = {
+        "command": command.strip(),
+        "mesh": options.mesh.name,
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "backend": ts.backend(),
         **versions(),
     }
+    results["rows"] = rows
+    text = to_markdown(results)
+    write_json_atomically(path, results)
+    write_text_atomically(path.with_suffix(".md"), text)
+    print(text)
+    return 0
 
 
-def _digest(mesh: ts.Mesh) -> str:
-    content = mesh.vertices.numpy().tobytes() + mesh.faces.numpy().tobytes()
-    return hashlib.sha256(content).hexdigest()[:12]
+def _protocol_json(options: argparse.Namespace, family: LookAtPoseFamily) -> dict[str, Any]:
+    content = family.mesh.vertices.numpy().tobytes() + family.mesh.faces.numpy().tobytes()
+    names = ("steps", "poses", "tuning_poses", "image_size")
+    return {
+        **{name: getattr(options, name) for name in names},
+        "fit_fov": family.fit_fov,
+        "mesh": hashlib.sha256(content).hexdigest()[:12],
+    }
 
 
 def _failed(message: str) -> int:

@@ -1,4 +1,4 @@
-"""Time callables in turn, and compare them round by round."""
+"""Times of callables in turn, and their ratios round by round."""
 
 from __future__ import annotations
 

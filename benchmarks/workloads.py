@@ -8,7 +8,6 @@ its overhead counts. Start-up is timed in fresh processes, with an empty and wit
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -18,10 +17,11 @@ from pathlib import Path
 import torch
 
 import taichisoft as ts
-from benchmarks.about import about
+from benchmarks.about import about, headline, write_results
 from benchmarks.renderers import Work
 from benchmarks.timing import measure
 from meta.learning.inner import InnerSettings, adam_step, start
+from meta.report.markdown import markdown_table
 from tasks import PoseFamily, Split, Task
 from tasks.look_at_pose import LookAtPoseFamily
 
@@ -110,30 +110,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="for each workload")
     options = parser.parse_args(arguments)
     head = about("benchmarks.workloads", arguments)
-    lines = [
-        "# Workloads",
-        "",
-        f"`{head['command']}`; {head['processor']}, {head['kernel_threads']} threads; backend "
-        f"{head['backend']}; medians.",
-        "",
-        "| workload | ms | per second |",
-        "|---|---|---|",
-    ]
+    rows = []
     result = {"about": head, "seconds": {}, "start_up_seconds": start_up()}
     for name, work in workloads(options.mesh).items():
         times = torch.tensor(measure(work, rounds=2000, seconds=options.seconds))
         median = float(times.median())
         result["seconds"][name] = median
-        lines.append(f"| {name} | {1e3 * median:.2f} | {1 / median:.1f} |")
+        rows.append((name, f"{1e3 * median:.2f}", f"{1 / median:.1f}"))
     for state, seconds in result["start_up_seconds"].items():
-        lines.append(
-            f"| import and first gradient, {state} cache of kernels | {1e3 * seconds:.0f} | |"
-        )
-    text = "\n".join(lines) + "\n"
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-    options.out.with_suffix(".md").write_text(text)
-    print(text)
+        name = f"import and first gradient, {state} cache of kernels"
+        rows.append((name, f"{1e3 * seconds:.0f}", ""))
+    table = markdown_table(("workload", "ms", "per second"), rows)
+    text = f"# Workloads\n\n{headline(head)}; backend {head['backend']}; medians.\n\n{table}\n"
+    write_results(options.out, result, text)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import taichisoft as ts
+from meta.report.figures import save_figure
 
 FOLDER = Path(__file__).parent / "images"
 INK, ORANGE, BLUE, GREEN = "#333333", "#d55e00", "#0072b2", "#009e73"
@@ -283,8 +284,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, draw in PICTURES.items():
         figure = draw()
-        # Without the version of matplotlib, so that equal pictures are equal files.
-        figure.savefig(FOLDER / f"{name}.png", dpi=110, metadata={"Software": None})
+        save_figure(figure, FOLDER / f"{name}.png", dpi=110)
         plt.close(figure)
 
 

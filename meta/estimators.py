@@ -9,75 +9,73 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 import taichisoft
-from meta.config.options import build_parser, check_options, option, settings_from_args, to_json
+from meta.config.command_line import parse
+from meta.config.settings import (
+    AtLeast,
+    BackendName,
+    Count,
+    Index,
+    PositiveFloat,
+    Settings,
+    from_fields,
+)
 from meta.learning.gradients import (
+    ESTIMATORS,
     Estimate,
     Evolution,
     EvolutionStrategies,
-    FirstOrder,
     MetaGradient,
-    OneSidedEvolution,
-    PersistentEvolution,
-    Truncated,
+    MetaGradientSettings,
     Unrolled,
 )
 from meta.learning.inner import InnerSettings
 from meta.learning.objective import Rollout, TrajectoryObjective
-from meta.report.estimators import Row, markdown, save_figure
+from meta.report.estimators import EstimatorStatistics, draw, markdown
+from meta.report.figures import save_figure
 from meta.runs.folder import write_json_atomically, write_text_atomically
 from meta.runs.versions import versions
 from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
-from taichisoft.base.backend import BACKENDS
 from tasks import PoseFamily, Split
 
 
 @dataclass(frozen=True)
-class EstimatorSettings:
-    """Settings of `meta.estimators`; every field is a command-line option with the same name.
+class EstimatorSettings(Settings):
+    """Settings of `meta.estimators`; every field is an option of its command line.
 
     The defaults take about two minutes of one core.
     """
 
-    out: str = option("results/estimators", "folder of the results")
-    backend: str = option("auto", "backend of the kernels", choices=("auto", *BACKENDS))
-    seed: int = option(0, "seed of problems and perturbations", minimum=0)
-    problems: int = option(8, "pose problems", minimum=1)
-    image_size: int = option(32, "image height and width in pixels", minimum=4)
-    inner_steps: int = option(16, "Adam steps for solving a problem", minimum=2)
-    scale: float = option(0.3, "scale of the softness in pixels", above=0.0)
-    knots: int = option(4, "knots of its spline, one parameter each besides the scale", minimum=2)
-    horizon: int = option(4, "steps that truncated and persistent gradients look back", minimum=1)
-    sigma: float = option(0.1, "size of the perturbations of evolution strategies", above=0.0)
-    pairs: int = option(2, "antithetic pairs of perturbations", minimum=1)
-    draws: int = option(32, "estimates of each evolution strategy", minimum=2)
-    reference: int = option(
-        16, "exhaustive sets of pairs that the smoothed gradient is a mean of", minimum=1
-    )
+    out: str = "results/estimators"  # Folder of the results.
+    backend: BackendName = "auto"  # Backend of the kernels.
+    seed: Index = 0  # Seed of problems and perturbations.
+    problems: Count = 8  # Pose problems.
+    image_size: Annotated[int, AtLeast(4)] = 32  # Image height and width in pixels.
+    inner_steps: Annotated[int, AtLeast(2)] = 16  # Adam steps for solving a problem.
+    scale: PositiveFloat = 0.3  # Scale of the softness in pixels.
+    # Knots of its spline, one parameter each besides the scale.
+    knots: Annotated[int, AtLeast(2)] = 4
+    horizon: Count = 4  # Steps that truncated and persistent gradients look back.
+    sigma: PositiveFloat = 0.1  # Size of the perturbations of evolution strategies.
+    pairs: Count = 2  # Antithetic pairs of perturbations.
+    draws: Annotated[int, AtLeast(2)] = 32  # Estimates of each evolution strategy.
+    reference: Count = 16  # Exhaustive sets of pairs that the smoothed gradient is a mean of.
 
     def __post_init__(self):
-        check_options(self)
+        self.check()
 
 
-# One-sided evolution has twice as many directions as the others have pairs, at about the same cost.
-ESTIMATORS: dict[str, tuple[str, Callable[[EstimatorSettings], MetaGradient]]] = {
-    "unrolled": ("unrolled", lambda s: Unrolled()),
-    "truncated": ("truncated", lambda s: Truncated(s.horizon)),
-    "first-order": ("first order", lambda s: FirstOrder()),
-    "es": ("evolution, antithetic", lambda s: EvolutionStrategies(s.sigma, s.pairs)),
-    "es-plain": ("evolution, one-sided", lambda s: OneSidedEvolution(s.sigma, 2 * s.pairs)),
-    "es-persistent": (
-        "evolution, persistent",
-        lambda s: PersistentEvolution(s.sigma, s.pairs, s.horizon, s.inner_steps),
-    ),
-}
+def estimator(kind: type[MetaGradientSettings], settings: EstimatorSettings) -> MetaGradient:
+    """Return an estimator of a kind, with those of the settings that it has."""
+    return from_fields(kind, settings).build(settings.inner_steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +97,13 @@ class Reference:
     seconds: float
 
 
-def estimate_all(settings: EstimatorSettings) -> list[Row]:
+def estimate_all(settings: EstimatorSettings) -> list[EstimatorStatistics]:
     """Return bias, spread and cost of every estimator, with the current backend."""
     objective, renderer = problem(settings)
     against = reference(objective, renderer, settings)
     return [
-        measure(name, label, make(settings), objective, renderer, settings, against)
-        for name, (label, make) in ESTIMATORS.items()
+        measure(name, kind.label, estimator(kind, settings), objective, renderer, settings, against)
+        for name, kind in ESTIMATORS.items()
     ]
 
 
@@ -142,7 +140,7 @@ def measure(
     renderer: SoftRasterizer,
     settings: EstimatorSettings,
     against: Reference,
-) -> Row:
+) -> EstimatorStatistics:
     """Return the row of one estimator.
 
     An estimate that takes several outer steps, an episode, counts as the mean over them.
@@ -158,7 +156,7 @@ def measure(
     seconds = (time.process_time() - begin) / count
     mean, unit = torch.stack(draws).mean(0), against.smooth.norm()
     spread = _spread(torch.stack(draws)) / float(unit)
-    return Row(
+    return EstimatorStatistics(
         name=name,
         label=label,
         draws=count,
@@ -189,29 +187,28 @@ def _spread(draws: Tensor) -> float:
     return float(draws.var(0).sum().sqrt())
 
 
-def write(rows: Sequence[Row], settings: EstimatorSettings, command: str) -> None:
+def write(rows: Sequence[EstimatorStatistics], settings: EstimatorSettings, command: str) -> None:
     """Write estimators.json, estimators.md and estimators.png into the output folder."""
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     result = {
         "rows": [asdict(row) for row in rows],
-        "settings": to_json(settings),
+        "settings": settings.to_json(),
         "versions": versions(),
         "backend": taichisoft.backend(),
         "command": command,
     }
     write_json_atomically(out / "estimators.json", result)
-    write_text_atomically(out / "estimators.md", markdown(rows, to_json(settings), command))
-    save_figure(rows, out / "estimators.png")
+    write_text_atomically(out / "estimators.md", markdown(rows, settings.to_json(), command))
+    save_figure(draw(rows), out / "estimators.png")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    parser = build_parser(
-        EstimatorSettings, prog="python -m meta.estimators", description=_DESCRIPTION
+    settings = parse(
+        EstimatorSettings, given, prog="python -m meta.estimators", description=_DESCRIPTION
     )
-    settings = settings_from_args(EstimatorSettings, parser, parser.parse_args(given))
     torch.set_num_threads(1)
     try:
         taichisoft.init(None if settings.backend == "auto" else settings.backend)

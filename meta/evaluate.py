@@ -1,4 +1,4 @@
-"""Compare learned softnesses with tuned fixed ones on problems that they have not seen.
+"""The comparison of learned softnesses with tuned fixed ones on problems that they have not seen.
 
 ``python -m meta.evaluate RUN`` writes evaluation.json, evaluation.md, softness.png, convergence.png and
 examples.gif into the run folder. What is finished is kept in records, so that the same command goes on after
@@ -7,34 +7,31 @@ an interruption, and a second one with other candidates computes only these.
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import torch
-from tqdm import tqdm
+import tyro
 
 import taichisoft
-from meta.config.families import build_families
-from meta.config.training import TrainSettings, build_parser, settings_from_args, to_json
-from meta.evaluation.candidate_job import CandidateJob
-from meta.evaluation.candidates import FIXED, Candidate, Learned
-from meta.evaluation.comparison import Comparison, collect
-from meta.evaluation.settings import EvaluationSettings
-from meta.jobs.jobs import run_jobs
+from meta.config.command_line import parse
+from meta.config.settings import from_fields
+from meta.evaluation.candidates import FIXED, LEARNED, Learned
+from meta.evaluation.comparison import Comparison
+from meta.evaluation.family_jobs import compare
+from meta.evaluation.settings import EvaluationSettings, renamed_options
+from meta.learning.settings import build_families
 from meta.report.animation import save_examples
 from meta.report.plots import save_convergence, save_softness_curves
 from meta.report.tables import markdown, rows, verdicts
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
 from meta.runs.versions import versions
-from tasks.base import Split, TaskFamily
 
 FILES = ("evaluation.json", "evaluation.md", "softness.png", "convergence.png", "examples.gif")
-LEARNED = "learned"
-RECORDS = "records"
 
 
 def evaluate(
@@ -80,7 +77,8 @@ def evaluate(
     files = {LEARNED: folder.softness, **(others or {})}
     out = Path(settings.out) if settings.out else folder.path
     out.mkdir(parents=True, exist_ok=True)
-    families = build_families(replace(training, families=settings.families or training.families))
+    training = training.with_families(settings.families or training.family_names)
+    families = build_families(training)
     candidates = {
         family.name: [
             Learned(
@@ -88,7 +86,7 @@ def evaluate(
                 key.capitalize(),
                 path,
                 training.image_size,
-                training.inner_rate * family.learning_rate,
+                training.inner.of(family).learning_rate,
             )
             for key, path in files.items()
         ]
@@ -97,59 +95,6 @@ def evaluate(
     comparisons = compare(families, candidates, training, replace(settings, out=str(out)))
     write(comparisons, out, settings, command, training.image_size)
     return comparisons
-
-
-def compare(
-    families: Sequence[TaskFamily],
-    learned: Mapping[str, Sequence[Learned]],
-    problems: TrainSettings,
-    settings: EvaluationSettings,
-) -> list[Comparison]:
-    """Run what is not yet done of all candidates on all families, and return a comparison for each.
-
-    Parameters
-    ----------
-    families : sequence of TaskFamily
-        Families to test on.
-    learned : mapping of str to sequence of Learned
-        The learned candidates by the name of the family; the one that it is about first.
-    problems : TrainSettings
-        Where the problems and the number of steps come from.
-    settings : EvaluationSettings
-        Budget, grid, number of processes and, in ``out`` or ``records``, where records are kept.
-    """
-    jobs = {
-        family.name: _jobs(family, learned[family.name], problems, settings) for family in families
-    }
-    every = [job for both in jobs.values() for part in both for job in part]
-    with tqdm(total=len(every), desc="evaluate", unit="job", disable=None) as bar:
-        run_jobs(every, workers=settings.workers, on_done=lambda job: bar.update())
-    return [
-        collect(*both, resamples=settings.resamples, seed=settings.seed) for both in jobs.values()
-    ]
-
-
-def _jobs(
-    family: TaskFamily,
-    learned: Sequence[Learned],
-    problems: TrainSettings,
-    settings: EvaluationSettings,
-) -> tuple[list[CandidateJob], list[CandidateJob]]:
-    """Return the jobs of the learned and of the fixed candidates."""
-    protocol = settings.protocol(problems, family.name)
-    folder = Path(settings.records or Path(settings.out) / RECORDS)
-
-    def job(candidate: Candidate, *, on_train: bool) -> CandidateJob:
-        splits = (Split.HELD_OUT, Split.TRAIN) if on_train else (Split.HELD_OUT,)
-        return CandidateJob(family, candidate, protocol, splits, folder)
-
-    return (
-        [
-            job(candidate, on_train=settings.train_split and candidate.on_train)
-            for candidate in learned
-        ],
-        [job(FIXED[key], on_train=False) for key in settings.baselines],
-    )
 
 
 def write(
@@ -161,9 +106,9 @@ def write(
 ) -> None:
     """Write evaluation.json, evaluation.md and the pictures into a folder."""
     evaluation = {
-        "rows": [row for comparison in comparisons for row in rows(comparison)],
+        "rows": [row.to_json() for comparison in comparisons for row in rows(comparison)],
         "verdicts": {c.family.name: verdicts(c) for c in comparisons},
-        "settings": to_json(settings),
+        "settings": settings.to_json(),
         "versions": versions(),
         "backend": taichisoft.backend(),
         "command": command,
@@ -192,42 +137,39 @@ def named_files(given: Sequence[str]) -> dict[str, Path]:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Arguments(EvaluationSettings):
+    """The command line: the settings, and what is none of them."""
+
+    run: Annotated[Path, tyro.conf.Positional]  # Run folder made by meta.train.
+    # Further learned softnesses: a name, and a softness file or run folder.
+    also: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=PATH ...")] = ()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    parser = _parser()
-    parsed = parser.parse_args(arguments)
-    settings = settings_from_args(EvaluationSettings, parser, parsed)
-    given = sys.argv[1:] if arguments is None else arguments
-    command = shlex.join(["python", "-m", "meta.evaluate", *given])
-    torch.set_num_threads(settings.threads)
+    given = parse(
+        Arguments,
+        arguments,
+        prog="python -m meta.evaluate",
+        description="Compare learned softnesses with tuned fixed ones on unseen problems.",
+        renamed=renamed_options(),
+    )
+    words = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "-m", "meta.evaluate", *words])
+    torch.set_num_threads(given.threads)
     try:
-        taichisoft.init(None if settings.backend == "auto" else settings.backend)
-        evaluate(parsed.run, settings, command, named_files(parsed.also))
+        taichisoft.init(None if given.backend == "auto" else given.backend)
+        settings = from_fields(EvaluationSettings, given)
+        evaluate(given.run, settings, command, named_files(given.also))
     except (FileNotFoundError, ValueError, TypeError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    out = Path(settings.out or parsed.run)
+    out = Path(settings.out or given.run)
     print((out / "evaluation.md").read_text(encoding="utf-8"))
     for name in FILES:
         print(out / name)
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = build_parser(
-        EvaluationSettings,
-        prog="python -m meta.evaluate",
-        description="Compare learned softnesses with tuned fixed ones on unseen problems.",
-    )
-    parser.add_argument("run", metavar="RUN", help="run folder made by meta.train")
-    parser.add_argument(
-        "--also",
-        nargs="+",
-        default=[],
-        metavar="NAME=PATH",
-        help="further learned softnesses: a name, and a softness file or run folder",
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -18,48 +18,42 @@ from typing import Any
 from tqdm import tqdm
 
 import taichisoft
-from meta.config.families import build_families
-from meta.config.options import check_options, option
+from meta.config.command_line import parse
+from meta.config.settings import BackendName, Count, Index, Settings
 from meta.config.softness import initial_renderer
-from meta.config.training import build_parser, settings_from_args, to_json
-from meta.evaluate import compare
 from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison
+from meta.evaluation.family_jobs import compare
 from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, Plan
 from meta.jobs.jobs import run_jobs
-from meta.publish import WEIGHTS, publish
+from meta.learning.settings import build_families
 from meta.report.animation import save_examples
 from meta.report.matrix import Matrix, save_heat_maps
 from meta.report.overview import save_overview
 from meta.report.plots import save_convergence, save_softness_curves
 from meta.report.results import main_results, results_markdown, table_markdown
 from meta.report.tables import rows, verdicts
+from meta.report.weights import WEIGHTS, publish
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
 from meta.runs.training import Training
 from meta.runs.versions import versions
-from taichisoft.base.backend import BACKENDS
 from tasks.base import TaskFamily
 
 
 @dataclass(frozen=True)
-class ResultsSettings:
-    """Settings of `meta.results`; every field is a command-line option with the same name."""
+class ResultsSettings(Settings):
+    """Settings of `meta.results`; every field is an option of its command line."""
 
-    out: str = option("results", "folder of the results, the runs and the records")
-    weights: str = option(
-        "", "folder to ship weights to; none: that of the library, or of a quick try"
-    )
-    backend: str = option("auto", "backend of the kernels", choices=("auto", *BACKENDS))
-    workers: int = option(2, "processes", minimum=1)
-    problems: int = option(
-        0,
-        "held-out problems per family and seed, in place of those of the plan; 0: as planned",
-        minimum=0,
-    )
-    quick: bool = option(False, "try everything with tiny numbers")
+    out: str = "results"  # Folder of the results, the runs and the records.
+    weights: str = ""  # Folder to ship weights to; none: that of the library, or of a quick try.
+    backend: BackendName = "auto"  # Backend of the kernels.
+    workers: Count = 2  # Processes.
+    # Held-out problems per family and seed, in place of those of the plan; 0: as planned.
+    problems: Index = 0
+    quick: bool = False  # Whether to try everything with tiny numbers.
 
     def __post_init__(self):
-        check_options(self)
+        self.check()
 
     @property
     def plan(self) -> Plan:
@@ -101,8 +95,12 @@ def make_results(plan: Plan, settings: ResultsSettings, command: str = "") -> li
     for name in plan.learned:
         publish(runs[name], name, every, softness=name, folder=settings.weights_folder)
     about = _about(plan, runs, command)
-    told = {c.family.name: verdicts(c) for c in comparisons}
-    values = {**about, "rows": every, "verdicts": told, "matrix": matrix.to_json()}
+    values = {
+        **about,
+        "rows": [row.to_json() for row in every],
+        "verdicts": {c.family.name: verdicts(c) for c in comparisons},
+        "matrix": matrix.to_json(),
+    }
     write_json_atomically(out / "results.json", values)
     write_text_atomically(out / "results.md", results_markdown(comparisons, matrix, about))
     write_text_atomically(out / "table.md", table_markdown(comparisons))
@@ -118,7 +116,7 @@ def _train(plan: Plan, settings: ResultsSettings) -> dict[str, RunFolder]:
         run_jobs(jobs, workers=settings.workers, on_done=lambda job: bar.update())
     folders = {name: job.folder for name, job in zip(planned, jobs, strict=True)}
     for name, run in planned.items():
-        initial_renderer(run).softness.save(folders[name].start, {"step": 0})
+        initial_renderer(run.softness, run.seed).softness.save(folders[name].start, {"step": 0})
     return folders
 
 
@@ -141,7 +139,7 @@ def candidates(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> li
     Its own, the general one, what its own started from, its scale only, and those of the other families.
     """
     own = family.name
-    rate = plan.problems.inner_rate * family.learning_rate
+    rate = plan.problems.inner.of(family).learning_rate
 
     def of_file(name: str, label: str, path: Path, on_train: bool = False) -> Learned:
         return Learned(name, label, path, plan.problems.image_size, rate, on_train)
@@ -165,9 +163,9 @@ def _about(plan: Plan, runs: dict[str, RunFolder], command: str) -> dict[str, An
         "command": command,
         "versions": versions(),
         "backend": taichisoft.backend(),
-        "problems": to_json(plan.problems),
-        "runs": {name: to_json(run.read_settings()) for name, run in runs.items()},
-        "evaluation": to_json(plan.evaluation),
+        "problems": plan.problems.to_json(),
+        "runs": {name: run.read_settings().to_json() for name, run in runs.items()},
+        "evaluation": plan.evaluation.to_json(),
     }
 
 
@@ -183,12 +181,12 @@ def _draw(comparisons: Sequence[Comparison], matrix: Matrix, plan: Plan, out: Pa
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    parser = build_parser(
+    settings = parse(
         ResultsSettings,
+        arguments,
         prog="python -m meta.results",
         description="Train and evaluate everything that is published; goes on where it was stopped.",
     )
-    settings = settings_from_args(ResultsSettings, parser, parser.parse_args(arguments))
     given = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "meta.results", *given])
     try:

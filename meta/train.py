@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from meta.config.softness import load_renderer, scale_in_pixels
-from meta.config.training import TrainSettings
 from meta.learning.distributed import WorkerLost, join
 from meta.learning.group import Alone, Group
+from meta.learning.settings import TrainSettings
 from meta.runs import history
 from meta.runs.command import Command, read_command
 from meta.runs.folder import RunFolder

@@ -1,202 +1,74 @@
 """taichisoft: a differentiable rasterizer whose softness is learned. Torch in, torch out."""
 
-from taichisoft import shapes
-from taichisoft.appearance.lights import (
-    AmbientLight,
-    DirectionalLight,
-    Light,
-    Lighting,
-    PointLight,
-    Shading,
-)
-from taichisoft.appearance.texture import Texture, Wrap
-from taichisoft.base.backend import available_backends, backend, init
-from taichisoft.cameras.blender import SensorFit
-from taichisoft.cameras.camera import Camera
-from taichisoft.diagnosis.explanation import Explanation
-from taichisoft.diagnosis.suggest import suggest_scale
-from taichisoft.files.meshes import load_mesh, save_mesh
-from taichisoft.files.textured_meshes import load_textured_mesh
-from taichisoft.fitting.fit import fit
-from taichisoft.fitting.history import History
-from taichisoft.fitting.multi_start import MultiStart, multi_start
-from taichisoft.fitting.run import Fit
-from taichisoft.geometry.losses import (
-    EdgeLength,
-    Laplacian,
-    NormalConsistency,
-    edge_length_loss,
-    iou,
-    iou_loss,
-    laplacian_loss,
-    mse,
-    mse_loss,
-    normal_consistency_loss,
-)
-from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.geometry.normals import face_normals, vertex_normals
-from taichisoft.render import reference
-from taichisoft.render.image import SoftImage
-from taichisoft.render.rasterizer import SoftRasterizer
-from taichisoft.softness.aggregation import (
-    AczelAlsina,
-    Aggregation,
-    Dombi,
-    Einstein,
-    Frank,
-    Hamacher,
-    Max,
-    MonotoneGenerator,
-    Probabilistic,
-    SchweizerSklar,
-    Yager,
-)
-from taichisoft.softness.annealing import (
-    Annealed,
-    AnnealedPositive,
-    CosineAnnealing,
-    ExponentialAnnealing,
-    LearnedAnnealing,
-)
-from taichisoft.softness.coverage import (
-    Cauchy,
-    ClosedForm,
-    Coverage,
-    CubicHermite,
-    CustomCoverage,
-    Exponential,
-    ExponentialReversed,
-    Gamma,
-    GammaReversed,
-    Gaussian,
-    Gudermannian,
-    GumbelMax,
-    GumbelMin,
-    Heaviside,
-    Laplace,
-    Levy,
-    LevyReversed,
-    Logistic,
-    Mixture,
-    MLPCoverage,
-    MonotoneSpline,
-    Reciprocal,
-    StraightThrough,
-    Uniform,
-    Wigner,
-)
-from taichisoft.softness.occlusion import (
-    DepthCurve,
-    DepthSoftmax,
-    HardOcclusion,
-    MLPOcclusion,
-    MonotoneDepth,
-    Occlusion,
-)
-from taichisoft.softness.parameters import Positive, Real
-from taichisoft.softness.pretrained import pretrained_names
-from taichisoft.softness.scale import HeightFraction, Pixels, Scale
-from taichisoft.softness.softness import Softness
-from taichisoft.softness.tables.domain import SHARP, Domain
+from types import ModuleType as _ModuleType
 
-__version__ = "0.1.0"
+from taichisoft import shapes as shapes
+from taichisoft.appearance.lights import AmbientLight as AmbientLight
+from taichisoft.appearance.lights import DirectionalLight as DirectionalLight
+from taichisoft.appearance.lights import Light as Light
+from taichisoft.appearance.lights import Lighting as Lighting
+from taichisoft.appearance.lights import PointLight as PointLight
+from taichisoft.appearance.lights import Shading as Shading
+from taichisoft.appearance.texture import Texture as Texture
+from taichisoft.appearance.texture import Wrap as Wrap
+from taichisoft.base.backend import available_backends as available_backends
+from taichisoft.base.backend import backend as backend
+from taichisoft.base.backend import init as init
+from taichisoft.base.version import __version__ as __version__
+from taichisoft.cameras.blender import SensorFit as SensorFit
+from taichisoft.cameras.camera import Camera as Camera
+from taichisoft.diagnosis.explanation import Explanation as Explanation
+from taichisoft.diagnosis.suggest import suggest_scale as suggest_scale
+from taichisoft.files.meshes import load_mesh as load_mesh
+from taichisoft.files.meshes import save_mesh as save_mesh
+from taichisoft.files.textured_meshes import load_textured_mesh as load_textured_mesh
+from taichisoft.fitting.fit import fit as fit
+from taichisoft.fitting.history import History as History
+from taichisoft.fitting.multi_start import MultiStart as MultiStart
+from taichisoft.fitting.multi_start import multi_start as multi_start
+from taichisoft.fitting.run import Fit as Fit
+from taichisoft.geometry.losses import EdgeLength as EdgeLength
+from taichisoft.geometry.losses import Laplacian as Laplacian
+from taichisoft.geometry.losses import NormalConsistency as NormalConsistency
+from taichisoft.geometry.losses import edge_length_loss as edge_length_loss
+from taichisoft.geometry.losses import iou as iou
+from taichisoft.geometry.losses import iou_loss as iou_loss
+from taichisoft.geometry.losses import laplacian_loss as laplacian_loss
+from taichisoft.geometry.losses import mse as mse
+from taichisoft.geometry.losses import mse_loss as mse_loss
+from taichisoft.geometry.losses import normal_consistency_loss as normal_consistency_loss
+from taichisoft.geometry.mesh import Mesh as Mesh
+from taichisoft.geometry.mesh import MeshBatch as MeshBatch
+from taichisoft.geometry.normals import face_normals as face_normals
+from taichisoft.geometry.normals import vertex_normals as vertex_normals
+from taichisoft.render import reference as reference
+from taichisoft.render.image import SoftImage as SoftImage
+from taichisoft.render.rasterizer import SoftRasterizer as SoftRasterizer
+from taichisoft.softness.aggregation.members import *  # noqa: F403
+from taichisoft.softness.annealing import Annealed as Annealed
+from taichisoft.softness.annealing import AnnealedPositive as AnnealedPositive
+from taichisoft.softness.annealing import CosineAnnealing as CosineAnnealing
+from taichisoft.softness.annealing import ExponentialAnnealing as ExponentialAnnealing
+from taichisoft.softness.annealing import LearnedAnnealing as LearnedAnnealing
+from taichisoft.softness.coverage.members import *  # noqa: F403
+from taichisoft.softness.occlusion.members import *  # noqa: F403
+from taichisoft.softness.parameters import Positive as Positive
+from taichisoft.softness.parameters import Real as Real
+from taichisoft.softness.pretrained import pretrained_names as pretrained_names
+from taichisoft.softness.scale import HeightFraction as HeightFraction
+from taichisoft.softness.scale import Pixels as Pixels
+from taichisoft.softness.scale import Scale as Scale
+from taichisoft.softness.softness import Softness as Softness
+from taichisoft.softness.tables.domain import SHARP as SHARP
+from taichisoft.softness.tables.domain import Domain as Domain
 
-__all__ = [
-    "SHARP",
-    "AczelAlsina",
-    "Aggregation",
-    "AmbientLight",
-    "Annealed",
-    "AnnealedPositive",
-    "Camera",
-    "Cauchy",
-    "ClosedForm",
-    "CosineAnnealing",
-    "Coverage",
-    "CubicHermite",
-    "CustomCoverage",
-    "DepthCurve",
-    "DepthSoftmax",
-    "DirectionalLight",
-    "Domain",
-    "Dombi",
-    "EdgeLength",
-    "Einstein",
-    "Explanation",
-    "Exponential",
-    "ExponentialAnnealing",
-    "ExponentialReversed",
-    "Fit",
-    "Frank",
-    "Gamma",
-    "GammaReversed",
-    "Gaussian",
-    "Gudermannian",
-    "GumbelMax",
-    "GumbelMin",
-    "Hamacher",
-    "HardOcclusion",
-    "Heaviside",
-    "HeightFraction",
-    "History",
-    "Laplace",
-    "Laplacian",
-    "LearnedAnnealing",
-    "Levy",
-    "LevyReversed",
-    "Light",
-    "Lighting",
-    "Logistic",
-    "MLPCoverage",
-    "MLPOcclusion",
-    "Max",
-    "Mesh",
-    "MeshBatch",
-    "Mixture",
-    "MonotoneDepth",
-    "MonotoneGenerator",
-    "MonotoneSpline",
-    "MultiStart",
-    "NormalConsistency",
-    "Occlusion",
-    "Pixels",
-    "PointLight",
-    "Positive",
-    "Probabilistic",
-    "Real",
-    "Reciprocal",
-    "Scale",
-    "SchweizerSklar",
-    "SensorFit",
-    "Shading",
-    "SoftImage",
-    "SoftRasterizer",
-    "Softness",
-    "StraightThrough",
-    "Texture",
-    "Uniform",
-    "Wigner",
-    "Wrap",
-    "Yager",
-    "available_backends",
-    "backend",
-    "edge_length_loss",
-    "face_normals",
-    "fit",
-    "init",
-    "iou",
-    "iou_loss",
-    "laplacian_loss",
-    "load_mesh",
-    "load_textured_mesh",
-    "mse",
-    "mse_loss",
-    "multi_start",
-    "normal_consistency_loss",
-    "pretrained_names",
-    "reference",
-    "save_mesh",
-    "shapes",
-    "suggest_scale",
-    "vertex_normals",
-]
+
+def __dir__() -> list[str]:
+    """Return the public names: what is imported above, without the rooms of the library."""
+    rooms = {name for name, value in globals().items() if isinstance(value, _ModuleType)}
+    rooms -= {"reference", "shapes"}
+    return sorted(name for name in globals().keys() - rooms if not name.startswith("_"))
+
+
+# For `from taichisoft import *`; type checkers read the imports.
+globals()["__all__"] = __dir__()

@@ -2,48 +2,24 @@
 
 from types import MappingProxyType
 
-from tasks.base import Split, Task, TaskFamily, Unknowns
-from tasks.look_at_pose import LookAtPoseFamily, LookAtPoseTask
-from tasks.meshes import MeshSplit, default_meshes, load_meshes
-from tasks.occlusion import OcclusionFamily, OcclusionTask
-from tasks.pose import FAR_START, MIDDLE_START, NEAR_START, PoseFamily, PoseTask
-from tasks.pose_image import PoseImage, Shaded, Silhouette
-from tasks.shape2d import Shape2DFamily, Shape2DTask
-from tasks.shape3d import Shape3DFamily, Shape3DTask
+from tasks import families
+from tasks.base import Split as Split
+from tasks.base import Task as Task
+from tasks.base import TaskFamily as TaskFamily
+from tasks.base import Unknowns as Unknowns
+from tasks.families import *  # noqa: F403
+from tasks.look_at_pose import LookAtPoseFamily as LookAtPoseFamily
+from tasks.meshes import MeshSplit as MeshSplit
+from tasks.meshes import default_meshes as default_meshes
+from tasks.meshes import load_meshes as load_meshes
+from tasks.pose import FAR_START as FAR_START
+from tasks.pose import MIDDLE_START as MIDDLE_START
+from tasks.pose import NEAR_START as NEAR_START
+from tasks.pose_image import PoseImage as PoseImage
+from tasks.pose_image import Shaded as Shaded
+from tasks.pose_image import Silhouette as Silhouette
 
 FAMILIES: MappingProxyType[str, type[TaskFamily]] = MappingProxyType(
-    {
-        "pose": PoseFamily,
-        "shape2d": Shape2DFamily,
-        "shape3d": Shape3DFamily,
-        "occlusion": OcclusionFamily,
-    }
+    {kind.name: kind for kind in vars(families).values() if isinstance(kind, type)}
 )
 """The families by name. Called without arguments, each has its usual settings."""
-
-__all__ = [
-    "FAMILIES",
-    "FAR_START",
-    "MIDDLE_START",
-    "NEAR_START",
-    "LookAtPoseFamily",
-    "LookAtPoseTask",
-    "MeshSplit",
-    "OcclusionFamily",
-    "OcclusionTask",
-    "PoseFamily",
-    "PoseImage",
-    "PoseTask",
-    "Shaded",
-    "Shape2DFamily",
-    "Shape2DTask",
-    "Shape3DFamily",
-    "Shape3DTask",
-    "Silhouette",
-    "Split",
-    "Task",
-    "TaskFamily",
-    "Unknowns",
-    "default_meshes",
-    "load_meshes",
-]

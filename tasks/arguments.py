@@ -1,23 +1,19 @@
-"""Checks of what callers pass to task families and tasks."""
+"""Arguments of task families and tasks, and their checks."""
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from taichisoft.base.checks import (
-    FLOAT_DTYPES,
     check_integer,
     check_like,
     check_number,
     check_tensor,
     check_type,
 )
-from tasks.base import Split, Unknowns
 
-
-def check_sample(seed: object, count: object, split: object) -> None:
-    """Raise TypeError or ValueError unless the arguments are those of `TaskFamily.sample`."""
-    check_integer(seed, "seed", minimum=0)
-    check_integer(count, "count", minimum=1)
-    check_type(split, "split", Split)
+Unknowns = dict[str, Tensor]
+"""What is optimised, by name; the problem is the first axis."""
 
 
 def check_unknowns(unknowns: object, expected: Unknowns) -> None:
@@ -53,9 +49,3 @@ def check_span(value: object, name: str, low: float, high: float) -> tuple[float
     if not low <= first <= last <= high:
         raise ValueError(f"{name} must rise within [{low:g}, {high:g}], got {value}")
     return first, last
-
-
-def check_dtype(value: object) -> None:
-    """Raise TypeError unless ``value`` is torch.float32 or torch.float64."""
-    if value not in FLOAT_DTYPES:
-        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {value}")

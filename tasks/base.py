@@ -1,4 +1,4 @@
-"""What an inverse-rendering problem is: the interface that the learning code sees.
+"""Tasks and families of tasks: the interface of inverse-rendering problems that the learning code sees.
 
 A `TaskFamily` is a distribution of problems; a `Task` is a batch of problems drawn from it, solved at
 the same time in one render per step. Nothing here knows which softness is used, or that one is learned.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import Enum
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from taichisoft import SoftRasterizer
-
-Unknowns = dict[str, Tensor]
+from taichisoft.base.checks import check_integer, check_type
+from tasks.arguments import Unknowns, check_problem
 
 
 class Split(Enum):
@@ -25,16 +26,37 @@ class Split(Enum):
 
 
 class Task(ABC):
-    """A batch of independent problems. Tensors have the problem as first axis."""
+    """A batch of P independent problems. Tensors have the problem as first axis.
+
+    Attributes
+    ----------
+    start : dict of Tensor, (P, ...)
+        The unknowns at the start.
+    targets : Tensor, (P, H, W) or (P, H, W, 3)
+        What `views` should become, in [0, 1].
+    solved_below : float
+        Smaller errors count as solved.
+    """
+
+    start: Unknowns
+    targets: Tensor
+    solved_below: float
 
     @property
-    @abstractmethod
     def count(self) -> int:
         """Number of problems P."""
+        return len(self.targets)
 
-    @abstractmethod
     def init(self) -> Unknowns:
         """Return the start of every problem: new leaf tensors, (P, ...)."""
+        return {name: value.clone() for name, value in self.start.items()}
+
+    def solution(self) -> Unknowns | None:
+        """Return unknowns with which every problem is solved, like `init`.
+
+        None if the unknowns cannot express the solution exactly, or it is not known.
+        """
+        return None
 
     @abstractmethod
     def loss(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
@@ -52,16 +74,9 @@ class Task(ABC):
         """
         return self.error(unknowns)
 
-    @abstractmethod
     def success(self, error: Tensor) -> Tensor:
         """Return which errors count as solved, (P,) bool."""
-
-    @abstractmethod
-    def solution(self) -> Unknowns | None:
-        """Return unknowns with which every problem is solved, like `init`.
-
-        None if the unknowns cannot express the solution exactly.
-        """
+        return error < self.solved_below
 
     @abstractmethod
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
@@ -70,37 +85,43 @@ class Task(ABC):
         (H, W), or (H, W, 3) if the problem is about colours.
         """
 
-    @abstractmethod
     def target(self, problem: int) -> Tensor:
         """Return the picture that `views` should become, of the same shape."""
+        check_problem(problem, self.count)
+        return self.targets[problem]
 
 
 class TaskFamily(ABC):
-    """A distribution of problems."""
+    """A distribution of problems. Called without arguments, it has its usual settings."""
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Short name, as on the command line."""
+    name: ClassVar[str]
+    """Short name, as on the command line."""
 
-    @property
-    @abstractmethod
-    def error_unit(self) -> str:
-        """What `Task.error` measures, for axis labels."""
+    error_unit: ClassVar[str]
+    """What `Task.error` measures, for axis labels."""
 
-    @property
-    @abstractmethod
-    def error_cap(self) -> float:
-        """An error that is as good as lost; the outer objective does not look beyond it."""
+    error_cap: ClassVar[float]
+    """An error that is as good as lost; the outer objective does not look beyond it."""
 
-    @property
-    @abstractmethod
-    def learning_rate(self) -> float:
-        """A learning rate of Adam that suits the unknowns."""
+    learning_rate: ClassVar[float]
+    """A learning rate of Adam that suits the unknowns."""
 
-    @abstractmethod
+    def __init_subclass__(cls) -> None:
+        """Raise TypeError unless the class has all of these attributes."""
+        missing = [name for name in TaskFamily.__annotations__ if not hasattr(cls, name)]
+        if missing:
+            raise TypeError(f"{cls.__name__} must have the class attributes {', '.join(missing)}")
+
     def sample(self, seed: int, count: int, split: Split) -> Task:
         """Return `count` problems of a split. Equal arguments give equal problems."""
+        check_integer(seed, "seed", minimum=0)
+        check_integer(count, "count", minimum=1)
+        check_type(split, "split", Split)
+        return self.draw(count, split, generator_for(seed, split))
+
+    @abstractmethod
+    def draw(self, count: int, split: Split, generator: torch.Generator) -> Task:
+        """Return `count` random problems of a split."""
 
 
 def generator_for(seed: int, split: Split) -> torch.Generator:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from taichisoft import Camera, Mesh
-from tasks.base import Unknowns
+from tasks.arguments import Unknowns
 
 # Bounds that no step crosses: the camera stays outside of the sphere around the mesh, by this factor, and
 # half the field of view between these.
@@ -37,13 +37,15 @@ def place(
     """
     rotation = orbit(values["elevation"], values["azimuth"]) @ turn
     distance = bounded_distance(values["distance"], radius_of(mesh))
-    zero = torch.zeros_like(distance)
-    camera = Camera.look_at(
-        eye=torch.stack([zero, zero, distance], -1),
-        fov=2 * bounded_half_fov(values["fov"]),
-        image_size=image_size,
-    )
+    camera = camera_in_front(distance, 2 * bounded_half_fov(values["fov"]), image_size)
     return mesh.with_vertices(mesh.vertices @ rotation.mT), camera
+
+
+def camera_in_front(distance: Tensor, fov: Tensor, image_size: tuple[int, int]) -> Camera:
+    """Return cameras on the z axis that look at the origin, from distances and fields of view (P,)."""
+    zero = torch.zeros_like(distance)
+    eye = torch.stack([zero, zero, distance], -1)
+    return Camera.look_at(eye, fov=fov, image_size=image_size)
 
 
 def orbit(elevation: Tensor, azimuth: Tensor) -> Tensor:

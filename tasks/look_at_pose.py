@@ -15,8 +15,8 @@ from torch import Tensor
 from taichisoft import Mesh, SoftRasterizer
 from taichisoft.base.checks import check_image_size, check_type
 from taichisoft.geometry.losses import iou
-from tasks.arguments import check_problem, check_sample, check_span, check_unknowns
-from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
+from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
+from tasks.base import Split, Task, TaskFamily
 from tasks.look_at import orbit, place, radius_of
 
 START_ANGLE = (15.0, 35.0)
@@ -67,15 +67,7 @@ class LookAtPoseTask(Task):
     fixed: Unknowns
     truth: Unknowns
     targets: Tensor
-
-    @property
-    def count(self) -> int:
-        """Number of problems P."""
-        return len(self.turn)
-
-    def init(self) -> Unknowns:
-        """Return the start of every problem: new leaf tensors."""
-        return {name: value.clone() for name, value in self.start.items()}
+    solved_below = SOLVED_DEGREES
 
     def solution(self) -> Unknowns | None:
         """Return the unknowns of the targets; None if a wrong number is fixed."""
@@ -100,10 +92,6 @@ class LookAtPoseTask(Task):
         angles = torch.stack([unknowns["elevation"], unknowns["azimuth"]], -1)
         return torch.linalg.vector_norm(angles, dim=-1)
 
-    def success(self, error: Tensor) -> Tensor:
-        """Return which errors are below 5 degrees, (P,) bool."""
-        return error < SOLVED_DEGREES
-
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
         """Return the hard silhouette of one problem, (H, W)."""
@@ -112,11 +100,6 @@ class LookAtPoseTask(Task):
         one = {name: value[[problem]] for name, value in {**self.fixed, **unknowns}.items()}
         scene = place(self.mesh, self.turn[[problem]], one, image_size=self.image_size)
         return SoftRasterizer.hard().silhouette(*scene)[0]
-
-    def target(self, problem: int) -> Tensor:
-        """Return the hard silhouette of the target of one problem, (H, W)."""
-        check_problem(problem, self.count)
-        return self.targets[problem]
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +137,12 @@ class LookAtPoseFamily(TaskFamily):
     distributed.
     """
 
+    name = "look-at pose"
+    error_unit = "degrees"
+    error_cap = 60.0
+    # That of the protocol: 0.3 degrees, or units of distance, per step.
+    learning_rate = 0.3
+
     mesh: Mesh
     image_size: tuple[int, int] = (64, 64)
     start_angle: tuple[float, float] = START_ANGLE
@@ -179,30 +168,8 @@ class LookAtPoseFamily(TaskFamily):
         object.__setattr__(self, "start_angle", angles)
         check_type(self.fit_fov, "fit_fov", bool)
 
-    @property
-    def name(self) -> str:
-        """Return "look-at pose"."""
-        return "look-at pose"
-
-    @property
-    def error_unit(self) -> str:
-        """Return "degrees"."""
-        return "degrees"
-
-    @property
-    def error_cap(self) -> float:
-        """Return 60 degrees."""
-        return 60.0
-
-    @property
-    def learning_rate(self) -> float:
-        """Return the rate of the protocol: 0.3 degrees, or units of distance, per step."""
-        return 0.3
-
-    def sample(self, seed: int, count: int, split: Split) -> LookAtPoseTask:
-        """Return ``count`` problems of a split. Equal arguments give equal problems."""
-        check_sample(seed, count, split)
-        generator = generator_for(seed, split)
+    def draw(self, count: int, split: Split, generator: torch.Generator) -> LookAtPoseTask:
+        """Return ``count`` random problems; the splits differ in their random numbers only."""
         dtype = self.mesh.dtype
         turn, truth = _targets(count, generator)
         start = _starts(count, self.start_angle, generator)

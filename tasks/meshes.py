@@ -1,4 +1,4 @@
-"""Which meshes the problems are about: some to learn from, others to test on."""
+"""Meshes that the problems are about: some to learn from, others to test on."""
 
 from __future__ import annotations
 

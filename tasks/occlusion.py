@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 
 from taichisoft import SoftRasterizer
-from taichisoft.base.checks import check_image_size, check_integer
+from taichisoft.base.checks import check_dtype, check_image_size, check_integer
 from taichisoft.geometry.losses import mse
-from tasks.arguments import check_dtype, check_problem, check_sample, check_span, check_unknowns
-from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
+from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
+from tasks.base import Split, Task, TaskFamily
 from tasks.layer_draws import SPACING, directions, draw_layers, random_depths
 from tasks.layers import Layers, picture, stack
 from tasks.outlines import HELD_OUT_OUTLINES, TRAIN_OUTLINES
 
-# Two pixels of 64. Less than one wrong pair of the 15 that the largest number of planes has.
+# Two pixels of 64. Less than one wrong pair of the 15 that the largest number of planes has, so that then all
+# pairs are in order, and all planes within 1/32 image heights of their places.
 SOLVED = 1 / 32
 FEWEST_PLANES, MOST_PLANES = 3, 6
 # Difference of depth over which the smooth error of a pair changes.
@@ -50,15 +51,7 @@ class OcclusionTask(Task):
     image_size: tuple[int, int]
     start: Unknowns
     targets: Tensor
-
-    @property
-    def count(self) -> int:
-        """Number of problems P."""
-        return len(self.targets)
-
-    def init(self) -> Unknowns:
-        """Return the start of every problem: new leaf tensors."""
-        return {name: value.clone() for name, value in self.start.items()}
+    solved_below = SOLVED
 
     def solution(self) -> Unknowns:
         """Return the depths and offsets of the targets."""
@@ -93,23 +86,11 @@ class OcclusionTask(Task):
             unknowns
         )
 
-    def success(self, error: Tensor) -> Tensor:
-        """Return which errors are below 1/32, (P,) bool.
-
-        Then all pairs are in order, and all planes within 1/32 image heights of their places.
-        """
-        return error < SOLVED
-
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
         """Return the hard picture of one problem, (H, W, 3)."""
         check_problem(problem, self.count)
         return self._picture(unknowns, SoftRasterizer.hard())[problem]
-
-    def target(self, problem: int) -> Tensor:
-        """Return the hard picture of the solution of one problem, (H, W, 3)."""
-        check_problem(problem, self.count)
-        return self.targets[problem]
 
     def _picture(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
         check_unknowns(unknowns, self.start)
@@ -164,6 +145,13 @@ class OcclusionFamily(TaskFamily):
     0.15 it is 78 %, at 0.2 to 0.3 it is 19 %.
     """
 
+    name = "occlusion"
+    error_unit = "wrong pairs + image heights"
+    # About the median error of a start.
+    error_cap = 0.8
+    # In image heights.
+    learning_rate = 0.05
+
     image_size: tuple[int, int] = (64, 64)
     planes: int = 5
     displacement: tuple[float, float] = (0.1, 0.25)
@@ -177,30 +165,8 @@ class OcclusionFamily(TaskFamily):
         object.__setattr__(self, "displacement", span)
         check_dtype(self.dtype)
 
-    @property
-    def name(self) -> str:
-        """Return "occlusion"."""
-        return "occlusion"
-
-    @property
-    def error_unit(self) -> str:
-        """Return "wrong pairs + image heights"."""
-        return "wrong pairs + image heights"
-
-    @property
-    def error_cap(self) -> float:
-        """Return 0.8, about the median error of a start."""
-        return 0.8
-
-    @property
-    def learning_rate(self) -> float:
-        """Return a rate in image heights."""
-        return 0.05
-
-    def sample(self, seed: int, count: int, split: Split) -> OcclusionTask:
-        """Return ``count`` problems of a split. Equal arguments give equal problems."""
-        check_sample(seed, count, split)
-        generator = generator_for(seed, split)
+    def draw(self, count: int, split: Split, generator: torch.Generator) -> OcclusionTask:
+        """Return ``count`` random problems with the outlines of a split."""
         outlines = {Split.TRAIN: TRAIN_OUTLINES, Split.HELD_OUT: HELD_OUT_OUTLINES}[split]
         drawn = []
         for _ in range(count):

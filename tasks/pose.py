@@ -9,12 +9,18 @@ import torch
 from torch import Tensor
 
 from taichisoft import Camera, MeshBatch, SoftRasterizer
-from taichisoft.base.checks import check_image_size, check_type
-from tasks.arguments import check_dtype, check_problem, check_sample, check_span, check_unknowns
-from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
+from taichisoft.base.checks import check_dtype, check_image_size, check_type
+from taichisoft.geometry.rotations import (
+    angle_between,
+    from_axis_angle,
+    random_directions,
+    random_rotations,
+)
+from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
+from tasks.base import Split, Task, TaskFamily
+from tasks.look_at import camera_in_front
 from tasks.meshes import MeshSplit, default_meshes
 from tasks.pose_image import PoseImage, Silhouette
-from tasks.rotations import angle_between, from_axis_angle, random_directions, random_rotations
 
 NEAR_START = (15.0, 35.0)
 MIDDLE_START = (35.0, 55.0)
@@ -66,15 +72,7 @@ class PoseTask(Task):
     truth: Unknowns
     targets: Tensor
     image: PoseImage
-
-    @property
-    def count(self) -> int:
-        """Number of problems P."""
-        return self.meshes.batch_size
-
-    def init(self) -> Unknowns:
-        """Return the start of every problem: new leaf tensors."""
-        return {name: value.clone() for name, value in self.start.items()}
+    solved_below = SOLVED_DEGREES
 
     def solution(self) -> Unknowns:
         """Return the unknowns of the targets."""
@@ -94,10 +92,6 @@ class PoseTask(Task):
         estimate, true = (self._rotation(values["rotation"]) for values in (unknowns, self.truth))
         return torch.rad2deg(angle_between(estimate, true))
 
-    def success(self, error: Tensor) -> Tensor:
-        """Return which angles are below 5 degrees, (P,) bool."""
-        return error < SOLVED_DEGREES
-
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
         """Return the hard image of one problem, (H, W) or (H, W, 3)."""
@@ -106,11 +100,6 @@ class PoseTask(Task):
         mesh, camera = self._scene(unknowns)
         alone = MeshBatch.from_meshes([mesh.split()[problem]])
         return self.image.draw(alone, camera[problem], SoftRasterizer.hard())[0]
-
-    def target(self, problem: int) -> Tensor:
-        """Return the hard image of the solution of one problem, (H, W) or (H, W, 3)."""
-        check_problem(problem, self.count)
-        return self.targets[problem]
 
     def _rotation(self, vector: Tensor) -> Tensor:
         return from_axis_angle(vector) @ self.start_rotation
@@ -154,6 +143,12 @@ class PoseFamily(TaskFamily):
     orientations instead of azimuth and elevation.
     """
 
+    name = "pose"
+    error_unit = "degrees"
+    error_cap = 60.0
+    # In radians, and in units of the logarithms.
+    learning_rate = 0.08
+
     image_size: tuple[int, int] = (64, 64)
     start_angle: tuple[float, float] = NEAR_START
     unknown_distance: bool = True
@@ -172,30 +167,8 @@ class PoseFamily(TaskFamily):
         check_type(self.meshes, "meshes", MeshSplit)
         check_dtype(self.dtype)
 
-    @property
-    def name(self) -> str:
-        """Return "pose"."""
-        return "pose"
-
-    @property
-    def error_unit(self) -> str:
-        """Return "degrees"."""
-        return "degrees"
-
-    @property
-    def error_cap(self) -> float:
-        """Return 60 degrees."""
-        return 60.0
-
-    @property
-    def learning_rate(self) -> float:
-        """Return a rate in radians, and in units of the logarithms."""
-        return 0.08
-
-    def sample(self, seed: int, count: int, split: Split) -> PoseTask:
-        """Return ``count`` problems of a split. Equal arguments give equal problems."""
-        check_sample(seed, count, split)
-        generator = generator_for(seed, split)
+    def draw(self, count: int, split: Split, generator: torch.Generator) -> PoseTask:
+        """Return ``count`` random problems of a split."""
         meshes = MeshBatch.from_meshes(self.meshes.draw(count, split, generator, self.dtype))
         start_rotation = random_rotations(count, generator).to(self.dtype)
         turn = random_directions(count, generator) * self._angles(count, generator)[:, None]
@@ -224,12 +197,8 @@ def _place(
 ) -> tuple[MeshBatch, Camera]:
     """Return the turned meshes, and a camera on the z axis for each."""
     distance = DISTANCE * _bounded(values["distance"]).exp()
-    zero = torch.zeros_like(distance)
-    camera = Camera.look_at(
-        eye=torch.stack([zero, zero, distance], -1),
-        fov=FIELD_OF_VIEW * _bounded(values["fov"]).exp(),
-        image_size=image_size,
-    )
+    fov = FIELD_OF_VIEW * _bounded(values["fov"]).exp()
+    camera = camera_in_front(distance, fov, image_size)
     return meshes.with_vertices(meshes.vertices @ rotation.mT), camera
 
 

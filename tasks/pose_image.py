@@ -1,4 +1,4 @@
-"""What is seen of a posed mesh, and how it is compared with the target."""
+"""Images of a posed mesh, and how they are compared with the target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours of pictures: light on a surface, and a background that is the task's own."""
+"""Colours of pictures: light on faces, and a background that is the task's own."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def lit(meshes: MeshBatch) -> MeshBatch:
         distant lamp (Lambert's law). Differentiable, twice, in the vertices; a face without area
         has no normal, and 0.3.
     """
+    # `taichisoft.Lighting` rounds otherwise, and published results are to the last bit from these numbers.
     a, b, c = meshes.vertices.flatten(0, 1)[meshes.faces].unbind(1)
     normal = torch.linalg.cross(b - a, c - a)
     square = normal.square().sum(-1)

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from taichisoft import Camera, Gaussian, Mesh, SoftRasterizer
-from taichisoft.base.checks import check_image_size, check_integer, check_type
-from tasks.arguments import check_dtype, check_problem, check_sample, check_unknowns, check_weight
-from tasks.base import Split, Task, TaskFamily, Unknowns, generator_for
+from taichisoft.base.checks import check_dtype, check_image_size, check_integer, check_type
+from taichisoft.cameras.construction import orbit_axes
+from tasks.arguments import Unknowns, check_problem, check_unknowns, check_weight
+from tasks.base import Split, Task, TaskFamily
 from tasks.meshes import MeshSplit, default_meshes
-from tasks.silhouettes import Silhouettes, direction, join
+from tasks.silhouettes import Silhouettes, join
 from tasks.template import Template, template_of
 
 ELEVATIONS = (-60.0, -30.0, 0.0, 30.0, 60.0)
@@ -36,7 +37,8 @@ NARROW = 0.3
 class Shape3DTask(Task):
     """Shapes to find. Made by `Shape3DFamily.sample`.
 
-    The unknown "displacement" (P, V, 3) is added to the vertices of the sphere, in scene units.
+    The unknown "displacement" (P, V, 3) is added to the vertices of the sphere, in scene units. There is no
+    solution, as the sphere has another topology than the targets.
 
     Parameters
     ----------
@@ -46,6 +48,10 @@ class Shape3DTask(Task):
         Of the target: those that the loss compares with, and those that the error does.
     laplacian, flatten : float
         Weights of the regularisers.
+    start : dict of Tensor
+        Zeros: the sphere.
+    targets : Tensor, (P, H, 4 W)
+        Hard silhouettes of the target, from one judged view of each elevation.
     """
 
     template: Template
@@ -53,20 +59,9 @@ class Shape3DTask(Task):
     judged: Silhouettes
     laplacian: float
     flatten: float
-
-    @property
-    def count(self) -> int:
-        """Number of problems P."""
-        return len(self.judged.images) // (len(JUDGED_ELEVATIONS) * JUDGED_PER_ELEVATION)
-
-    def init(self) -> Unknowns:
-        """Return zeros: the sphere."""
-        size = (self.count, self.template.mesh.num_vertices, 3)
-        return {"displacement": self.judged.images.new_zeros(size)}
-
-    def solution(self) -> None:
-        """Return None: the sphere has another topology than the targets."""
-        return None
+    start: Unknowns
+    targets: Tensor
+    solved_below = SOLVED
 
     def loss(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
         """Return ``1 - IoU``, mean over the views seen, plus the regularisers, (P,)."""
@@ -88,34 +83,20 @@ class Shape3DTask(Task):
         """
         return 1 - self.judged.iou(self._mesh(unknowns), _narrow())
 
-    def success(self, error: Tensor) -> Tensor:
-        """Return which errors are below 0.2, (P,) bool."""
-        return error < SOLVED
-
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
         """Return hard silhouettes of one problem from four of the other views, (H, 4 W)."""
         check_problem(problem, self.count)
         vertices = self._mesh(unknowns).vertices[problem]
-        camera = self.judged.camera[self._shown(problem)]
+        camera = self.judged.camera[_one_of_each_elevation(problem)]
         mesh = Mesh(vertices, self.template.mesh.faces)
         return _side_by_side(SoftRasterizer.hard().silhouette(mesh, camera))
 
-    def target(self, problem: int) -> Tensor:
-        """Return the silhouettes of the target from the same views, (H, 4 W)."""
-        check_problem(problem, self.count)
-        return _side_by_side(self.judged.images[self._shown(problem)])
-
     def _mesh(self, unknowns: Unknowns) -> Mesh:
-        check_unknowns(unknowns, self.init())
+        check_unknowns(unknowns, self.start)
         displacement = unknowns["displacement"]
         mesh = self.template.mesh
         return mesh.with_vertices(RADIUS * mesh.vertices.to(displacement) + displacement)
-
-    def _shown(self, problem: int) -> slice:
-        """One of the judged views of each elevation."""
-        views = len(JUDGED_ELEVATIONS) * JUDGED_PER_ELEVATION
-        return slice(problem * views, (problem + 1) * views, JUDGED_PER_ELEVATION)
 
 
 @dataclass(frozen=True)
@@ -150,6 +131,13 @@ class Shape3DFamily(TaskFamily):
     Differentiably" (Wu et al., EGSR 2024), with plain displacements.
     """
 
+    name = "shape3d"
+    error_unit = "1 - IoU"
+    # About the error of the starting sphere for the thinnest of targets.
+    error_cap = 0.8
+    # In scene units.
+    learning_rate = 0.05
+
     image_size: tuple[int, int] = (64, 64)
     views: int = 24
     subdivisions: int = 3
@@ -167,30 +155,8 @@ class Shape3DFamily(TaskFamily):
         check_type(self.meshes, "meshes", MeshSplit)
         check_dtype(self.dtype)
 
-    @property
-    def name(self) -> str:
-        """Return "shape3d"."""
-        return "shape3d"
-
-    @property
-    def error_unit(self) -> str:
-        """Return "1 - IoU"."""
-        return "1 - IoU"
-
-    @property
-    def error_cap(self) -> float:
-        """Return 0.8, about the error of the starting sphere for the thinnest of targets."""
-        return 0.8
-
-    @property
-    def learning_rate(self) -> float:
-        """Return a rate in scene units."""
-        return 0.05
-
-    def sample(self, seed: int, count: int, split: Split) -> Shape3DTask:
-        """Return ``count`` problems of a split. Equal arguments give equal problems."""
-        check_sample(seed, count, split)
-        generator = generator_for(seed, split)
+    def draw(self, count: int, split: Split, generator: torch.Generator) -> Shape3DTask:
+        """Return ``count`` random problems with the meshes of a split."""
         meshes = self.meshes.draw(count, split, generator, self.dtype)
         elevation = torch.tensor(ELEVATIONS, dtype=torch.float64)[
             torch.randint(len(ELEVATIONS), (count,), generator=generator)
@@ -201,17 +167,22 @@ class Shape3DFamily(TaskFamily):
             for m, e in zip(meshes, elevation, strict=True)
         ]
         judged = [self._silhouettes(m, *_judged_views()) for m in meshes]
+        targets = [_side_by_side(one.images[_one_of_each_elevation(0)]) for one in judged]
+        template = template_of(self.subdivisions)
+        zeros = torch.zeros(count, template.mesh.num_vertices, 3, dtype=self.dtype)
         return Shape3DTask(
-            template_of(self.subdivisions),
+            template,
             join(seen),
             join(judged),
             self.laplacian,
             self.flatten,
+            start={"displacement": zeros},
+            targets=torch.stack(targets),
         )
 
     def _silhouettes(self, mesh: Mesh, elevation: Tensor, azimuth: Tensor) -> Silhouettes:
         camera = Camera.look_at(
-            eye=DISTANCE * direction(elevation, azimuth),
+            eye=DISTANCE * orbit_axes(azimuth, elevation)[0],
             fov=FIELD_OF_VIEW,
             image_size=self.image_size,
             dtype=self.dtype,
@@ -232,6 +203,12 @@ def _judged_views() -> tuple[Tensor, Tensor]:
     step = 360 / count
     azimuth = torch.arange(count, dtype=torch.float64).reshape(JUDGED_PER_ELEVATION, -1).mT
     return elevation.repeat_interleave(JUDGED_PER_ELEVATION), (azimuth.flatten() + 0.25) * step
+
+
+def _one_of_each_elevation(problem: int) -> slice:
+    """Return which of all judged views the pictures of a problem are from."""
+    views = len(JUDGED_ELEVATIONS) * JUDGED_PER_ELEVATION
+    return slice(problem * views, (problem + 1) * views, JUDGED_PER_ELEVATION)
 
 
 def _side_by_side(images: Tensor) -> Tensor:

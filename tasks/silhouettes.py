@@ -45,11 +45,3 @@ def join(parts: Sequence[Silhouettes]) -> Silhouettes:
     matrices = {name: torch.cat([getattr(camera, name) for camera in cameras]) for name in names}
     camera = replace(cameras[0], **matrices)
     return Silhouettes(camera, torch.cat([part.images for part in parts]))
-
-
-def direction(elevation: Tensor, azimuth: Tensor) -> Tensor:
-    """Return unit vectors (N, 3) from angles (N,) in degrees; +z at (0, 0), +y at (90, any)."""
-    elevation, azimuth = torch.deg2rad(elevation), torch.deg2rad(azimuth)
-    level = torch.cos(elevation)
-    parts = [level * torch.sin(azimuth), torch.sin(elevation), level * torch.cos(azimuth)]
-    return torch.stack(parts, -1)

@@ -24,7 +24,7 @@ NO_DEVICE = (
 )
 ENGINE = (
     "engine/test_kernels_vs_reference.py",
-    "meta/learning/test_gradients.py",
+    "engine/test_gradients.py",
     "engine/test_autodiff.py",
     "engine/test_second_derivatives.py",
     "softness/test_straight_through.py",
@@ -34,7 +34,7 @@ ENGINE = (
     "engine/test_degenerate.py",
     "softness/test_coverage.py",
     "softness/test_aggregation.py",
-    "tasks/test_occlusion.py",
+    "softness/test_occlusion.py",
     "render/test_rasterizer.py",
     "base/test_backend.py",
 )

@@ -1,6 +1,10 @@
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 
-from meta.learning.gradients import Estimate, MetaGradient
+from meta.config.settings import PositiveFloat
+from meta.learning.gradients import Estimate, MetaGradient, MetaGradientSettings
 from meta.learning.gradients.point import Point
 from meta.learning.objective import Objective, mean_outcome
 from taichisoft import SoftRasterizer
@@ -25,3 +29,17 @@ class SimultaneousPerturbation(MetaGradient):
         slope = (above.value - below.value) / (2 * self.sigma)
         # The reciprocal of a sign is that sign.
         return Estimate(mean_outcome([above, below]), point.by_name(slope * signs))
+
+
+@dataclass(frozen=True)
+class SimultaneousPerturbationSettings(MetaGradientSettings):
+    """SPSA, ``--gradient spsa``."""
+
+    name: ClassVar[str] = "spsa"
+    label: ClassVar[str] = "simultaneous perturbation"
+
+    sigma: PositiveFloat = 0.1  # Size of the perturbation, ``--spsa.sigma``.
+
+    def build(self, steps: int) -> SimultaneousPerturbation:
+        """Return the estimator for trajectories of so many inner steps."""
+        return SimultaneousPerturbation(self.sigma)

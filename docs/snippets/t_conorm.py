@@ -4,10 +4,9 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
-from taichisoft.softness.aggregation.base import Summed
 
 
-class SugenoWeber(Summed):
+class SugenoWeber(ts.Aggregation):
     """The sums min(1, a + b + p a b), p > 0."""
 
     def __init__(self, p: float):

@@ -1,72 +1,40 @@
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 import taichisoft as ts
-from meta.learning.inner import InnerSettings, solve
 from tasks import Split, Task, TaskFamily, Unknowns
-from tasks.base import generator_for
 
 
-@dataclass(frozen=True, eq=False)
-class ShiftTask(Task):
-    """Cubes to be moved to where a silhouette shows them; the unknowns are in scene units."""
+def silhouettes(shift: Tensor, renderer: ts.SoftRasterizer) -> Tensor:
+    cube, camera = ts.shapes.cube(), ts.Camera.look_at((0.5, 0.7, 4.0), image_size=(32, 32))
+    moved = cube.vertices + torch.nn.functional.pad(shift, (0, 1))[:, None]
+    return renderer.silhouette(cube.with_vertices(moved), camera)
 
-    truth: Tensor  # (P, 2)
 
-    @property
-    def count(self) -> int:
-        return len(self.truth)
-
-    def init(self) -> Unknowns:
-        return {"shift": torch.zeros_like(self.truth)}
-
-    def solution(self) -> Unknowns:
-        return {"shift": self.truth.clone()}
+class ShiftTask(Task):  # cubes to be moved to where silhouettes show them
+    def __init__(self, truth: Tensor):  # (P, 2)
+        self.truth, self.start = truth, {"shift": torch.zeros_like(truth)}
+        self.targets = silhouettes(truth, ts.SoftRasterizer.hard())
+        self.solved_below = 0.045  # half a pixel, in scene units
 
     def loss(self, unknowns: Unknowns, renderer: ts.SoftRasterizer) -> Tensor:
-        return 1 - ts.iou(self._draw(unknowns["shift"], renderer), self._targets())
+        return 1 - ts.iou(silhouettes(unknowns["shift"], renderer), self.targets)
 
     def error(self, unknowns: Unknowns) -> Tensor:
         return (unknowns["shift"] - self.truth).norm(dim=1)
 
-    def success(self, error: Tensor) -> Tensor:
-        return error < 0.045  # half a pixel
-
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
-        return self._draw(unknowns["shift"].detach(), ts.SoftRasterizer.hard())[problem]
-
-    def target(self, problem: int) -> Tensor:
-        return self._targets()[problem]
-
-    def _targets(self) -> Tensor:
-        return self._draw(self.truth, ts.SoftRasterizer.hard())
-
-    def _draw(self, shift: Tensor, renderer: ts.SoftRasterizer) -> Tensor:
-        camera = ts.Camera.look_at(eye=(0.5, 0.7, 4.0), image_size=(32, 32))
-        cube, depth = ts.shapes.cube(), torch.zeros_like(shift[:, :1])
-        moved = cube.vertices + torch.cat([shift, depth], 1)[:, None]
-        return renderer.silhouette(cube.with_vertices(moved), camera)
+        return silhouettes(unknowns["shift"].detach(), ts.SoftRasterizer.hard())[problem]
 
 
-@dataclass(frozen=True)
-class ShiftFamily(TaskFamily):
-    """Shifts of up to 0.4 scene units."""
+class ShiftFamily(TaskFamily):  # shifts of up to 0.4 scene units
+    name, error_unit, error_cap, learning_rate = "shift", "scene units", 1.0, 0.05
 
-    name = "shift"
-    error_unit = "scene units"
-    error_cap = 1.0
-    learning_rate = 0.05
-
-    def sample(self, seed: int, count: int, split: Split) -> ShiftTask:
-        uniform = torch.rand(count, 2, generator=generator_for(seed, split))
-        return ShiftTask(0.8 * uniform - 0.4)
+    def draw(self, count: int, split: Split, generator: torch.Generator) -> ShiftTask:
+        return ShiftTask(0.8 * torch.rand(count, 2, generator=generator) - 0.4)
 
 
-family = ShiftFamily()
-problems = family.sample(seed=0, count=4, split=Split.TRAIN)
+problems = ShiftFamily().sample(seed=0, count=4, split=Split.TRAIN)
 renderer = ts.SoftRasterizer(ts.Gaussian(ts.ExponentialAnnealing(1.0, 0.1)))
-trajectory = solve(problems, renderer, InnerSettings(steps=40, learning_rate=family.learning_rate))
-print(trajectory.errors[0], trajectory.errors[-1])
-assert problems.success(trajectory.errors[-1]).all()
+found = ts.fit(problems, renderer=renderer, steps=40, learning_rate=0.05, progress=False)
+assert problems.success(problems.error(found.parameters)).all()

@@ -1,1 +1,1 @@
-"""Settings of a run, and what they build: families of tasks and the softness to learn."""
+"""Settings that nest, their command line, and what can be chosen: families and parts of a softness."""

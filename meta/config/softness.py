@@ -3,162 +3,97 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from meta.config.training import PARTS, TrainSettings
-from taichisoft import (
-    AczelAlsina,
-    Aggregation,
-    AnnealedPositive,
-    Cauchy,
-    Coverage,
-    DepthSoftmax,
-    Dombi,
-    Einstein,
-    ExponentialAnnealing,
-    ExponentialReversed,
-    Frank,
-    Gaussian,
-    Hamacher,
-    HardOcclusion,
-    LearnedAnnealing,
-    Logistic,
-    Max,
-    Mixture,
-    MLPCoverage,
-    MLPOcclusion,
-    MonotoneDepth,
-    MonotoneGenerator,
-    MonotoneSpline,
-    Occlusion,
-    Pixels,
-    Positive,
-    Probabilistic,
-    Real,
-    Scale,
-    Softness,
-    SoftRasterizer,
-    StraightThrough,
-    Uniform,
-    Yager,
+from meta.config.parts import (
+    AGGREGATIONS,
+    COVERAGES,
+    GAMMA_SCHEDULES,
+    LEARNABLE,
+    OCCLUSIONS,
+    SCHEDULES,
 )
+from meta.config.settings import PositiveFloat, Settings, check_different
+from taichisoft import Coverage, Pixels, Positive, Scale, Softness, SoftRasterizer, StraightThrough
 from taichisoft.base.checks import check_finite, check_tensor, check_type
-from taichisoft.softness.occlusion.base import DepthWidth
 
-MakeCoverage = Callable[[Scale | float, TrainSettings], Coverage]
-
-
-def _closed_form(cls: Callable[..., Coverage]) -> MakeCoverage:
-    return lambda scale, settings: cls(scale, shift=Real(settings.shift, learn=True))
+Part = Literal[tuple(LEARNABLE)]
 
 
-def _mixture(scale: Scale | float, settings: TrainSettings) -> Mixture:
-    """Return a mixture of symmetric and one-sided, compact, exponential and heavy tails."""
+@dataclass(frozen=True)
+class SoftnessSettings(Settings):
+    """The softness to start from, and what is learned of it."""
 
-    def part(cls: Callable[..., Coverage], **options: float) -> Coverage:
-        shift = Real(settings.shift, learn=True)
-        return cls(Pixels(1.0, learn=True), shift=shift, **options)
+    # What is learned of the softness.
+    learn: tuple[Part, ...] = ("coverage", "scale", "aggregation")
+    start: str = ""  # Softness file to start from, in place of the options up to gamma-end.
+    coverage: Literal[tuple(COVERAGES)] = "gaussian"  # Kind of coverage.
+    # Coverage whose slope the gradient follows instead of the image's (straight-through).
+    slope: Literal[("none", *COVERAGES)] = "none"
+    # Scale over the inner steps: constant, from scale to scale-end (exponential), or any (free).
+    schedule: Literal[tuple(SCHEDULES)] = "exponential"
+    # Initial shift of a closed-form coverage in scales; positive shrinks a face.
+    shift: float = 0.0
+    scale: PositiveFloat = 1.5  # Initial scale in pixels, of the first step.
+    scale_end: PositiveFloat = 0.15  # Initial scale of the last step in pixels.
+    aggregation: Literal[tuple(AGGREGATIONS)] = "aczel-alsina"  # How coverages combine.
+    aggregation_p: float = 1.3  # Initial parameter of the aggregation, if it has one.
+    occlusion: Literal[tuple(OCCLUSIONS)] = "softmax"  # How depths combine.
+    # Gamma over the inner steps: constant, or from gamma to gamma-end (exponential).
+    gamma_schedule: Literal[tuple(GAMMA_SCHEDULES)] = "constant"
+    gamma: PositiveFloat = 0.05  # Initial gamma of the occlusion in scene units.
+    gamma_end: PositiveFloat = 0.05  # Initial gamma of the last step in scene units.
 
-    shapes = (Gaussian, Logistic, Uniform, ExponentialReversed)
-    # Cauchy's usual cut-off at 50 scales would make every render slow.
-    return Mixture([*map(part, shapes), part(Cauchy, reach=8.0)], scale)
+    def check(self, prefix: str = "") -> None:
+        """Check every field; see `Settings.check`."""
+        super().check(prefix)
+        check_different(self.learn, f"{prefix}learn", "names")
 
+    def build(self, seed: int) -> Softness:
+        """Return the softness, with a seed for the weights of networks; `start` and `learn` have no part."""
+        gamma = GAMMA_SCHEDULES[self.gamma_schedule](self.gamma, self.gamma_end)
+        return Softness(
+            self._coverage(seed),
+            AGGREGATIONS[self.aggregation](Positive(self.aggregation_p, learn=True)),
+            OCCLUSIONS[self.occlusion](gamma, seed),
+        )
 
-COVERAGES: dict[str, MakeCoverage] = {
-    "spline": lambda scale, settings: MonotoneSpline(scale),
-    "mlp": lambda scale, settings: MLPCoverage(scale, seed=settings.seed),
-    "mixture": _mixture,
-    "gaussian": _closed_form(Gaussian),
-    "logistic": _closed_form(Logistic),
-    "exponential": _closed_form(ExponentialReversed),
-    "uniform": _closed_form(Uniform),
-}
-"""Kinds of coverage by name: from a scale, and the settings for a shift and the seed of weights."""
+    def _coverage(self, seed: int) -> Coverage:
+        def make(name: str, scale: Scale | float) -> Coverage:
+            return COVERAGES[name](scale, self.shift, seed)
 
-SCHEDULES: dict[str, Callable[[float, float], Scale]] = {
-    "constant": lambda start, end: Pixels(start, learn=True),
-    "exponential": lambda start, end: ExponentialAnnealing(
-        Pixels(start, learn=True), Pixels(end, learn=True)
-    ),
-    # The factors of the course can do all that a learned start could.
-    "free": lambda start, end: LearnedAnnealing(Pixels(start)),
-}
-"""Courses of the scale by name: from its first and last length in pixels."""
-
-AGGREGATIONS: dict[str, Callable[[Positive], Aggregation]] = {
-    "probabilistic": lambda p: Probabilistic(),
-    "max": lambda p: Max(),
-    "einstein": lambda p: Einstein(),
-    "hamacher": Hamacher,
-    "frank": Frank,
-    "yager": Yager,
-    "aczel-alsina": AczelAlsina,
-    "dombi": Dombi,
-    "generator": lambda p: MonotoneGenerator(),
-}
-"""T-conorms by name: from the parameter, which some do not have."""
-
-GAMMA_SCHEDULES: dict[str, Callable[[float, float], DepthWidth]] = {
-    "constant": lambda start, end: Positive(start, learn=True),
-    "exponential": lambda start, end: AnnealedPositive(
-        Positive(start, learn=True), Positive(end, learn=True)
-    ),
-}
-"""Courses of gamma by name: from its first and last value in scene units."""
-
-OCCLUSIONS: dict[str, Callable[[DepthWidth, int], Occlusion]] = {
-    "softmax": lambda gamma, seed: DepthSoftmax(gamma),
-    "spline": lambda gamma, seed: MonotoneDepth(gamma),
-    "mlp": lambda gamma, seed: MLPOcclusion(gamma, seed=seed),
-    "hard": lambda gamma, seed: HardOcclusion(gamma),
-}
-"""Kinds of occlusion by name: from gamma and a seed for weights."""
+        scale = SCHEDULES[self.schedule](self.scale, self.scale_end)
+        if self.slope == "none":
+            return make(self.coverage, scale)
+        # Widths relative to the scale; that of the image may be learned apart.
+        value = make(self.coverage, Pixels(1.0, learn=True))
+        return StraightThrough(value, make(self.slope, 1.0), scale)
 
 
-def initial_renderer(settings: TrainSettings) -> SoftRasterizer:
+def initial_renderer(settings: SoftnessSettings, seed: int) -> SoftRasterizer:
     """Return a renderer whose learned parts, and only those, require gradients.
 
     Parameters
     ----------
-    settings : TrainSettings
-        `start`, or else `coverage`, `slope`, `schedule`, `shift`, `scale`, `scale_end`, `aggregation`,
-        `aggregation_p`, `occlusion`, `gamma_schedule`, `gamma`, `gamma_end` and, for the weights of networks,
-        `seed`; and `learn`.
+    settings : SoftnessSettings
+        What to start from, and what to learn.
+    seed : int
+        For the weights of networks.
 
     Raises
     ------
     FileNotFoundError, ValueError
         `start` is no softness file, or a part that is to be learned has no parameters.
     """
-    softness = Softness.load(settings.start) if settings.start else _build(settings)
+    softness = Softness.load(settings.start) if settings.start else settings.build(seed)
     learn_only(softness, settings.learn)
     return SoftRasterizer(softness=softness)
-
-
-def _build(settings: TrainSettings) -> Softness:
-    scale = SCHEDULES[settings.schedule](settings.scale, settings.scale_end)
-    seed = settings.seed
-    p = Positive(settings.aggregation_p, learn=True)
-    gamma = GAMMA_SCHEDULES[settings.gamma_schedule](settings.gamma, settings.gamma_end)
-    return Softness(
-        _coverage(settings, scale),
-        AGGREGATIONS[settings.aggregation](p),
-        OCCLUSIONS[settings.occlusion](gamma, seed),
-    )
-
-
-def _coverage(settings: TrainSettings, scale: Scale) -> Coverage:
-    make = COVERAGES[settings.coverage]
-    if settings.slope == "none":
-        return make(scale, settings)
-    # Widths relative to the scale; that of the image may be learned apart.
-    value = make(Pixels(1.0, learn=True), settings)
-    return StraightThrough(value, COVERAGES[settings.slope](1.0, settings), scale)
 
 
 def learn_only(softness: Softness, parts: tuple[str, ...]) -> None:
@@ -177,32 +112,22 @@ def learn_only(softness: Softness, parts: tuple[str, ...]) -> None:
     ValueError
         A part has no parameters.
     """
-    held = parameters_by_part(softness)
-    for name, parameters in held.items():
+    found = parameters_by_part(softness)
+    for name, parameters in found.items():
         for parameter in parameters:
             parameter.requires_grad_(name in parts)
     for name in parts:
-        if not held[name]:
+        if not found[name]:
             raise ValueError(f"learn names {name!r}, but this softness has no parameter there")
 
 
 def parameters_by_part(softness: Softness) -> dict[str, list[nn.Parameter]]:
-    """Return the parameters of each part that can be learned, in the order of `PARTS`."""
-    prefixes = {
-        "coverage": "coverage.",
-        "scale": "coverage.scale.",
-        "aggregation": "aggregation.",
-        "occlusion": "occlusion.",
-        "gamma": "occlusion.gamma.",
-    }
-    held: dict[str, list[nn.Parameter]] = {name: [] for name in PARTS}
+    """Return the parameters of each part that can be learned, in the order of `LEARNABLE`."""
+    found: dict[str, list[nn.Parameter]] = {name: [] for name in LEARNABLE}
     for name, parameter in softness.named_parameters():
-        # The longest prefix: a scale is a part of a coverage.
-        part = max(
-            (p for p in PARTS if name.startswith(prefixes[p])), key=lambda p: len(prefixes[p])
-        )
-        held[part].append(parameter)
-    return held
+        beginnings = {part: text for part, text in LEARNABLE.items() if name.startswith(text)}
+        found[max(beginnings, key=lambda part: len(beginnings[part]))].append(parameter)
+    return found
 
 
 def learned_parameters(softness: Softness) -> dict[str, Any]:

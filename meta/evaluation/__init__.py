@@ -1,1 +1,1 @@
-"""Learned against fixed softnesses on problems that neither has seen."""
+"""Evaluations of learned and fixed softnesses on problems that neither has seen."""

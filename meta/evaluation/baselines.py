@@ -1,4 +1,4 @@
-"""The fixed coverage functions to compare with."""
+"""Baselines: the fixed coverage functions to compare with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One candidate on one family, as a job: its settings are chosen, then it solves the problems that count."""
+"""The job of one candidate on one family: it chooses settings, then it solves the problems that count."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import taichisoft
 import tasks
 from meta.evaluation import measurements, protocol, tuning
-from meta.evaluation.candidates import Candidate, Choice
+from meta.evaluation.candidates import Candidate
 from meta.evaluation.measurements import Measurements, measure
 from meta.evaluation.protocol import Protocol
 from meta.evaluation.tuning import Tuned, tune
@@ -34,8 +34,8 @@ DRAWS = ("torch", "numpy", "matplotlib")
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """What came of a candidate.
+class Evaluation:
+    """The settings and results of a candidate.
 
     Parameters
     ----------
@@ -109,17 +109,17 @@ class CandidateJob(Job):
 
     def run(self) -> None:
         """Choose settings, solve the problems of every split, and write the record."""
-        judged = self._judge()
+        evaluation = self._evaluate()
         tensors = {
             f"{split.value}.{name}": value
-            for split, outcome in judged.outcomes.items()
+            for split, outcome in evaluation.outcomes.items()
             for name, value in outcome.to_tensors().items()
         }
-        seconds = {split.value: outcome.seconds for split, outcome in judged.outcomes.items()}
-        values = {"tuned": asdict(judged.tuned), "seconds": seconds}
+        seconds = {split.value: outcome.seconds for split, outcome in evaluation.outcomes.items()}
+        values = {"tuned": asdict(evaluation.tuned), "seconds": seconds}
         write_record(self.path, Record(tensors, values), self.origin)
 
-    def load(self) -> Judged:
+    def load(self) -> Evaluation:
         """Return what `run` left.
 
         Raises
@@ -130,8 +130,9 @@ class CandidateJob(Job):
         record = read_record(self.path, self.origin)
         if record is None:
             raise FileNotFoundError(f"no result of {self.name}: {self.path} is missing or damaged")
-        told = record.values["tuned"]
-        tuned = Tuned(Choice(**told["choice"]), told["score"], tuple(told["at_edge"]))
+        tuned = record.values["tuned"]
+        choices = self.candidate.choices(self.protocol.grid(self.family))
+        choice = next(choice for choice in choices if asdict(choice) == tuned["choice"])
         outcomes = {}
         for split in self.splits:
             prefix = f"{split.value}."
@@ -141,9 +142,9 @@ class CandidateJob(Job):
                 if name.startswith(prefix)
             }
             outcomes[split] = Measurements.from_tensors(own, record.values["seconds"][split.value])
-        return Judged(tuned, outcomes)
+        return Evaluation(Tuned(choice, tuple(tuned["scores"]), tuple(tuned["at_edge"])), outcomes)
 
-    def _judge(self) -> Judged:
+    def _evaluate(self) -> Evaluation:
         family, protocol, candidate = self.family, self.protocol, self.candidate
         tuned = tune(
             candidate.choices(protocol.grid(family)),
@@ -151,11 +152,18 @@ class CandidateJob(Job):
             protocol.tuning_tasks(family),
             protocol.steps,
             family.error_cap,
+            candidate.solve,
         )
         settings = InnerSettings(protocol.steps, tuned.choice.learning_rate)
         renderer = candidate.renderer(tuned.choice)
         outcomes = {}
         for split in self.splits:
-            batches = protocol.judging_tasks(family, split)
-            outcomes[split] = measure(batches, renderer, settings, every=protocol.measure_every)
-        return Judged(tuned, outcomes)
+            batches = protocol.evaluation_tasks(family, split)
+            outcomes[split] = measure(
+                batches,
+                renderer,
+                settings,
+                every=protocol.measure_every,
+                solver=candidate.solve,
+            )
+        return Evaluation(tuned, outcomes)

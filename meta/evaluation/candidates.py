@@ -1,4 +1,4 @@
-"""Who takes part in an evaluation: fixed softnesses with settings to choose, and learned ones.
+"""Candidates of an evaluation: fixed softnesses with settings to choose, and learned ones.
 
 Every fixed one has as many settings to choose from as any other. Their aggregation and occlusion are the
 usual ones, the probabilistic sum and the softmax over depth; a learned one brings its own.
@@ -15,6 +15,8 @@ from types import MappingProxyType
 
 from meta.config.softness import scale_in_pixels
 from meta.evaluation.baselines import BASELINES
+from meta.evaluation.measurements import OnStep, solve_unmeasured
+from meta.learning.inner import InnerSettings, Trajectory
 from taichisoft import (
     Coverage,
     DepthSoftmax,
@@ -27,7 +29,10 @@ from taichisoft import (
     SoftRasterizer,
     StraightThrough,
 )
+from tasks.base import Task
 
+# The key of the softness of a run.
+LEARNED = "learned"
 # An annealed scale falls by this factor in all.
 ANNEALING_RATIO = 10.0
 
@@ -105,6 +110,12 @@ class Candidate(ABC):
     def renderer(self, choice: Choice) -> SoftRasterizer:
         """Return a new renderer for a choice, whose parameters need no gradient."""
 
+    def solve(
+        self, task: Task, renderer: SoftRasterizer, settings: InnerSettings, on_step: OnStep
+    ) -> Trajectory:
+        """Solve a batch of problems with such a renderer, see `meta.evaluation.measurements.measure`."""
+        return solve_unmeasured(task, renderer, settings, on_step)
+
 
 @dataclass(frozen=True)
 class Fixed(Candidate):
@@ -147,7 +158,7 @@ class Learned(Candidate):
     learning_rate : float
         Of the inner Adam: that under which it was learned.
     on_train : bool
-        Whether it is judged on training problems as well, if any softness is: one that was learned from
+        Whether it is evaluated on training problems as well, if any softness is: one that was learned from
         other problems need not be.
     """
 

@@ -1,9 +1,9 @@
-"""All candidates on the same problems of one family, and what their results say."""
+"""Comparisons: all candidates on the same problems of one family, and what their results say."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 
 import torch
@@ -113,8 +113,7 @@ class Result:
         ours, theirs = (r.errors[-1].clamp(min=1e-6 * r.error_cap).log() for r in (self, other))
         intervals = (self.bootstrap.mean(ours - theirs), self.bootstrap.median(ours - theirs))
         mean, median = (
-            Interval(*torch.tensor([i.estimate, i.low, i.high]).double().exp().tolist())
-            for i in intervals
+            Interval(*torch.tensor(astuple(i)).double().exp().tolist()) for i in intervals
         )
         return mean, median
 
@@ -215,9 +214,9 @@ def collect(
 
     def results(jobs: Sequence[CandidateJob], split: Split) -> tuple[Result, ...]:
         return tuple(
-            Result(job.candidate, split, j.tuned, j.outcomes[split], family.error_cap, bootstrap)
-            for job, j in zip(jobs, [job.load() for job in jobs], strict=True)
-            if split in j.outcomes
+            Result(job.candidate, split, e.tuned, e.outcomes[split], family.error_cap, bootstrap)
+            for job, e in zip(jobs, [job.load() for job in jobs], strict=True)
+            if split in e.outcomes
         )
 
     return Comparison(

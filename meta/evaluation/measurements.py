@@ -1,15 +1,15 @@
-"""What solving problems under one softness led to."""
+"""Measurements of problems being solved under one softness."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from meta.learning.inner import AdamState, InnerSettings, solve
+from meta.learning.inner import AdamState, InnerSettings, Trajectory, solve
 from taichisoft import SoftRasterizer
 from tasks.base import Task, Unknowns
 
@@ -28,6 +28,8 @@ class Measurements:
         Which errors count as success, bool.
     solved_best : Tensor, (M, N)
         The same for the smallest error up to then.
+    losses : Tensor, (T, N)
+        Soft losses before each step, under the softness; infinite where a loss is not a number.
     seconds : float
         Time that solving took, without measuring.
     states : dict of Tensor
@@ -38,6 +40,7 @@ class Measurements:
     errors: Tensor
     solved: Tensor
     solved_best: Tensor
+    losses: Tensor
     seconds: float
     states: Unknowns
 
@@ -54,15 +57,27 @@ class Measurements:
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return all but the seconds as tensors by name, for a file."""
-        named = {name: getattr(self, name) for name in ("steps", "errors", "solved", "solved_best")}
-        return named | {f"state.{name}": value for name, value in self.states.items()}
+        names = ("steps", "errors", "solved", "solved_best", "losses")
+        tensors = {name: getattr(self, name) for name in names}
+        return tensors | {f"state.{name}": value for name, value in self.states.items()}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], seconds: float) -> Measurements:
         """Return what `to_tensors` took apart."""
-        named = {name: value for name, value in tensors.items() if not name.startswith("state.")}
+        fields = {name: value for name, value in tensors.items() if not name.startswith("state.")}
         states = {name[6:]: value for name, value in tensors.items() if name.startswith("state.")}
-        return cls(**named, seconds=seconds, states=states)
+        return cls(**fields, seconds=seconds, states=states)
+
+
+OnStep = Callable[[AdamState], None]
+Solver = Callable[[Task, SoftRasterizer, InnerSettings, OnStep], Trajectory]
+
+
+def solve_unmeasured(
+    task: Task, renderer: SoftRasterizer, settings: InnerSettings, on_step: OnStep
+) -> Trajectory:
+    """Solve a batch of problems, whose errors are measured at the start and the end only."""
+    return solve(task, renderer, settings, measure_every=settings.steps, on_step=on_step)
 
 
 def measure(
@@ -71,6 +86,7 @@ def measure(
     settings: InnerSettings,
     *,
     every: int,
+    solver: Solver = solve_unmeasured,
 ) -> Measurements:
     """Solve batches of problems under one softness.
 
@@ -84,12 +100,17 @@ def measure(
         Steps and learning rate.
     every : int
         How often errors are measured, in steps; the start and the end always are.
+    solver : callable
+        Solves a task, and calls what it is given with the state before each step and after the last.
     """
-    histories, seconds = [], 0.0
+    histories, losses, seconds = [], [], 0.0
     for task in tasks:
-        states, duration = _solve(task, renderer, settings, every)
-        seconds += duration
-        histories.append(states)
+        begin = time.perf_counter()
+        # Errors are measured from the record afterwards, so that the time is that of solving.
+        record = _Record(every, settings.steps)
+        losses.append(solver(task, renderer, settings, record).losses)
+        seconds += time.perf_counter() - begin
+        histories.append(record.states)
     steps = [step for step, _ in histories[0]]
     stacked = [
         torch.stack([_errors(task, unknowns) for _, unknowns in states])
@@ -101,29 +122,22 @@ def measure(
         torch.cat(stacked, 1).double(),
         _success(tasks, stacked),
         _success(tasks, best),
+        torch.cat(losses, 1).cpu(),
         seconds,
         {name: torch.stack([u[name] for _, u in histories[0]]) for name in histories[0][0][1]},
     )
 
 
-def _solve(
-    task: Task,
-    renderer: SoftRasterizer,
-    settings: InnerSettings,
-    every: int,
-) -> tuple[list[tuple[int, Unknowns]], float]:
-    """Return the unknowns at the steps to measure, and the seconds that it took."""
-    states: list[tuple[int, Unknowns]] = []
+class _Record:
+    """The unknowns at the steps to measure: every so many, and the last."""
 
-    def record(state: AdamState) -> None:
-        if state.step % every == 0 or state.step == settings.steps:
-            states.append((state.step, {k: v.detach() for k, v in state.unknowns.items()}))
+    def __init__(self, every: int, last: int):
+        self.every, self.last = every, last
+        self.states: list[tuple[int, Unknowns]] = []
 
-    # Measuring at the start and the end only: the rest is measured from the record, so that the
-    # time is that of solving.
-    begin = time.perf_counter()
-    solve(task, renderer, settings, measure_every=settings.steps, on_step=record)
-    return states, time.perf_counter() - begin
+    def __call__(self, state: AdamState) -> None:
+        if state.step % self.every == 0 or state.step == self.last:
+            self.states.append((state.step, {k: v.detach() for k, v in state.unknowns.items()}))
 
 
 @torch.no_grad()

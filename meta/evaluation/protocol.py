@@ -1,4 +1,4 @@
-"""The rules of an evaluation on one family."""
+"""The protocol of an evaluation on one family."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.base import Split, Task, TaskFamily
 
 # Seeds of problems: small numbers, which the hashed seeds of training are all but certain to miss.
 TUNING_SEED = 1_000_000
-JUDGING_SEED = 2_000_000
+EVALUATION_SEED = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Protocol:
         first = TUNING_SEED + 1000 * self.seed
         return [family.sample(first + i, size, Split.TRAIN) for i, size in enumerate(sizes)]
 
-    def judging_tasks(self, family: TaskFamily, split: Split) -> list[Task]:
+    def evaluation_tasks(self, family: TaskFamily, split: Split) -> list[Task]:
         """Return the problems that are compared on, a task for each seed."""
-        first = JUDGING_SEED + 1000 * self.seed
+        first = EVALUATION_SEED + 1000 * self.seed
         return [family.sample(first + i, self.problems, split) for i in range(self.seeds)]

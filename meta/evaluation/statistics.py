@@ -1,4 +1,4 @@
-"""How sure a comparison is: bootstrap intervals over problems.
+"""Bootstrap intervals over problems.
 
 The bootstrap is the percentile method (Efron 1979). It sees no spread in a sample whose outcomes are all
 equal, however small the sample is; of a success rate, the inner end then is the exact binomial one.

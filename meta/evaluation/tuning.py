@@ -1,4 +1,4 @@
-"""Choosing settings on training problems, with the same budget for equal numbers of settings.
+"""Tuning: choosing settings on training problems, with the same budget for equal numbers of settings.
 
 Successive halving (Jamieson and Talwalkar 2016): all settings are tried on a few problems, the better half on
 some more, and so on.
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from meta.evaluation.candidates import Choice
-from meta.evaluation.measurements import Measurements, measure
+from meta.evaluation.measurements import Measurements, Solver, measure, solve_unmeasured
 from meta.learning.inner import InnerSettings
 from taichisoft import SoftRasterizer
 from tasks.base import Task
@@ -24,15 +24,16 @@ class Tuned:
     ----------
     choice : Choice
         The best settings.
-    score : float
-        Success rate minus mean error in caps, over the training problems that they were tried on.
+    scores : tuple of float
+        Of all settings in their order, success rate minus mean error in caps, over the training problems
+        that each was tried on; none if there was nothing to choose.
     at_edge : tuple of str
         Which of "scale", "gamma" and "learning_rate" are the smallest or largest of several tried, so that a
         wider grid might have held a better one.
     """
 
     choice: Choice
-    score: float
+    scores: tuple[float, ...]
     at_edge: tuple[str, ...]
 
 
@@ -42,13 +43,14 @@ def tune(
     rounds: Sequence[Task],
     steps: int,
     error_cap: float,
+    solver: Solver = solve_unmeasured,
 ) -> Tuned:
     """Return the best of some settings.
 
     Parameters
     ----------
     choices : sequence of Choice
-        At least one; of equally good ones the first is chosen.
+        At least one; of equally good ones the first is chosen. A single one is not tried.
     renderer : callable
         Makes the renderer of a choice.
     rounds : sequence of Task
@@ -58,6 +60,8 @@ def tune(
         Steps of the inner optimisation.
     error_cap : float
         An error that is as good as lost.
+    solver : callable
+        See `meta.evaluation.measurements.measure`.
 
     Raises
     ------
@@ -68,15 +72,18 @@ def tune(
         raise ValueError(
             f"choices and rounds must not be empty, got {len(choices)} and {len(rounds)}"
         )
+    if len(choices) == 1:
+        return Tuned(choices[0], (), ())
     totals = {index: 0.0 for index in range(len(choices))}
-    tried = 0
+    scores, tried = [0.0] * len(choices), 0
     for task in rounds:
         tried += task.count
         for index in totals:
             choice = choices[index]
             inner = InnerSettings(steps, choice.learning_rate)
-            outcome = measure([task], renderer(choice), inner, every=steps)
+            outcome = measure([task], renderer(choice), inner, every=steps, solver=solver)
             totals[index] += task.count * score(outcome, error_cap)
+            scores[index] = totals[index] / tried
         best = sorted(totals, key=lambda index: -totals[index])
         kept = best[: (len(best) + 1) // 2]
         totals = {index: totals[index] for index in sorted(kept)}
@@ -86,7 +93,7 @@ def tune(
         for name in ("scale", "gamma", "learning_rate")
         if _at_edge(getattr(chosen, name), [getattr(choice, name) for choice in choices])
     )
-    return Tuned(chosen, totals[best[0]] / tried, edges)
+    return Tuned(chosen, tuple(scores), edges)
 
 
 def split_rounds(problems: int) -> list[int]:

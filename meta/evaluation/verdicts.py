@@ -1,8 +1,8 @@
-"""What the intervals allow to be said of a learned softness, in words."""
+"""Verdicts on learned softnesses, as far as the intervals allow them, in words."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import Enum
 
 from meta.evaluation.comparison import Comparison, Result
@@ -66,15 +66,15 @@ class Verdict:
     @property
     def headline(self) -> str:
         """Return the outcome in a sentence."""
-        named = {"success rate": self.success, "median error": self.error}
-        won = [name for name, standing in named.items() if standing is Standing.AHEAD]
-        lost = [name for name, standing in named.items() if standing is Standing.BEHIND]
-        said = ([f"wins in {' and '.join(won)}"] if won else []) + (
+        standings = {"success rate": self.success, "median error": self.error}
+        won = [name for name, standing in standings.items() if standing is Standing.AHEAD]
+        lost = [name for name, standing in standings.items() if standing is Standing.BEHIND]
+        clauses = ([f"wins in {' and '.join(won)}"] if won else []) + (
             [f"loses in {' and '.join(lost)}"] if lost else []
         )
-        if not said:
+        if not clauses:
             return f"No winner: the intervals of {self.ours.label} and the best fixed softness overlap."
-        return f"{self.ours.label} {' but '.join(said)} against the best fixed softness."
+        return f"{self.ours.label} {' but '.join(clauses)} against the best fixed softness."
 
     @property
     def text(self) -> str:
@@ -83,9 +83,8 @@ class Verdict:
 
     def _success_text(self) -> str:
         ours, theirs = self.ours.success, self.by_success.success
-        points = [
-            f"{100 * value:+.1f}" for value in _values(self.ours.success_ahead(self.by_success))
-        ]
+        ahead = astuple(self.ours.success_ahead(self.by_success))
+        points = [f"{100 * value:+.1f}" for value in ahead]
         return (
             f"Solved: {percent(ours)} against {percent(theirs)} of {self.by_success.label}; "
             f"{_overlap(ours, theirs)}; problem by problem {points[0]} percentage points "
@@ -110,10 +109,6 @@ def percent(rate: Interval) -> str:
 def number(value: Interval) -> str:
     """Return a number with its interval, to three digits."""
     return f"{value.estimate:.3g} [{value.low:.3g}, {value.high:.3g}]"
-
-
-def _values(interval: Interval) -> tuple[float, float, float]:
-    return interval.estimate, interval.low, interval.high
 
 
 def _overlap(first: Interval, second: Interval) -> str:

@@ -1,1 +1,1 @@
-"""Work in pieces that are done once, and the records that they leave."""
+"""Jobs, pieces of work that are done once, and the records that they leave."""

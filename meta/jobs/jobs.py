@@ -1,4 +1,4 @@
-"""Work in pieces that are done once: jobs that leave their result in files, run by one or more processes."""
+"""Jobs: work in pieces that are done once and leave their result in files, run by one or more processes."""
 
 from __future__ import annotations
 
@@ -111,9 +111,9 @@ def _prepare_worker(backend: str) -> None:
 
 def _death(waiting: dict[Future, Job], count: int) -> str:
     names = sorted(job.name for job in waiting.values() if not job.done())
-    shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
     return (
-        f"a worker process died (killed, or out of memory); not done: {shown}. {count - len(names)} of "
+        f"a worker process died (killed, or out of memory); not done: {listed}. {count - len(names)} of "
         f"{count} jobs are done and kept: the same command goes on from there, with fewer workers if memory "
         "is short"
     )

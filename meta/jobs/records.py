@@ -1,4 +1,4 @@
-"""Results of jobs in files that know what they are the result of.
+"""Records: results of jobs in files that know what they are the result of.
 
 A record is a safetensors file. Its header tells everything that the result depends on, and its name has a
 hash of that, so that a result is found again if and only if it would come out the same.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from taichisoft import Softness
+from taichisoft.base.files import write_atomically
 from taichisoft.softness.registry import describe
 
 FORMAT = "taichisoft record 1"
@@ -62,10 +62,8 @@ def write_record(path: Path, record: Record, origin: dict[str, Any]) -> None:
     }
     tensors = {name: value.contiguous() for name, value in record.tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Two processes may be about the same file.
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(safetensors.torch.save(tensors, metadata=header))
-    os.replace(partial, path)
+    content = safetensors.torch.save(tensors, metadata=header)
+    write_atomically(path, lambda partial: partial.write_bytes(content))
 
 
 def read_record(path: Path, origin: dict[str, Any]) -> Record | None:

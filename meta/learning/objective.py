@@ -1,4 +1,4 @@
-"""What meta-training lowers: the softness-free error of problems solved under a softness."""
+"""Objectives of meta-training: the softness-free error of problems solved under a softness."""
 
 from __future__ import annotations
 
@@ -131,6 +131,10 @@ def late(steps: int) -> int:
 def throughout(steps: int) -> int:
     """Look at the mean error over all steps: each segment of a persistent gradient then has a share."""
     return 1
+
+
+WINDOWS: dict[str, Window] = {"final": final, "late": late, "all": throughout}
+"""The steps whose errors count, by name."""
 
 
 class TrajectoryObjective(Objective):

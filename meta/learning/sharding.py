@@ -1,11 +1,10 @@
-"""Which problems of an outer step are whose."""
+"""Parts of the problems of an outer step, shared among processes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from meta.config.families import problem_counts
-from meta.config.training import TrainSettings
 from meta.learning.group import Group
 
 
@@ -16,7 +15,7 @@ class Part:
     Parameters
     ----------
     family : int
-        Index into the families of the settings.
+        Index into the families of the run.
     number : int
         Which of the family's parts; the seed of its problems depends on it, not on the process.
     count : int
@@ -32,25 +31,33 @@ class Part:
     weight: float
 
 
-def parts_of(settings: TrainSettings, group: Group) -> list[Part]:
+def parts_of(counts: Sequence[int], shards: int, group: Group) -> list[Part]:
     """Return the parts of a process: those whose number is its rank, modulo the number of processes.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        How many problems of each family an outer step solves.
+    shards : int
+        How many parts they are divided into, as far as there are enough.
+    group : Group
+        The processes.
 
     Raises
     ------
     ValueError
         There are fewer parts than processes.
     """
-    counts = problem_counts(settings)
-    largest = max(counts.values())
-    if min(settings.shards, largest) < group.size:
+    largest = max(counts)
+    if min(shards, largest) < group.size:
         raise ValueError(
             f"shards must give each of the {group.size} processes a part of the problems, got "
-            f"{settings.shards} for at most {largest} problems of a family: {_advice(largest, group)}"
+            f"{shards} for at most {largest} problems of a family: {_advice(largest, group)}"
         )
     return [
         Part(family, number, count, count / total / len(counts))
-        for family, total in enumerate(counts.values())
-        for number, count in enumerate(even(total, settings.shards))
+        for family, total in enumerate(counts)
+        for number, count in enumerate(even(total, shards))
         if number % group.size == group.rank
     ]
 

@@ -1,4 +1,4 @@
-"""A problem being solved, as an animated picture: target, learned softness and best fixed one."""
+"""Animations of problems being solved: target, learned softness and best fixed one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from meta.evaluation.comparison import Comparison, Result
+from taichisoft.base.files import write_atomically
 from tasks.base import Split, Task
 
 WIDTH = 768
@@ -72,7 +73,7 @@ class Strip:
     problem: int
 
     @property
-    def shown(self) -> tuple[Result, Result]:
+    def results(self) -> tuple[Result, Result]:
         """The learned softness and the best fixed one."""
         return self.comparison.learned[0], self.comparison.best_by_success
 
@@ -88,7 +89,7 @@ class Strip:
         target = self.task.target(self.problem)
         title = f"{self.comparison.family.name}: target"
         panels = [Panel(overlay(target, target), title, self.rule)]
-        for result in self.shown:
+        for result in self.results:
             outcome = result.outcome
             unknowns = {name: value[frame] for name, value in outcome.states.items()}
             state = self.task.views(unknowns, self.problem)
@@ -114,7 +115,7 @@ def save_examples(comparisons: Sequence[Comparison], path: Path) -> None:
     frame per measurement of the error.
     """
     strips = [
-        Strip(c, c.protocol.judging_tasks(c.family, Split.HELD_OUT)[0], c.median_problem())
+        Strip(c, c.protocol.evaluation_tasks(c.family, Split.HELD_OUT)[0], c.median_problem())
         for c in comparisons
     ]
     counts = [len(strip.comparison.learned[0].outcome.steps) for strip in strips]
@@ -130,17 +131,18 @@ def save_examples(comparisons: Sequence[Comparison], path: Path) -> None:
     ]
     palette = _palette(frames, strips)
     indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    partial = path.with_name(path.name + ".partial")
-    indexed[0].save(
-        partial,
-        format="GIF",
-        save_all=True,
-        append_images=indexed[1:],
-        duration=[FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS],
-        loop=0,
-        optimize=False,
+    write_atomically(
+        path,
+        lambda partial: indexed[0].save(
+            partial,
+            format="GIF",
+            save_all=True,
+            append_images=indexed[1:],
+            duration=[FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS],
+            loop=0,
+            optimize=False,
+        ),
     )
-    partial.replace(path)
 
 
 def _frame(rows: Sequence[Sequence[Panel]]) -> Image.Image:

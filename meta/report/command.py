@@ -1,4 +1,4 @@
-"""``python -m meta.report RUN``: write the page about a run."""
+"""The command line ``python -m meta.report RUN``, which writes the page about a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 import taichisoft
 from meta.report.page.page import page
 from meta.report.page.problems import Example, examples
-from meta.report.page.run_data import Source, read_source
+from meta.report.page.run_data import RunData, read_run_data
 from meta.runs.folder import write_text_atomically
 
 
@@ -40,28 +40,28 @@ def report(
     Raises
     ------
     FileNotFoundError, ValueError, TypeError
-        See `meta.report.page.run_data.read_source`.
+        See `meta.report.page.run_data.read_run_data`.
     """
-    source = read_source(run, evaluation)
-    text = page(source, _problems(source, problems))
-    path = out or source.folder.report
+    data = read_run_data(run, evaluation)
+    text = page(data, _problems(data, problems))
+    path = out or data.folder.report
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(path, text)
     return path
 
 
-def _problems(source: Source, count: int) -> list[Example]:
+def _problems(data: RunData, count: int) -> list[Example]:
     """Solve problems with the last softness and with the first; a run without any gets a note."""
-    if not source.course or count == 0:
+    if not data.checkpoints or count == 0:
         return []
-    softnesses = {"learned": source.course[-1].softness}
-    if source.course[0].step == 0 and len(source.course) > 1:
-        softnesses["initial"] = source.course[0].softness
+    softnesses = {"learned": data.checkpoints[-1].softness}
+    if data.checkpoints[0].step == 0 and len(data.checkpoints) > 1:
+        softnesses["initial"] = data.checkpoints[0].softness
     try:
-        return examples(source.settings, softnesses, count)
+        return examples(data.settings, softnesses, count)
     # Meshes may be elsewhere by now, and the kernels may not run here.
     except (OSError, ValueError, RuntimeError) as error:
-        source.notes["problems"] = f"No problem could be solved here: {error}"
+        data.notes["problems"] = f"No problem could be solved here: {error}"
         return []
 
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from taichisoft.base.files import write_atomically
+from meta.report.figures import decorate, new_figure
+from meta.report.markdown import markdown_table
 
 # Distinguishable with colour-blind vision (Okabe and Ito 2008).
 EXACT_COLOR, SMOOTH_COLOR, PLAIN_COLOR = "#0072b2", "#d1350f", "#4d4d4d"
-DPI = 130
 LENGTHS = "lengths of the smoothed gradient"
 
 
 @dataclass(frozen=True)
-class Row:
-    """What was measured of one estimator.
+class EstimatorStatistics:
+    """Bias, spread and cost of one estimator.
 
     Lengths of gradients are in lengths of the smoothed gradient.
 
@@ -59,7 +57,7 @@ class Row:
     trajectories: float
 
 
-def markdown(rows: Sequence[Row], settings: Mapping[str, Any], command: str) -> str:
+def markdown(rows: Sequence[EstimatorStatistics], settings: Mapping[str, Any], command: str) -> str:
     """Return the report as Markdown: how it was made, and the table."""
     table = _table(rows)
     picture = "![direction, bias, spread and cost](estimators.png)"
@@ -67,7 +65,7 @@ def markdown(rows: Sequence[Row], settings: Mapping[str, Any], command: str) -> 
     return "\n\n".join([title, f"`{command}`", _method(rows[0], settings), table, picture, ""])
 
 
-def _method(derivative: Row, settings: Mapping[str, Any]) -> str:
+def _method(derivative: EstimatorStatistics, settings: Mapping[str, Any]) -> str:
     size, steps, sigma = (settings[name] for name in ("image_size", "inner_steps", "sigma"))
     return (
         f"One batch of {settings['problems']} pose problems of {size} px, solved in {steps} Adam steps, and "
@@ -82,46 +80,31 @@ def _method(derivative: Row, settings: Mapping[str, Any]) -> str:
     )
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[EstimatorStatistics]) -> str:
     head = (
-        "estimator",
-        "cosine with derivative",
-        "cosine with smoothed",
-        "bias from derivative",
-        "bias from smoothed",
-        "spread of one estimate",
-        "cost [trajectories]",
-        "cost [CPU s]",
+        *("estimator", "cosine with derivative", "cosine with smoothed", "bias from derivative"),
+        *("bias from smoothed", "spread of one estimate", "cost [trajectories]", "cost [CPU s]"),
     )
-    rule = ("---", *["---:"] * (len(head) - 1))
-    return "\n".join([_line(head), _line(rule), *map(_cells, rows)])
+    return markdown_table(head, map(_cells, rows), right_aligned=True)
 
 
-def _cells(row: Row) -> str:
+def _cells(row: EstimatorStatistics) -> list[str]:
     error = f" ± {row.bias_error:.2g}" if row.draws > 1 else ""
-    return _line(
-        (
-            row.label,
-            f"{row.cosine_exact:.3f}",
-            f"{row.cosine_smooth:.3f}",
-            f"{row.bias_exact:.2g}{error}",
-            f"{row.bias_smooth:.2g}{error}",
-            f"{row.spread:.2g}",
-            f"{row.trajectories:.1f}",
-            f"{row.seconds:.2f}",
-        )
-    )
+    return [
+        row.label,
+        f"{row.cosine_exact:.3f}",
+        f"{row.cosine_smooth:.3f}",
+        f"{row.bias_exact:.2g}{error}",
+        f"{row.bias_smooth:.2g}{error}",
+        f"{row.spread:.2g}",
+        f"{row.trajectories:.1f}",
+        f"{row.seconds:.2f}",
+    ]
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: Sequence[EstimatorStatistics]) -> Figure:
     """Return a figure of direction, bias, spread and cost, a line for each estimator."""
-    # A figure with a canvas of its own, so that no state of pyplot is touched.
-    figure = Figure(figsize=(13, 1.2 + 0.4 * len(rows)), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(13, 1.2 + 0.4 * len(rows))
     direction, bias, spread, cost = figure.subplots(1, 4, sharey=True)
     _two(direction, [r.cosine_exact for r in rows], [r.cosine_smooth for r in rows])
     direction.set(title="direction of the mean", xlabel="cosine", xlim=(-1.06, 1.06))
@@ -147,12 +130,6 @@ def draw(rows: Sequence[Row]) -> Figure:
         *bias.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
     )
     return figure
-
-
-def save_figure(rows: Sequence[Row], path: Path) -> None:
-    """Write the figure to a PNG file."""
-    figure = draw(rows)
-    write_atomically(path, lambda partial: figure.savefig(partial, format="png"))
 
 
 def _two(
@@ -181,7 +158,5 @@ def _one(axes: Axes, values: Sequence[float]) -> None:
 
 
 def _decorate(axes: Axes) -> None:
-    axes.grid(color="0.92", linewidth=0.7)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
+    decorate(axes)
     axes.tick_params(axis="y", length=0)

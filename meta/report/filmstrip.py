@@ -1,14 +1,14 @@
-"""One problem being solved, as a figure: for notebooks and for a first look at a family."""
+"""Filmstrips, figures of one problem being solved: for notebooks and for a first look at a family."""
 
 from __future__ import annotations
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from meta.learning.inner import AdamState, InnerSettings, solve
+from meta.report.figures import new_figure
 from taichisoft import SoftRasterizer
 from taichisoft.base.checks import check_integer
 from tasks import Task
@@ -55,15 +55,14 @@ def draw_solving(
     states: list[AdamState] = []
     trajectory = solve(task, renderer, settings, on_step=states.append)
     errors = trajectory.errors[:, problem].detach().cpu()
-    shown = torch.linspace(0, settings.steps, frames).round().int().unique().tolist()
-    figure = Figure(figsize=(2.1 * (len(shown) + 1), 4.0), layout="constrained")
-    FigureCanvasAgg(figure)
-    pictures = figure.add_gridspec(2, len(shown) + 1, height_ratios=(3, 2))
-    for column, step in enumerate(shown):
+    steps = torch.linspace(0, settings.steps, frames).round().int().unique().tolist()
+    figure = new_figure(2.1 * (len(steps) + 1), 4.0, dpi=100)
+    pictures = figure.add_gridspec(2, len(steps) + 1, height_ratios=(3, 2))
+    for column, step in enumerate(steps):
         picture = task.views(states[step].unknowns, problem)
         title = f"step {step}\nerror {float(errors[step]):.3g}"
         _picture(figure.add_subplot(pictures[0, column]), picture, title)
-    _picture(figure.add_subplot(pictures[0, len(shown)]), target, "target\n")
+    _picture(figure.add_subplot(pictures[0, len(steps)]), target, "target\n")
     _curve(figure.add_subplot(pictures[1, :]), errors, unit)
     return figure
 

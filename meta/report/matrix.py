@@ -1,40 +1,26 @@
-"""How far a softness carries: learned from one family and tested on another, or on other objects."""
+"""The matrix of generalisation: softnesses tested on other families and objects than their own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from meta.evaluation.comparison import Comparison, Result
-from meta.evaluation.statistics import Interval
 from meta.evaluation.verdicts import number, percent
-from meta.report.plots import DPI, save_figure
+from meta.report.figures import new_figure, save_figure
+from meta.report.markdown import markdown_table
+from meta.report.row import Row
 
 BEST_FIXED = "best fixed"
 # The colours of errors end at these ratios to the best fixed one.
 LARGEST_RATIO = 2.0
 # Instead of an error of zero, of which there is no ratio.
 LEAST = 1e-12
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Success rate and median error at the last step."""
-
-    success: Interval
-    error: Interval
-
-    @classmethod
-    def of(cls, by_success: Result, by_error: Result | None = None) -> Cell:
-        """Return the cell of a result, or of the best two for each measure."""
-        return cls(by_success.success, (by_error or by_success).error)
 
 
 @dataclass(frozen=True)
@@ -45,15 +31,15 @@ class Matrix:
     ----------
     units : dict of str to str
         The families tested on, with the units of their errors.
-    cells : dict of str to dict of str to Cell
+    cells : dict of str to dict of str to Row
         By what was learned from, and `BEST_FIXED`, then by the family tested on: held-out objects.
-    on_train : dict of str to dict of str to Cell
+    on_train : dict of str to dict of str to Row
         The same on the objects that were learned from, as far as that was asked for.
     """
 
     units: dict[str, str]
-    cells: dict[str, dict[str, Cell]]
-    on_train: dict[str, dict[str, Cell]]
+    cells: dict[str, dict[str, Row]]
+    on_train: dict[str, dict[str, Row]]
 
     @classmethod
     def of(cls, comparisons: Sequence[Comparison], runs: Mapping[str, str]) -> Matrix:
@@ -67,22 +53,25 @@ class Matrix:
             For each learned candidate that is to have a row, by key: what it was learned from.
         """
 
-        def cells(results: Sequence[Result], key: str) -> Cell | None:
-            return next((Cell.of(result) for result in results if result.key == key), None)
-
-        def table(split: str) -> dict[str, dict[str, Cell]]:
-            found = {
-                name: {c.family.name: cells(getattr(c, split), key) for c in comparisons}
+        def table(part: Callable[[Comparison], Sequence[Result]]) -> dict[str, dict[str, Row]]:
+            return {
+                name: {
+                    c.family.name: Row.of(c, result)
+                    for c in comparisons
+                    for result in part(c)
+                    if result.key == key
+                }
                 for key, name in runs.items()
             }
-            return {
-                name: {family: cell for family, cell in row.items() if cell is not None}
-                for name, row in found.items()
-            }
 
-        best = {c.family.name: Cell.of(c.best_by_success, c.best_by_error) for c in comparisons}
+        best = {
+            c.family.name: replace(Row.of(c, c.best_by_success), error_median=c.best_by_error.error)
+            for c in comparisons
+        }
         units = {c.family.name: c.family.error_unit for c in comparisons}
-        return cls(units, table("learned") | {BEST_FIXED: best}, table("on_train"))
+        return cls(
+            units, table(lambda c: c.learned) | {BEST_FIXED: best}, table(lambda c: c.on_train)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able data: held_out and train, by trained, by tested."""
@@ -102,11 +91,11 @@ class Matrix:
         )
         parts = [
             "Problems solved:",
-            _table(head, success),
+            markdown_table(head, success),
             "Median error:",
-            _table(with_units, error),
+            markdown_table(with_units, error),
             "Objects learned from against held-out ones, both with problems of their own:",
-            _table(
+            markdown_table(
                 ["Learned from", "Family", "Solved, train", "Solved, held out"]
                 + ["Error, train", "Error, held out"],
                 self._objects(),
@@ -125,8 +114,7 @@ class Matrix:
 
 def save_heat_maps(matrix: Matrix, path: Path) -> None:
     """Draw success rates and median errors; the colour of an error is its ratio to the best fixed one."""
-    figure = Figure(figsize=(12, 1.6 + 0.55 * len(matrix.cells)), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12, 1.6 + 0.55 * len(matrix.cells))
     left, right = figure.subplots(1, 2)
     rows = matrix.cells.values()
     missing = float("nan")
@@ -137,7 +125,7 @@ def save_heat_maps(matrix: Matrix, path: Path) -> None:
     best = matrix.cells[BEST_FIXED]
     ratios = [
         [
-            max(row[f].error.estimate, LEAST) / max(best[f].error.estimate, LEAST)
+            max(row[f].error_median.estimate, LEAST) / max(best[f].error_median.estimate, LEAST)
             if f in row
             else missing
             for f in matrix.units
@@ -145,7 +133,8 @@ def save_heat_maps(matrix: Matrix, path: Path) -> None:
         for row in rows
     ]
     errors = [
-        [row[f].error.estimate if f in row else missing for f in matrix.units] for row in rows
+        [row[f].error_median.estimate if f in row else missing for f in matrix.units]
+        for row in rows
     ]
     _heat_map(left, matrix, np.array(rates), np.array(rates), "{:.0f} %", "Blues", (0, 100))
     colors = np.log(np.array(ratios)) / np.log(LARGEST_RATIO)
@@ -159,7 +148,7 @@ def _heat_map(
     axes: Axes,
     matrix: Matrix,
     colors: np.ndarray,
-    shown: np.ndarray,
+    values: np.ndarray,
     text: str,
     palette: str,
     limits: tuple[float, float],
@@ -169,25 +158,26 @@ def _heat_map(
     axes.set_yticks(range(len(matrix.cells)), list(matrix.cells))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    for (row, column), value in np.ndenumerate(shown):
+    for (row, column), value in np.ndenumerate(values):
         red, green, blue, _ = image.cmap(image.norm(colors[row, column]))
         ink = "white" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.5 else "black"
         label = text.format(value) if np.isfinite(value) else "-"
         axes.text(column, row, label, ha="center", va="center", color=ink)
 
 
-def _plain(cells: dict[str, dict[str, Cell]]) -> dict:
-    return {name: {f: asdict(cell) for f, cell in row.items()} for name, row in cells.items()}
+def _plain(cells: dict[str, dict[str, Row]]) -> dict:
+    return {
+        name: {
+            family: {"success": asdict(cell.success), "error": asdict(cell.error_median)}
+            for family, cell in row.items()
+        }
+        for name, row in cells.items()
+    }
 
 
-def _success(cell: Cell | None) -> str:
+def _success(cell: Row | None) -> str:
     return "-" if cell is None else percent(cell.success)
 
 
-def _error(cell: Cell | None) -> str:
-    return "-" if cell is None else number(cell.error)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _error(cell: Row | None) -> str:
+    return "-" if cell is None else number(cell.error_median)

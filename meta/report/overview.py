@@ -1,18 +1,19 @@
-"""All families at a glance: one picture and one table."""
+"""The overview of all families: one picture and one table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from meta.evaluation.comparison import Comparison, Result
 from meta.evaluation.statistics import Interval
 from meta.evaluation.verdicts import Verdict, number, percent
-from meta.report.plots import DPI, LEARNED_COLORS, save_figure
+from meta.report.figures import decorate, new_figure, save_figure
+from meta.report.markdown import markdown_table
+from meta.report.plots import LEARNED_COLORS
 
 BEST_COLOR = "#0072b2"
 OTHER_COLOR = "0.6"
@@ -37,9 +38,7 @@ def save_overview(
         PNG file to write.
     """
     count = len(learned[0]) + len(comparisons[0].fixed)
-    size = (3.1 * len(comparisons) + 2, 2 * (0.21 * count + 0.9))
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.1 * len(comparisons) + 2, 2 * (0.21 * count + 0.9))
     axes = figure.subplots(2, len(comparisons), squeeze=False, sharey=True)
     for comparison, ours, (top, bottom) in zip(comparisons, learned, axes.T, strict=True):
         results = [*ours, *comparison.fixed]
@@ -65,13 +64,11 @@ def _dots(
     axes.axhline(len(ours) - 0.5, color="0.75", linewidth=0.8)
     axes.set_yticks(range(len(results)), [result.label for result in results], fontsize=8)
     axes.set_ylim(len(results) - 0.5, -0.5)
-    axes.grid(axis="x", color="0.92", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    decorate(axes, "x")
 
 
 def _scaled(rate: Interval) -> Interval:
-    return Interval(100 * rate.estimate, 100 * rate.low, 100 * rate.high)
+    return Interval(*(100 * value for value in astuple(rate)))
 
 
 def table(comparisons: Sequence[Comparison], learned: Sequence[Sequence[Result]]) -> str:
@@ -86,7 +83,7 @@ def table(comparisons: Sequence[Comparison], learned: Sequence[Sequence[Result]]
     """
     labels = [result.label for result in learned[0]]
     head = ["Family", "", *labels, "Best fixed softness", f"{labels[0]} is"]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for comparison, ours in zip(comparisons, learned, strict=True):
         verdict, family = Verdict.on(comparison, ours[0]), comparison.family
         best, least = comparison.best_by_success, comparison.best_by_error
@@ -100,4 +97,4 @@ def table(comparisons: Sequence[Comparison], learned: Sequence[Sequence[Result]]
             ["", f"error [{family.error_unit}]", *errors]
             + [f"{number(least.error)} {least.label}", verdict.error.value]
         )
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return markdown_table(head, lines) + "\n"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison, Result
+from meta.report.figures import decorate, new_figure, save_figure
 from taichisoft import SoftRasterizer
 
 # More curves in one picture could not be told apart.
@@ -28,12 +28,11 @@ BAND = 0.13
 FAR = 1e4
 # Slopes per pixel that are shown; some functions have an infinite one on the boundary.
 SLOPES = (1e-2, 1e2)
-DPI = 130
 
 Look = dict[str, object]
 
 
-def shown(comparison: Comparison) -> tuple[Result, ...]:
+def drawn_results(comparison: Comparison) -> tuple[Result, ...]:
     """Return the results that are drawn: the first learned softnesses, and the best of the fixed ones."""
     by_success = sorted(comparison.fixed, key=lambda r: (-r.success.estimate, r.error.estimate))
     ordered = [result.key for result in (comparison.best_by_error, *by_success)]
@@ -45,8 +44,12 @@ def shown(comparison: Comparison) -> tuple[Result, ...]:
 def looks(comparison: Comparison) -> dict[str, Look]:
     """Return how to draw each softness that is shown, the same in every picture of the family."""
     drawn: dict[str, Look] = {}
-    learned = [result for result in shown(comparison) if isinstance(result.candidate, Learned)]
-    fixed = [result for result in shown(comparison) if not isinstance(result.candidate, Learned)]
+    learned = [
+        result for result in drawn_results(comparison) if isinstance(result.candidate, Learned)
+    ]
+    fixed = [
+        result for result in drawn_results(comparison) if not isinstance(result.candidate, Learned)
+    ]
     for index, result in enumerate(learned):
         look = {"color": LEARNED_COLORS[index], "linewidth": 2.6 - 0.6 * index}
         drawn[result.key] = look | {"linestyle": "-", "zorder": 5 - 0.1 * index}
@@ -77,10 +80,10 @@ def save_softness_curves(comparisons: Sequence[Comparison], path: Path, image_he
         drawn = looks(comparison)
         curves = {
             result.key: pixel_curve(result.candidate.renderer(result.tuned.choice), image_height)
-            for result in shown(comparison)
+            for result in drawn_results(comparison)
         }
         reach = shared_reach(curves)
-        for result in shown(comparison):
+        for result in drawn_results(comparison):
             d, value, slope = curves[result.key]
             label = f"{result.label}, {result.tuned.choice.scale:.2g} px"
             left.plot(d, value, label=label, **drawn[result.key])
@@ -121,7 +124,7 @@ def save_convergence(comparisons: Sequence[Comparison], path: Path) -> None:
     figure, axes = _panels(len(comparisons))
     for comparison, (left, right) in zip(comparisons, axes, strict=True):
         drawn, best = looks(comparison), comparison.best_by_success
-        for result in shown(comparison):
+        for result in drawn_results(comparison):
             band = result in (comparison.learned[0], best)
             look = drawn[result.key] | ({"linewidth": 2.2} if result is best else {})
             _draw_errors(left, result, look, band=band)
@@ -199,19 +202,8 @@ def _decorate_convergence(comparison: Comparison, left: Axes, right: Axes) -> No
 
 
 def _panels(count: int) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    # A figure with a canvas of its own, so that no state of pyplot is touched.
-    figure = Figure(figsize=(12, 4.1 * count), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12, 4.1 * count)
     axes = figure.subplots(count, 2, squeeze=False)
     for panel in axes.flat:
-        panel.grid(color="0.92", linewidth=0.7)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.set_axisbelow(True)
+        decorate(panel)
     return figure, [(left, right) for left, right in axes]
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure to a PNG file, atomically."""
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png")
-    partial.replace(path)

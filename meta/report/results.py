@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
 from meta.evaluation.comparison import Comparison, Result
-from meta.evaluation.statistics import Interval
 from meta.evaluation.verdicts import Standing, Verdict, number
 from meta.report.matrix import Matrix
 from meta.report.overview import table
@@ -23,8 +23,8 @@ def main_results(comparison: Comparison) -> tuple[Result, ...]:
 
 def table_markdown(comparisons: Sequence[Comparison]) -> str:
     """Return the table of all families, with what the goal says of it."""
-    shown = [main_results(comparison) for comparison in comparisons]
-    return f"{table(comparisons, shown)}\n{goal(comparisons)}\n"
+    learned = [main_results(comparison) for comparison in comparisons]
+    return f"{table(comparisons, learned)}\n{goal(comparisons)}\n"
 
 
 def goal(comparisons: Sequence[Comparison]) -> str:
@@ -97,15 +97,11 @@ def _shape(comparison: Comparison) -> str:
 
 
 def _gain(ours: Result, theirs: Result) -> str:
-    points = [100 * v for v in _ends(ours.success_ahead(theirs))]
+    points = [100 * value for value in astuple(ours.success_ahead(theirs))]
     return (
         f"{points[0]:+.1f} percentage points solved (interval {points[1]:+.1f} to {points[2]:+.1f}), and in "
         f"the median {number(ours.error_ratios(theirs)[1])} times the error"
     )
-
-
-def _ends(interval: Interval) -> tuple[float, float, float]:
-    return interval.estimate, interval.low, interval.high
 
 
 def _made(about: dict[str, Any]) -> str:

@@ -1,77 +1,27 @@
-"""A comparison as rows and as tables."""
+"""The rows, verdicts and Markdown report of comparisons."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
-from meta.evaluation.candidates import ANNEALING_RATIO, Learned
-from meta.evaluation.comparison import Comparison, Result
-from meta.evaluation.statistics import Interval
+from meta.evaluation.candidates import ANNEALING_RATIO
+from meta.evaluation.comparison import Comparison
 from meta.evaluation.verdicts import Verdict, number, percent
+from meta.report.markdown import markdown_table
+from meta.report.row import Row
 
 
-def rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """Return a JSON-able row for each softness and split, by falling success rate within a split.
-
-    Keys:
-
-    - family, split, softness, label, kind (learned or fixed), problems, seeds, steps;
-    - the settings scale (pixels; of an annealed one half-way), gamma, learning_rate, and at_edge: which of
-      them are at an end of their grid;
-    - success_mean, error_median, error_mean at the last step, and success_best, error_best_median,
-      error_best_mean where each problem's smallest error along the way counts; steps_to_success, a median,
-      null if infinite; for each, ends of its 95 % interval: success_low, error_median_low, and so on;
-    - solved_by, the share solved after each of solved_by_steps; seconds, of solving.
+def rows(comparison: Comparison) -> list[Row]:
+    """Return a row for each softness and split, by falling success rate within a split.
 
     An error that is not a number counts as the family's cap.
     """
-    return [_row(comparison, result) for result in comparison.ranked]
-
-
-def _row(comparison: Comparison, result: Result) -> dict[str, Any]:
-    choice, protocol = result.tuned.choice, comparison.protocol
-    measures = {
-        "success": ("success_mean", result.success),
-        "error_median": ("error_median", result.error),
-        "error_mean": ("error_mean", result.error_mean),
-        "success_best": ("success_best", result.success_best),
-        "error_best_median": ("error_best_median", result.error_best),
-        "error_best_mean": ("error_best_mean", result.error_best_mean),
-        "steps_to_success": ("steps_to_success", result.steps_to_success),
-    }
-    row = {
-        "family": comparison.family.name,
-        "split": result.split.value,
-        "softness": result.key,
-        "label": result.label,
-        "kind": "learned" if isinstance(result.candidate, Learned) else "fixed",
-        "problems": protocol.problems,
-        "seeds": protocol.seeds,
-        "steps": protocol.steps,
-        "scale": choice.scale,
-        "gamma": choice.gamma,
-        "learning_rate": choice.learning_rate,
-        "at_edge": list(result.tuned.at_edge),
-        "seconds": result.outcome.seconds,
-        "solved_by_steps": result.outcome.steps.tolist(),
-        "solved_by": result.outcome.solved_best.double().mean(1).tolist(),
-    }
-    for prefix, (name, interval) in measures.items():
-        row[name] = _finite(interval.estimate)
-        row[f"{prefix}_low"] = _finite(interval.low)
-        row[f"{prefix}_high"] = _finite(interval.high)
-    return row
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return [Row.of(comparison, result) for result in comparison.ranked]
 
 
 def verdicts(comparison: Comparison) -> dict[str, dict[str, str]]:
     """Return what can be said of each learned softness, by key: success, error, overall and text."""
-    found = {result.key: Verdict.on(comparison, result) for result in comparison.learned}
+    by_key = {result.key: Verdict.on(comparison, result) for result in comparison.learned}
     return {
         key: {
             "success": verdict.success.value,
@@ -79,7 +29,7 @@ def verdicts(comparison: Comparison) -> dict[str, dict[str, str]]:
             "overall": verdict.overall.value,
             "text": verdict.text,
         }
-        for key, verdict in found.items()
+        for key, verdict in by_key.items()
     }
 
 
@@ -108,9 +58,8 @@ little.
 """
 
 HEADER = (
-    "| Softness | Split | Success % | Error, median | Error, mean | Success % (best) "
-    "| Error, median (best) | Steps | Scale px | Gamma | Rate | Seconds |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    *("Softness", "Split", "Success %", "Error, median", "Error, mean", "Success % (best)"),
+    *("Error, median (best)", "Steps", "Scale px", "Gamma", "Rate", "Seconds"),
 )
 
 
@@ -123,37 +72,32 @@ def section(comparison: Comparison) -> str:
         f"{_list(protocol.scales)} px, gammas of {_list(protocol.gammas)} and learning rates of "
         f"{_list(protocol.rates)} times the family's own. Errors in {family.error_unit}."
     )
-    table = "\n".join([HEADER, *(_line(result) for result in comparison.ranked)])
+    table = family_table(rows(comparison))
     notes = [Verdict.on(comparison, result).text for result in comparison.learned]
     if any(result.tuned.at_edge for result in comparison.held_out):
         notes.append("Settings marked * are at an end of the grid: a wider one might hold better.")
     return f"## {family.name}\n\n{head}\n\n{table}\n\n" + "\n\n".join(notes) + "\n"
 
 
+def family_table(family_rows: Sequence[Row]) -> str:
+    """Return the rows of a family as a table in Markdown."""
+    return markdown_table(HEADER, map(_cells, family_rows))
+
+
 def _list(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
-def _line(result: Result) -> str:
-    tuned, learned = result.tuned, isinstance(result.candidate, Learned)
-    steps = result.steps_to_success
-    cells = [
-        f"**{result.label}**" if learned else result.label,
-        result.split.value,
-        percent(result.success).replace(" %", ""),
-        number(result.error),
-        number(result.error_mean),
-        _percent_only(result.success_best),
-        f"{result.error_best.estimate:.3g}",
-        f"{steps.estimate:g}" if math.isfinite(steps.estimate) else "never",
-        *(
-            f"{getattr(tuned.choice, name):.3g}{'*' if name in tuned.at_edge else ''}"
-            for name in ("scale", "gamma", "learning_rate")
-        ),
-        f"{result.outcome.seconds:.1f}",
+def _cells(row: Row) -> list[str]:
+    return [
+        f"**{row.label}**" if row.learned else row.label,
+        row.split,
+        percent(row.success).replace(" %", ""),
+        number(row.error_median),
+        number(row.error_mean),
+        f"{100 * row.success_best.estimate:.1f}",
+        f"{row.error_best_median.estimate:.3g}",
+        row.steps_text,
+        *row.settings_texts,
+        f"{row.seconds:.1f}",
     ]
-    return "| " + " | ".join(cells) + " |"
-
-
-def _percent_only(rate: Interval) -> str:
-    return f"{100 * rate.estimate:.1f}"

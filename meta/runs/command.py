@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from meta.config.options import given_options
-from meta.config.training import TrainSettings, build_parser, settings_from_args
+from meta.config.command_line import fail, options_in, parse
+from meta.config.settings import PositiveFloat, from_fields
+from meta.learning import flat_settings
 from meta.learning.distributed import TRANSPORTS, Place
+from meta.learning.settings import TrainSettings
+
+PROG = "python -m meta.train"
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,16 @@ class Command:
         return self.wanted if isinstance(self.wanted, Path) else Path(self.wanted.out)
 
 
+@dataclass(frozen=True)
+class Arguments(TrainSettings):
+    """The command line: the settings of a new run, and what is none of them."""
+
+    resume: str = ""  # Continue the run in this folder, with the settings it has.
+    # How processes that torchrun has started exchange their sums.
+    transport: Literal[TRANSPORTS] = TRANSPORTS[0]
+    timeout: PositiveFloat = 1800.0  # How many seconds these wait for each other.
+
+
 def read_command(arguments: Sequence[str] | None) -> Command:
     """Return what the command line asks for, or end the program with a message.
 
@@ -48,43 +62,25 @@ def read_command(arguments: Sequence[str] | None) -> Command:
         if Place.of(os.environ).rank > 0:
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
             stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-        parser = _parser()
-        parsed = parser.parse_args(arguments)
-        if parsed.timeout <= 0:
-            parser.error(f"argument --timeout: must be > 0 seconds, got {parsed.timeout}")
-        return Command(_wanted(parser, parsed), parsed.transport, parsed.timeout)
+        given = parse(
+            Arguments,
+            arguments,
+            prog=PROG,
+            description=_DESCRIPTION,
+            renamed=flat_settings.renamed(),
+        )
+        return Command(_wanted(given, arguments), given.transport, given.timeout)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = build_parser(TrainSettings, prog="python -m meta.train", description=_DESCRIPTION)
-    parser.add_argument(
-        "--resume", type=Path, metavar="RUN", help="continue this run, with the settings it has"
-    )
-    processes = parser.add_argument_group("of several processes, started by torchrun")
-    processes.add_argument(
-        "--transport",
-        choices=TRANSPORTS,
-        default=TRANSPORTS[0],
-        help="how they exchange their sums (default: %(default)s)",
-    )
-    processes.add_argument(
-        "--timeout",
-        type=float,
-        default=1800.0,
-        metavar="SECONDS",
-        help="how long they wait for each other (default: %(default)g)",
-    )
-    return parser
-
-
-def _wanted(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> TrainSettings | Path:
-    if parsed.resume is None:
-        return settings_from_args(TrainSettings, parser, parsed)
-    given = sorted(given_options(TrainSettings, parsed))
-    if given:
-        names = ", ".join("--" + name.replace("_", "-") for name in given)
-        parser.error(f"--resume continues with the settings of the run; leave out {names}")
-    return parsed.resume
+def _wanted(given: Arguments, arguments: Sequence[str] | None) -> TrainSettings | Path:
+    if not given.resume:
+        return from_fields(TrainSettings, given)
+    of_process = {"--resume", "--transport", "--timeout"}
+    others = sorted(set(options_in(arguments)) - of_process)
+    if others:
+        message = "--resume continues with the settings of the run; leave out"
+        fail(PROG, f"{message} {', '.join(others)}")
+    return Path(given.resume)
 
 
 _DESCRIPTION = (

@@ -1,4 +1,4 @@
-"""What is where in a run folder."""
+"""Files of a run folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meta.config.training import TrainSettings, from_json
+from meta.learning.settings import TrainSettings
 from taichisoft.base.files import write_atomically
 
 
@@ -74,7 +74,7 @@ class RunFolder:
             values = json.loads(self.config.read_text(encoding="utf-8"))["settings"]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"{self.config} is damaged: {error!r}") from error
-        return from_json(TrainSettings, values)
+        return TrainSettings.from_json(values)
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the numbers of each step go: history, TensorBoard and progress bar."""
+"""Recorders of the numbers of each step: history, TensorBoard and progress bar."""
 
 from __future__ import annotations
 

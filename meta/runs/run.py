@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import taichisoft
-from meta.config.training import TrainSettings, to_json
 from meta.learning.group import Alone, Group, together
+from meta.learning.settings import TrainSettings
 from meta.runs import history
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder, write_json_atomically
@@ -38,16 +38,16 @@ class Run:
 
     def finish(self) -> None:
         """Take the remaining steps; whatever stops them, a checkpoint of the last whole one is written."""
-        settings = self.trainer.settings
+        outer = self.trainer.settings.outer
         # A copy, since Ctrl-C may come in the middle of an update.
         last = self.trainer.checkpoint()
         try:
             try:
                 with self._recorder(last.step) as recorder:
-                    while last.step < settings.outer_steps:
+                    while last.step < outer.steps:
                         recorder.add(self.trainer.step())
                         last = self.trainer.checkpoint()
-                        if last.step % settings.checkpoint_every == 0:
+                        if last.step % outer.checkpoint_every == 0:
                             self.save(last)
             finally:
                 self._close(last)
@@ -59,14 +59,14 @@ class Run:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint of the current state, and the softness; the first process does."""
         if self.trainer.group.rank == 0:
-            trained = {"step": checkpoint.step, "settings": to_json(self.trainer.settings)}
+            trained = {"step": checkpoint.step, "settings": self.trainer.settings.to_json()}
             self.trainer.renderer.softness.save(self.folder.softness, trained)
             checkpoint.save(self.folder.checkpoint)
 
     def _recorder(self, done: int) -> Recorder:
         if self.trainer.group.rank > 0:
             return NoRecorder()
-        return FolderRecorder(self.folder, done, self.trainer.settings.outer_steps)
+        return FolderRecorder(self.folder, done, self.trainer.settings.outer.steps)
 
     def _close(self, last: Checkpoint) -> None:
         """Leave learner and folder in the state after a step, which may have been followed by half a one."""
@@ -100,7 +100,7 @@ def create(settings: TrainSettings, command: Sequence[str] = (), group: Group | 
     """
     group = Alone() if group is None else group
     folder = RunFolder(Path(settings.out))
-    everyones = group.gather(to_json(settings))
+    everyones = group.gather(settings)
     together(group, lambda: _check_equal(everyones))
     together(group, lambda: _check_new(folder, group))
     run = together(group, lambda: Run(folder, _trainer(settings, group)))
@@ -142,7 +142,7 @@ def train(settings: TrainSettings) -> RunFolder:
 def describe(settings: TrainSettings, command: Sequence[str], processes: int) -> dict:
     """Return what config.json holds."""
     return {
-        "settings": to_json(settings),
+        "settings": settings.to_json(),
         "versions": versions(),
         "backend": taichisoft.backend(),
         "processes": processes,
@@ -151,9 +151,9 @@ def describe(settings: TrainSettings, command: Sequence[str], processes: int) ->
     }
 
 
-def _check_equal(everyones: list[dict]) -> None:
+def _check_equal(everyones: list[TrainSettings]) -> None:
     for rank, other in enumerate(everyones):
-        names = [name for name, value in everyones[0].items() if other[name] != value]
+        names = everyones[0].differences(other)
         if names:
             raise ValueError(
                 f"settings must be those of process 0 on every process, got another "

@@ -1,48 +1,21 @@
-"""One outer step after another: problems of a step, meta-gradient, update."""
+"""Outer steps: problems, meta-gradient, update."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
 
 import torch
 
-from meta.config.families import build_families
 from meta.config.softness import initial_renderer, learned_parameters, scale_in_pixels
-from meta.config.training import TrainSettings
-from meta.learning.gradients import (
-    EvolutionStrategies,
-    FirstOrder,
-    MetaGradient,
-    OneSidedEvolution,
-    PersistentEvolution,
-    Truncated,
-    Unrolled,
-)
 from meta.learning.group import Alone, Group
-from meta.learning.inner import InnerSettings
-from meta.learning.objective import Rollout, TrajectoryObjective, Window, final, late, throughout
+from meta.learning.objective import WINDOWS, Rollout, TrajectoryObjective
 from meta.learning.outer import OuterOptimizer
+from meta.learning.settings import TrainSettings, build_families
 from meta.learning.sharding import Part, parts_of
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.history import Record
 from tasks import Split
-
-GRADIENTS: dict[str, Callable[[TrainSettings], MetaGradient]] = {
-    "es": lambda settings: EvolutionStrategies(settings.es_sigma, settings.es_pairs),
-    # As many directions as antithetic pairs have evaluations, so that both cost about the same.
-    "es-plain": lambda settings: OneSidedEvolution(settings.es_sigma, 2 * settings.es_pairs),
-    "es-persistent": lambda settings: PersistentEvolution(
-        settings.es_sigma, settings.es_pairs, settings.horizon, settings.inner_steps
-    ),
-    "unrolled": lambda settings: Unrolled(),
-    "truncated": lambda settings: Truncated(settings.horizon),
-    "first-order": lambda settings: FirstOrder(),
-}
-"""Estimators of the meta-gradient by the names in `meta.config.training.GRADIENT_NAMES`."""
-
-WINDOWS: dict[str, Window] = {"final": final, "late": late, "all": throughout}
 
 
 class Trainer:
@@ -65,15 +38,16 @@ class Trainer:
     def __init__(self, settings: TrainSettings, group: Group | None = None):
         self.settings = settings
         self.group = Alone() if group is None else group
-        self.parts = parts_of(settings, self.group)
+        counts = [family.problems for family in settings.families]
+        self.parts = parts_of(counts, settings.outer.shards, self.group)
         self.families = build_families(settings)
-        self.renderer = initial_renderer(settings)
-        self.gradient = GRADIENTS[settings.gradient](settings)
+        self.renderer = initial_renderer(settings.softness, settings.seed)
+        self.gradient = settings.gradient.build(settings.inner.steps)
         self.outer = OuterOptimizer(
             self.renderer,
-            learning_rate=settings.learning_rate,
-            steps=settings.outer_steps,
-            clip=settings.clip,
+            learning_rate=settings.outer.learning_rate,
+            steps=settings.outer.steps,
+            clip=settings.outer.clip,
         )
         self.done = 0
 
@@ -103,17 +77,15 @@ class Trainer:
     def objective(self, step: int) -> TrajectoryObjective:
         """Return the objective of a step, with new training problems; equal for equal steps."""
         rollouts = tuple(self._rollout(part, step) for part in self.parts)
-        settings = self.settings
-        return TrajectoryObjective(
-            rollouts, WINDOWS[settings.objective], settings.sharpness, self.group
-        )
+        inner = self.settings.inner
+        return TrajectoryObjective(rollouts, WINDOWS[inner.objective], inner.sharpness, self.group)
 
     def _rollout(self, part: Part, step: int) -> Rollout:
         settings, family = self.settings, self.families[part.family]
         seed = derived_seed(settings.seed, step, f"problems {part.number}")
         return Rollout(
             family.sample(seed, part.count, Split.TRAIN),
-            InnerSettings(settings.inner_steps, settings.inner_rate * family.learning_rate),
+            settings.inner.of(family),
             family.error_cap,
             part.weight,
         )

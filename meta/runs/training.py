@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from meta.config.training import TrainSettings, to_json
 from meta.jobs.jobs import Job
+from meta.learning.settings import TrainSettings
 from meta.runs.folder import RunFolder
 from meta.runs.run import create, reopen
 from taichisoft import Softness
@@ -51,7 +51,7 @@ class Training(Job):
         if not self.folder.config.is_file():
             return False
         self._check_same(self.folder.read_settings())
-        return Softness.load(self.folder.softness).trained["step"] >= self.settings.outer_steps
+        return Softness.load(self.folder.softness).trained["step"] >= self.settings.outer.steps
 
     def run(self) -> None:
         """Take the steps that are left; progress goes to log.txt in the folder."""
@@ -63,8 +63,7 @@ class Training(Job):
             run.finish()
 
     def _check_same(self, found: TrainSettings) -> None:
-        ours, theirs = to_json(self.settings), to_json(found)
-        names = [n for n in ours if n not in CIRCUMSTANCES and ours[n] != theirs[n]]
+        names = [n for n in self.settings.differences(found) if n not in CIRCUMSTANCES]
         if names:
             raise ValueError(
                 f"{self.folder.path} holds a run with another {', '.join(names)} than planned: remove it or "

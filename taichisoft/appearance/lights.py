@@ -12,7 +12,7 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_finite, check_tensor, check_type
 from taichisoft.cameras.construction import Values, as_tensors
-from taichisoft.geometry.normals import unit_or_zero
+from taichisoft.geometry.vectors import unit_or_zero
 
 COLOR = ((), ("C",), ("B", "C"))
 """Shapes of a colour."""
@@ -47,9 +47,9 @@ class Light(ABC):
     color: Values
 
     @property
-    @abstractmethod
     def batch_size(self) -> int:
         """Number of images B that the light is for, 1 if for all."""
+        return max(batch_of(value) for value in vars(self).values())
 
     @abstractmethod
     def diffuse(self, points: Points) -> Tensor:
@@ -74,11 +74,6 @@ class AmbientLight(Light):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "color", as_values(self.color, "color", *COLOR))
-
-    @property
-    def batch_size(self) -> int:
-        """Number of images B that the light is for, 1 if for all."""
-        return batch_of(self.color)
 
     def diffuse(self, points: Points) -> Tensor:
         """Return the light that a white matt surface sends back, (..., 1 or C)."""
@@ -136,11 +131,6 @@ class DirectionalLight(_Directed):
         object.__setattr__(self, "direction", direction)
         object.__setattr__(self, "color", as_values(self.color, "color", *COLOR))
 
-    @property
-    def batch_size(self) -> int:
-        """Number of images B that the light is for, 1 if for all."""
-        return max(batch_of(self.color), batch_of(self.direction))
-
     def towards(self, points: Points) -> Tensor:
         """Return unit vectors from the points to the light, (..., 3)."""
         return unit_or_zero(at(points, self.direction))
@@ -165,11 +155,6 @@ class PointLight(_Directed):
         object.__setattr__(self, "position", as_values(self.position, "position", (3,), ("B", 3)))
         object.__setattr__(self, "color", as_values(self.color, "color", *COLOR))
 
-    @property
-    def batch_size(self) -> int:
-        """Number of images B that the light is for, 1 if for all."""
-        return max(batch_of(self.color), batch_of(self.position))
-
     def towards(self, points: Points) -> Tensor:
         """Return unit vectors from the points to the light, (..., 3)."""
         return unit_or_zero(at(points, self.position) - points.positions)
@@ -187,7 +172,7 @@ def as_values(value: Values, name: str, *shapes: tuple) -> Tensor:
     return value
 
 
-def held(value: Values) -> Tensor:
+def tensor_of(value: Values) -> Tensor:
     """Return the value of a field, of which `as_values` made a tensor."""
     assert isinstance(value, Tensor)
     return value
@@ -195,13 +180,13 @@ def held(value: Values) -> Tensor:
 
 def batch_of(value: Values) -> int:
     """Return the number of images that a field, a number, (C,) or (B, C), is for."""
-    value = held(value)
+    value = tensor_of(value)
     return value.shape[0] if value.ndim == 2 else 1
 
 
 def at(points: Points, value: Values) -> Tensor:
     """Return a field, a number, (C,) or (B, C), where it broadcasts with points, (..., C)."""
-    value = held(value).to(points.positions)
+    value = tensor_of(value).to(points.positions)
     return points.of_image(value.reshape(-1, value.shape[-1] if value.ndim else 1))
 
 
@@ -281,12 +266,14 @@ class Lighting:
         none = points.positions[..., :1] * 0
         diffuse = sum((light.diffuse(points) for light in self.lights), none)
         mirrored = sum(
-            (light.specular(points, held(self.shininess)) for light in self.lights), none
+            (light.specular(points, tensor_of(self.shininess)) for light in self.lights), none
         )
         return diffuse, at(points, self.specular) * mirrored
 
     def _channels(self) -> set[int]:
-        colors = [held(color) for color in (self.specular, *(light.color for light in self.lights))]
+        colors = [
+            tensor_of(color) for color in (self.specular, *(light.color for light in self.lights))
+        ]
         return {color.shape[-1] if color.ndim else 1 for color in colors}
 
     def _check_channels(self) -> None:

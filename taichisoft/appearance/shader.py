@@ -1,4 +1,4 @@
-"""What becomes of interpolated attributes at a fragment: texture and light."""
+"""The shader of fragments: texture and light, from interpolated attributes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from taichisoft.appearance.lights import Lighting, PerImage, Points
 from taichisoft.appearance.texture import Texture
 from taichisoft.cameras.camera import Camera
-from taichisoft.geometry.normals import unit_or_zero
+from taichisoft.geometry.vectors import unit_or_zero
 
 
 @dataclass(frozen=True, eq=False)

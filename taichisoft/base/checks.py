@@ -30,6 +30,12 @@ def check_type(value: object, name: str, expected: type | tuple[type, ...]) -> o
     return value
 
 
+def check_dtype(dtype: object) -> None:
+    """Raise TypeError unless ``dtype`` is torch.float32 or torch.float64."""
+    if dtype not in FLOAT_DTYPES:
+        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+
+
 def check_tensor(
     value: object,
     name: str,

@@ -1,4 +1,4 @@
-"""Atomic writes: files that a crash cannot leave half written."""
+"""Atomic files: a crash leaves the old one or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from pathlib import Path
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file so that a reader, or a crash of process or machine, finds the old or the new one.
 
+    Several processes may write the same file at the same time; the last one to end wins.
+
     Parameters
     ----------
     path : Path
         The file.
     write : callable
-        Writes the new content to the path that it is given, in the same folder.
+        Writes the new content to the path that it is given, in the same folder. If it raises, the file
+        stays as it was.
     """
-    partial = path.with_name(path.name + ".partial")
-    write(partial)
-    # Without this the new name can reach the disk before the content.
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        # Without this the new name can reach the disk before the content.
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     _sync_folder(path.parent)
 
 

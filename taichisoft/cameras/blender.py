@@ -1,4 +1,4 @@
-"""Blender: a pose, a lens in millimetres before a sensor of which one side is fitted to the image.
+"""Cameras of Blender: a pose, a lens in millimetres before a sensor of which one side is fitted to the image.
 
 The camera looks along its -z, y is up. The numbers are those of ``bpy.types.Camera`` and
 ``bpy.types.RenderSettings``; how they make a picture is written down in Blender's source,
@@ -8,31 +8,26 @@ The camera looks along its -z, y is up. The numbers are those of ``bpy.types.Cam
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_image_size, check_number, check_type
+from taichisoft.base.checks import check_number, check_type
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.construction import (
-    Values,
+    Matrices,
     as_batch,
-    as_tensors,
-    broadcast,
-    check_positive,
-    check_rotation,
-    unit,
-)
-from taichisoft.cameras.conventions import (
     as_scalars,
     axis_aligned_intrinsics,
+    check_positive,
+    check_rotation,
     check_row,
+    completed,
     focal_and_centre,
 )
-
-if TYPE_CHECKING:
-    from taichisoft.cameras.camera import Camera
+from taichisoft.cameras.model import CameraModel
+from taichisoft.geometry.vectors import unit
 
 
 class SensorFit(Enum):
@@ -64,81 +59,23 @@ class BlenderCamera(NamedTuple):
 
 
 def from_blender(
-    cls: type[Camera],
-    matrix_world: Values,
-    lens: Values | None = None,
-    *,
-    image_size: tuple[int, int],
-    sensor_width: Values = 36.0,
-    sensor_height: Values = 24.0,
-    sensor_fit: SensorFit = SensorFit.AUTO,
-    shift_x: Values = 0.0,
-    shift_y: Values = 0.0,
-    pixel_aspect_x: Values = 1.0,
-    pixel_aspect_y: Values = 1.0,
-    ortho_scale: Values | None = None,
-    near: float = 0.01,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str | None = None,
-) -> Camera:
-    """Cameras from the settings of Blender, for a mesh in Blender's world coordinates (z up).
-
-    Parameters
-    ----------
-    matrix_world : (4, 4) or (B, 4, 4)
-        Pose of the camera object, camera to world, for column vectors. Its scale is ignored, as Blender does.
-    lens : scalar or (B,), optional
-        Focal length in millimetres, positive, of a perspective camera.
-    image_size : (int, int)
-        Height and width in pixels: resolution_y and resolution_x times resolution_percentage.
-    sensor_width, sensor_height : scalar or (B,)
-        In millimetres, positive. The height matters only if it is fitted.
-    sensor_fit : SensorFit
-        Which of them is fitted to the image.
-    shift_x, shift_y : scalar or (B,)
-        Shift of the lens to the right and up, in units of the side of the image that is fitted.
-    pixel_aspect_x, pixel_aspect_y : scalar or (B,)
-        Width and height of a pixel, up to a common factor; positive.
-    ortho_scale : scalar or (B,), optional
-        Instead of the lens: scene units that the side that is fitted shows, of an orthographic camera.
-    near : float
-        Depth in front of which nothing is drawn (clip_start); positive if perspective.
-    dtype, device : optional
-        As for `look_at`.
-
-    Notes
-    -----
-    Differentiable in every argument that is a tensor. Batch sizes must be equal or 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A bad argument, such as a matrix that shears or mirrors, or both or none of lens and ortho_scale.
-    """
-    either = {"lens": lens, "ortho_scale": ortho_scale}
-    zoom = {name: value for name, value in either.items() if value is not None}
+    values: dict[str, Tensor], image_size: tuple[int, int], sensor_fit: SensorFit
+) -> Matrices:
+    """Return the matrices of `Camera.from_blender`, given its tensors by name."""
+    zoom = values.keys() & {"lens", "ortho_scale"}
     if len(zoom) != 1:
         raise ValueError("either lens or ortho_scale must be given, got both or none of them")
-    positive = {
-        **zoom,
-        "sensor_width": sensor_width,
-        "sensor_height": sensor_height,
-        "pixel_aspect_x": pixel_aspect_x,
-        "pixel_aspect_y": pixel_aspect_y,
-    }
-    shifts = {"shift_x": shift_x, "shift_y": shift_y}
-    tensors = as_tensors({"matrix_world": matrix_world, **positive, **shifts}, dtype, device)
-    matrix = as_batch(tensors.pop("matrix_world"), "matrix_world", 4, 4)
-    for name in positive:
-        check_positive(tensors[name], name)
+    matrix = as_batch(values["matrix_world"], "matrix_world", 4, 4)
+    for name in (*zoom, "sensor_width", "sensor_height", "pixel_aspect_x", "pixel_aspect_y"):
+        check_positive(values[name], name)
     check_type(sensor_fit, "sensor_fit", SensorFit)
-    height, width = check_image_size(image_size)
-    x = as_scalars(tensors)
+    height, width = image_size
+    x = as_scalars({name: value for name, value in values.items() if name != "matrix_world"})
 
     # One unit of this plane is the width of a pixel: y counts in pixels of its own height.
     tall = x["pixel_aspect_y"] / x["pixel_aspect_x"]
     fitted = _fitted_side(sensor_fit, width, tall * height)
-    if ortho_scale is None:
+    if "lens" in x:
         vertical = sensor_fit is SensorFit.VERTICAL
         focal = fitted * x["lens"] / (x["sensor_height"] if vertical else x["sensor_width"])
     else:
@@ -148,46 +85,28 @@ def from_blender(
     intrinsics = axis_aligned_intrinsics(
         torch.stack([focal, focal / tall], -1), torch.stack([center_x, center_y], -1)
     )
-    rotation, translation = _view(matrix)
-    perspective = ortho_scale is None
-    return broadcast(cls, rotation, translation, intrinsics, (height, width), perspective, near)
+    return *_view(matrix), intrinsics
 
 
-def to_blender(self: Camera, *, sensor_width: float = 36.0) -> BlenderCamera:
-    """Return settings of Blender, the way back from `from_blender`. Differentiable.
-
-    ``camera.to_blender()._asdict()`` are arguments of `from_blender`. The sensor is fitted HORIZONTAL; the
-    smaller pixel aspect is 1, since Blender takes none below. Also set clip_start to `near`, and
-    resolution_y and resolution_x to `image_size`.
-
-    Parameters
-    ----------
-    sensor_width : float
-        In millimetres, positive.
-
-    Raises
-    ------
-    ValueError
-        A camera with skew, or whose ``rotation`` is none.
-    """
+def to_blender(camera: CameraModel, sensor_width: float) -> BlenderCamera:
+    """Return the settings of `Camera.to_blender`."""
     sensor_width = check_number(sensor_width, "sensor_width", above=0)
-    check_rotation(self.rotation, "rotation")
-    focal, centre = focal_and_centre(self, "Blender")
-    height, width = self.image_size
+    check_rotation(camera.rotation, "rotation")
+    focal, centre = focal_and_centre(camera.intrinsics, "Blender")
+    height, width = camera.image_size
     tall = focal[:, 0] / focal[:, 1]
-    flip = self.rotation.new_tensor([1.0, -1.0, -1.0])
-    pose = torch.cat([self.rotation.mT * flip, self.position[..., None]], 2)
-    last = pose.new_tensor([[0.0, 0.0, 0.0, 1.0]]).expand(len(self), 1, 4)
+    flip = camera.rotation.new_tensor([1.0, -1.0, -1.0])
+    pose = torch.cat([camera.rotation.mT * flip, camera.position[..., None]], 2)
     return BlenderCamera(
-        matrix_world=torch.cat([pose, last], 1),
-        lens=focal[:, 0] * sensor_width / width if self.perspective else None,
+        matrix_world=completed(pose),
+        lens=focal[:, 0] * sensor_width / width if camera.perspective else None,
         sensor_width=sensor_width,
         sensor_fit=SensorFit.HORIZONTAL,
         shift_x=(width / 2 - centre[:, 0]) / width,
         shift_y=(centre[:, 1] - height / 2) * tall / width,
         pixel_aspect_x=tall.clamp(max=1).reciprocal(),
         pixel_aspect_y=tall.clamp(min=1),
-        ortho_scale=None if self.perspective else width / focal[:, 0],
+        ortho_scale=None if camera.perspective else width / focal[:, 0],
     )
 
 

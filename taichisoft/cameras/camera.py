@@ -1,30 +1,13 @@
-"""Cameras: world coordinates to pixel coordinates, differentiable in every parameter.
-
-Axes of the camera are those of OpenCV: x right, y down, z forward. In the image, pixel
-(row i, column j) has its centre at (x, y) = (j + 0.5, i + 0.5); the image covers
-``[0, width] x [0, height]``.
-"""
+"""Cameras: world coordinates to pixel coordinates, differentiable in every parameter."""
 
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 
-from taichisoft.base.checks import (
-    FLOAT_DTYPES,
-    check_batch,
-    check_finite,
-    check_image_size,
-    check_like,
-    check_number,
-    check_tensor,
-    check_type,
-)
-from taichisoft.base.precision import full_precision
+from taichisoft.base.checks import check_batch, check_image_size
 from taichisoft.cameras import blender, opencv, opengl, pytorch3d
 from taichisoft.cameras.construction import (
     Values,
@@ -36,10 +19,11 @@ from taichisoft.cameras.construction import (
     orbit_axes,
     view_from,
 )
+from taichisoft.cameras.model import CameraModel
 
 
 @dataclass(frozen=True, eq=False)
-class Camera:
+class Camera(CameraModel):
     """A batch of B pinhole or orthographic cameras that share an image size.
 
     Usually made by `look_at`, `orbit`, `orthographic`, or from the cameras of another program by
@@ -54,7 +38,7 @@ class Camera:
         World to camera, in scene units.
     intrinsics : Tensor, (B, 3, 3)
         ``[[fx, skew, cx], [0, fy, cy], [0, 0, 1]]`` in pixels (pixels per scene unit if
-        orthographic); (cx, cy) in the pixel coordinates above. The last row is not used.
+        orthographic); the centre of the first pixel is at (0.5, 0.5). The last row is not used.
     image_size : (int, int)
         Height and width in pixels.
     perspective : bool
@@ -67,28 +51,6 @@ class Camera:
     TypeError, ValueError
         Wrong type, dtype, shape, device or value of an argument, which the message names.
     """
-
-    rotation: torch.Tensor
-    translation: torch.Tensor
-    intrinsics: torch.Tensor
-    image_size: tuple[int, int]
-    perspective: bool = True
-    near: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_tensor(self.rotation, "rotation", ("B", 3, 3))
-        batch = self.rotation.shape[0]
-        check_batch({"rotation": batch})
-        check_tensor(self.translation, "translation", (batch, 3))
-        check_tensor(self.intrinsics, "intrinsics", (batch, 3, 3))
-        for name in ("translation", "intrinsics"):
-            check_like(getattr(self, name), name, self.rotation, "rotation")
-        for name in ("rotation", "translation", "intrinsics"):
-            check_finite(getattr(self, name), name)
-        check_type(self.perspective, "perspective", bool)
-        above = 0.0 if self.perspective else -math.inf
-        object.__setattr__(self, "near", check_number(self.near, "near", above=above))
-        object.__setattr__(self, "image_size", check_image_size(self.image_size))
 
     @classmethod
     def look_at(
@@ -135,10 +97,10 @@ class Camera:
         tensors = as_tensors(values, dtype, device)
         check_inside(tensors["fov"], "fov", 0.0, 180.0)
         height, width = check_image_size(image_size)
-        rotation, translation = view_from(tensors)
+        view = view_from(tensors)
         focal = (height / 2) / torch.tan(torch.deg2rad(tensors["fov"]) / 2)
-        intrinsics = centred_intrinsics(focal, height, width)
-        return broadcast(cls, rotation, translation, intrinsics, (height, width), True, near)
+        matrices = broadcast(*view, centred_intrinsics(focal, height, width))
+        return cls(*matrices, (height, width), True, near)
 
     @classmethod
     def orthographic(
@@ -168,9 +130,9 @@ class Camera:
         tensors = as_tensors({"eye": eye, "at": at, "up": up, "height": height}, dtype, device)
         check_inside(tensors["height"], "height", 0.0, math.inf)
         rows, columns = check_image_size(image_size)
-        rotation, translation = view_from(tensors)
-        intrinsics = centred_intrinsics(rows / tensors["height"], rows, columns)
-        return broadcast(cls, rotation, translation, intrinsics, (rows, columns), False, near)
+        view = view_from(tensors)
+        matrices = broadcast(*view, centred_intrinsics(rows / tensors["height"], rows, columns))
+        return cls(*matrices, (rows, columns), False, near)
 
     @classmethod
     def orbit(
@@ -212,120 +174,261 @@ class Camera:
         eye = at + distance * away
         return cls.look_at(eye, at, up, fov=tensors["fov"], image_size=image_size, near=near)
 
-    from_opencv = classmethod(opencv.from_opencv)
-    from_opengl = classmethod(opengl.from_opengl)
-    from_pytorch3d = classmethod(pytorch3d.from_pytorch3d)
-    from_blender = classmethod(blender.from_blender)
-    to_opencv = opencv.to_opencv
-    to_opengl = opengl.to_opengl
-    to_pytorch3d = pytorch3d.to_pytorch3d
-    to_blender = blender.to_blender
-
-    @property
-    def batch_size(self) -> int:
-        """Number of cameras B."""
-        return self.rotation.shape[0]
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Dtype of the parameters."""
-        return self.rotation.dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the parameters."""
-        return self.rotation.device
-
-    @property
-    @full_precision
-    def position(self) -> torch.Tensor:
-        """Origins of the cameras in the world, (B, 3). Assumes that ``rotation`` is one."""
-        return -(self.rotation.mT @ self.translation[..., None])[..., 0]
-
-    @full_precision
-    def project(self, vertices: torch.Tensor) -> torch.Tensor:
-        """Project points to the image.
+    @classmethod
+    def from_opencv(
+        cls,
+        K: Values,
+        R: Values,
+        t: Values,
+        image_size: tuple[int, int],
+        near: float = 0.01,
+        *,
+        pixel_center: float = 0.5,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Camera:
+        """Perspective cameras from the matrices of OpenCV.
 
         Parameters
         ----------
-        vertices : Tensor, (V, 3) or (Bv, V, 3)
-            Points of the world, finite; dtype and device of the camera. The batch sizes Bv and
-            `batch_size` must be equal or 1.
-
-        Returns
-        -------
-        Tensor, (B, V, 4)
-            x and y in pixels; depth, the camera's z in scene units; inverse w, by which an
-            attribute is multiplied to interpolate it perspective-correctly: 1 / depth, or 1 for
-            an orthographic camera.
-
-        Notes
-        -----
-        Differentiable, any number of times, in the points and in every parameter. Perspective
-        cameras divide by ``max(depth, near)``, so x, y, inverse w and their gradients are finite
-        for points beside and behind the camera; there they mean nothing. Depth itself is not
-        clamped: ``depth < near`` tells which points those are.
+        K : (3, 3) or (B, 3, 3)
+            Intrinsics in pixels, ``[[fx, skew, cx], [0, fy, cy], [0, 0, 1]]``, with positive
+            fx and fy. Lens distortion is not modelled: undistort the images first.
+        R : (3, 3) or (B, 3, 3)
+            Rotation, world to camera (a Rodrigues vector goes through ``cv2.Rodrigues``).
+        t : (3,), (3, 1), (B, 3) or (B, 3, 1)
+            Translation, world to camera.
+        pixel_center : float
+            The coordinate that K gives to the centre of the first pixel, 0.5 as in this library
+            by default. OpenCV itself, hence ``cv2.calibrateCamera``, puts it at 0: pass 0.0 for
+            such a K, and the principal point is moved by ``0.5 - pixel_center``.
+        image_size, near, dtype, device
+            As for `look_at`, as is differentiability.
 
         Raises
         ------
         TypeError, ValueError
-            Wrong dtype, shape, device or batch size, or a NaN or infinity in ``vertices``.
+            A bad argument, such as an R that is no rotation (to within 1e-3) or mirrors.
         """
-        return self.to_image(self.to_view(vertices))
+        tensors = as_tensors({"K": K, "R": R, "t": t}, dtype, device)
+        matrices = opencv.from_opencv(**tensors, pixel_center=pixel_center)
+        return cls(*broadcast(*matrices), image_size, True, near)
 
-    @full_precision
-    def to_view(self, vertices: torch.Tensor) -> torch.Tensor:
-        """Return points of the world in camera coordinates, (B, V, 3): the first half of `project`."""
-        check_tensor(vertices, "vertices", ("V", 3), ("B", "V", 3))
-        check_like(vertices, "vertices", self.rotation, "camera")
-        check_finite(vertices, "vertices")
-        points = vertices if vertices.ndim == 3 else vertices[None]
-        check_batch({"vertices": points.shape[0], "camera": self.batch_size})
-        return points @ self.rotation.mT + self.translation[:, None]
+    def to_opencv(self, *, pixel_center: float = 0.5) -> opencv.OpenCVCamera:
+        """Return K, R and t as OpenCV has them, the way back from `from_opencv`. Differentiable.
 
-    @full_precision
-    def to_image(self, points: torch.Tensor) -> torch.Tensor:
-        """Project points in camera coordinates, (B, V, 3): the second half of `project`."""
-        depth = points[..., 2:]
-        # clamp has a zero gradient in front of the near plane, so no huge or NaN one either
-        inverse_w = depth.clamp(min=self.near).reciprocal() if self.perspective else None
-        if inverse_w is None:
-            inverse_w = torch.ones_like(depth)
-        pixels = (points[..., :2] * inverse_w) @ self.intrinsics[:, :2, :2].mT
-        pixels = pixels + self.intrinsics[:, None, :2, 2]
-        return torch.cat([pixels, depth, inverse_w], dim=-1)
+        Parameters
+        ----------
+        pixel_center : float
+            The coordinate that K is to give to the centre of the first pixel; 0.0 for ``cv2.projectPoints``.
 
-    def to(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+        Raises
+        ------
+        ValueError
+            An orthographic camera, or one whose ``rotation`` is none.
+        """
+        return opencv.to_opencv(self, pixel_center)
+
+    @classmethod
+    def from_opengl(
+        cls,
+        view: Values,
+        projection: Values,
+        image_size: tuple[int, int],
+        near: float | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
     ) -> Camera:
-        """Return the cameras on another device, or with another floating dtype. Differentiable."""
-        if dtype is not None and dtype not in FLOAT_DTYPES:
-            raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-        return self._map(lambda value: value.to(device=device, dtype=dtype))
+        """Cameras from the matrices of OpenGL (``glFrustum``, ``glOrtho``, ``gluPerspective``, glm, ...).
 
-    def __len__(self) -> int:
-        return self.batch_size
+        Parameters
+        ----------
+        view : (4, 4) or (B, 4, 4)
+            World to eye, for column vectors (``eye = view @ world``); a rotation and a translation. The
+            camera looks along -z, y is up. The inverse of a camera's pose, as trimesh and glTF have it.
+        projection : (4, 4) or (B, 4, 4)
+            Eye to clip coordinates, perspective (last row ``(0, 0, -1, 0)``) or orthographic (last row
+            ``(0, 0, 0, 1)``). Frusta may be asymmetric, pixels oblong or sheared.
+        near : float, optional
+            Depth in front of which nothing is drawn. By default that of the projection, if it maps near and
+            far to -1 and 1 as OpenGL does; for other ranges (0 to 1, reversed) it must be given. The far
+            plane is not used: nothing is too far to be drawn.
+        image_size, dtype, device
+            As for `look_at`, as is differentiability, but for `near`. The size is that of the viewport.
 
-    def __getitem__(self, index: int | slice | torch.Tensor | list[int]) -> Camera:
-        """Select cameras by an int, a slice, a list of ints, or an index or mask tensor.
-
-        The result keeps its batch axis: ``camera[3]`` has batch size 1.
+        Raises
+        ------
+        TypeError, ValueError
+            A bad argument, such as a view that scales or mirrors, or a projection that mirrors, is neither
+            perspective nor orthographic, or is not so in the same way for the whole batch.
         """
-        if isinstance(index, numbers.Integral):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"index must select one of {len(self)} cameras, got {index}")
-            index = [int(index)]
-        return self._map(lambda value: value[index])
+        tensors = as_tensors({"view": view, "projection": projection}, dtype, device)
+        size = check_image_size(image_size)
+        matrices, perspective, nearest = opengl.from_opengl(**tensors, image_size=size, near=near)
+        return cls(*broadcast(*matrices), size, perspective, nearest)
 
-    def __iter__(self) -> Iterator[Camera]:
-        return (self[index] for index in range(len(self)))
+    def to_opengl(self, *, far: float = math.inf) -> opengl.OpenGLCamera:
+        """Return view and projection matrices of OpenGL, the way back from `from_opengl`. Differentiable.
 
-    def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Camera:
-        return Camera(
-            rotation=function(self.rotation),
-            translation=function(self.translation),
-            intrinsics=function(self.intrinsics),
-            image_size=self.image_size,
-            perspective=self.perspective,
-            near=self.near,
-        )
+        Parameters
+        ----------
+        far : float
+            Depth that is mapped to 1; ``near`` is mapped to -1. Infinite only for perspective cameras.
+
+        Raises
+        ------
+        ValueError
+            ``far`` not greater than ``near``, or infinite for an orthographic camera; or a ``rotation``
+            that is none.
+        """
+        return opengl.to_opengl(self, far)
+
+    @classmethod
+    def from_pytorch3d(
+        cls,
+        R: Values,
+        T: Values,
+        focal_length: Values = 1.0,
+        principal_point: Values = (0.0, 0.0),
+        *,
+        image_size: tuple[int, int],
+        in_ndc: bool = True,
+        perspective: bool = True,
+        near: float = 0.01,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Camera:
+        """Cameras from the parameters of PyTorch3D's ``PerspectiveCameras`` or ``OrthographicCameras``.
+
+        Parameters
+        ----------
+        R : (3, 3) or (B, 3, 3)
+            Rotation, world to view, for row vectors: ``view = world @ R + T``.
+        T : (3,) or (B, 3)
+            Translation, world to view.
+        focal_length : scalar, (B,), (B, 1) or (B, 2)
+            One for both axes, or those of x and y; positive. Those of ``FoVPerspectiveCameras`` are
+            ``(1 / (aspect_ratio tan(fov / 2)), 1 / tan(fov / 2))`` in NDC.
+        principal_point : (2,) or (B, 2)
+            (x, y). In NDC x grows to the left, y upwards, and 0 is the middle of the image; on the screen it
+            is in pixels from the top left corner, and the default of PyTorch3D is that corner.
+        in_ndc : bool
+            Whether focal lengths and principal point are in NDC or in pixels, as in PyTorch3D.
+        perspective : bool
+            Whether they are those of ``PerspectiveCameras``, or of ``OrthographicCameras``.
+        image_size, near, dtype, device
+            As for `look_at`, as is differentiability; `near` may be negative if orthographic.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A bad argument, such as an R that is no rotation (to within 1e-3) or mirrors.
+        """
+        values = {"R": R, "T": T, "focal_length": focal_length, "principal_point": principal_point}
+        tensors = as_tensors(values, dtype, device)
+        size = check_image_size(image_size)
+        matrices = pytorch3d.from_pytorch3d(**tensors, image_size=size, in_ndc=in_ndc)
+        return cls(*broadcast(*matrices), size, perspective, near)
+
+    def to_pytorch3d(self, *, in_ndc: bool = True) -> pytorch3d.PyTorch3DCamera:
+        """Return the parameters of PyTorch3D's cameras, the way back from `from_pytorch3d`. Differentiable.
+
+        They are those of ``PerspectiveCameras``, or of ``OrthographicCameras`` if `perspective` is False.
+
+        Parameters
+        ----------
+        in_ndc : bool
+            Whether focal lengths and principal point are to be in NDC or in pixels.
+
+        Raises
+        ------
+        ValueError
+            A camera with skew, or whose ``rotation`` is none.
+        """
+        return pytorch3d.to_pytorch3d(self, in_ndc)
+
+    @classmethod
+    def from_blender(
+        cls,
+        matrix_world: Values,
+        lens: Values | None = None,
+        *,
+        image_size: tuple[int, int],
+        sensor_width: Values = 36.0,
+        sensor_height: Values = 24.0,
+        sensor_fit: blender.SensorFit = blender.SensorFit.AUTO,
+        shift_x: Values = 0.0,
+        shift_y: Values = 0.0,
+        pixel_aspect_x: Values = 1.0,
+        pixel_aspect_y: Values = 1.0,
+        ortho_scale: Values | None = None,
+        near: float = 0.01,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Camera:
+        """Cameras from the settings of Blender, for a mesh in Blender's world coordinates (z up).
+
+        Parameters
+        ----------
+        matrix_world : (4, 4) or (B, 4, 4)
+            Pose of the camera object, camera to world, for column vectors. Its scale is ignored, as
+            Blender does.
+        lens : scalar or (B,), optional
+            Focal length in millimetres, positive, of a perspective camera.
+        image_size : (int, int)
+            Height and width in pixels: resolution_y and resolution_x times resolution_percentage.
+        sensor_width, sensor_height : scalar or (B,)
+            In millimetres, positive. The height matters only if it is fitted.
+        sensor_fit : SensorFit
+            Which of them is fitted to the image.
+        shift_x, shift_y : scalar or (B,)
+            Shift of the lens to the right and up, in units of the side of the image that is fitted.
+        pixel_aspect_x, pixel_aspect_y : scalar or (B,)
+            Width and height of a pixel, up to a common factor; positive.
+        ortho_scale : scalar or (B,), optional
+            Instead of the lens: scene units that the side that is fitted shows, of an orthographic camera.
+        near : float
+            Depth in front of which nothing is drawn (clip_start); positive if perspective.
+        dtype, device : optional
+            As for `look_at`, as is differentiability.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A bad argument, such as a matrix that shears or mirrors, or both or none of lens and ortho_scale.
+        """
+        zooms = {"lens": lens, "ortho_scale": ortho_scale}
+        zoom = {name: value for name, value in zooms.items() if value is not None}
+        values = {
+            "matrix_world": matrix_world,
+            **zoom,
+            "sensor_width": sensor_width,
+            "sensor_height": sensor_height,
+            "pixel_aspect_x": pixel_aspect_x,
+            "pixel_aspect_y": pixel_aspect_y,
+            "shift_x": shift_x,
+            "shift_y": shift_y,
+        }
+        size = check_image_size(image_size)
+        matrices = blender.from_blender(as_tensors(values, dtype, device), size, sensor_fit)
+        return cls(*broadcast(*matrices), size, "lens" in zoom, near)
+
+    def to_blender(self, *, sensor_width: float = 36.0) -> blender.BlenderCamera:
+        """Return settings of Blender, the way back from `from_blender`. Differentiable.
+
+        ``camera.to_blender()._asdict()`` are arguments of `from_blender`. The sensor is fitted HORIZONTAL;
+        the smaller pixel aspect is 1, since Blender takes none below. Also set clip_start to `near`, and
+        resolution_y and resolution_x to `image_size`.
+
+        Parameters
+        ----------
+        sensor_width : float
+            In millimetres, positive.
+
+        Raises
+        ------
+        ValueError
+            A camera with skew, or whose ``rotation`` is none.
+        """
+        return blender.to_blender(self, sensor_width)

@@ -1,21 +1,22 @@
-"""From what a user knows of a camera to tensors: conversion, checks, view matrices."""
+"""Matrices of cameras, from what a user knows: conversion, checks, views, intrinsics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from taichisoft.base.checks import FLOAT_DTYPES, check_batch, check_finite, check_tensor
+from taichisoft.base.checks import check_batch, check_dtype, check_finite, check_tensor
 from taichisoft.base.precision import full_precision
+from taichisoft.geometry.vectors import unit
 
-if TYPE_CHECKING:
-    from taichisoft.cameras.camera import Camera
-
-Values = torch.Tensor | float | tuple | list | np.ndarray
+Values = Tensor | float | tuple | list | np.ndarray
 """A tensor, a number, nested sequences of numbers, or a NumPy array."""
+
+Matrices = tuple[Tensor, Tensor, Tensor]
+"""Rotation (B, 3, 3), translation (B, 3) and intrinsics (B, 3, 3); batch sizes equal or 1."""
 
 _PARALLEL = 1e-6
 """Sine of the angle between ``up`` and the view direction below which they count as parallel."""
@@ -23,24 +24,26 @@ _PARALLEL = 1e-6
 _TOLERANCE = 1e-3
 """Largest error of ``R R^T`` and of the last row of K that counts as rounding."""
 
+_SKEW = 1e-6
+"""Skew, relative to the focal length, below which it is rounding."""
+
 
 def as_tensors(
     values: Mapping[str, Values],
     dtype: torch.dtype | None,
     device: torch.device | str | None,
-) -> dict[str, torch.Tensor]:
+) -> dict[str, Tensor]:
     """Convert all values to finite tensors of one dtype on one device, keeping their graph.
 
     By default the widest floating dtype and the only device among the tensors that were given.
     Raises TypeError or ValueError, naming the entry, for what cannot be converted.
     """
-    given = {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
+    given = {name: value for name, value in values.items() if isinstance(value, Tensor)}
     floats = [value.dtype for value in given.values() if value.is_floating_point()]
     if dtype is None:
         wide = torch.float64 in floats or (not floats and torch.get_default_dtype().itemsize == 8)
         dtype = torch.float64 if wide else torch.float32
-    elif dtype not in FLOAT_DTYPES:
-        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+    check_dtype(dtype)
     devices = {name: value.device for name, value in given.items()}
     if device is None:
         if len(set(devices.values())) > 1:
@@ -53,14 +56,12 @@ def as_tensors(
     return tensors
 
 
-def _as_tensor(
-    value: Values, name: str, dtype: torch.dtype, device: torch.device | str
-) -> torch.Tensor:
-    if isinstance(value, torch.Tensor):
+def _as_tensor(value: Values, name: str, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    if isinstance(value, Tensor):
         if value.is_complex():
             raise TypeError(f"{name} must be real, got {value.dtype}")
         return value.to(dtype=dtype, device=device)
-    if isinstance(value, (tuple, list)) and any(isinstance(v, torch.Tensor) for v in value):
+    if isinstance(value, (tuple, list)) and any(isinstance(v, Tensor) for v in value):
         # torch.as_tensor would accept them, and drop their gradient without a word
         raise TypeError(f"{name} must be one tensor or numbers; join its tensors by torch.stack")
     try:
@@ -69,19 +70,19 @@ def _as_tensor(
         raise TypeError(f"{name} must be a tensor or numbers, got {value!r}") from error
 
 
-def as_batch(value: torch.Tensor, name: str, *shape: int) -> torch.Tensor:
+def as_batch(value: Tensor, name: str, *shape: int) -> Tensor:
     """Return ``value``, of shape ``shape`` or (B, *shape), with its batch axis."""
     check_tensor(value, name, shape, ("B", *shape))
     return value if value.ndim > len(shape) else value[None]
 
 
-def as_translation(value: torch.Tensor) -> torch.Tensor:
+def as_translation(value: Tensor) -> Tensor:
     """Return translations as (B, 3), from any of the forms that OpenCV users have."""
     check_tensor(value, "t", (3,), (3, 1), ("B", 3), ("B", 3, 1))
     return value.reshape(-1, 3)
 
 
-def check_inside(value: torch.Tensor, name: str, low: float, high: float) -> None:
+def check_inside(value: Tensor, name: str, low: float, high: float) -> None:
     """Raise ValueError unless ``value``, a scalar or (B,), is strictly between the bounds."""
     check_tensor(value, name, (), ("B",))
     inside = (value > low) & (value < high)
@@ -90,13 +91,13 @@ def check_inside(value: torch.Tensor, name: str, low: float, high: float) -> Non
         raise ValueError(f"{name} must be greater than {low:g} and less than {high:g}, got {bad:g}")
 
 
-def check_positive(value: torch.Tensor, name: str) -> None:
+def check_positive(value: Tensor, name: str) -> None:
     """Raise ValueError unless every entry is positive."""
     if not bool((value > 0).all()):
         raise ValueError(f"{name} must be positive, got {value.tolist()}")
 
 
-def check_intrinsics(intrinsics: torch.Tensor) -> None:
+def check_intrinsics(intrinsics: Tensor) -> None:
     """Raise ValueError unless all K have positive focal lengths and the last row (0, 0, 1)."""
     matrices = intrinsics.detach()
     if not bool((matrices[:, [0, 1], [0, 1]] > 0).all()):
@@ -107,7 +108,7 @@ def check_intrinsics(intrinsics: torch.Tensor) -> None:
 
 
 @full_precision
-def check_rotation(rotation: torch.Tensor, name: str) -> None:
+def check_rotation(rotation: Tensor, name: str) -> None:
     """Raise ValueError unless all matrices are orthonormal to within 1e-3 and do not mirror."""
     matrices = rotation.detach()
     identity = torch.eye(3, dtype=matrices.dtype, device=matrices.device)
@@ -121,7 +122,7 @@ def check_rotation(rotation: torch.Tensor, name: str) -> None:
 
 
 @full_precision
-def view_from(tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def view_from(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Return rotation (B, 3, 3) and translation (B, 3) that look from eye to at, up upwards.
 
     The batch is that of eye, at and up together. Raises ValueError where the view is undefined.
@@ -143,7 +144,7 @@ def view_from(tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Ten
     return rotation, -(rotation @ eye[..., None])[..., 0]
 
 
-def orbit_axes(azimuth: torch.Tensor, elevation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def orbit_axes(azimuth: Tensor, elevation: Tensor) -> tuple[Tensor, Tensor]:
     """Return unit vectors, (B, 3), from the centre of a sphere to a place on it, and north there.
 
     Azimuth from +z to +x and elevation from there to +y, scalars or (B,) in degrees.
@@ -157,31 +158,62 @@ def orbit_axes(azimuth: torch.Tensor, elevation: torch.Tensor) -> tuple[torch.Te
     return away, north
 
 
-def unit(vectors: torch.Tensor) -> torch.Tensor:
-    """Return vectors, (..., 3), none of them zero, with length 1."""
-    # dividing by the largest entry first keeps very long and very short vectors in range
-    scaled = vectors / vectors.detach().abs().amax(-1, keepdim=True)
-    return scaled / torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
-
-
-def centred_intrinsics(focal: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def centred_intrinsics(focal: Tensor, height: int, width: int) -> Tensor:
     """Return (B, 3, 3) intrinsics with one focal length (B,) or () per camera."""
     focal = focal.reshape(-1)
     constant = focal.new_tensor([[0, 0, width / 2], [0, 0, height / 2], [0, 0, 1]])
     return constant + focal[:, None, None] * focal.new_tensor([1, 1, 0]).diag()
 
 
-def broadcast(
-    cls: type[Camera],
-    rotation: torch.Tensor,
-    translation: torch.Tensor,
-    intrinsics: torch.Tensor,
-    image_size: tuple[int, int],
-    perspective: bool,
-    near: float,
-) -> Camera:
-    """Return cameras of parts whose batch sizes are equal or 1."""
+def broadcast(rotation: Tensor, translation: Tensor, intrinsics: Tensor) -> Matrices:
+    """Return matrices with one batch size."""
     parts = {"rotation": rotation, "translation": translation, "intrinsics": intrinsics}
     batch = check_batch({name: part.shape[0] for name, part in parts.items()})
-    parts = {name: part.expand(batch, *part.shape[1:]) for name, part in parts.items()}
-    return cls(**parts, image_size=image_size, perspective=perspective, near=near)
+    rotation, translation, intrinsics = (p.expand(batch, *p.shape[1:]) for p in parts.values())
+    return rotation, translation, intrinsics
+
+
+def axis_aligned_intrinsics(focal: Tensor, centre: Tensor) -> Tensor:
+    """Return (B, 3, 3) intrinsics without skew from (x, y) pairs in pixels, (B, 2) or (1, 2)."""
+    batch = check_batch({"focal length": focal.shape[0], "principal point": centre.shape[0]})
+    diagonal = torch.cat([focal, torch.ones_like(focal[:, :1])], 1).diag_embed()
+    last = torch.nn.functional.pad(centre, (0, 1))[..., None]
+    return diagonal.expand(batch, 3, 3) + torch.nn.functional.pad(last, (2, 0))
+
+
+def completed(rows: Tensor) -> Tensor:
+    """Return (B, n, n) matrices from all rows but the last, (B, n - 1, n): that is (0, ..., 0, 1)."""
+    last = torch.nn.functional.pad(torch.ones_like(rows[:, :1, :1]), (rows.shape[2] - 1, 0))
+    return torch.cat([rows, last], 1)
+
+
+def focal_and_centre(intrinsics: Tensor, program: str) -> tuple[Tensor, Tensor]:
+    """Return (x, y) of focal lengths and principal points in pixels, (B, 2) each.
+
+    Raises ValueError if there is skew or a focal length is not positive, which the program cannot express.
+    """
+    focal = intrinsics[:, [0, 1], [0, 1]]
+    skew = intrinsics.detach()[:, [0, 1], [1, 0]]
+    if not bool((skew.abs() <= _SKEW * focal.detach().abs()).all()):
+        raise ValueError(f"intrinsics must have no skew for {program}, got {skew.tolist()}")
+    if not bool((focal > 0).all()):
+        raise ValueError(
+            f"intrinsics must have positive focal lengths for {program}, got {focal.tolist()}"
+        )
+    return focal, intrinsics[:, :2, 2]
+
+
+def check_row(rows: Tensor, expected: tuple[float, ...], name: str, tolerance: float) -> None:
+    """Raise ValueError unless all rows, (B, n), are the expected one."""
+    difference = rows.detach() - rows.new_tensor(expected)
+    if not bool((difference.abs() <= tolerance).all()):
+        raise ValueError(f"{name} must be {expected}, got {rows.tolist()}")
+
+
+def as_scalars(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return values, scalars or (B,), as (B,) with a common B."""
+    for name, value in values.items():
+        check_tensor(value, name, (), ("B",))
+    flat = {name: value.reshape(-1) for name, value in values.items()}
+    batch = check_batch({name: value.shape[0] for name, value in flat.items()})
+    return {name: value.expand(batch) for name, value in flat.items()}

@@ -1,4 +1,4 @@
-"""OpenGL: x right, y up, the camera looks along -z; clip coordinates, the viewport's row 0 at the bottom.
+"""Matrices of OpenGL: x right, y up, the camera looks along -z; clip coordinates, row 0 at the bottom.
 
 After the chapter on coordinate transformations of the OpenGL specification, with rows counted from the top:
 ``clip = P @ eye``, ``ndc = clip[:3] / clip[3]``, ``x_pixel = width (1 + ndc_x) / 2`` and
@@ -8,17 +8,20 @@ After the chapter on coordinate transformations of the OpenGL specification, wit
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_image_size, check_number
-from taichisoft.cameras.construction import Values, as_batch, as_tensors, broadcast, check_rotation
-from taichisoft.cameras.conventions import check_row, own_intrinsics
-
-if TYPE_CHECKING:
-    from taichisoft.cameras.camera import Camera
+from taichisoft.base.checks import check_number
+from taichisoft.cameras.construction import (
+    Matrices,
+    as_batch,
+    check_rotation,
+    check_row,
+    completed,
+)
+from taichisoft.cameras.model import CameraModel
 
 # What a projection may differ from its form by: rounding of what was multiplied in float32.
 _TOLERANCE = 1e-5
@@ -32,47 +35,11 @@ class OpenGLCamera(NamedTuple):
 
 
 def from_opengl(
-    cls: type[Camera],
-    view: Values,
-    projection: Values,
-    image_size: tuple[int, int],
-    near: float | None = None,
-    *,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str | None = None,
-) -> Camera:
-    """Cameras from the matrices of OpenGL: those of ``glFrustum``, ``glOrtho``, ``gluPerspective``, glm, ...
-
-    Parameters
-    ----------
-    view : (4, 4) or (B, 4, 4)
-        World to eye, for column vectors (``eye = view @ world``); a rotation and a translation. The
-        camera looks along -z, y is up. The inverse of a camera's pose, as trimesh and glTF have it.
-    projection : (4, 4) or (B, 4, 4)
-        Eye to clip coordinates, perspective (last row ``(0, 0, -1, 0)``) or orthographic (last row
-        ``(0, 0, 0, 1)``). Frusta may be asymmetric, pixels oblong or sheared.
-    image_size : (int, int)
-        Height and width of the viewport in pixels.
-    near : float, optional
-        Depth in front of which nothing is drawn. By default that of the projection, if it maps near and far
-        to -1 and 1 as OpenGL does; for other ranges (0 to 1, reversed) it must be given. The far plane is
-        not used: nothing is too far to be drawn.
-    dtype, device : optional
-        As for `look_at`.
-
-    Notes
-    -----
-    Differentiable in view and projection, but for `near`. Batch sizes must be equal or 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A bad argument, such as a view that scales or mirrors, or a projection that mirrors, is neither
-        perspective nor orthographic, or is not so in the same way for the whole batch.
-    """
-    tensors = as_tensors({"view": view, "projection": projection}, dtype, device)
-    view, projection = (as_batch(tensors[name], name, 4, 4) for name in tensors)
-    height, width = check_image_size(image_size)
+    view: Tensor, projection: Tensor, image_size: tuple[int, int], near: float | None
+) -> tuple[Matrices, bool, float]:
+    """Return the matrices of `Camera.from_opengl`, whether they are perspective, and the near depth."""
+    view, projection = as_batch(view, "view", 4, 4), as_batch(projection, "projection", 4, 4)
+    height, width = image_size
     check_row(view[:, 3], (0.0, 0.0, 0.0, 1.0), "the last row of view", _TOLERANCE)
     check_rotation(view[:, :3, :3], "view[:3, :3]")
     perspective = bool((projection[:, 3, 2] != 0).any())
@@ -85,47 +52,30 @@ def from_opengl(
     intrinsics = torch.cat(
         [plane[:, :, :2], centre[..., None] + view.new_tensor([[1.0], [-1.0]])], 2
     )
-    intrinsics = intrinsics * to_pixels[:, None]
-    intrinsics = torch.cat(
-        [intrinsics, view.new_tensor([[[0.0, 0.0, 1.0]]]).expand(len(projection), 1, 3)], 1
-    )
+    intrinsics = completed(intrinsics * to_pixels[:, None])
     if near is None:
         near = _near_of(projection.detach(), perspective)
     rotation, translation = view[:, :3, :3] * flip[:, None], view[:, :3, 3] * flip
-    return broadcast(cls, rotation, translation, intrinsics, (height, width), perspective, near)
+    return (rotation, translation, intrinsics), perspective, near
 
 
-def to_opengl(self: Camera, *, far: float = math.inf) -> OpenGLCamera:
-    """Return view and projection matrices of OpenGL, the way back from `from_opengl`. Differentiable.
-
-    Parameters
-    ----------
-    far : float
-        Depth that is mapped to 1; ``near`` is mapped to -1. Infinite only for perspective cameras.
-
-    Raises
-    ------
-    ValueError
-        ``far`` not greater than ``near``, or infinite for an orthographic camera; or a ``rotation`` that is
-        none.
-    """
-    check_rotation(self.rotation, "rotation")
-    if not (self.perspective and far == math.inf):
-        far = check_number(far, "far", above=self.near)
-    height, width = self.image_size
-    flip = self.rotation.new_tensor([1.0, -1.0, -1.0])
-    intrinsics = own_intrinsics(self)
+def to_opengl(camera: CameraModel, far: float) -> OpenGLCamera:
+    """Return the matrices of `Camera.to_opengl`."""
+    check_rotation(camera.rotation, "rotation")
+    if not (camera.perspective and far == math.inf):
+        far = check_number(far, "far", above=camera.near)
+    height, width = camera.image_size
+    flip = camera.rotation.new_tensor([1.0, -1.0, -1.0])
+    intrinsics = completed(camera.intrinsics[:, :2])
     to_ndc = intrinsics.new_tensor([[2 / width], [-2 / height]])
     plane = intrinsics[:, :2] * to_ndc - intrinsics.new_tensor([[0, 0, 1.0], [0, 0, -1.0]])
     empty = torch.zeros_like(plane[..., :1])
-    columns = [plane, empty] if self.perspective else [plane[..., :2], empty, plane[..., 2:]]
+    columns = [plane, empty] if camera.perspective else [plane[..., :2], empty, plane[..., 2:]]
     top = torch.cat(columns, 2) * intrinsics.new_tensor([1.0, -1.0, -1.0, 1.0])
-    bottom = intrinsics.new_tensor(_depth_rows(self.perspective, self.near, far))
-    view = torch.cat([self.rotation, self.translation[..., None]], 2) * flip[:, None]
-    last = view.new_tensor([[0.0, 0.0, 0.0, 1.0]]).expand(len(self), 1, 4)
-    return OpenGLCamera(
-        torch.cat([view, last], 1), torch.cat([top, bottom.expand(len(self), 2, 4)], 1)
-    )
+    bottom = intrinsics.new_tensor(_depth_rows(camera.perspective, camera.near, far))
+    view = torch.cat([camera.rotation, camera.translation[..., None]], 2) * flip[:, None]
+    projection = torch.cat([top, bottom.expand(len(camera), 2, 4)], 1)
+    return OpenGLCamera(completed(view), projection)
 
 
 def _check_projection(projection: Tensor, perspective: bool) -> None:

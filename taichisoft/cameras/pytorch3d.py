@@ -1,4 +1,4 @@
-"""PyTorch3D: x left, y up, z forward; row vectors; NDC whose unit is half the shorter side of the image.
+"""Cameras of PyTorch3D: x left, y up, z forward; row vectors; NDC in halves of the shorter side.
 
 After its notes on cameras: ``view = world @ R + T``; ``x = fx X / Z + px`` (orthographic: ``fx X + px``), and
 with s the shorter side of the image, ``x_screen = width / 2 - s / 2 x_ndc``, likewise y with the height.
@@ -6,24 +6,20 @@ with s the shorter side of the image, ``x_screen = width / 2 - s / 2 x_ndc``, li
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_image_size, check_tensor, check_type
+from taichisoft.base.checks import check_tensor, check_type
 from taichisoft.cameras.construction import (
-    Values,
+    Matrices,
     as_batch,
-    as_tensors,
-    broadcast,
+    axis_aligned_intrinsics,
     check_positive,
     check_rotation,
+    focal_and_centre,
 )
-from taichisoft.cameras.conventions import axis_aligned_intrinsics, focal_and_centre
-
-if TYPE_CHECKING:
-    from taichisoft.cameras.camera import Camera
+from taichisoft.cameras.model import CameraModel
 
 # Its view axes in those of this library, and the way back.
 _FLIP = (-1.0, -1.0, 1.0)
@@ -42,99 +38,41 @@ class PyTorch3DCamera(NamedTuple):
 
 
 def from_pytorch3d(
-    cls: type[Camera],
-    R: Values,
-    T: Values,
-    focal_length: Values = 1.0,
-    principal_point: Values = (0.0, 0.0),
-    *,
+    R: Tensor,
+    T: Tensor,
+    focal_length: Tensor,
+    principal_point: Tensor,
     image_size: tuple[int, int],
-    in_ndc: bool = True,
-    perspective: bool = True,
-    near: float = 0.01,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str | None = None,
-) -> Camera:
-    """Cameras from the parameters of PyTorch3D's ``PerspectiveCameras`` or ``OrthographicCameras``.
-
-    Parameters
-    ----------
-    R : (3, 3) or (B, 3, 3)
-        Rotation, world to view, for row vectors: ``view = world @ R + T``.
-    T : (3,) or (B, 3)
-        Translation, world to view.
-    focal_length : scalar, (B,), (B, 1) or (B, 2)
-        One for both axes, or those of x and y; positive. Those of ``FoVPerspectiveCameras`` are
-        ``(1 / (aspect_ratio tan(fov / 2)), 1 / tan(fov / 2))`` in NDC.
-    principal_point : (2,) or (B, 2)
-        (x, y). In NDC x grows to the left, y upwards, and 0 is the middle of the image; on the screen it
-        is in pixels from the top left corner, and the default of PyTorch3D is that corner.
-    image_size : (int, int)
-        Height and width in pixels.
-    in_ndc : bool
-        Whether focal lengths and principal point are in NDC or in pixels, as in PyTorch3D.
-    perspective : bool
-        Whether they are those of ``PerspectiveCameras``, or of ``OrthographicCameras``.
-    near : float
-        Depth in front of which nothing is drawn; positive if perspective.
-    dtype, device : optional
-        As for `look_at`.
-
-    Notes
-    -----
-    Differentiable in R, T, focal_length and principal_point. Batch sizes must be equal or 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A bad argument, such as an R that is no rotation (to within 1e-3) or mirrors.
-    """
-    values = {"R": R, "T": T, "focal_length": focal_length, "principal_point": principal_point}
-    tensors = as_tensors(values, dtype, device)
-    size = check_image_size(image_size)
+    in_ndc: bool,
+) -> Matrices:
+    """Return the matrices of `Camera.from_pytorch3d`."""
     check_type(in_ndc, "in_ndc", bool)
-    rotation = as_batch(tensors["R"], "R", 3, 3)
+    rotation = as_batch(R, "R", 3, 3)
     check_rotation(rotation, "R")
-    focal = tensors["focal_length"]
-    check_tensor(focal, "focal_length", (), ("B",), ("B", 1), ("B", 2))
-    check_positive(focal, "focal_length")
-    focal = (focal if focal.ndim == 2 else focal.reshape(-1, 1)).expand(-1, 2)
-    centre = as_batch(tensors["principal_point"], "principal_point", 2)
+    check_tensor(focal_length, "focal_length", (), ("B",), ("B", 1), ("B", 2))
+    check_positive(focal_length, "focal_length")
+    per_axis = focal_length.ndim == 2
+    focal = (focal_length if per_axis else focal_length.reshape(-1, 1)).expand(-1, 2)
+    centre = as_batch(principal_point, "principal_point", 2)
     if in_ndc:
-        unit, middle = _ndc(centre, size)
+        unit, middle = _ndc(centre, image_size)
         focal, centre = focal * unit, middle - centre * unit
     flip = rotation.new_tensor(_FLIP)
-    translation = as_batch(tensors["T"], "T", 3) * flip
-    intrinsics = axis_aligned_intrinsics(focal, centre)
-    return broadcast(
-        cls, rotation.mT * flip[:, None], translation, intrinsics, size, perspective, near
-    )
+    translation = as_batch(T, "T", 3) * flip
+    return rotation.mT * flip[:, None], translation, axis_aligned_intrinsics(focal, centre)
 
 
-def to_pytorch3d(self: Camera, *, in_ndc: bool = True) -> PyTorch3DCamera:
-    """Return the parameters of PyTorch3D's cameras, the way back from `from_pytorch3d`. Differentiable.
-
-    They are those of ``PerspectiveCameras``, or of ``OrthographicCameras`` if `perspective` is False.
-
-    Parameters
-    ----------
-    in_ndc : bool
-        Whether focal lengths and principal point are to be in NDC or in pixels.
-
-    Raises
-    ------
-    ValueError
-        A camera with skew, or whose ``rotation`` is none.
-    """
+def to_pytorch3d(camera: CameraModel, in_ndc: bool) -> PyTorch3DCamera:
+    """Return the parameters of `Camera.to_pytorch3d`."""
     check_type(in_ndc, "in_ndc", bool)
-    check_rotation(self.rotation, "rotation")
-    focal, centre = focal_and_centre(self, "PyTorch3D")
+    check_rotation(camera.rotation, "rotation")
+    focal, centre = focal_and_centre(camera.intrinsics, "PyTorch3D")
     if in_ndc:
-        unit, middle = _ndc(centre, self.image_size)
+        unit, middle = _ndc(centre, camera.image_size)
         focal, centre = focal / unit, (middle - centre) / unit
-    flip = self.rotation.new_tensor(_FLIP)
+    flip = camera.rotation.new_tensor(_FLIP)
     return PyTorch3DCamera(
-        (self.rotation * flip[:, None]).mT, self.translation * flip, focal, centre
+        (camera.rotation * flip[:, None]).mT, camera.translation * flip, focal, centre
     )
 
 

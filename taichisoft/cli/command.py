@@ -1,9 +1,10 @@
-"""What a command of the command line is, and the options that several commands have."""
+"""Commands of the command line, and the options that several of them have."""
 
 from __future__ import annotations
 
 import argparse
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from taichisoft.base.backend import BACKENDS
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -13,20 +14,14 @@ from taichisoft.softness.coverage import Gaussian
 class Command(ABC):
     """One command: its name, its options, and what it does."""
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Name on the command line."""
+    name: ClassVar[str]
+    """Name on the command line."""
 
-    @property
-    @abstractmethod
-    def summary(self) -> str:
-        """What it does, in one line."""
+    summary: ClassVar[str]
+    """What it does, in one line."""
 
-    @property
-    @abstractmethod
-    def example(self) -> str:
-        """A command line that works, for ``--help``."""
+    example: ClassVar[str]
+    """A command line that works, for ``--help``."""
 
     @abstractmethod
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

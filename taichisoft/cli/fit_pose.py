@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -13,9 +14,10 @@ from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
 from taichisoft.cli.command import Command, add_backend, parse_count, renderer_of
 from taichisoft.cli.framing import Framed
-from taichisoft.cli.pose_search import Poses, View, degrees_between, find_poses
+from taichisoft.cli.pose_search import Poses, View, find_poses
 from taichisoft.files.images import read_mask, write_image
 from taichisoft.files.meshes import load_mesh
+from taichisoft.geometry.rotations import angle_between
 from taichisoft.render.rasterizer import SoftRasterizer
 
 # Poses farther apart than this, whose IoU is less than that behind the best, are reported as well.
@@ -105,7 +107,7 @@ class FitPose(Command):
         write_image(_overlay(view, poses), overlay)
         print(f"IoU {found['iou']:.4f}, written to {output}; overlay: {overlay}")
         for other in found["alternatives"]:
-            angle = degrees_between(torch.tensor(other["R"]), poses.rotation[0])
+            angle = math.degrees(angle_between(torch.tensor(other["R"]), poses.rotation[0]))
             print(
                 f"another pose, {angle:.0f} degrees away, fits nearly as well: {other['iou']:.4f}"
             )
@@ -134,8 +136,8 @@ def _alternatives(poses: Poses) -> list[int]:
     """Return the poses that are as good as the first, and differ from it and from each other."""
     chosen = [0]
     for index in range(1, len(poses.iou)):
-        angles = [degrees_between(poses.rotation[index], poses.rotation[k]) for k in chosen]
-        if poses.iou[0] - poses.iou[index] < AS_GOOD and min(angles) > APART:
+        angles = torch.rad2deg(angle_between(poses.rotation[index], poses.rotation[chosen]))
+        if poses.iou[0] - poses.iou[index] < AS_GOOD and angles.min() > APART:
             chosen.append(index)
     return chosen[1:]
 

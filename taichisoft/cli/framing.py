@@ -1,4 +1,4 @@
-"""A mesh of any size brought to radius 1 about the origin, and how far away a camera sees all of it."""
+"""Framing: a mesh of any size at radius 1 about the origin, and the distance that shows all of it."""
 
 from __future__ import annotations
 

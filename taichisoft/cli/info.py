@@ -8,8 +8,8 @@ from importlib.metadata import version
 
 import torch
 
-from taichisoft import __version__
 from taichisoft.base.backend import available_backends, backend, cache_folder, threads
+from taichisoft.base.version import __version__
 from taichisoft.base.vulkan_device import vulkan_devices
 from taichisoft.cli.command import Command
 from taichisoft.softness.pretrained import pretrained_names

@@ -1,4 +1,4 @@
-"""The pose of a known mesh from one mask: many starts, a soft silhouette, and Adam.
+"""Search for the pose of a known mesh in one mask: many starts, a soft silhouette, and Adam.
 
 Random orientations are moved and scaled so that their bounding boxes are that of the mask; those whose
 silhouettes overlap it most are optimised in a small image, and the best of these in a larger one.
@@ -6,7 +6,6 @@ silhouettes overlap it most are optimised in a small image, and the best of thes
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,8 +14,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from taichisoft.cameras.camera import Camera
+from taichisoft.fitting.fit import fit
 from taichisoft.geometry.losses import iou
 from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.rotations import from_axis_angle, random_rotations
 from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.aggregation import Max
 from taichisoft.softness.annealing import ExponentialAnnealing
@@ -139,7 +140,7 @@ def find_poses(
     """
     coarse, fine = view.resized(COARSE), view.resized(FINE)
     generator = torch.Generator().manual_seed(seed)
-    rotation = random_rotations(CANDIDATES * starts, generator)
+    rotation = random_rotations(CANDIDATES * starts, generator, torch.float32)
     poses = coarse.measured(rotation, aligned(coarse, rotation)).best(starts)
     report(f"best of {len(rotation)} random orientations: IoU {float(poses.iou[0]):.3f}")
     poses = refined(coarse, poses, renderer, steps, RATES).best(KEPT)
@@ -169,10 +170,13 @@ def refined(
         depth = NEAREST + torch.nn.functional.softplus(depth - NEAREST, beta=10.0)
         across = (start[:, :2] + unknowns["shift"]) / start[:, 2:]
         translation = depth[:, None] * torch.cat([across, torch.ones_like(depth)[:, None]], -1)
-        return torch.matrix_exp(cross_matrix(unknowns["turn"])) @ poses.rotation, translation
+        return from_axis_angle(unknowns["turn"]) @ poses.rotation, translation
 
     def loss(unknowns: Unknowns) -> Tensor:
-        return (1 - view.overlap(renderer, *pose(unknowns))).sum()
+        return 1 - view.overlap(renderer, *pose(unknowns))
+
+    def hard_loss(unknowns: Unknowns) -> Tensor:
+        return 1 - view.measured(*pose(unknowns)).iou
 
     count = len(start)
     unknowns = {
@@ -180,30 +184,25 @@ def refined(
         "shift": torch.zeros(count, 2),
         "depth": torch.zeros(count),
     }
-    with torch.no_grad():
-        return view.measured(*pose(minimise(loss, unknowns, rates, steps, renderer.set_progress)))
+    found = fit(
+        loss,
+        unknowns,
+        steps,
+        optimizer=lambda leaves: _cooling_adam(leaves, [rates[name] for name in unknowns], steps),
+        renderer=renderer,
+        judge=hard_loss,
+        progress=False,
+    )
+    return view.measured(*pose(found.parameters))
 
 
-def minimise(
-    loss: Callable[[Unknowns], Tensor],
-    start: Unknowns,
-    rates: dict[str, float],
-    steps: int,
-    set_progress: Callable[[float], None],
-) -> Unknowns:
-    """Return unknowns that Adam has found; each has its rate, which falls to 0 as half a cosine."""
-    with torch.enable_grad():
-        unknowns = {name: value.clone().requires_grad_() for name, value in start.items()}
-        groups = [{"params": [value], "lr": rates[name]} for name, value in unknowns.items()]
-        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for step in range(steps):
-            set_progress(step / max(steps - 1, 1))
-            optimizer.zero_grad()
-            loss(unknowns).backward()
-            optimizer.step()
-            schedule.step()
-    return {name: value.detach() for name, value in unknowns.items()}
+def _cooling_adam(leaves: list[Tensor], rates: list[float], steps: int) -> torch.optim.Optimizer:
+    """Return Adam with a rate for each leaf, that falls to 0 as half a cosine."""
+    groups = [{"params": [leaf], "lr": rate} for leaf, rate in zip(leaves, rates, strict=True)]
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    optimizer.register_step_post_hook(lambda *_: schedule.step())
+    return optimizer
 
 
 def aligned(view: View, rotation: Tensor) -> Tensor:
@@ -228,23 +227,3 @@ def aligned(view: View, rotation: Tensor) -> Tensor:
         ratio = ((most - least) / size).clamp(0.5, 2).log().mean(-1).exp()
         depth = (depth * ratio).clamp(min=NEAREST)
     return torch.cat([across * depth[:, None], depth[:, None]], -1)
-
-
-def random_rotations(count: int, generator: torch.Generator) -> Tensor:
-    """Return rotations (count, 3, 3), uniform over all orientations: of unit quaternions."""
-    quaternion = torch.randn(count, 4, generator=generator)
-    w, x, y, z = (quaternion / quaternion.norm(dim=-1, keepdim=True)).unbind(-1)
-    cross = cross_matrix(torch.stack([x, y, z], -1))
-    return torch.eye(3) + 2 * w[:, None, None] * cross + 2 * cross @ cross
-
-
-def cross_matrix(vector: Tensor) -> Tensor:
-    """Return the matrices (P, 3, 3) that take the cross product with vectors (P, 3)."""
-    # The cross products of a vector and the three axes are the columns.
-    return torch.linalg.cross(vector[:, None], torch.eye(3)[None].to(vector)).mT
-
-
-def degrees_between(first: Tensor, second: Tensor) -> float:
-    """Return the angle of the rotation that leads from one (3, 3) to the other."""
-    cosine = (float((first * second).sum()) - 1) / 2
-    return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from taichisoft.appearance.lights import AmbientLight, DirectionalLight, Lighting, Shading
 from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
 from taichisoft.cli.command import Command, add_backend, parse_size, renderer_of
@@ -112,7 +113,8 @@ def _draw(
 ) -> Tensor:
     """Return RGB over a background, (H, W, 3), or RGB and opacity, (H, W, 4)."""
     has_colors = mesh.vertex_colors is not None or mesh.face_colors is not None
-    rendered = renderer(_opaque(mesh) if has_colors else _shaded(mesh, camera), camera)
+    lighting = None if has_colors else _lighting(camera)
+    rendered = renderer(_opaque(mesh), camera, lighting=lighting)
     assert rendered.color is not None
     color, alpha = rendered.color[0], rendered.alpha[0].unsqueeze(-1)
     # The background of the renderer is black, so that its colours are multiplied by alpha.
@@ -122,21 +124,19 @@ def _draw(
 
 
 def _opaque(mesh: Mesh) -> Mesh:
-    """Return the mesh with the first three channels of its colours."""
+    """Return the mesh with the first three channels of its colours, if it has any."""
     if mesh.vertex_colors is not None:
         return mesh.with_vertex_colors(mesh.vertex_colors[:, :3])
-    assert mesh.face_colors is not None
-    return mesh.with_face_colors(mesh.face_colors[:, :3])
+    if mesh.face_colors is not None:
+        return mesh.with_face_colors(mesh.face_colors[:, :3])
+    return mesh
 
 
-def _shaded(mesh: Mesh, camera: Camera) -> Mesh:
-    """Return the mesh with greys of its faces, ``0.25 + 0.75 |n l|``: both sides are lit alike."""
-    a, b, c = mesh.vertices[mesh.faces].unbind(1)
-    # A face without area gets the normal 0.
-    normals = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1)
-    light = torch.tensor(LIGHT) / math.hypot(*LIGHT) @ camera.rotation[0]
-    grey = AMBIENT + (1 - AMBIENT) * (normals @ light).abs()
-    return mesh.with_face_colors(grey[:, None].expand(-1, 3))
+def _lighting(camera: Camera) -> Lighting:
+    """Return light that makes of a face ``0.25 + 0.75 |n l|``: both sides are lit alike."""
+    towards, strength = torch.tensor(LIGHT) @ camera.rotation[0], 1 - AMBIENT
+    lamps = [DirectionalLight(direction, strength) for direction in (towards, -towards)]
+    return Lighting([AmbientLight(AMBIENT), *lamps], Shading.FLAT)
 
 
 def _parse_color(text: str) -> Tensor:

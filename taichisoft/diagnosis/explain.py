@@ -40,15 +40,15 @@ def explain(
 
     `total` is the number of faces of the meshes of all images; the near plane leaves more or fewer of them.
     """
-    buffers, projected = RasterJob(scene), ProjectedFaces(scene)
+    job, projected = RasterJob(scene), ProjectedFaces(scene)
     generator = renderer.curves(scene.image_size[0])[0]
     # In pixels of the image; what is rendered has more of them.
     generator = replace(generator, width=generator.width / renderer.ssaa)
     height, breadth = (renderer.ssaa * n for n in scene.image_size)
     rendered = replace(scene, image_size=(height, breadth))
     takes_max = renderer.aggregation.takes_max
-    alpha = renderer.aggregation.inverse(accumulate(buffers, generator, takes_max))
-    count = accumulate(buffers, _within_reach(generator), False)
+    alpha = renderer.aggregation.inverse(accumulate(job, generator, takes_max))
+    count = accumulate(job, _within_reach(generator), False)
     reaching = int(count.sum(dtype=torch.float64))
     fragments = renderer.ssaa**2 * reaching
     reached = int((count > 0).sum())
@@ -71,7 +71,7 @@ def explain(
         gradient_reach=gradient_reach,
         adds_up=not takes_max,
         suggested_scale=narrow_scale(projected) if bool(projected.in_front.any()) else None,
-        faces=_faces(projected, buffers, generator, total),
+        faces=_faces(projected, job, generator, total),
         fragments=fragments,
         faces_per_pixel=reaching / max(reached, 1),
         most_faces_per_pixel=int(count.max()),
@@ -94,9 +94,9 @@ def _within_reach(curve: Curve) -> Curve:
     return Curve(tabulate(torch.ones_like, one, Domain(low, low)), curve.width)
 
 
-def _faces(projected: ProjectedFaces, buffers: RasterJob, curve: Curve, total: int) -> Faces:
+def _faces(projected: ProjectedFaces, job: RasterJob, curve: Curve, total: int) -> Faces:
     """Count faces of the meshes: one that the near plane cut is as large as its pieces."""
-    first, last = buffers.rows(curve.numbers(buffers.points)).reshape(-1, 2).unbind(1)
+    first, last = job.rows(curve.numbers(job.points)).reshape(-1, 2).unbind(1)
     scene = projected.scene
     names = torch.stack([scene.face_images, scene.source_face], 1)
     seen, piece_of = torch.unique(names[projected.in_front], dim=0, return_inverse=True)

@@ -81,14 +81,14 @@ class ProjectedFaces:
             in an image that has no face in front.
         """
         scene = replace(self.scene, points=self.scene.points.detach())
-        buffers = RasterJob(scene)
+        job = RasterJob(scene)
         images = torch.zeros(scene.batch_size, dtype=torch.bool, device=scene.points.device)
-        images[buffers.face_image[self.in_front].long()] = True
+        images[job.face_image[self.in_front].long()] = True
         wanted = wanted & images[:, None, None]
         distances = scene.points.new_full(wanted.shape, torch.inf)
         radius = FIRST_RADIUS
         while True:
-            nearness = _nearness(buffers, radius)
+            nearness = _nearness(job, radius)
             found = (nearness > 0) & distances.isinf()
             distances[found] = (radius * (1 - 2 * nearness[found])).clamp(min=0)
             if not bool(distances[wanted].isinf().any()):
@@ -96,7 +96,7 @@ class ProjectedFaces:
             radius *= 2
 
 
-def _nearness(buffers: RasterJob, radius: float) -> Tensor:
+def _nearness(job: RasterJob, radius: float) -> Tensor:
     """Return (1 + d / radius) / 2 in [0, 1], d the largest signed distance of a pixel to a face."""
     curves = SoftnessCurves(Softness(Uniform(radius), Max()))
-    return accumulate(buffers, curves.generator(buffers.height), takes_max=True)
+    return accumulate(job, curves.generator(job.height), takes_max=True)

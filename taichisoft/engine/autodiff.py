@@ -13,6 +13,7 @@ from torch import Tensor
 
 from taichisoft.engine.fragment_map import FragmentMap
 from taichisoft.engine.fragments import Fragments
+from taichisoft.engine.inputs import BlendInputs, CoverageInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.fragment_fields import COORDINATES, COVERAGE, SHARES
 from taichisoft.softness.curves import Curve
@@ -24,13 +25,10 @@ FAR = 1e30
 
 
 def total_of_fragments(
-    buffers: RasterJob,
+    job: RasterJob,
     curve: Curve,
     winner: Tensor | None,
-    points: Tensor,
-    cells: Tensor,
-    slope_cells: Tensor,
-    width: Tensor,
+    inputs: CoverageInputs,
     *,
     differentiated: bool = True,
 ) -> Tensor:
@@ -38,75 +36,69 @@ def total_of_fragments(
 
     Parameters
     ----------
-    buffers : RasterJob
+    job : RasterJob
         The render.
     curve : Curve
         The generator of coverage.
     winner : Tensor, (B * H * W), int32, or None
         The face of the maximum, -1 for none; None to sum.
-    points, cells, slope_cells, width : Tensor
+    inputs : CoverageInputs
         What the result is differentiable in.
     differentiated : bool
         False if only the second derivative is wanted; then the result is zero.
     """
-    fragments = Fragments.within_reach(buffers, curve.numbers(points))
+    points, cells, slope_cells, width = inputs
+    fragments = Fragments.within_reach(job, curve.numbers(points))
     if winner is not None:
         fragments = fragments.kept(winner[fragments.pixels_as_index] == fragments.face)
-    over = FragmentMap(COVERAGE, buffers, fragments, curve, curve, differentiated=differentiated)
+    over = FragmentMap(COVERAGE, job, fragments, curve, curve, differentiated=differentiated)
     widths = torch.stack([width, torch.ones_like(width)]).to(points)
     none = points.new_zeros(1, 4)
     values = over(points, widths, cells, slope_cells, none, points.new_zeros(max(over.size, 1)))
-    total = points.new_zeros(buffers.pixels).index_add(0, fragments.pixels_as_index, values[:, 0])
-    return total.reshape(buffers.images, buffers.height, buffers.width)
+    total = points.new_zeros(job.pixels).index_add(0, fragments.pixels_as_index, values[:, 0])
+    return total.reshape(job.images, job.height, job.width)
 
 
 def sums_of_fragments(
-    buffers: RasterJob,
+    job: RasterJob,
     curve: Curve,
     occlusion: Curve,
     front_face: Tensor,
-    points: Tensor,
-    attributes: Tensor,
-    cells: Tensor,
-    slope_cells: Tensor,
-    width: Tensor,
-    keep_cells: Tensor,
-    gamma: Tensor,
+    inputs: BlendInputs,
 ) -> Tensor:
     """Return (B, H, W, 2 + C): weights, weighted depths and weighted attributes, summed.
 
     Parameters
     ----------
-    buffers : RasterJob
+    job : RasterJob
         The render.
     curve, occlusion : Curve
         Coverage and occlusion.
     front_face : Tensor, (B * H * W), int32
         The face that is nearest at each pixel, -1 for none.
-    points, attributes, cells, slope_cells, width, keep_cells, gamma : Tensor
+    inputs : BlendInputs
         What the result is differentiable in.
     """
-    scene = buffers.scene
-    softness = (width, gamma, cells, slope_cells, keep_cells)
-    fragments, share = _shares(buffers, curve, occlusion, front_face, points, *softness)
-    corner_depth = points[scene.faces[fragments.faces_as_index], 2]
-    corner_attributes = attributes[scene.attribute_index[fragments.faces_as_index]]
+    scene = job.scene
+    fragments, share = _shares(job, curve, occlusion, front_face, inputs)
+    corner_depth = inputs.points[scene.faces[fragments.faces_as_index], 2]
+    corner_attributes = inputs.attributes[scene.attribute_index[fragments.faces_as_index]]
     parts = [
         share.sum(-1, keepdim=True),
         (share * corner_depth).sum(-1, keepdim=True),
         (share.unsqueeze(-1) * corner_attributes).sum(1),
     ]
-    return _summed(buffers, fragments, torch.cat(parts, -1))
+    return _summed(job, fragments, torch.cat(parts, -1))
 
 
 def shaded_sums_of_fragments(
-    buffers: RasterJob, curve: Curve, occlusion: Curve, front_face: Tensor, shader: Shader
+    job: RasterJob, curve: Curve, occlusion: Curve, front_face: Tensor, shader: Shader
 ) -> Tensor:
     """Return (B, H, W, 2 + C): weights, weighted depths and the colours that a shader gives, summed.
 
     Parameters
     ----------
-    buffers : RasterJob
+    job : RasterJob
         The render, with the attributes that the shader wants.
     curve, occlusion : Curve
         Coverage and occlusion.
@@ -115,28 +107,22 @@ def shaded_sums_of_fragments(
     shader : callable
         Takes attributes at the fragments, (N, A), and the image of each, (N,), to colours, (N, C).
     """
-    scene, points = buffers.scene, buffers.scene.points
-    softness = (
-        curve.width,
-        occlusion.width,
-        curve.cells(points),
-        curve.slope_cells(points),
-        occlusion.cells(points),
-    )
-    fragments, share = _shares(buffers, curve, occlusion, front_face, points, *softness)
+    scene, points = job.scene, job.scene.points
+    inputs = BlendInputs.of(job, curve, occlusion)
+    fragments, share = _shares(job, curve, occlusion, front_face, inputs)
     # Most fragments are hidden; where the weight is zero, so are its derivatives.
     seen = share.detach().sum(-1) != 0
     fragments, share = fragments.kept(seen), share[seen]
     # Not share / weight, which loses digits of a small weight and its derivative.
-    at = _coordinates(buffers, fragments, curve, occlusion, points, *softness)
+    at = _coordinates(job, fragments, curve, occlusion, inputs)
     corners = scene.attribute_index[fragments.faces_as_index]
     attributes = (at.unsqueeze(-1) * gathered(scene.channels, corners)).sum(1)
-    image = fragments.pixels_as_index // (buffers.height * buffers.width)
+    image = fragments.pixels_as_index // (job.height * job.width)
     weight = share.sum(-1, keepdim=True)
     depths = gathered(points, scene.faces[fragments.faces_as_index])[..., 2]
     depth = (share * depths).sum(-1, keepdim=True)
     parts = [weight, depth, weight * shader(attributes, image)]
-    return _summed(buffers, fragments, torch.cat(parts, -1))
+    return _summed(job, fragments, torch.cat(parts, -1))
 
 
 def gathered(rows: Tensor, index: Tensor) -> Tensor:
@@ -145,45 +131,44 @@ def gathered(rows: Tensor, index: Tensor) -> Tensor:
 
 
 def _shares(
-    buffers: RasterJob,
+    job: RasterJob,
     curve: Curve,
     occlusion: Curve,
     front_face: Tensor,
-    points: Tensor,
-    width: Tensor,
-    gamma: Tensor,
-    *cells: Tensor,
+    inputs: BlendInputs,
 ) -> tuple[Fragments, Tensor]:
     """Return the fragments of a render, and (N, 3): their weights times perspective coordinates."""
-    nearest = Fragments.of_faces(front_face, buffers.num_faces)
-    at = _coordinates(buffers, nearest, curve, occlusion, points, width, gamma, *cells)
-    depth = (at * points[buffers.scene.faces[nearest.faces_as_index], 2]).sum(-1)
-    front = points.new_full((buffers.pixels,), FAR).index_put((nearest.pixels_as_index,), depth)
+    points = inputs.points
+    nearest = Fragments.of_faces(front_face, job.num_faces)
+    at = _coordinates(job, nearest, curve, occlusion, inputs)
+    depth = (at * points[job.scene.faces[nearest.faces_as_index], 2]).sum(-1)
+    front = points.new_full((job.pixels,), FAR).index_put((nearest.pixels_as_index,), depth)
 
-    fragments = Fragments.within_reach(buffers, curve.numbers(points))
-    over = FragmentMap(SHARES, buffers, fragments, curve, occlusion)
-    widths = torch.stack([width, gamma]).to(points)
-    return fragments, over(points, widths, *cells, front[fragments.pixels_as_index])
+    fragments = Fragments.within_reach(job, curve.numbers(points))
+    over = FragmentMap(SHARES, job, fragments, curve, occlusion)
+    return fragments, over(*_softness(inputs), front[fragments.pixels_as_index])
 
 
 def _coordinates(
-    buffers: RasterJob,
+    job: RasterJob,
     fragments: Fragments,
     curve: Curve,
     occlusion: Curve,
-    points: Tensor,
-    width: Tensor,
-    gamma: Tensor,
-    *cells: Tensor,
+    inputs: BlendInputs,
 ) -> Tensor:
     """Return (N, 3): perspective-correct barycentric coordinates of fragments."""
-    over = FragmentMap(COORDINATES, buffers, fragments, curve, occlusion)
-    widths = torch.stack([width, gamma]).to(points)
-    return over(points, widths, *cells, points.new_zeros(max(over.size, 1)))
+    over = FragmentMap(COORDINATES, job, fragments, curve, occlusion)
+    return over(*_softness(inputs), inputs.points.new_zeros(max(over.size, 1)))
 
 
-def _summed(buffers: RasterJob, fragments: Fragments, values: Tensor) -> Tensor:
+def _softness(inputs: BlendInputs) -> tuple[Tensor, ...]:
+    """Return what a fragment map depends on but for the front depth."""
+    widths = torch.stack([inputs.width, inputs.gamma]).to(inputs.points)
+    return inputs.points, widths, inputs.cells, inputs.slope_cells, inputs.keep_cells
+
+
+def _summed(job: RasterJob, fragments: Fragments, values: Tensor) -> Tensor:
     """Return (B, H, W, C): values of fragments, (N, C), summed into their pixels."""
-    sums = values.new_zeros(buffers.pixels, values.shape[1])
+    sums = values.new_zeros(job.pixels, values.shape[1])
     sums = sums.index_add(0, fragments.pixels_as_index, values)
-    return sums.reshape(buffers.images, buffers.height, buffers.width, -1)
+    return sums.reshape(job.images, job.height, job.width, -1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernels.bundles import Raster
 from taichisoft.engine.kernels.fragments import fragment_kernels
 
 
@@ -45,32 +46,27 @@ class Fragments:
         return torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(torch.int32)
 
     @classmethod
-    def within_reach(cls, buffers: RasterJob, numbers: Tensor) -> Fragments:
+    def within_reach(cls, job: RasterJob, numbers: Tensor) -> Fragments:
         """List the fragments of a render whose coverage curve has these numbers."""
-        if not buffers.num_faces:
-            none = torch.zeros(0, dtype=torch.int32, device=buffers.points.device)
+        if not job.num_faces:
+            none = torch.zeros(0, dtype=torch.int32, device=job.points.device)
             return cls(none, none, 0)
-        rows = buffers.rows(numbers)
-        counts = _counts(buffers, rows, numbers)
+        raster = job.raster(numbers)
+        counts = _counts(job, raster, numbers)
         ends = counts.cumsum(0)
         total = int(ends[-1])
         face, pixel = (counts.new_empty(max(total, 1)) for _ in range(2))
         if total:
-            fragment_kernels(buffers.kernel_type).list_fragments(
-                buffers.points,
-                buffers.faces,
-                buffers.face_image,
-                rows,
+            fragment_kernels(job.kernel_type).list_fragments(
+                raster,
                 numbers,
                 (ends - counts).to(torch.int32),
                 ends.to(torch.int32),
-                buffers.num_faces,
-                buffers.height,
-                buffers.width,
+                job.num_faces,
                 face,
                 pixel,
             )
-        return cls(face[:total], pixel[:total], buffers.num_faces)
+        return cls(face[:total], pixel[:total], job.num_faces)
 
     @classmethod
     def of_faces(cls, face: Tensor, num_faces: int) -> Fragments:
@@ -87,16 +83,15 @@ class Fragments:
         )
 
 
-def count_fragments(buffers: RasterJob, numbers: Tensor) -> int:
+def count_fragments(job: RasterJob, numbers: Tensor) -> int:
     """Return the number of fragments of a render whose coverage curve has these numbers."""
-    if not buffers.num_faces:
+    if not job.num_faces:
         return 0
-    return int(_counts(buffers, buffers.rows(numbers), numbers).sum())
+    return int(_counts(job, job.raster(numbers), numbers).sum())
 
 
-def _counts(buffers: RasterJob, rows: Tensor, numbers: Tensor) -> Tensor:
-    counts = torch.zeros(buffers.num_faces, dtype=torch.int32, device=rows.device)
-    fragment_kernels(buffers.kernel_type).count_fragments(
-        buffers.points, buffers.faces, rows, numbers, buffers.num_faces, buffers.width, counts
-    )
+def _counts(job: RasterJob, raster: Raster, numbers: Tensor) -> Tensor:
+    counts = torch.zeros_like(raster.rows[::2])
+    kernels = fragment_kernels(job.kernel_type)
+    kernels.count_fragments(raster, numbers, job.num_faces, counts)
     return counts

@@ -9,7 +9,7 @@ from taichisoft.base.checks import check_batch, check_type
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.clipping import clip_at_near_plane
 from taichisoft.engine.scene import Scene
-from taichisoft.geometry.attributes import Attributes, colors_of, with_colors
+from taichisoft.geometry.attributes import Attributes, colors_of
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 
 
@@ -26,7 +26,7 @@ def as_drawable(mesh: Mesh | MeshBatch | list[Mesh]) -> Mesh | MeshBatch:
 def build_scene(
     mesh: Mesh | MeshBatch | list[Mesh],
     camera: Camera,
-    colors: Tensor | Attributes | None,
+    attributes: Attributes | None,
     *,
     canonical: bool = False,
 ) -> Scene:
@@ -38,9 +38,8 @@ def build_scene(
         What to draw. A batch of one is drawn in every image.
     camera : Camera
         One camera for all images, or one for each.
-    colors : Tensor, Attributes or None
-        Colours instead of the mesh's own, see `taichisoft.geometry.attributes.with_colors`, or anything
-        else to interpolate.
+    attributes : Attributes or None
+        What to interpolate; by default the colours of the mesh, if it has any.
     canonical : bool
         Whether the faces come in canonical order, and hence are cut in that order as well.
 
@@ -51,11 +50,7 @@ def build_scene(
     """
     mesh = as_drawable(mesh)
     check_type(camera, "camera", Camera)
-    if isinstance(colors, Attributes):
-        attributes: Attributes | None = colors
-    else:
-        mesh = mesh if colors is None else with_colors(mesh, colors)
-        attributes = colors_of(mesh)
+    attributes = colors_of(mesh) if attributes is None else attributes
     sizes = {"mesh": mesh.batch_size, "camera": camera.batch_size}
     if attributes is not None and not isinstance(mesh, MeshBatch):
         sizes["colors"] = attributes.batch_size

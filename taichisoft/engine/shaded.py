@@ -1,4 +1,4 @@
-"""The pass of occlusion with a shader: colours that are computed for each fragment, in torch."""
+"""Blending of shaded fragments: colours that a shader computes for each of them, in torch. Private."""
 
 from __future__ import annotations
 
@@ -18,30 +18,26 @@ NUMBERS = 25
 GRADIENT_NUMBERS = 45
 
 
-def shade_fragments(
-    buffers: RasterJob, coverage: Curve, occlusion: Curve, surface: Surface
-) -> Tensor:
+def shade_fragments(job: RasterJob, coverage: Curve, occlusion: Curve, surface: Surface) -> Tensor:
     """Return (B, H, W, 2 + C): weights, weighted depth and weighted colours summed over faces.
 
     Memory grows with the number of fragments, pairs of a face and a pixel within its reach.
     """
     assert surface.shader is not None, "without one the kernels do it"
-    points = buffers.scene.points
-    if not buffers.num_faces:
+    points = job.scene.points
+    if not job.num_faces:
         # A zero that depends on the points, so that gradients are zero and not missing.
-        size = (buffers.images, buffers.height, buffers.width, 2 + surface.outputs)
+        size = (job.images, job.height, job.width, 2 + surface.outputs)
         return (points.sum() * 0).expand(size)
-    _check_memory(buffers, coverage)
-    front_face = BlendPass(buffers, coverage, occlusion).front_face(
-        coverage.cells(points), occlusion.cells(points)
-    )
-    return shaded_sums_of_fragments(buffers, coverage, occlusion, front_face, surface.shader)
+    _check_memory(job, coverage)
+    front_face = BlendPass(job, coverage, occlusion).front_face()
+    return shaded_sums_of_fragments(job, coverage, occlusion, front_face, surface.shader)
 
 
-def _check_memory(buffers: RasterJob, coverage: Curve) -> None:
+def _check_memory(job: RasterJob, coverage: Curve) -> None:
     """Raise if the fragments cannot fit: see `taichisoft.base.memory`."""
-    points = buffers.scene.points
-    fragments = count_fragments(buffers, coverage.numbers(points))
+    points = job.scene.points
+    fragments = count_fragments(job, coverage.numbers(points))
     numbers = GRADIENT_NUMBERS if points.requires_grad else NUMBERS
     check_fits(
         fragments * numbers * points.element_size(),

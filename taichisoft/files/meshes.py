@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from taichisoft.base.checks import FLOAT_DTYPES, check_type
+from taichisoft.base.checks import check_dtype, check_type
 from taichisoft.geometry.mesh import Mesh
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".off")
@@ -61,13 +61,11 @@ def load_mesh(
     ValueError
         Unknown suffix, a damaged file, or a file without vertices or without faces.
     """
-    path = _check_path(path)
+    path = check_path(path, SUFFIXES)
     check_type(normalize, "normalize", bool)
     check_type(merge, "merge", bool)
-    if dtype not in FLOAT_DTYPES:
-        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-    if not path.is_file():
-        raise FileNotFoundError(f"path must be an existing file, got {path}")
+    check_dtype(dtype)
+    check_exists(path)
     mesh = _to_mesh(_read(path), path)
     if merge or path.suffix.lower() == ".stl":
         mesh = merged(mesh)
@@ -102,7 +100,7 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
         or RGBA in [0, 1].
     """
     check_type(mesh, "mesh", Mesh)
-    path = _check_path(path)
+    path = check_path(path, SUFFIXES)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path must be in an existing folder, got {path}")
     if mesh.num_faces == 0:
@@ -123,12 +121,19 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
     out.export(path, file_type=suffix[1:], **options)
 
 
-def _check_path(path: str | os.PathLike) -> Path:
+def check_path(path: str | os.PathLike, suffixes: tuple[str, ...]) -> Path:
+    """Return a path if it ends in one of the suffixes, in upper or lower case."""
     check_type(path, "path", (str, os.PathLike))
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"path must end in one of {', '.join(SUFFIXES)}, got {path.name!r}")
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"path must end in one of {', '.join(suffixes)}, got {path.name!r}")
     return path
+
+
+def check_exists(path: Path) -> None:
+    """Raise FileNotFoundError unless there is such a file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be an existing file, got {path}")
 
 
 def _read(path: Path) -> Any:

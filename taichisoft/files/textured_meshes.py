@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from taichisoft.appearance.texture import Texture, Wrap
-from taichisoft.base.checks import FLOAT_DTYPES, check_type
-from taichisoft.files.meshes import from_bytes, merged
+from taichisoft.base.checks import check_dtype, check_type
+from taichisoft.files.meshes import check_exists, check_path, from_bytes, merged
 from taichisoft.geometry.mesh import Mesh
 
 SUFFIXES = (".obj", ".glb")
@@ -58,15 +58,10 @@ def load_textured_mesh(
     ValueError
         Unknown suffix, a damaged file, or one without faces, UV coordinates or an image.
     """
-    check_type(path, "path", (str, os.PathLike))
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"path must end in one of {', '.join(SUFFIXES)}, got {path.name!r}")
+    path = check_path(path, SUFFIXES)
     check_type(normalize, "normalize", bool)
-    if dtype not in FLOAT_DTYPES:
-        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-    if not path.is_file():
-        raise FileNotFoundError(f"path must be an existing file, got {path}")
+    check_dtype(dtype)
+    check_exists(path)
     loaded = _read(path)
     faces = torch.tensor(np.asarray(loaded.faces), dtype=torch.int64)
     mesh = merged(Mesh(torch.tensor(np.asarray(loaded.vertices), dtype=torch.float64), faces))

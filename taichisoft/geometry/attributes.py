@@ -1,4 +1,4 @@
-"""What varies over a surface and is interpolated: rows of numbers, and which of them a corner has."""
+"""Attributes of a surface: rows of numbers to be interpolated, and which of them a corner has."""
 
 from __future__ import annotations
 

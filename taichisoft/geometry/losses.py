@@ -23,6 +23,7 @@ from taichisoft.base.checks import (
 )
 from taichisoft.base.precision import full_precision
 from taichisoft.geometry.topology import adjacent_faces, check_faces, unique_edges
+from taichisoft.geometry.vectors import unit_normals
 
 
 def iou(alpha: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -200,7 +201,7 @@ class NormalConsistency(MeshLoss):
         self.register_buffer("_normal_difference", operator, persistent=False)
 
     def per_mesh(self, vertices: torch.Tensor) -> torch.Tensor:  # noqa: D102 - inherited
-        normals = _unit_normals(*self._map(vertices).chunk(2))
+        normals = unit_normals(*self._map(vertices).chunk(2))
         has_area = (normals.detach() != 0).any(-1)
         counts = has_area[self._pairs].all(1)
         # half the squared difference of unit vectors is 1 - cos, without its cancellation
@@ -307,21 +308,6 @@ def _apply(operator: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 def _mean(values: torch.Tensor) -> torch.Tensor:
     """Mean over the first axis; 0, still attached to the graph, if that axis is empty."""
     return values.sum(0) / max(len(values), 1)
-
-
-def _unit_normals(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Return unit normals from two sides of faces; 0, without gradient, if there is no area."""
-    with torch.no_grad():
-        # a normal does not depend on the size of its face, so a constant factor is harmless
-        longest = torch.maximum(first.abs(), second.abs()).amax(-1, keepdim=True)
-        tiny = torch.finfo(longest.dtype).tiny
-        factor = torch.where(longest > tiny, longest, torch.ones_like(longest)).reciprocal()
-    normal = torch.linalg.cross(first * factor, second * factor)
-    with torch.no_grad():
-        no_area = normal.norm(dim=-1, keepdim=True) <= 8 * torch.finfo(normal.dtype).eps
-    safe = torch.where(no_area, torch.ones_like(normal), normal)
-    unit = safe / torch.linalg.vector_norm(safe, dim=-1, keepdim=True)
-    return torch.where(no_area, torch.zeros_like(normal), unit)
 
 
 def _sqrt_or_zero(values: torch.Tensor) -> torch.Tensor:

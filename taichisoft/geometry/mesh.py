@@ -9,8 +9,9 @@ from typing import TypeVar
 import torch
 
 from taichisoft.base.checks import (
-    FLOAT_DTYPES,
+    Shape,
     check_batch,
+    check_dtype,
     check_finite,
     check_indices,
     check_integer,
@@ -145,15 +146,9 @@ class Mesh:
         return {name: colors for name, colors in both.items() if colors is not None}
 
     def _check_colors(self) -> None:
-        colors = self._colors()
-        if len(colors) == 2:
-            raise ValueError("vertex_colors and face_colors must not both be given")
-        counts = {"vertex_colors": self.num_vertices, "face_colors": self.num_faces}
-        for name, value in colors.items():
-            check_tensor(value, name, (counts[name], "C"), ("B", counts[name], "C"))
-            check_like(value, name, self.vertices, "vertices")
-            check_finite(value, name)
-        batched = {"vertices": self.vertices, **colors}
+        vertices, faces = (self.num_vertices, "C"), (self.num_faces, "C")
+        _check_colors(self, (vertices, ("B", *vertices)), (faces, ("B", *faces)))
+        batched = {"vertices": self.vertices, **self._colors()}
         check_batch({name: _batch_of(value) for name, value in batched.items()})
 
 
@@ -298,18 +293,7 @@ class MeshBatch:
             )
 
     def _check_colors(self) -> None:
-        if self.vertex_colors is not None and self.face_colors is not None:
-            raise ValueError("vertex_colors and face_colors must not both be given")
-        shapes = {
-            "vertex_colors": (*self.vertices.shape[:2], "C"),
-            "face_colors": (self.num_faces, "C"),
-        }
-        for name, shape in shapes.items():
-            value = getattr(self, name)
-            if value is not None:
-                check_tensor(value, name, shape)
-                check_like(value, name, self.vertices, "vertices")
-                check_finite(value, name)
+        _check_colors(self, ((*self.vertices.shape[:2], "C"),), ((self.num_faces, "C"),))
 
 
 M = TypeVar("M", Mesh, MeshBatch)
@@ -318,6 +302,20 @@ M = TypeVar("M", Mesh, MeshBatch)
 def _check_vertices(vertices: torch.Tensor) -> None:
     check_tensor(vertices, "vertices", ("V", 3), ("B", "V", 3))
     check_finite(vertices, "vertices")
+
+
+def _check_colors(
+    record: Mesh | MeshBatch, of_vertices: tuple[Shape, ...], of_faces: tuple[Shape, ...]
+) -> None:
+    """Check that there are colours of one kind at most, of one of its shapes."""
+    if record.vertex_colors is not None and record.face_colors is not None:
+        raise ValueError("vertex_colors and face_colors must not both be given")
+    for name, shapes in (("vertex_colors", of_vertices), ("face_colors", of_faces)):
+        value = getattr(record, name)
+        if value is not None:
+            check_tensor(value, name, *shapes)
+            check_like(value, name, record.vertices, "vertices")
+            check_finite(value, name)
 
 
 def _batch_of(value: torch.Tensor) -> int:
@@ -334,8 +332,8 @@ def _replace_unchecked(record: M, **changes: torch.Tensor | None) -> M:
 
 
 def _moved(record: M, device: torch.device | str | None, dtype: torch.dtype | None) -> M:
-    if dtype is not None and dtype not in FLOAT_DTYPES:
-        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
+    if dtype is not None:
+        check_dtype(dtype)
     changes = {}
     for field in fields(record):
         value = getattr(record, field.name)

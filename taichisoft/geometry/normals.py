@@ -7,6 +7,7 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_type
 from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.vectors import unit_or_zero
 
 
 def face_normals(mesh: Mesh | MeshBatch) -> Tensor:
@@ -47,16 +48,6 @@ def vertex_normals(mesh: Mesh | MeshBatch) -> Tensor:
     corners = areas.repeat_interleave(3, dim=-2)
     sums = torch.zeros_like(vertices).index_add(-2, mesh.faces.reshape(-1), corners)
     return unit_or_zero(sums).reshape(mesh.vertices.shape)
-
-
-def unit_or_zero(vectors: Tensor) -> Tensor:
-    """Return vectors (..., 3) made unit length; zero, with a zero gradient, stays zero."""
-    # dividing by the largest entry first keeps very long and very short vectors in range
-    largest = vectors.detach().abs().amax(-1, keepdim=True)
-    present = largest > 0
-    scaled = torch.where(present, vectors, 0) / torch.where(present, largest, 1)
-    squared = torch.where(present, scaled.square().sum(-1, keepdim=True), 1)
-    return scaled / squared.sqrt()
 
 
 def _area_vectors(mesh: Mesh | MeshBatch) -> Tensor:

@@ -35,12 +35,10 @@ def nearest_faces(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor
     scene = build_scene(mesh, camera, None)
     curves = _hard_curves()
     coverage, occlusion = curves.coverage(scene.image_size[0]), curves.occlusion()
-    buffers, points = RasterJob(scene), scene.points
+    job = RasterJob(scene)
     with torch.no_grad():
-        faces = BlendPass(buffers, coverage, occlusion).front_face(
-            coverage.cells(points), occlusion.cells(points)
-        )
-    faces = faces.long().reshape(buffers.images, buffers.height, buffers.width)
+        faces = BlendPass(job, coverage, occlusion).front_face()
+    faces = faces.long().reshape(job.images, job.height, job.width)
     # One more entry, for -1, that no face is.
     of_mesh = torch.cat([scene.source_face, scene.source_face.new_tensor([-1])])
     return of_mesh[faces]

@@ -21,7 +21,7 @@ from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.geometry.normals import unit_or_zero
+from taichisoft.geometry.vectors import unit_or_zero
 from taichisoft.render.face_ids import nearest_faces
 from taichisoft.render.image import SoftImage, magnified, mean_of_blocks, weighted_mean_of_blocks
 from taichisoft.softness.aggregation import Aggregation, Max
@@ -267,13 +267,13 @@ class SoftRasterizer(nn.Module):
         """
         check_type(face_ids, "face_ids", bool)
         surface, scene = self.scene(mesh, camera, colors, lighting=lighting, normals=normals)
-        buffers = RasterJob(scene)
+        job = RasterJob(scene)
         generator, coverage, occlusion = self.curves(camera.image_size[0])
-        total = self._engine.total(buffers, generator, self.aggregation.takes_max)
+        total = self._engine.total(job, generator, self.aggregation.takes_max)
         if surface.shader is None:
-            sums = self._engine.sums(buffers, coverage, occlusion)
+            sums = self._engine.sums(job, coverage, occlusion)
         else:
-            sums = shade_fragments(buffers, coverage, occlusion, surface)
+            sums = shade_fragments(job, coverage, occlusion, surface)
         image = self.compose(total, sums, surface)
         return replace(image, face_ids=nearest_faces(mesh, camera)) if face_ids else image
 

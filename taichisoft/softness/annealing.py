@@ -1,4 +1,4 @@
-"""Annealing: scales, usable wherever a scale is, and gammas that follow the progress of an optimisation.
+"""Annealed scales and gammas: usable wherever fixed ones are, they follow the progress of an optimisation.
 
 A wide softness sees far, a narrow one finds the exact place. Whoever runs the optimisation says how far it
 is, usually ``softness.set_progress(k / (steps - 1))`` before step k.
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from taichisoft.base.checks import check_integer
 from taichisoft.softness.parameters import Positive, as_positive
+from taichisoft.softness.part import Part
 from taichisoft.softness.scale import ConstantScale, Scale, as_scale, check_progress
 
 
@@ -77,10 +78,6 @@ class TwoEnded(Annealed):
         start, end = self.start.in_pixels(image_height), self.end.in_pixels(image_height)
         return self.between(start, end, self.progress)
 
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal scale."""
-        return {"start": self.start, "end": self.end}
-
 
 class ExponentialAnnealing(TwoEnded):
     """From one length to another by the same factor every step: ``start^(1 - p) end^p``."""
@@ -90,7 +87,7 @@ class ExponentialAnnealing(TwoEnded):
         return geometric_mean(start, end, progress)
 
 
-class AnnealedPositive(FollowsProgress):
+class AnnealedPositive(FollowsProgress, Part):
     """A positive number that goes from one value to another by the same factor every step: a gamma.
 
     Parameters
@@ -107,10 +104,6 @@ class AnnealedPositive(FollowsProgress):
     def forward(self) -> Tensor:
         """Return the value at the current progress, a float64 scalar tensor."""
         return geometric_mean(self.start(), self.end(), self.progress)
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal number."""
-        return {"start": self.start, "end": self.end}
 
 
 def geometric_mean(start: Tensor, end: Tensor, progress: float) -> Tensor:
@@ -154,8 +147,8 @@ class LearnedAnnealing(Annealed):
     def __init__(self, start: float | ConstantScale, knots: int = 4):
         super().__init__()
         self.start = as_scale(start, "start", ConstantScale)
-        check_integer(knots, "knots", minimum=2)
-        self.log_factor = nn.Parameter(torch.zeros(knots, dtype=torch.float64))
+        self.knots = check_integer(knots, "knots", minimum=2)
+        self.log_factor = nn.Parameter(torch.zeros(self.knots, dtype=torch.float64))
 
     @property
     def unit(self) -> str:
@@ -164,12 +157,8 @@ class LearnedAnnealing(Annealed):
 
     def in_pixels(self, image_height: int) -> Tensor:
         """Return the length in pixels at the current progress, a scalar float64 tensor."""
-        place = self.progress * (len(self.log_factor) - 1)
-        knot = min(int(place), len(self.log_factor) - 2)
+        place = self.progress * (self.knots - 1)
+        knot = min(int(place), self.knots - 2)
         weight = place - knot
         log_factor = (1 - weight) * self.log_factor[knot] + weight * self.log_factor[knot + 1]
         return self.start.in_pixels(image_height) * log_factor.exp()
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal scale, up to its factors."""
-        return {"start": self.start, "knots": len(self.log_factor)}

@@ -12,35 +12,30 @@ The file is in the safetensors format: parameters as tensors and, in its header,
 ``units``
     JSON: in which units lengths are.
 ``trained``
-    JSON: how it was trained, as said to ``Softness.save``.
+    JSON: how it was trained, as given to ``Softness.save``.
 
-Nothing in a file is executed or unpickled. Files of the first format, which held a whole renderer, are read
-as well.
+Nothing in a file is executed or unpickled.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
-import taichisoft
 from taichisoft.base.checks import check_type
+from taichisoft.base.files import write_atomically
+from taichisoft.base.version import __version__
 from taichisoft.softness.registry import build, describe
-
-if TYPE_CHECKING:
-    from taichisoft.softness.softness import Softness
+from taichisoft.softness.softness import PARTS, Softness
 
 FORMAT = "taichisoft softness 2"
-FIRST_FORMAT = "taichisoft softness 1"
-PARTS = {"coverage", "aggregation", "occlusion"}
 
 MAX_FILE_BYTES = 2**24
 MAX_JSON_CHARACTERS = 2**20
@@ -49,8 +44,6 @@ MAX_JSON_DEPTH = 32
 # What damaged content may raise while modules are built from it.
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError)
 
-M = TypeVar("M", bound=nn.Module)
-
 
 def write(softness: Softness, path: str | os.PathLike, trained: dict) -> None:
     """Write a softness to a file; see `taichisoft.softness.softness.Softness.save`."""
@@ -58,56 +51,31 @@ def write(softness: Softness, path: str | os.PathLike, trained: dict) -> None:
     parts = {name: describe(part) for name, part in softness.settings().items()}
     header = {
         "format": FORMAT,
-        "library": f"taichisoft {taichisoft.__version__}",
+        "library": f"taichisoft {__version__}",
         "softness": _to_json(parts, "softness"),
         "units": _to_json(softness.units(), "units"),
         "trained": _to_json(trained, "trained"),
     }
     tensors = {name: value.contiguous() for name, value in softness.state_dict().items()}
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(safetensors.torch.save(tensors, metadata=header))
-    partial.replace(path)
+    content = safetensors.torch.save(tensors, metadata=header)
+    write_atomically(Path(path), lambda partial: partial.write_bytes(content))
 
 
-def read(path: str | os.PathLike, make: Callable[..., M]) -> tuple[M, dict]:
-    """Read a softness from a file.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    make : callable
-        Makes the softness from coverage, aggregation and occlusion, given by name.
-
-    Returns
-    -------
-    tuple of Module and dict
-        The softness, and how it was trained.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        See `taichisoft.softness.softness.Softness.load`.
-    """
+def read(path: str | os.PathLike, kind: type[Softness] = Softness) -> Softness:
+    """Read a softness of a kind from a file; see `taichisoft.softness.softness.Softness.load`."""
     path = Path(path)
     header, tensors = _open(path)
     found = header.get("format")
-    if found not in (FORMAT, FIRST_FORMAT):
+    if found != FORMAT:
         raise ValueError(f"path: {path} must have the format {FORMAT!r}, got {found!r}")
     try:
         _check_tensors(tensors)
-        first = found == FIRST_FORMAT
-        if first:
-            header, tensors = _from_first_format(header, tensors)
-        softness = make(**_build_parts(_parse(header["softness"], "softness")))
-        # Some kinds have numbers now that they did not have then (a shift): these keep their defaults.
-        softness.load_state_dict(softness.state_dict() | tensors if first else tensors)
-        trained = _parse(header["trained"], "trained")
-        check_type(trained, "trained", dict)
+        softness = kind(**_build_parts(_parse(header["softness"], "softness")))
+        softness.load_state_dict(tensors)
+        softness.trained = check_type(_parse(header["trained"], "trained"), "trained", dict)
     except DAMAGE as error:
         raise ValueError(f"path: {path} is damaged: {error}") from error
-    return softness, trained
+    return softness
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -123,19 +91,9 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise ValueError(f"path: {path} is not a safetensors file: {error}") from error
 
 
-def _from_first_format(
-    header: dict[str, str], tensors: dict[str, Tensor]
-) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Return header and tensors of a renderer of the first format, without its background."""
-    settings = _parse(header["softness"], "softness")["settings"]
-    parts = {name: settings[name] for name in PARTS}
-    kept = {name: value for name, value in tensors.items() if name != "background"}
-    return {"softness": json.dumps(parts), "trained": header["notes"]}, kept
-
-
-def _build_parts(parsed: object) -> dict[str, nn.Module]:
+def _build_parts(parsed: object) -> dict[str, Any]:
     described = check_type(parsed, "softness", dict)
-    if set(described) != PARTS:
+    if described.keys() != PARTS.keys():
         raise ValueError(
             f"softness must have {', '.join(sorted(PARTS))}, got {', '.join(described)}"
         )

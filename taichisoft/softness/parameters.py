@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from taichisoft.base.checks import check_number
+from taichisoft.softness.part import Part
 
 
-class Positive(nn.Module):
+class Number(Part):
+    """A number, fixed (a buffer) or learned (a parameter); both are saved with the module."""
+
+    @abstractmethod
+    def forward(self) -> Tensor:
+        """Return the value, a float64 scalar tensor."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return the constructor arguments that make an equal number."""
+        (kept,) = self.state_dict(keep_vars=True).values()
+        return {"value": float(self().detach()), "learn": kept.requires_grad}
+
+    def extra_repr(self) -> str:
+        """Return the current value."""
+        settings = self.settings()
+        return f"{settings['value']:.4g}, learn={settings['learn']}"
+
+
+class Positive(Number):
     """A positive number, fixed (a buffer) or learned (a parameter); both are saved with the module.
 
     Parameters
@@ -21,30 +42,16 @@ class Positive(nn.Module):
         Whether it is a parameter. Its gradient is with respect to the logarithm.
     """
 
+    log_value: Tensor
+
     def __init__(self, value: float, *, learn: bool = False):
         super().__init__()
-        log_value = torch.tensor(
-            math.log(check_number(value, "value", above=0)), dtype=torch.float64
-        )
-        if learn:
-            self.log_value = nn.Parameter(log_value)
-        else:
-            self.register_buffer("log_value", log_value)
+        logarithm = math.log(check_number(value, "value", above=0))
+        self.hold("log_value", torch.tensor(logarithm, dtype=torch.float64), learn=learn)
 
     def forward(self) -> Tensor:
         """Return the value, a float64 scalar tensor."""
         return self.log_value.exp()
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal number."""
-        return {
-            "value": float(self.log_value.detach().exp()),
-            "learn": self.log_value.requires_grad,
-        }
-
-    def extra_repr(self) -> str:
-        """Return the current value."""
-        return f"{float(self.log_value.detach().exp()):.4g}, learn={self.log_value.requires_grad}"
 
 
 def as_positive(number: float | Positive, name: str) -> Positive:
@@ -67,7 +74,7 @@ def as_positive(number: float | Positive, name: str) -> Positive:
     return Positive(check_number(number, name, above=0))
 
 
-class Real(nn.Module):
+class Real(Number):
     """A real number, fixed (a buffer) or learned (a parameter); both are saved with the module.
 
     Parameters
@@ -78,25 +85,16 @@ class Real(nn.Module):
         Whether it is a parameter.
     """
 
+    value: Tensor
+
     def __init__(self, value: float, *, learn: bool = False):
         super().__init__()
         number = torch.tensor(check_number(value, "value"), dtype=torch.float64)
-        if learn:
-            self.value = nn.Parameter(number)
-        else:
-            self.register_buffer("value", number)
+        self.hold("value", number, learn=learn)
 
     def forward(self) -> Tensor:
         """Return the value, a float64 scalar tensor."""
         return self.value
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal number."""
-        return {"value": float(self.value.detach()), "learn": self.value.requires_grad}
-
-    def extra_repr(self) -> str:
-        """Return the current value."""
-        return f"{float(self.value.detach()):.4g}, learn={self.value.requires_grad}"
 
 
 def as_real(value: float | Real, name: str) -> Real:

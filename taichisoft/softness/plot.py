@@ -1,4 +1,4 @@
-"""Drawing a softness: what it does to an image, in the units of the image and the scene."""
+"""Plots of a softness: what it does to an image, in the units of the image and the scene."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def coverage_curve(coverage: Coverage, image_height: int) -> tuple[Tensor, Tenso
 
 def _shown_range(coverage: Coverage) -> Tensor:
     """Return signed distances in scales, close to each other, with both sides of every special point."""
-    shown = [coverage] if coverage.surrogate is None else [coverage, coverage.surrogate]
-    lows, highs = zip(*(_shown_ends(curve) for curve in shown), strict=True)
+    curves = [coverage] if coverage.surrogate is None else [coverage, coverage.surrogate]
+    lows, highs = zip(*(_shown_ends(curve) for curve in curves), strict=True)
     low, high = min(lows), max(highs)
     margin = 0.06 * (high - low) or 1.0
     low, high = low - margin, high + margin
-    special = {at for curve in shown for at in _special_points(curve.domain())}
+    special = {at for curve in curves for at in _special_points(curve.domain())}
     inside = [at for at in special if low < at < high]
     beside = [at + side * 1e-9 * (high - low) for at in inside for side in (-1, 1)]
     grid = torch.linspace(low, high, POINTS, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Modules as plain data and back: the part of a softness file that says what to build.
+"""The registry of parts, and their descriptions as plain data: what a softness file says to build.
 
 A module is described as ``{"kind": name of its class, "settings": constructor arguments}``; a setting is a
 number, a string, a bool, None, another description, or a list of these. Only the kinds of `kinds` are ever
@@ -10,13 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
+from inspect import isabstract
 from types import MappingProxyType
 from typing import Any
 
 from torch import nn
 
 from taichisoft.base.checks import check_type
-from taichisoft.softness import aggregation, annealing, coverage, occlusion, parameters, scale
+from taichisoft.softness import annealing, parameters, scale
+from taichisoft.softness.aggregation import members as aggregations
+from taichisoft.softness.coverage import CustomCoverage
+from taichisoft.softness.coverage import members as coverages
+from taichisoft.softness.occlusion import members as occlusions
+from taichisoft.softness.part import Part
 
 # Far more than any softness needs: a learned one has some ten modules and hundred numbers.
 MAX_MODULES = 256
@@ -26,30 +32,19 @@ MAX_DEPTH = 16
 
 
 @cache
-def kinds() -> Mapping[str, type[nn.Module]]:
+def kinds() -> Mapping[str, type[Part]]:
     """Return all kinds of modules that can be described: the concrete public ones of the library.
 
     A module of the user, and hence `taichisoft.softness.coverage.CustomCoverage`, is not among them.
     """
-    interfaces = (
-        aggregation.Aggregation,
-        annealing.AnnealedPositive,
-        coverage.Coverage,
-        occlusion.Occlusion,
-        parameters.Positive,
-        parameters.Real,
-        scale.Scale,
-    )
     found = {
         value.__name__: value
-        for module in (aggregation, annealing, coverage, occlusion, parameters, scale)
-        for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, interfaces) and not name.startswith("_")
+        for module in (annealing, parameters, scale, coverages, aggregations, occlusions)
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Part) and not isabstract(value)
+        if value not in (Part, CustomCoverage)
     }
-    custom = coverage.CustomCoverage.__name__
-    return MappingProxyType(
-        {k: v for k, v in sorted(found.items()) if k != custom and not _is_abstract(v)}
-    )
+    return MappingProxyType(dict(sorted(found.items())))
 
 
 def describe(module: nn.Module) -> dict:
@@ -124,10 +119,12 @@ def _check_setting(value: object) -> None:
 
 
 def _describe(module: Any) -> dict:
-    kind, settings = type(module).__name__, module.settings()
-    if kinds().get(kind) is not type(module):
+    kind = type(module).__name__
+    # A `CustomCoverage` says by itself why not.
+    if kinds().get(kind) is not type(module) and not isinstance(module, CustomCoverage):
         raise TypeError(f"a {kind} cannot be saved, only {', '.join(kinds())}")
-    return {"kind": kind, "settings": {k: _describe_value(v) for k, v in settings.items()}}
+    settings = {k: _describe_value(v) for k, v in module.settings().items()}
+    return {"kind": kind, "settings": settings}
 
 
 def _describe_value(value: object) -> object:
@@ -145,8 +142,3 @@ def _build_value(value: object) -> object:
     if isinstance(value, list):
         return [_build_value(element) for element in value]
     return _build(value) if isinstance(value, dict) else value
-
-
-def _is_abstract(kind: type) -> bool:
-    members = (getattr(kind, name, None) for name in dir(kind))
-    return any(getattr(member, "__isabstractmethod__", False) for member in members)

@@ -1,17 +1,19 @@
-"""How wide a softness is: a length in pixels, or relative to the image."""
+"""Scales: the width of a softness, a length in pixels or relative to the image."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Any
 
 from torch import Tensor, nn
 
 from taichisoft.base.checks import check_number, check_type
 from taichisoft.softness.parameters import Positive
+from taichisoft.softness.part import Part
 
 
-class Scale(nn.Module):
+class Scale(Part):
     """A positive length, for an image of a given height and at a given progress of an optimisation.
 
     `ConstantScale` (`Pixels`, `HeightFraction`) is the same all along; `taichisoft.softness.annealing` has
@@ -34,10 +36,6 @@ class Scale(nn.Module):
     def set_progress(self, progress: float) -> None:
         """Say how much of an optimisation is done, from 0 (before its first step) to 1 (at its last)."""
 
-    @abstractmethod
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal scale, up to learned weights."""
-
 
 class ConstantScale(Scale):
     """A length that does not depend on the progress. Subclasses say in which unit it is kept.
@@ -58,18 +56,15 @@ class ConstantScale(Scale):
         """Check the progress; nothing depends on it."""
         check_progress(progress)
 
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal scale."""
+    def settings(self) -> dict[str, Any]:
+        """Return the constructor arguments that make an equal scale: those of its length."""
         return self.length.settings()
 
 
 class Pixels(ConstantScale):
     """A length in pixels."""
 
-    @property
-    def unit(self) -> str:
-        """Pixels."""
-        return "pixels"
+    unit = "pixels"
 
     def in_pixels(self, image_height: int) -> Tensor:
         """Return the length in pixels, a scalar float64 tensor."""
@@ -83,15 +78,12 @@ class HeightFraction(ConstantScale):
     their ``sigma`` is the fraction ``sqrt(sigma) / 2`` here.
     """
 
+    unit = "fraction of the image height"
+
     @classmethod
     def from_sigma(cls, sigma: float, *, learn: bool = False) -> HeightFraction:
         """Return the scale of SoftRas's ``sigma`` (squared normalised device units; default 1e-5)."""
         return cls(math.sqrt(check_number(sigma, "sigma", above=0)) / 2, learn=learn)
-
-    @property
-    def unit(self) -> str:
-        """Image heights."""
-        return "fraction of the image height"
 
     def in_pixels(self, image_height: int) -> Tensor:
         """Return the length in pixels, a scalar float64 tensor, for an image of that height."""

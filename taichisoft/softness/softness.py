@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from taichisoft.base.checks import check_integer, check_type
-from taichisoft.softness import file as serialize
 from taichisoft.softness.aggregation import Aggregation, Probabilistic
 from taichisoft.softness.annealing import FollowsProgress
 from taichisoft.softness.coverage import Coverage, CustomCoverage, Gaussian
 from taichisoft.softness.occlusion import DepthSoftmax, Occlusion
+from taichisoft.softness.part import Part
 from taichisoft.softness.scale import check_progress
 
 if TYPE_CHECKING:
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-PARTS = {"coverage": Coverage, "aggregation": Aggregation, "occlusion": Occlusion}
+PARTS: dict[str, type[Part]] = {
+    "coverage": Coverage,
+    "aggregation": Aggregation,
+    "occlusion": Occlusion,
+}
 
 
-class Softness(nn.Module):
+class Softness(Part):
     """The three functions that make a renderer soft, as one object that can be saved, loaded and drawn.
 
     Parameters
@@ -41,7 +45,7 @@ class Softness(nn.Module):
     Attributes
     ----------
     trained : dict
-        How it was trained, as said to `save`; empty if nothing was said.
+        How it was trained, as given to `save`; empty if nothing was given.
     """
 
     aggregation: Aggregation
@@ -75,14 +79,6 @@ class Softness(nn.Module):
 
         @coverage.setter
         def coverage(self, value: nn.Module) -> None: ...
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal softness, up to learned weights."""
-        return {
-            "coverage": self.coverage,
-            "aggregation": self.aggregation,
-            "occlusion": self.occlusion,
-        }
 
     def units(self) -> dict[str, str]:
         """Return in which units its lengths are, in words."""
@@ -118,7 +114,9 @@ class Softness(nn.Module):
         ValueError
             A part is larger than what can be loaded again.
         """
-        serialize.write(self, path, self.trained if trained is None else trained)
+        from taichisoft.softness.file import write  # sugar
+
+        write(self, path, self.trained if trained is None else trained)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Softness:
@@ -131,9 +129,9 @@ class Softness(nn.Module):
         ValueError
             The file is no softness, or is damaged; the message names it.
         """
-        softness, trained = serialize.read(path, cls)
-        softness.trained = trained
-        return softness
+        from taichisoft.softness.file import read  # sugar
+
+        return read(path, cls)
 
     def plot(self, image_height: int = 64, axes: Sequence[Axes] | None = None) -> Figure:
         """Draw coverage and its slope over the distance in pixels, aggregation and occlusion.
@@ -157,7 +155,7 @@ class Softness(nn.Module):
             matplotlib is missing; it comes with ``taichisoft[train]``.
         """
         check_integer(image_height, "image_height", minimum=1)
-        from taichisoft.softness.plot import plot_softness
+        from taichisoft.softness.plot import plot_softness  # sugar
 
         return plot_softness(self, image_height, axes)
 

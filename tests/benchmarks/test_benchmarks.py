@@ -120,9 +120,9 @@ def test_scaling_smoke(tmp_path, capsys):
 def test_fragments_are_counted_as_they_are_listed():
     scene = sphere_scene(16, 0)
     renderer = ts.SoftRasterizer(ts.Gaussian(0.5))
-    buffers = RasterJob(build_scene(scene.mesh, scene.camera, None))
-    numbers = renderer.curves(16)[0].numbers(buffers.points)
-    assert count_fragments(buffers, numbers) == len(Fragments.within_reach(buffers, numbers).face)
+    job = RasterJob(build_scene(scene.mesh, scene.camera, None))
+    numbers = renderer.curves(16)[0].numbers(job.points)
+    assert count_fragments(job, numbers) == len(Fragments.within_reach(job, numbers).face)
 
 
 def test_workloads_smoke(tmp_path, capsys):

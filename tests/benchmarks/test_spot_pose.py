@@ -1,24 +1,29 @@
-"""The published pose protocol as a benchmark: its entries, its record, and short runs."""
+"""The published pose protocol as a benchmark: its choices, its records, and short runs."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 import torch
 
 import taichisoft as ts
 from benchmarks import spot_pose
-from benchmarks.pose_entries import Choice, Entry
-from benchmarks.pose_record import Protocol, Record
-from meta.learning.inner import InnerSettings, Trajectory
+from benchmarks.pose_candidates import PoseCandidate
+from benchmarks.pose_report import to_markdown
+from benchmarks.spot_pose import PoseProtocol
+from meta.evaluation.candidate_job import CandidateJob
+from meta.evaluation.tuning import tune
+from meta.learning.inner import AdamState, Trajectory
 from tasks import Split
 from tasks.look_at_pose import LookAtPoseFamily
+from tests.helpers import ROOT
 from tests.zoo.tasks import soft
 
 FAMILY = LookAtPoseFamily(ts.shapes.hammer(), (16, 16))
-PROTOCOL = Protocol(2, 3, 4, 16, True, "hammer")
+PROTOCOL = PoseProtocol(3, 1, 4, 2, (), (), rates=(1.0,), measure_every=1, seed=0)
 SHORT = [
     "--steps",
     "2",
@@ -52,26 +57,46 @@ def weights(tmp_path):
     return folder
 
 
-def scripted(text: str, errors: list[float]) -> Choice:
-    """Return a choice whose renderer tells `play` the errors it shall end with."""
+@dataclass(frozen=True, eq=False)
+class Scripted(PoseCandidate):
+    """A candidate whose choices say with which errors the poses end; notes on which seeds it solves any."""
 
-    def make(seed: int) -> ts.SoftRasterizer:
-        renderer = soft()
-        renderer.softness.trained = {"errors": errors, "seed": seed}
-        return renderer
+    seeds: list[int] = field(default_factory=list)
 
-    return Choice(text, make)
+    def solve(self, task, renderer, settings, on_step) -> Trajectory:
+        """End with those errors, from 20 degrees more and by way of half of them."""
+        self.seeds.append(self.seed)
+        if self.seeds == [0, 1, 2]:
+            raise KeyboardInterrupt
+        errors = renderer.softness.trained["errors"]
+        last = torch.tensor([errors[i % len(errors)] for i in range(task.count)])
+        for step, error in enumerate((last + 20, last / 2, last)):
+            unknowns = {**task.init(), "elevation": error, "azimuth": 0 * error}
+            on_step(AdamState(unknowns, {}, {}, step))
+        return Trajectory(unknowns, torch.empty(0), torch.ones(2, task.count))
 
 
-def play(task, renderer, settings) -> Trajectory:
-    said = renderer.softness.trained["errors"]
-    last = torch.tensor([said[i % len(said)] for i in range(task.count)])
-    errors = torch.stack([last + 20, last / 2, last])
-    return Trajectory(task.init(), errors, torch.ones(2, task.count))
+def scripted(**errors: list[float]) -> Scripted:
+    """Return a candidate with choices that end with given errors."""
+
+    def maker(errors: list[float]):
+        def make(seed: int) -> ts.SoftRasterizer:
+            renderer = soft()
+            renderer.softness.trained = {"errors": errors}
+            return renderer
+
+        return make
+
+    makers = {text: maker(errors) for text, errors in errors.items()}
+    return Scripted("scripted", "Scripted", makers)
 
 
-def scripted_entry(*choices: Choice) -> Entry:
-    return Entry("scripted", "Scripted", choices or (scripted("only", [1.0, 9.0, 30.0]),), play)
+def run(candidate: PoseCandidate, seeds: int, folder: Path) -> tuple[dict, dict]:
+    """Return the row of a candidate, and all results."""
+    results = {"choices": {}, "runs": {}}
+    job = CandidateJob(FAMILY, candidate, PROTOCOL, (), folder)
+    (row,) = spot_pose.add_results(results, [job], seeds)
+    return row, results
 
 
 def test_short_run(tmp_path, mesh_path, weights, capsys):
@@ -101,48 +126,57 @@ def test_short_run(tmp_path, mesh_path, weights, capsys):
 
 
 def test_the_best_choice_takes_part(tmp_path):
-    entry = scripted_entry(
-        scripted("lost", [90.0]), scripted("far", [50.0]), scripted("close", [4.0, 6.0])
-    )
+    candidate = scripted(lost=[90.0], far=[50.0], close=[4.0, 6.0])
     rounds = [FAMILY.sample(seed, 2, Split.TRAIN) for seed in range(2)]
-    choice, scores = spot_pose.choose(entry, rounds, InnerSettings(2, 0.3), cap=60.0)
-    assert choice.text == "close"
-    assert scores == pytest.approx({"lost": -1.0, "far": -50 / 60, "close": 0.5 - 5 / 60})
+    choices = candidate.choices(PROTOCOL.grid(FAMILY))
+    tuned = tune(choices, candidate.renderer, rounds, 2, 60.0, candidate.solve)
+    assert tuned.choice.text == "close"
+    assert tuned.scores == pytest.approx((-1.0, -50 / 60, 0.5 - 5 / 60))
+    row, results = run(candidate, 1, tmp_path)
+    assert row["choice"] == "close"
+    choice = results["choices"]["scripted"]
+    assert (choice["text"], choice["tried"]) == ("close", ["lost", "far", "close"])
+    # Rounds of one, one and two poses.
+    scores = {"lost": -1.0, "far": -50 / 60, "close": 0.75 - 4.5 / 60}
+    assert choice["scores"] == pytest.approx(scores)
 
 
 def test_a_run_goes_on_where_it_was(tmp_path):
-    calls = []
-
-    def solver(task, renderer, settings):
-        calls.append(renderer.softness.trained["seed"])
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return play(task, renderer, settings)
-
-    entry = replace(scripted_entry(), solver=solver)
-    path = tmp_path / "spot_pose.json"
+    candidate = scripted(only=[1.0, 9.0, 30.0])
     with pytest.raises(KeyboardInterrupt):
-        spot_pose.run([entry], FAMILY, PROTOCOL, 4, Record(path, PROTOCOL))
-    (row,) = spot_pose.run([entry], FAMILY, PROTOCOL, 4, Record(path, PROTOCOL))
-    assert calls == [0, 1, 2, 2, 3]
-    assert row.poses == 12
-    spot_pose.run([entry], FAMILY, PROTOCOL, 5, Record(path, PROTOCOL))
-    assert calls == [0, 1, 2, 2, 3, 4]
-    changed = replace(entry, choices=(scripted("other", [1.0]),))
-    (row,) = spot_pose.run([changed], FAMILY, PROTOCOL, 1, Record(path, PROTOCOL))
-    assert calls[-1] == 0
-    assert (row.poses, row.choice, row.success_last.estimate) == (3, "other", 1)
+        run(candidate, 4, tmp_path)
+    row, results = run(candidate, 4, tmp_path)
+    assert candidate.seeds == [0, 1, 2, 2, 3]
+    assert row["poses"] == 12
+    assert list(results["runs"]["scripted"]) == ["0", "1", "2", "3"]
+    run(candidate, 5, tmp_path)
+    assert candidate.seeds == [0, 1, 2, 2, 3, 4]
+    # What is there counts, if fewer are asked for.
+    assert run(candidate, 1, tmp_path)[0]["poses"] == 15
+    changed = replace(candidate, makers=scripted(other=[1.0]).makers)
+    row, _ = run(changed, 1, tmp_path)
+    assert candidate.seeds[-1] == 0
+    assert (row["poses"], row["choice"], row["success_last"]["estimate"]) == (3, "other", 1)
 
 
 def test_rows_count_last_and_best(tmp_path):
-    record = Record(tmp_path / "spot_pose.json", PROTOCOL)
-    (row,) = spot_pose.run([scripted_entry()], FAMILY, PROTOCOL, 2, record)
-    assert row.success_last.estimate == pytest.approx(1 / 3)
-    assert row.success_best.estimate == pytest.approx(2 / 3)
-    assert row.success_last.low < 1 / 3 < row.success_last.high
-    assert row.median_error.estimate == 9
-    assert row.loss_first == row.loss_last == 3
-    assert record.row(replace(scripted_entry(), key="absent"), 5.0) is None
+    row, _ = run(scripted(only=[1.0, 9.0, 30.0]), 2, tmp_path)
+    success = row["success_last"]
+    assert success["estimate"] == pytest.approx(1 / 3)
+    assert row["success_best"]["estimate"] == pytest.approx(2 / 3)
+    assert success["low"] < 1 / 3 < success["high"]
+    assert row["median_error"]["estimate"] == 9
+    assert row["loss_first"] == row["loss_last"] == 3
+
+
+def test_published_table_is_that_of_the_published_numbers():
+    """Rows follow from the runs in the file, and the table from the file."""
+    path = ROOT / "results" / "spot_pose.json"
+    results = json.loads(path.read_text())
+    assert to_markdown(results) == path.with_suffix(".md").read_text()
+    for row in results["rows"]:
+        candidate = PoseCandidate(row["key"], row["label"], {})
+        assert spot_pose.row_json(candidate, list(results["runs"][row["key"]].values())) == row
 
 
 def test_results_of_another_protocol_are_kept(tmp_path, mesh_path, weights, capsys):
@@ -162,7 +196,8 @@ def test_other_files_are_kept(tmp_path, content):
     path = tmp_path / "spot_pose.json"
     path.write_text(content)
     with pytest.raises(ValueError, match="holds no results of this protocol"):
-        Record(path, PROTOCOL)
+        spot_pose.read_results(path, {"steps": 2})
+    assert path.read_text() == content
 
 
 def test_what_cannot_be_run_is_said(tmp_path, capsys):

@@ -17,8 +17,8 @@ from PIL import Image
 import taichisoft as ts
 from taichisoft.cli.framing import FILL, Framed, filling_distance
 from taichisoft.cli.main import COMMANDS, main
-from taichisoft.cli.pose_search import degrees_between
 from taichisoft.files import images
+from taichisoft.geometry.rotations import angle_between
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_mask_that_was_rendered_gives_its_pose_back(mug, tmp_path):
     distance = filling_distance(framed.mesh.vertices, 55, 25, 30, (90, 120))
     camera = ts.Camera.orbit(distance, 55, 25, fov=30, image_size=(90, 120))
     assert found["iou"] > 0.985
-    assert degrees_between(torch.tensor(found["R"]), camera.rotation[0]) < 1
+    assert math.degrees(angle_between(torch.tensor(found["R"]), camera.rotation[0])) < 1
     translation = framed.in_mesh_units(camera.rotation, camera.translation)[0]
     assert (torch.tensor(found["t"]) - translation).norm() < 0.01 * translation.norm()
     torch.testing.assert_close(torch.tensor(found["K"]), camera.intrinsics[0])
@@ -209,7 +209,7 @@ def test_pose_of_an_off_centre_mask_with_intrinsics(tmp_path, capsys):
     assert call("fit-pose", *files, *options) == 0
     found = json.loads((tmp_path / "pose.json").read_text())
     assert found["iou"] > 0.985
-    assert degrees_between(torch.tensor(found["R"]), camera.rotation[0]) < 1.5
+    assert math.degrees(angle_between(torch.tensor(found["R"]), camera.rotation[0])) < 1.5
     error = (torch.tensor(found["t"]) - camera.translation[0]).norm()
     assert error < 0.015 * camera.translation.norm()
     assert f"IoU {found['iou']:.4f}" in capsys.readouterr().out
@@ -304,9 +304,3 @@ def test_help_shows_an_example_that_parses(command, capsys):
     from taichisoft.cli.main import _parser
 
     assert _parser().parse_args(command.example.split()[1:]).command is command
-
-
-def test_rotation_between():
-    turned = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    assert degrees_between(turned, torch.eye(3)) == pytest.approx(90)
-    assert math.isclose(degrees_between(turned, turned), 0, abs_tol=0.1)

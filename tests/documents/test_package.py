@@ -66,7 +66,7 @@ def test_sdist_holds_what_is_needed_to_go_on(built):
 def test_wheel_works_away_from_the_repository(built, tmp_path):
     target = tmp_path / "installed"
     run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", target, built[0])
-    smoke = Path(shutil.copy(ROOT / "tests" / "smoke.py", tmp_path))
+    smoke = Path(shutil.copy(ROOT / "tests" / "documents" / "smoke.py", tmp_path))
     environment = {**os.environ, "PYTHONPATH": str(target), "TAICHISOFT_BACKEND": "cpu"}
     said = run(sys.executable, smoke, cwd=tmp_path, env=environment).stdout
     assert said.strip().endswith(str(target / "taichisoft"))

@@ -64,7 +64,7 @@ def test_the_package_says_that_it_is_typed():
 
 def functions() -> Iterator[tuple[str, Callable[..., object]]]:
     """Yield the public functions, and the public methods and constructors of public classes."""
-    for name in ts.__all__:
+    for name in dir(ts):
         value = getattr(ts, name)
         for each in vars(value).values() if inspect.ismodule(value) else [value]:
             if not getattr(each, "__module__", "").startswith("taichisoft"):

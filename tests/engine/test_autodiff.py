@@ -73,10 +73,10 @@ def test_straight_through(name, dtype):
     results = []
     for engine in (FusedEngine(), AutodiffEngine()):
         leaves = {n: x.to(dtype).requires_grad_() for n, x in setup.leaves.items()}
-        buffers = RasterJob(build_scene(*setup.build(leaves), None))
+        job = RasterJob(build_scene(*setup.build(leaves), None))
         generator, cover, occlusion = renderer.curves(IMAGE[0])
-        sums = engine.sums(buffers, cover, occlusion)
-        total = engine.total(buffers, generator, False)
+        sums = engine.sums(job, cover, occlusion)
+        total = engine.total(job, generator, False)
         noise = torch.Generator().manual_seed(1)
         # Weighted as alpha is: inside, a slope of the generator is a million times that of coverage.
         loss = (renderer.aggregation.inverse(total) * normal_like(total, noise).to(total)).sum()

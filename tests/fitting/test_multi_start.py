@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from tasks.rotations import angle_between, from_axis_angle, random_directions
+from taichisoft.geometry.rotations import angle_between, from_axis_angle, random_directions
 
 SIZE = (32, 32)
 

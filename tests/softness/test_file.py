@@ -15,9 +15,6 @@ from taichisoft.softness import file as serialize
 from taichisoft.softness import registry as kinds
 from taichisoft.softness.annealing import ExponentialAnnealing
 from taichisoft.softness.softness import Softness
-from tests.helpers import ROOT
-
-COMMITTED = ROOT / "tests" / "data" / "first_format.safetensors"
 
 SOFTNESSES = {
     "default": lambda: Softness(),
@@ -130,38 +127,6 @@ def test_how_it_was_trained_is_kept_unless_said_anew(path):
     assert Softness.load(path).trained == {"steps": 2}
 
 
-def test_first_format():
-    softness = Softness.load(COMMITTED)
-    assert isinstance(softness.coverage, ts.MonotoneSpline)
-    assert isinstance(softness.aggregation, ts.Probabilistic)
-    assert float(softness.coverage.scale.in_pixels(64).detach()) == pytest.approx(0.2744038586)
-    assert softness.coverage.scale.length.log_value.requires_grad
-    assert float(softness.occlusion.gamma()) == pytest.approx(0.05, rel=1e-14)
-    stored = safetensors.torch.load_file(COMMITTED)
-    assert torch.equal(softness.coverage.weight.detach(), stored["coverage.weight"])
-    assert softness.trained["step"] == 24
-    assert softness.trained["settings"]["families"] == ["pose", "shape3d"]
-
-
-def test_first_format_before_there_were_shifts(path):
-    described = {
-        "kind": "SoftRasterizer",
-        "settings": json.loads(parts(coverage=gaussian(scale=kinds.describe(ts.Pixels(2.0)))))
-        | {"background": [0.1, 0.2]},
-    }
-    tensors = {
-        "background": torch.tensor([0.1, 0.2]),
-        "coverage.scale.length.log_value": torch.tensor(3.0).log().double(),
-        "occlusion.gamma.log_value": torch.tensor(0.5).log().double(),
-    }
-    header = {"format": "taichisoft softness 1", "notes": "{}", "softness": json.dumps(described)}
-    path.write_bytes(safetensors.torch.save(tensors, metadata=header))
-    softness = Softness.load(path)
-    assert float(softness.coverage.scale.in_pixels(64)) == pytest.approx(3.0, rel=1e-6)
-    assert float(softness.coverage.shift()) == 0
-    assert float(softness.occlusion.gamma()) == pytest.approx(0.5, rel=1e-6)
-
-
 def test_failed_save_leaves_the_old_file(path):
     Softness().save(path, {"steps": 1})
     before = path.read_bytes()
@@ -208,6 +173,9 @@ def test_files_that_are_no_softness(path, monkeypatch):
         Softness.load(path)
     safetensors.torch.save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="must have the format 'taichisoft softness 2', got None"):
+        Softness.load(path)
+    write(path, format="taichisoft softness 1")
+    with pytest.raises(ValueError, match=r"must have the format .* got 'taichisoft softness 1'"):
         Softness.load(path)
     monkeypatch.setattr(serialize, "MAX_FILE_BYTES", 10)
     with pytest.raises(ValueError, match="must have at most 10 bytes"):
@@ -295,7 +263,6 @@ GOOD = Softness().state_dict()
         (None, {"trained": None}),
         (None, {"trained": "[]"}),
         (None, {"trained": json.dumps({"x": nested(40)})}),
-        (None, {"format": "taichisoft softness 1"}),
         ({}, {}),
         (GOOD | {"x": torch.zeros(1)}, {}),
         ({name: torch.zeros(2) for name in GOOD}, {}),

@@ -81,7 +81,7 @@ def test_the_best_of_many_are_drawn():
     keys = list(FIXED)[:9]
     solved = {"learned": 3, "general": 2, "scale": 1, "other": 9}
     crowd = made_up(solved | {key: 10 + i for i, key in enumerate(keys)})
-    drawn = [result.key for result in plots.shown(crowd)]
+    drawn = [result.key for result in plots.drawn_results(crowd)]
     assert drawn == ["learned", "general", "scale", *keys[-6:]]
     looks = plots.looks(crowd)
     assert len({look["color"] for look in looks.values()}) == len(looks) == 9

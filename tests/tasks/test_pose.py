@@ -9,8 +9,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from taichisoft import Camera, Gaussian, Mesh, MeshBatch, SoftRasterizer, shapes
+from taichisoft.geometry.rotations import from_axis_angle
 from tasks import MeshSplit, PoseFamily, Shaded, Split
-from tasks.rotations import from_axis_angle
 from tasks.shading import lit
 from tests.zoo.tasks import CASES, SIZE, SOME_MESHES, soft
 

@@ -17,8 +17,8 @@ def problems(displacement: float = 0.9, **settings):
 
 
 def back_to_rest() -> dict[str, torch.Tensor]:
-    rest, start = problems(0.0).start.vertices, problems().start.vertices
-    return {"vertices": (rest - start)[:, : problems().inner, :2]}
+    rest, start = problems(0.0).meshes.vertices, problems().meshes.vertices
+    return {"vertices": (rest - start)[:, : problems().start["vertices"].shape[1], :2]}
 
 
 def test_rest_has_an_error_of_one_and_is_like_the_target():
@@ -29,12 +29,12 @@ def test_rest_has_an_error_of_one_and_is_like_the_target():
         task.loss(task.init(), SoftRasterizer.hard()), torch.ones(3), rtol=1e-6, atol=0
     )
     for problem in range(3):
-        shown, target = task.views(task.init(), problem), task.target(problem)
-        assert shown.shape == target.shape == (*SIZE, 3)
-        rmse = (shown - target).square().mean().sqrt()
+        picture, target = task.views(task.init(), problem), task.target(problem)
+        assert picture.shape == target.shape == (*SIZE, 3)
+        rmse = (picture - target).square().mean().sqrt()
         torch.testing.assert_close(rmse, task.rest_mse[problem].sqrt(), rtol=1e-4, atol=0)
         for flipped in (target.flip(0), target.flip(1)):
-            assert (shown - flipped).square().mean() > 2 * rmse**2
+            assert (picture - flipped).square().mean() > 2 * rmse**2
 
 
 def test_moving_the_vertices_back_gives_the_error_of_rest():
@@ -44,16 +44,17 @@ def test_moving_the_vertices_back_gives_the_error_of_rest():
 
 
 def test_displacement_is_in_spacings_and_the_frame_stays():
-    moves = [problems(d).start.vertices - problems(0.0).start.vertices for d in (0.0, 0.3, 0.6)]
-    inner = problems().inner
+    moves = [problems(d).meshes.vertices - problems(0.0).meshes.vertices for d in (0.0, 0.3, 0.6)]
+    inner = problems().start["vertices"].shape[1]
     assert not any(move[:, inner:].any() for move in moves)
     assert not any(move[..., 2].any() for move in moves)
     torch.testing.assert_close(2 * moves[1], moves[2], rtol=1e-3, atol=1e-6)
     large = Shape2DFamily(image_size=(16, 16), triangles=300, displacement=0.5)
     rest = Shape2DFamily(image_size=(16, 16), triangles=300, displacement=0.0)
-    moved = [f.sample(0, 6, Split.TRAIN).start.vertices for f in (large, rest)]
+    moved = [f.sample(0, 6, Split.TRAIN).meshes.vertices for f in (large, rest)]
     spacing = (1.1**2 / 300 * 4 / 3**0.5) ** 0.5
-    lengths = (moved[0] - moved[1])[:, : large.sample(0, 1, Split.TRAIN).inner].norm(dim=-1)
+    inner = large.sample(0, 1, Split.TRAIN).start["vertices"].shape[1]
+    lengths = (moved[0] - moved[1])[:, :inner].norm(dim=-1)
     rms = float(lengths.square().mean().sqrt()) / spacing
     # Less than 0.5, as vertices near the frame move less.
     assert 0.35 < rms < 0.5
@@ -66,8 +67,8 @@ def test_larger_displacements_are_harder():
 
 def test_problems_of_a_batch_have_different_pictures_and_topologies():
     task = problems()
-    assert task.start.face_counts == (40, 40, 40)
-    faces = task.start.faces.reshape(3, 40, 3) % task.start.vertices.shape[1]
+    assert task.meshes.face_counts == (40, 40, 40)
+    faces = task.meshes.faces.reshape(3, 40, 3) % task.meshes.vertices.shape[1]
     assert not torch.equal(faces[0], faces[1])
     assert not torch.equal(task.target(0), task.target(1))
 
@@ -76,9 +77,9 @@ def test_loss_is_the_mse_of_the_soft_picture_over_that_at_rest():
     task, renderer = problems(), SoftRasterizer(Gaussian(0.7), Probabilistic(), background=0.2)
     unknowns = {"vertices": 0.5 * back_to_rest()["vertices"]}
     losses = task.loss(unknowns, renderer)
-    for problem, mesh in enumerate(task.start.split()):
+    for problem, mesh in enumerate(task.meshes.split()):
         vertices = mesh.vertices.clone()
-        vertices[: task.inner, :2] += unknowns["vertices"][problem]
+        vertices[: task.start["vertices"].shape[1], :2] += unknowns["vertices"][problem]
         color = renderer(mesh.with_vertices(vertices), task.camera).color
         expected = mse(color, task.target(problem)[None])[0] / task.rest_mse[problem]
         torch.testing.assert_close(losses[problem], expected)

@@ -9,7 +9,7 @@ import torch
 
 from meta.learning.inner import InnerSettings, solve
 from taichisoft import SoftRasterizer
-from tasks import FAMILIES, OcclusionFamily, PoseFamily, Shaded, Shape3DFamily, Split
+from tasks import FAMILIES, OcclusionFamily, PoseFamily, Shaded, Shape3DFamily, Split, TaskFamily
 from tests.zoo.tasks import CASES, SIZE, soft
 
 every_family = pytest.mark.parametrize("family", CASES.values(), ids=CASES)
@@ -32,6 +32,13 @@ def same(first, second) -> bool:
 def test_every_family_is_in_the_harness():
     assert {type(family) for family in CASES.values()} == set(FAMILIES.values())
     assert all(FAMILIES[name]().name == name for name in FAMILIES)
+
+
+def test_a_family_without_one_of_its_constants_is_refused():
+    with pytest.raises(TypeError, match="Nameless must have the class attributes name, error_cap"):
+
+        class Nameless(TaskFamily):
+            error_unit, learning_rate = "pixels", 0.1
 
 
 @every_family
@@ -118,11 +125,11 @@ def test_the_solution_has_no_error_and_looks_like_the_target(family):
 def test_pictures(family):
     task = family.sample(0, 2, Split.TRAIN)
     for problem in range(2):
-        shown, target = task.views(task.init(), problem), task.target(problem)
-        assert shown.shape == target.shape
-        assert shown.shape[0] == SIZE[0]
-        assert not torch.equal(shown, target)
-        for picture in (shown, target):
+        start, target = task.views(task.init(), problem), task.target(problem)
+        assert start.shape == target.shape
+        assert start.shape[0] == SIZE[0]
+        assert not torch.equal(start, target)
+        for picture in (start, target):
             if picture.ndim == 2:
                 assert set(picture.unique().tolist()) == {0.0, 1.0}
             else:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from meta.config.settings import Settings
 from meta.learning.objective import Objective, Outcome, Rollout
 from taichisoft import SoftRasterizer
 
@@ -90,6 +91,23 @@ class MetaGradient(ABC):
             raise ValueError(
                 f"state of {type(self).__name__} must be empty, got {', '.join(sorted(state))}"
             )
+
+
+@dataclass(frozen=True)
+class MetaGradientSettings(Settings, ABC):
+    """Settings of an estimator: options on the command line, which say how to make one.
+
+    Attributes
+    ----------
+    label : str
+        Its name in tables and figures.
+    """
+
+    label: ClassVar[str] = ""
+
+    @abstractmethod
+    def build(self, steps: int) -> MetaGradient:
+        """Return a new estimator for trajectories of so many inner steps."""
 
 
 def trainable(renderer: SoftRasterizer) -> dict[str, Tensor]:

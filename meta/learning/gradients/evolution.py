@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from meta.learning.gradients.base import Estimate, MetaGradient
+from meta.config.settings import Count, PositiveFloat
+from meta.learning.gradients.base import Estimate, MetaGradient, MetaGradientSettings
 from meta.learning.gradients.point import Point
 from meta.learning.objective import Objective, Outcome, mean_outcome
 from taichisoft import SoftRasterizer
@@ -125,6 +128,38 @@ class OneSidedEvolution(Evolution):
             there = objective.evaluate(point.moved(point.center + self.sigma * direction))
             total += (there.value - middle.value) * direction
         return total / (self.count * self.sigma), middle
+
+
+@dataclass(frozen=True)
+class EvolutionSettings(MetaGradientSettings, ABC):
+    """Evolution strategies."""
+
+    sigma: PositiveFloat = 0.2  # Size of the perturbations.
+    pairs: Count = 4  # Antithetic pairs of perturbations.
+
+
+@dataclass(frozen=True)
+class AntitheticSettings(EvolutionSettings):
+    """Evolution strategies by antithetic pairs."""
+
+    name: ClassVar[str] = "es"
+    label: ClassVar[str] = "evolution, antithetic"
+
+    def build(self, steps: int) -> EvolutionStrategies:
+        """Return the estimator."""
+        return EvolutionStrategies(self.sigma, self.pairs)
+
+
+@dataclass(frozen=True)
+class OneSidedSettings(EvolutionSettings):
+    """Plain evolution strategies, with as many directions as pairs have evaluations: at about their cost."""
+
+    name: ClassVar[str] = "es-plain"
+    label: ClassVar[str] = "evolution, one-sided"
+
+    def build(self, steps: int) -> OneSidedEvolution:
+        """Return the estimator."""
+        return OneSidedEvolution(self.sigma, 2 * self.pairs)
 
 
 def directions(count: int, size: int, generator: torch.Generator) -> Tensor:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from meta.learning.gradients.base import Estimate, MetaGradient, rollouts_of, trainable
+from meta.learning.gradients.base import (
+    Estimate,
+    MetaGradient,
+    MetaGradientSettings,
+    rollouts_of,
+    trainable,
+)
 from meta.learning.objective import Objective, Rollout
 from taichisoft import SoftRasterizer
 
@@ -35,6 +43,18 @@ class FirstOrder(MetaGradient):
                 totals[name] += rollout.weight * gradient
         totals = {name: objective.group.sum(total) for name, total in totals.items()}
         return Estimate(outcome, totals)
+
+
+@dataclass(frozen=True)
+class FirstOrderSettings(MetaGradientSettings):
+    """The derivative of the soft loss where a trajectory ends; it has no options."""
+
+    name: ClassVar[str] = "first-order"
+    label: ClassVar[str] = "first order"
+
+    def build(self, steps: int) -> FirstOrder:
+        """Return the estimator."""
+        return FirstOrder()
 
 
 def direct_gradient(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from meta.config.settings import Count
 from meta.learning.gradients.base import rollouts_of
-from meta.learning.gradients.evolution import Evolution, directions
+from meta.learning.gradients.evolution import Evolution, EvolutionSettings, directions
 from meta.learning.gradients.point import Point
 from meta.learning.gradients.steps import advance, counted
 from meta.learning.inner import AdamState, start
@@ -190,3 +191,17 @@ class PersistentEvolution(Evolution):
                 f"got directions of shape {tuple(found.shape)}"
             )
         return centers, found
+
+
+@dataclass(frozen=True)
+class PersistentSettings(EvolutionSettings):
+    """Persistent evolution strategies."""
+
+    name: ClassVar[str] = "es-persistent"
+    label: ClassVar[str] = "evolution, persistent"
+
+    horizon: Count = 8  # Inner steps of an outer step.
+
+    def build(self, steps: int) -> PersistentEvolution:
+        """Return the estimator."""
+        return PersistentEvolution(self.sigma, self.pairs, self.horizon, steps)

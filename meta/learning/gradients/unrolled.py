@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from meta.learning.gradients.base import Estimate, MetaGradient, rollouts_of, trainable
+from meta.config.settings import Count
+from meta.learning.gradients.base import (
+    Estimate,
+    MetaGradient,
+    MetaGradientSettings,
+    rollouts_of,
+    trainable,
+)
 from meta.learning.gradients.sweep import sweep, walk
 from meta.learning.objective import Objective, frozen
 from taichisoft import SoftRasterizer
@@ -67,6 +76,32 @@ class Truncated(MetaGradient):
         """Return the estimate; see `MetaGradient.estimate`. No random numbers are drawn."""
         rollouts_of(objective, "a truncated gradient")
         return _swept(objective, renderer, self.horizon)
+
+
+@dataclass(frozen=True)
+class UnrolledSettings(MetaGradientSettings):
+    """The exact derivative through all steps; it has no options."""
+
+    name: ClassVar[str] = "unrolled"
+    label: ClassVar[str] = "unrolled"
+
+    def build(self, steps: int) -> Unrolled:
+        """Return the estimator."""
+        return Unrolled()
+
+
+@dataclass(frozen=True)
+class TruncatedSettings(MetaGradientSettings):
+    """The exact derivative within segments."""
+
+    name: ClassVar[str] = "truncated"
+    label: ClassVar[str] = "truncated"
+
+    horizon: Count = 8  # Inner steps of a segment.
+
+    def build(self, steps: int) -> Truncated:
+        """Return the estimator."""
+        return Truncated(self.horizon)
 
 
 def _swept(objective: Objective, renderer: SoftRasterizer, horizon: int) -> Estimate:

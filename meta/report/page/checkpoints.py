@@ -1,4 +1,4 @@
-"""What the softness of a run was after each outer step."""
+"""Checkpoints over steps: the softness of a run after each outer step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_STEPS = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Snapshot:
+class Checkpoint:
     """A softness after a number of outer steps.
 
     Parameters
@@ -33,9 +33,9 @@ class Snapshot:
     softness: Softness
 
 
-def snapshots(
+def checkpoints_over_steps(
     saved: Softness, start: Softness | None, history: Sequence[dict]
-) -> tuple[Snapshot, ...]:
+) -> tuple[Checkpoint, ...]:
     """Return the softness after the steps that are known, by rising step.
 
     Of more than `MOST_STEPS` equally spaced ones, the first and the last among them.
@@ -56,10 +56,10 @@ def snapshots(
     """
     whole = {} if start is None else {0: start}
     whole[saved.trained.get("step", len(history))] = saved
-    told = {row["step"]: row["parameters"] for row in history if "parameters" in row}
-    steps = sorted({*whole, *told})
+    parameters = {row["step"]: row["parameters"] for row in history if "parameters" in row}
+    steps = sorted({*whole, *parameters})
     return tuple(
-        Snapshot(step, whole[step] if step in whole else with_parameters(saved, told[step]))
+        Checkpoint(step, whole[step] if step in whole else with_parameters(saved, parameters[step]))
         for step in (steps[index] for index in thinned(len(steps), MOST_STEPS))
     )
 

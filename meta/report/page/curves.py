@@ -1,4 +1,4 @@
-"""Charts of the curves of a softness after each outer step, next to the fixed ones."""
+"""Charts of the curves of a softness at each checkpoint, next to the fixed ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from meta.report.page.chart import Chart, Line
-from meta.report.page.checkpoints import Snapshot, at_progress, is_annealed, scale_of
+from meta.report.page.checkpoints import Checkpoint, at_progress, is_annealed, scale_of
 from meta.report.plots import pixel_curve, shared_reach
 from taichisoft import DepthSoftmax, Max, Probabilistic, Softness, SoftRasterizer
 
@@ -42,30 +42,33 @@ class Reference:
 
 
 def curve_charts(
-    course: Sequence[Snapshot], fixed: Sequence[Reference], learn: Sequence[str], image_height: int
+    checkpoints: Sequence[Checkpoint],
+    fixed: Sequence[Reference],
+    learn: Sequence[str],
+    image_height: int,
 ) -> list[Chart]:
     """Return charts of coverage and slope and, where they are learned, of aggregation and occlusion.
 
     Parameters
     ----------
-    course : sequence of Snapshot
+    checkpoints : sequence of Checkpoint
         At least one.
     fixed : sequence of Reference
         At most as many as there are looks in the style sheet.
     learn : sequence of str
-        Parts that are learned, see `meta.config.training.PARTS`.
+        Parts that are learned, see `meta.config.parts.LEARNABLE`.
     image_height : int
         Height in pixels of the images that scales apply to.
     """
-    d = _distances(course, fixed, image_height)
+    d = _distances(checkpoints, fixed, image_height)
     charts = [
-        _coverage(course, fixed, d, image_height),
-        _slope(course, fixed, d, image_height),
+        _coverage(checkpoints, fixed, d, image_height),
+        _slope(checkpoints, fixed, d, image_height),
     ]
     if "aggregation" in learn:
-        charts.append(_aggregation(course))
+        charts.append(_aggregation(checkpoints))
     if {"occlusion", "gamma"} & set(learn):
-        charts.append(_occlusion(course))
+        charts.append(_occlusion(checkpoints))
     return charts
 
 
@@ -87,32 +90,34 @@ def slope_at(softness: Softness, d: Tensor, progress: float, image_height: int) 
     return slope / scale
 
 
-def _distances(course: Sequence[Snapshot], fixed: Sequence[Reference], image_height: int) -> Tensor:
-    """Return signed distances that show all curves at the ends of the course."""
-    shown = [course[0].softness, course[-1].softness, *(f.softness for f in fixed)]
+def _distances(
+    checkpoints: Sequence[Checkpoint], fixed: Sequence[Reference], image_height: int
+) -> Tensor:
+    """Return signed distances that show all curves at the first and the last checkpoint."""
+    softnesses = [checkpoints[0].softness, checkpoints[-1].softness, *(f.softness for f in fixed)]
     curves = {
         str(i): pixel_curve(SoftRasterizer(softness=at_progress(s, 0.5)), image_height)
-        for i, s in enumerate(shown)
+        for i, s in enumerate(softnesses)
     }
     low, high = shared_reach(curves)
     return torch.linspace(low, max(high, 0.3 * -low), POINTS, dtype=torch.float64)
 
 
 def _coverage(
-    course: Sequence[Snapshot], fixed: Sequence[Reference], d: Tensor, image_height: int
+    checkpoints: Sequence[Checkpoint], fixed: Sequence[Reference], d: Tensor, image_height: int
 ) -> Chart:
     def at(progress: float) -> Curve:
         return lambda softness: coverage_at(softness, d, progress, image_height)
 
     lines = _still(fixed, at(0.5))
-    if is_annealed(course[-1].softness, image_height):
+    if is_annealed(checkpoints[-1].softness, image_height):
         lines += [
-            _moving("learned, first inner step", "learned-first", course, at(0.0)),
-            _moving("learned, last inner step", "learned-last", course, at(1.0)),
-            _moving("learned, half-way", "learned", course, at(0.5)),
+            _moving("learned, first inner step", "learned-first", checkpoints, at(0.0)),
+            _moving("learned, last inner step", "learned-last", checkpoints, at(1.0)),
+            _moving("learned, half-way", "learned", checkpoints, at(0.5)),
         ]
     else:
-        lines.append(_moving("learned", "learned", course, at(0.5)))
+        lines.append(_moving("learned", "learned", checkpoints, at(0.5)))
     return Chart(
         "coverage",
         "Coverage",
@@ -127,12 +132,12 @@ def _coverage(
 
 
 def _slope(
-    course: Sequence[Snapshot], fixed: Sequence[Reference], d: Tensor, image_height: int
+    checkpoints: Sequence[Checkpoint], fixed: Sequence[Reference], d: Tensor, image_height: int
 ) -> Chart:
     def at(softness: Softness) -> Tensor:
         return slope_at(softness, d, 0.5, image_height)
 
-    lines = [*_still(fixed, at), _moving("learned, half-way", "learned", course, at)]
+    lines = [*_still(fixed, at), _moving("learned, half-way", "learned", checkpoints, at)]
     tops = [_largest([value for step in line.steps for value in step]) for line in lines]
     top = min(max(tops), UNUSUAL * median(tops)) or 1.0
     return Chart(
@@ -147,7 +152,7 @@ def _slope(
     )
 
 
-def _aggregation(course: Sequence[Snapshot]) -> Chart:
+def _aggregation(checkpoints: Sequence[Checkpoint]) -> Chart:
     d = torch.linspace(0, 1, POINTS, dtype=torch.float64)
 
     def alpha(softness: Softness) -> Tensor:
@@ -167,16 +172,16 @@ def _aggregation(course: Sequence[Snapshot]) -> Chart:
         "coverage of each face",
         "alpha of the pixel",
         tuple(d.tolist()),
-        (*_still(usual, alpha), _moving("learned", "learned", course, alpha)),
+        (*_still(usual, alpha), _moving("learned", "learned", checkpoints, alpha)),
         (-0.03, 1.03),
         description=f"Alpha of {FACES} faces of equal coverage, learned, as a probabilistic sum and as "
         "a maximum.",
     )
 
 
-def _occlusion(course: Sequence[Snapshot]) -> Chart:
+def _occlusion(checkpoints: Sequence[Checkpoint]) -> Chart:
     usual = [Reference("softmax, gamma 0.05", Softness(occlusion=DepthSoftmax()))]
-    ends = [course[0].softness, course[-1].softness, usual[0].softness]
+    ends = [checkpoints[0].softness, checkpoints[-1].softness, usual[0].softness]
     reach = max(map(_seen_up_to, ends))
     depth = torch.linspace(0, 1.1 * reach, POINTS, dtype=torch.float64)
 
@@ -189,7 +194,7 @@ def _occlusion(course: Sequence[Snapshot]) -> Chart:
         "depth behind the front-most face [scene units]",
         "weight",
         tuple(depth.tolist()),
-        (*_still(usual, weight), _moving("learned", "learned", course, weight)),
+        (*_still(usual, weight), _moving("learned", "learned", checkpoints, weight)),
         (-0.03, 1.03),
         description="How much a face still shows over its depth behind the nearest one, half-way "
         "through the inner steps.",
@@ -224,5 +229,5 @@ def _still(fixed: Sequence[Reference], curve: Curve) -> list[Line]:
     ]
 
 
-def _moving(label: str, look: str, course: Sequence[Snapshot], curve: Curve) -> Line:
-    return Line(label, look, tuple(tuple(curve(shot.softness).tolist()) for shot in course))
+def _moving(label: str, look: str, checkpoints: Sequence[Checkpoint], curve: Curve) -> Line:
+    return Line(label, look, tuple(tuple(curve(c.softness).tolist()) for c in checkpoints))

@@ -1,33 +1,34 @@
-"""The page about a run: from what its folder tells to HTML."""
+"""The HTML page about a run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from meta.config.training import TrainSettings
 from meta.evaluation.baselines import BASELINES
 from meta.evaluation.candidates import FIXED, Choice
+from meta.learning.settings import TrainSettings
 from meta.report.page.chart import Chart, Line, around
-from meta.report.page.checkpoints import Snapshot, scale_of
+from meta.report.page.checkpoints import Checkpoint, scale_of
 from meta.report.page.curves import Reference, curve_charts
 from meta.report.page.problems import Example, data_address
-from meta.report.page.ranking import Ranking, Row
-from meta.report.page.run_data import Source
+from meta.report.page.ranking import Ranking, cells
+from meta.report.page.run_data import RunData
 from meta.report.page.training import (
     MEASURES,
     SCALE,
+    digits,
     history_charts,
     parameter_charts,
     readings,
-    shown,
     value_in,
 )
+from meta.report.row import Row
 
 # Fixed softnesses in a chart, for which the style sheet has looks.
 MOST_FIXED = 6
@@ -54,101 +55,102 @@ class Compared:
     chart: Chart
 
 
-def page(source: Source, problems: Sequence[Example]) -> str:
+def page(run: RunData, problems: Sequence[Example]) -> str:
     """Return the page.
 
     Parameters
     ----------
-    source : Source
+    run : RunData
         The run.
     problems : sequence of Example
         Problems being solved.
     """
-    course = source.course
-    height = source.settings.image_size
-    learn = source.settings.learn
-    curves = curve_charts(course, references(source), learn, height) if course else []
-    parameters = parameter_charts(course, height)
-    training = history_charts(source.history, MEASURES if parameters else (*MEASURES, SCALE))
-    compared = [Compared(ranking, _progress(ranking)) for ranking in source.rankings]
-    places = readings(course, source.history, height)
+    checkpoints = run.checkpoints
+    height = run.settings.image_size
+    learn = run.settings.softness.learn
+    curves = curve_charts(checkpoints, references(run), learn, height) if checkpoints else []
+    parameters = parameter_charts(checkpoints, height)
+    training = history_charts(run.history, MEASURES if parameters else (*MEASURES, SCALE))
+    compared = [Compared(ranking, _progress(ranking)) for ranking in run.rankings]
+    places = readings(checkpoints, run.history, height)
     return ENVIRONMENT.get_template("page.html").render(
-        source=source,
+        run=run,
         style=(FOLDER / "page.css").read_text(encoding="utf-8"),
         program=(FOLDER / "page.js").read_text(encoding="utf-8"),
-        summary=summary(source),
+        summary=summary(run),
         curves=curves,
-        tuned=bool(tuned_rows(source)),
+        tuned=bool(tuned_rows(run)),
         places=places,
         training=training,
         parameters=parameters,
         compared=compared,
+        cells=cells,
         problems=problems,
-        animation=_animation(source.evaluation),
-        settings=_settings(source.settings),
+        animation=_animation(run.evaluation),
+        settings=_settings(run.settings),
         data={
             "places": [
-                {"step": shot.step, "words": words(shot, source), "values": list(place.values())}
-                for shot, place in zip(course, places, strict=True)
+                {"step": c.step, "words": words(c, run), "values": list(place.values())}
+                for c, place in zip(checkpoints, places, strict=True)
             ],
             "charts": {chart.key: chart.motion() for chart in [*curves, *training, *parameters]},
         },
     )
 
 
-def words(shot: Snapshot, source: Source) -> str:
+def words(checkpoint: Checkpoint, run: RunData) -> str:
     """Return what the slider says at a place."""
-    if shot.step == 0:
+    if checkpoint.step == 0:
         return "before the first outer step"
-    return f"after outer step {shot.step} of {source.settings.outer_steps}"
+    return f"after outer step {checkpoint.step} of {run.settings.outer.steps}"
 
 
-def summary(source: Source) -> dict[str, str]:
-    """Return the first numbers to look at, by name."""
-    rows, settings = source.history, source.settings
-    state = "finished" if source.done >= settings.outer_steps else "not finished"
-    told = {"steps": f"{source.done} of {settings.outer_steps}, {state}"}
-    told["families"] = ", ".join(settings.families)
-    told["learned"] = ", ".join(settings.learn)
+def summary(run: RunData) -> dict[str, str]:
+    """Return the first texts to look at, by name."""
+    rows, settings = run.history, run.settings
+    state = "finished" if run.done >= settings.outer.steps else "not finished"
+    texts = {"steps": f"{run.done} of {settings.outer.steps}, {state}"}
+    texts["families"] = ", ".join(settings.family_names)
+    texts["learned"] = ", ".join(settings.softness.learn)
     if rows:
-        told["loss, first to last"] = _ends(rows, "objective")
-        told["solved, first to last"] = _ends(rows, "success", 100.0, " %")
+        texts["loss, first to last"] = _ends(rows, "objective")
+        texts["solved, first to last"] = _ends(rows, "success", 100.0, " %")
         seconds = sum(value for row in rows if math.isfinite(value := value_in(row, "seconds")))
-        told["time of the steps"] = f"{seconds / 60:.1f} min"
-        counts = [f"{shown(value_in(rows[-1], name))} {name}" for name in ("clipped", "skipped")]
-        told["gradients"] = ", ".join(counts)
-    return told
+        texts["time of the steps"] = f"{seconds / 60:.1f} min"
+        counts = [f"{digits(value_in(rows[-1], name))} {name}" for name in ("clipped", "skipped")]
+        texts["gradients"] = ", ".join(counts)
+    return texts
 
 
 def _ends(rows: Sequence[dict], key: str, factor: float = 1.0, unit: str = "") -> str:
-    first, last = (shown(factor * value_in(rows[i], key), unit) for i in (0, -1))
+    first, last = (digits(factor * value_in(rows[i], key), unit) for i in (0, -1))
     return f"{first} to {last}"
 
 
-def references(source: Source) -> list[Reference]:
+def references(run: RunData) -> list[Reference]:
     """Return fixed softnesses at the scales that an evaluation tuned, or else at the learned one's.
 
     Those of an evaluation are the ones that took part on the first family of the run; of a constant and an
     annealed one, which counts with its scale half-way, the better.
     """
-    if not source.course:
+    if not run.checkpoints:
         return []
-    tuned = [_better(key, tuned_rows(source)) for key in BASELINES]
-    found = [_reference(row.key, row.label, row.scale) for row in tuned if row is not None]
-    scale = float(scale_of(source.course[-1].softness, 0.5, source.settings.image_size))
+    tuned = [_better(key, tuned_rows(run)) for key in BASELINES]
+    found = [_reference(row.softness, row.label, row.scale) for row in tuned if row is not None]
+    scale = float(scale_of(run.checkpoints[-1].softness, 0.5, run.settings.image_size))
     usual = [_reference(key, baseline.label, scale) for key, baseline in BASELINES.items()]
     return (found or usual)[:MOST_FIXED]
 
 
-def tuned_rows(source: Source) -> tuple[Row, ...]:
+def tuned_rows(run: RunData) -> tuple[Row, ...]:
     """Return the fixed softnesses of an evaluation on the first family of the run; none without one."""
-    first = source.settings.families[0]
-    rows = next((ranking.fixed for ranking in source.rankings if ranking.family == first), ())
-    return tuple(row for row in rows if row.key.removesuffix(ANNEALED) in BASELINES)
+    first = run.settings.family_names[0]
+    rows = next((ranking.fixed for ranking in run.rankings if ranking.family == first), ())
+    return tuple(row for row in rows if row.softness.removesuffix(ANNEALED) in BASELINES)
 
 
 def _better(key: str, rows: Sequence[Row]) -> Row | None:
-    both = [row for row in rows if row.key.removesuffix(ANNEALED) == key]
+    both = [row for row in rows if row.softness.removesuffix(ANNEALED) == key]
     return max(both, key=lambda row: row.success.estimate, default=None)
 
 
@@ -172,7 +174,7 @@ def _progress(ranking: Ranking) -> Chart:
         f"{ranking.family}: solved so far",
         "inner step",
         "problems [%]",
-        subject.solved_steps,
+        subject.solved_by_steps,
         tuple(lines),
         (0.0, min(top, 100.0)),
         description=f"Share of the held-out problems of {ranking.family} that were solved by each inner "
@@ -190,15 +192,15 @@ def _animation(evaluation: Path) -> str:
 
 def _settings(settings: TrainSettings) -> list[dict[str, Any]]:
     rows = []
-    for field in fields(settings):
-        value = getattr(settings, field.name)
+    for option in settings.options():
+        value = option.value
         text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
         rows.append(
             {
-                "name": field.name,
+                "name": option.name,
                 "value": text or "\N{EN DASH}",
-                "help": field.metadata["help"],
-                "changed": value != field.default,
+                "help": option.help,
+                "changed": option.value != option.default,
             }
         )
     return rows

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
-from meta.config.families import build_families
-from meta.config.training import TrainSettings
 from meta.learning.inner import AdamState, InnerSettings, solve
+from meta.learning.settings import TrainSettings, build_families
 from meta.report.animation import overlay
 from meta.report.page.chart import Chart, Line, around, thinned
 from taichisoft import Softness, SoftRasterizer
@@ -105,7 +104,7 @@ def _of_family(
     family: TaskFamily, settings: TrainSettings, softnesses: Mapping[str, Softness], count: int
 ) -> list[Example]:
     task = family.sample(settings.seed, count, Split.HELD_OUT)
-    inner = InnerSettings(settings.inner_steps, settings.inner_rate * family.learning_rate)
+    inner = settings.inner.of(family)
     solved = {label: _solve(task, softness, inner) for label, softness in softnesses.items()}
     return [_example(family, task, problem, solved) for problem in range(count)]
 
@@ -139,16 +138,16 @@ def _example(family: TaskFamily, task: Task, problem: int, solved: dict[str, Sol
 def _solving(
     label: str, name: str, task: Task, problem: int, states: list[AdamState], errors: torch.Tensor
 ) -> Solving:
-    shown = thinned(len(states), IN_ANIMATION)
+    steps = thinned(len(states), IN_ANIMATION)
     target = task.target(problem)
-    frames = {s: overlay(task.views(states[s].unknowns, problem), target) for s in shown}
+    frames = {s: overlay(task.views(states[s].unknowns, problem), target) for s in steps}
     stills = tuple(
         _still(
-            frames[shown[place]],
-            f"step {shown[place]}: {float(errors[shown[place]]):.3g}",
-            f"{name} with the {label} softness after {shown[place]} steps, over the target",
+            frames[steps[place]],
+            f"step {steps[place]}: {float(errors[steps[place]]):.3g}",
+            f"{name} with the {label} softness after {steps[place]} steps, over the target",
         )
-        for place in thinned(len(shown), IN_ROW)
+        for place in thinned(len(steps), IN_ROW)
     )
     return Solving(label, stills, _animation(list(frames.values()), label, name))
 

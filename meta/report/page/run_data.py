@@ -1,4 +1,4 @@
-"""What a run folder tells: whatever is there, and a note for each thing that is not."""
+"""The data of a run folder: whatever is there, and a note for each thing that is not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from meta.config.softness import initial_renderer, learn_only
-from meta.config.training import TrainSettings
-from meta.report.page.checkpoints import Snapshot, snapshots
+from meta.learning.settings import TrainSettings
+from meta.report.page.checkpoints import Checkpoint, checkpoints_over_steps
 from meta.report.page.ranking import Ranking, read_rankings
 from meta.runs import history
 from meta.runs.folder import RunFolder
@@ -22,7 +22,7 @@ UNREADABLE = (OSError, ValueError, TypeError, LookupError)
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class RunData:
     """All that a page about a run is made of.
 
     Parameters
@@ -35,7 +35,7 @@ class Source:
         The rest of config.json: versions, backend, processes, command, started.
     history : list of dict
         Steps so far.
-    course : tuple of Snapshot
+    checkpoints : tuple of Checkpoint
         The softness after the steps that are known; empty if none can be read.
     rankings : tuple of Ranking
         Results of an evaluation, one for each family.
@@ -49,7 +49,7 @@ class Source:
     settings: TrainSettings
     about: dict[str, Any]
     history: list[dict]
-    course: tuple[Snapshot, ...]
+    checkpoints: tuple[Checkpoint, ...]
     rankings: tuple[Ranking, ...]
     evaluation: Path
     notes: dict[str, str]
@@ -62,11 +62,11 @@ class Source:
     @property
     def done(self) -> int:
         """Steps taken."""
-        known = self.course[-1].step if self.course else 0
+        known = self.checkpoints[-1].step if self.checkpoints else 0
         return max(len(self.history), known)
 
 
-def read_source(path: Path, evaluation: Path | None = None) -> Source:
+def read_run_data(path: Path, evaluation: Path | None = None) -> RunData:
     """Read a run folder.
 
     Parameters
@@ -91,9 +91,11 @@ def read_source(path: Path, evaluation: Path | None = None) -> Source:
     evaluation = evaluation or folder.evaluation
     notes: dict[str, str] = {}
     steps = _attempt("history", notes, lambda: _history(folder), [])
-    course = _attempt("course", notes, lambda: _course(folder, settings, steps, notes), ())
+    checkpoints = _attempt(
+        "checkpoints", notes, lambda: _checkpoints(folder, settings, steps, notes), ()
+    )
     rankings = _attempt("rankings", notes, lambda: _rankings(folder, evaluation, notes), ())
-    return Source(folder, settings, about, steps, course, rankings, evaluation, notes)
+    return RunData(folder, settings, about, steps, checkpoints, rankings, evaluation, notes)
 
 
 def _attempt(name: str, notes: dict[str, str], read: Callable[[], T], otherwise: T) -> T:
@@ -101,8 +103,8 @@ def _attempt(name: str, notes: dict[str, str], read: Callable[[], T], otherwise:
         return read()
     except UNREADABLE as error:
         # The text of a LookupError is a mere key.
-        said = repr(error) if isinstance(error, LookupError) else str(error)
-        notes[name] = f"Left out: {said}"
+        text = repr(error) if isinstance(error, LookupError) else str(error)
+        notes[name] = f"Left out: {text}"
         return otherwise
 
 
@@ -116,18 +118,18 @@ def _history(folder: RunFolder) -> list[dict]:
     return rows
 
 
-def _course(
+def _checkpoints(
     folder: RunFolder, settings: TrainSettings, steps: list[dict], notes: dict[str, str]
-) -> tuple[Snapshot, ...]:
+) -> tuple[Checkpoint, ...]:
     saved = _loaded(folder.softness, settings)
     start = _attempt("start", notes, lambda: _start(folder, settings), None)
-    return snapshots(saved, start, steps)
+    return checkpoints_over_steps(saved, start, steps)
 
 
 def _loaded(path: Path, settings: TrainSettings) -> Softness:
     """Return the softness of a file, of which only what the run learns requires gradients."""
     softness = Softness.load(path)
-    learn_only(softness, settings.learn)
+    learn_only(softness, settings.softness.learn)
     return softness
 
 
@@ -135,7 +137,7 @@ def _start(folder: RunFolder, settings: TrainSettings) -> Softness:
     """Return the softness before the first step: kept, or made again as the run made it."""
     if folder.start.is_file():
         return _loaded(folder.start, settings)
-    return initial_renderer(settings).softness
+    return initial_renderer(settings.softness, settings.seed).softness
 
 
 def _rankings(folder: RunFolder, evaluation: Path, notes: dict[str, str]) -> tuple[Ranking, ...]:

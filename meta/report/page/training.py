@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from meta.report.page.chart import MOST_POINTS, Chart, Line, around, thinned
-from meta.report.page.checkpoints import Snapshot, distance, numbers_of
+from meta.report.page.checkpoints import Checkpoint, distance, numbers_of
 
 # Of the history: key, title and unit, and whether 0 belongs into the picture.
 MEASURES = (
@@ -32,19 +32,19 @@ def history_charts(
     ]
 
 
-def parameter_charts(course: Sequence[Snapshot], image_height: int) -> list[Chart]:
+def parameter_charts(checkpoints: Sequence[Checkpoint], image_height: int) -> list[Chart]:
     """Return a chart of each learned number, and of how far weights have moved.
 
     There are none if only the two ends are known, since a line between these would say what nobody knows.
     """
-    if len(course) < 3:
+    if len(checkpoints) < 3:
         return []
-    numbers = [numbers_of(shot.softness, image_height) for shot in course]
+    numbers = [numbers_of(checkpoint.softness, image_height) for checkpoint in checkpoints]
     series = {name: [each.get(name, math.nan) for each in numbers] for name in numbers[-1]}
-    moved = [distance(shot.softness, course[0].softness) for shot in course]
+    moved = [distance(checkpoint.softness, checkpoints[0].softness) for checkpoint in checkpoints]
     if moved[-1] is not None:
         series[CHANGE] = [value for value in moved if value is not None]
-    rows = [{"step": shot.step} for shot in course]
+    rows = [{"step": checkpoint.step} for checkpoint in checkpoints]
     return [
         _chart(f"parameter-{index}", name, rows, values, False)
         for index, (name, values) in enumerate(series.items())
@@ -52,22 +52,22 @@ def parameter_charts(course: Sequence[Snapshot], image_height: int) -> list[Char
 
 
 def readings(
-    course: Sequence[Snapshot], history: Sequence[dict], image_height: int
+    checkpoints: Sequence[Checkpoint], history: Sequence[dict], image_height: int
 ) -> list[dict[str, str]]:
     """Return what is said at each place of the slider: texts by name, the same names everywhere."""
-    return [_reading(shot, history, image_height) for shot in course]
+    return [_reading(checkpoint, history, image_height) for checkpoint in checkpoints]
 
 
-def _reading(shot: Snapshot, history: Sequence[dict], image_height: int) -> dict[str, str]:
+def _reading(checkpoint: Checkpoint, history: Sequence[dict], image_height: int) -> dict[str, str]:
     # The row of a step tells of the problems that were solved before its update.
-    row = history[shot.step - 1] if 0 < shot.step <= len(history) else {}
-    told = {
-        "loss": shown(value_in(row, "objective")),
-        "solved": shown(100 * value_in(row, "success"), " %"),
-        "gradient norm": shown(value_in(row, "gradient_norm")),
+    row = history[checkpoint.step - 1] if 0 < checkpoint.step <= len(history) else {}
+    texts = {
+        "loss": digits(value_in(row, "objective")),
+        "solved": digits(100 * value_in(row, "success"), " %"),
+        "gradient norm": digits(value_in(row, "gradient_norm")),
     }
-    numbers = numbers_of(shot.softness, image_height)
-    return told | {name: shown(value) for name, value in numbers.items()}
+    numbers = numbers_of(checkpoint.softness, image_height)
+    return texts | {name: digits(value) for name, value in numbers.items()}
 
 
 def value_in(row: dict, key: str) -> float:
@@ -77,7 +77,7 @@ def value_in(row: dict, key: str) -> float:
     return float(value) if number else math.nan
 
 
-def shown(value: float, unit: str = "") -> str:
+def digits(value: float, unit: str = "") -> str:
     """Return a number to four digits, or a dash."""
     return f"{value:.4g}{unit}" if math.isfinite(value) else "\N{EN DASH}"
 
@@ -88,7 +88,7 @@ def _chart(
     steps = tuple(float(row["step"]) for row in rows)
     low, high = around(values)
     finite = [value for value in values if math.isfinite(value)]
-    span = f"from {shown(finite[0])} to {shown(finite[-1])}" if finite else "no numbers"
+    span = f"from {digits(finite[0])} to {digits(finite[-1])}" if finite else "no numbers"
     return Chart(
         key,
         title,

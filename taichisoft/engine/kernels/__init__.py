@@ -1,1 +1,1 @@
-"""Taichi kernels: flat arrays in, flat arrays out. They know tables and triangles, and nothing of torch."""
+"""Taichi kernels: bundles of flat arrays in, flat arrays out. They know tables and triangles, not torch."""

@@ -1,4 +1,4 @@
-"""Kernels of the occlusion pass: front depth, and weighted sums of depth and attributes.
+"""Kernels of blending: front depth, and weighted sums of depth and attributes.
 
 Work is laid out as in `taichisoft.engine.kernels.coverage`; sums over channels are run-time loops, so that
 any number of channels shares one compiled kernel. `taichisoft.engine.kernels.blend_adjoint` has the adjoint.
@@ -6,11 +6,15 @@ any number of channels shares one compiled kernel. `taichisoft.engine.kernels.bl
 
 from functools import cache
 from types import SimpleNamespace
+from typing import NamedTuple
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.blend_functions import blend_functions
-from taichisoft.engine.kernels.direct import Direct
+from taichisoft.engine.kernels.bundles import Raster, Table
+from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, kernel
+from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.triangle import geometry_functions
+from taichisoft.engine.kernels.walk import Part, walk_functions
 
 # The steps of the kernels.
 FIND_FRONT = 0
@@ -18,13 +22,40 @@ ADD_UP = 1
 FRONT_ADJOINT = 2
 
 
+class Attributes(NamedTuple):
+    """What is interpolated over faces."""
+
+    values: Floats  # (A * C)
+    index: Ints  # (N * 3) rows of values
+    channels: int  # C
+
+
+class BlendArrays(NamedTuple):
+    """What all kernels of blending read."""
+
+    raster: Raster
+    attributes: Attributes
+    coverage: Table  # coverage D, not its generator
+    occlusion: Table
+    min_coverage: float  # above it a face counts for the front
+    upstream: Floats  # ((2 + C) * B * H * W) gradient of the sums; read by adjoints only
+
+
+class Planes(NamedTuple):
+    """What the steps write; each reads what those before it have written."""
+
+    front: Floats  # (B * H * W) by FIND_FRONT, starting at 1e30: nearest depth in reach
+    front_face: Ints  # (B * H * W) by FIND_FRONT, starting at -1: the face that has it
+    sums: Floats  # ((2 + C) * B * H * W) by ADD_UP, starting at 0: sum of w, w z, w c
+    by_front: Floats  # (B * H * W) by FRONT_ADJOINT, starting at 0: gradient of the front depth
+
+
 @cache
 def blend_kernels(real, lanes):
     """Compile-on-first-use kernels for a float type and a number of pixels at a time."""
     geo = geometry_functions(real, lanes)
+    spans = walk_functions(real, lanes)
     fragment = blend_functions(real)
-    floats = ti.types.ndarray(real, 1)
-    ints = ti.types.ndarray(ti.i32, 1)
     lanes_real = ti.types.vector(lanes, real)
 
     @ti.func
@@ -36,180 +67,106 @@ def blend_kernels(real, lanes):
             array[at] = array[at] + amount
 
     @ti.func
-    def blend_rows(
-        shared: ti.template(),
-        step: ti.template(),
-        coverage_pieces: ti.template(),
-        occlusion_pieces: ti.template(),
-        naming,
-        image,
-        face,
-        first,
-        last,
-        height,
-        width,
-        plane,
-        channels,
-        least,
-        points: ti.template(),
-        faces: ti.template(),
-        attributes: ti.template(),
-        attribute_index: ti.template(),
-        coverage_curve: ti.template(),
-        coverage_cells: ti.template(),
-        occlusion_curve: ti.template(),
-        occlusion_cells: ti.template(),
-        front: ti.template(),
-        front_face: ti.template(),
-        sums: ti.template(),
-        grad_front: ti.template(),
-    ):
-        """Take a step of `blend` or `scatter` for one face in the rows first..last - 1 of an image."""
-        reach = coverage_curve[1]
-        v, left, right, solid, normal, edge, dual, inverse = geo.triangle(points, faces, face)
-        z, q = fragment.depths_and_inverses(points, faces, face)
-        index = fragment.corners_of(attribute_index, face)
-        inverse_height = fragment.inverse_heights(v, normal)
-        for block in range((last - first + lanes - 1) // lanes):
-            above = first + block * lanes
-            begins, ends = geo.row_spans(v, left, right, normal, inverse, above, reach, width)
-            for line in range(ti.min(lanes, last - above)):
-                py = above + line + real(0.5)
-                begin = begins[line]
-                end = ends[line]
-                base = (image * height + above + line) * width
-                for chunk in range((end - begin + lanes - 1) // lanes):
-                    start = begin + chunk * lanes
-                    weight = lanes_real(0.0)
-                    depth = lanes_real(0.0)
-                    by_front = lanes_real(0.0)
-                    share0 = lanes_real(0.0)
-                    share1 = lanes_real(0.0)
-                    share2 = lanes_real(0.0)
-                    for lane in range(lanes):
-                        px = start + lane + real(0.5)
-                        d, edge_at, along, _, _ = geo.foot_point(
-                            px, py, v, normal, edge, dual, solid
-                        )
-                        cover, _, _, _ = fragment.coverage_at(
-                            d, coverage_curve, coverage_cells, coverage_pieces
-                        )
-                        b = fragment.barycentric(
-                            d, edge_at, along, px, py, v, normal, inverse_height
-                        )
-                        bq = b * q
-                        share = bq / bq.sum()
-                        depth[lane] = share.dot(z)
-                        # Lanes past the end of the span count for nothing.
-                        cover = ti.select(start + lane < end, cover, real(0.0))
-                        if ti.static(step == FIND_FRONT):
-                            weight[lane] = cover
-                        else:
-                            share0[lane] = share[0]
-                            share1[lane] = share[1]
-                            share2[lane] = share[2]
-                            pixel = base + ti.min(start + lane, width - 1)
-                            u = (front[pixel] - depth[lane]) * occlusion_curve[0]
-                            keep, keep_slope, _, _ = fragment.occlusion_at(
-                                u,
-                                occlusion_curve,
-                                occlusion_cells,
-                                occlusion_pieces,
-                            )
-                            weight[lane] = cover * keep
-                            if ti.static(step == FRONT_ADJOINT):
-                                weight[lane] = cover * keep_slope * occlusion_curve[0]
-                                by_front[lane] = sums[pixel] + sums[plane + pixel] * depth[lane]
-                    if ti.static(step == FIND_FRONT):
-                        for lane in ti.static(range(lanes)):
-                            pixel = base + start + lane
-                            near = ti.select(weight[lane] > least, depth[lane], real(1e30))
-                            # Of equally near faces the first keeps the pixel.
-                            if start + lane < end:
-                                if ti.static(shared):
-                                    # In floating point, see `accumulate_rows`.
-                                    if naming == 0:
-                                        ti.atomic_min(front[pixel], near)
-                                    elif near < real(1e30):  # noqa: SIM102
-                                        if near == front[pixel]:
-                                            ti.atomic_min(front_face[pixel], ti.cast(face, real))
-                                elif near < front[pixel]:
-                                    front[pixel] = near
-                                    front_face[pixel] = face
+    def blend_chunk(pixels: ti.template(), part: ti.template(), state: ti.template()):
+        """Take a step of `blend` or `scatter` for a face at pixels."""
+        shared, step, naming, arrays, corners, planes_out = ti.static(state)
+        raster, attributes, coverage, occlusion, min_coverage, upstream = ti.static(arrays)
+        front_out, front_face_out, sums_out, by_front_out = ti.static(planes_out)
+        plane = front_out.shape[0]
+        weight = lanes_real(0.0)
+        depth = lanes_real(0.0)
+        by_front = lanes_real(0.0)
+        share0 = lanes_real(0.0)
+        share1 = lanes_real(0.0)
+        share2 = lanes_real(0.0)
+        for lane in range(lanes):
+            px = pixels.start + lane + real(0.5)
+            d, edge_at, along, _, _ = geo.foot_point(px, pixels.py, part.triangle)
+            cover, _, _, _ = fragment.coverage_at(d, coverage)
+            b = fragment.barycentric(d, edge_at, along, px, pixels.py, part.triangle, corners)
+            bq = b * corners.q
+            share = bq / bq.sum()
+            depth[lane] = share.dot(corners.z)
+            # Lanes past the end of the span count for nothing.
+            cover = ti.select(pixels.start + lane < pixels.end, cover, real(0.0))
+            if ti.static(step == FIND_FRONT):
+                weight[lane] = cover
+            else:
+                share0[lane] = share[0]
+                share1[lane] = share[1]
+                share2[lane] = share[2]
+                pixel = pixels.base + ti.min(pixels.start + lane, raster.width - 1)
+                u = (front_out[pixel] - depth[lane]) * occlusion.numbers[0]
+                keep, keep_slope, _, _ = fragment.occlusion_at(u, occlusion)
+                weight[lane] = cover * keep
+                if ti.static(step == FRONT_ADJOINT):
+                    weight[lane] = cover * keep_slope * occlusion.numbers[0]
+                    by_front[lane] = upstream[pixel] + upstream[plane + pixel] * depth[lane]
+        if ti.static(step == FIND_FRONT):
+            for lane in ti.static(range(lanes)):
+                pixel = pixels.base + pixels.start + lane
+                near = ti.select(weight[lane] > min_coverage, depth[lane], real(1e30))
+                # Of equally near faces the first keeps the pixel.
+                if pixels.start + lane < pixels.end:
+                    if ti.static(shared):
+                        # In floating point, see `accumulate_chunk`.
+                        if naming == 0:
+                            ti.atomic_min(front_out[pixel], near)
+                        elif near < real(1e30):  # noqa: SIM102
+                            if near == front_out[pixel]:
+                                ti.atomic_min(front_face_out[pixel], ti.cast(part.face, real))
+                    elif near < front_out[pixel]:
+                        front_out[pixel] = near
+                        front_face_out[pixel] = part.face
+        if ti.static(step == ADD_UP):
+            for lane in ti.static(range(lanes)):
+                pixel = pixels.base + pixels.start + lane
+                if pixels.start + lane < pixels.end:
+                    add(shared, sums_out, pixel, weight[lane])
+                    add(shared, sums_out, plane + pixel, weight[lane] * depth[lane])
+        if ti.static(step != FIND_FRONT):
+            for c in range(attributes.channels):
+                # Gathered once: they are the same for all lanes.
+                corner0 = attributes.values[corners.rows[0] * attributes.channels + c]
+                corner1 = attributes.values[corners.rows[1] * attributes.channels + c]
+                corner2 = attributes.values[corners.rows[2] * attributes.channels + c]
+                at = (2 + c) * plane
+                amount = lanes_real(0.0)
+                for lane in range(lanes):
+                    color = share0[lane] * corner0 + share1[lane] * corner1 + share2[lane] * corner2
                     if ti.static(step == ADD_UP):
-                        for lane in ti.static(range(lanes)):
-                            pixel = base + start + lane
-                            if start + lane < end:
-                                add(shared, sums, pixel, weight[lane])
-                                add(shared, sums, plane + pixel, weight[lane] * depth[lane])
-                    if ti.static(step != FIND_FRONT):
-                        for c in range(channels):
-                            # Gathered once: they are the same for all lanes.
-                            corner0 = attributes[index[0] * channels + c]
-                            corner1 = attributes[index[1] * channels + c]
-                            corner2 = attributes[index[2] * channels + c]
-                            at = (2 + c) * plane
-                            part = lanes_real(0.0)
-                            for lane in range(lanes):
-                                color = (
-                                    share0[lane] * corner0
-                                    + share1[lane] * corner1
-                                    + share2[lane] * corner2
-                                )
-                                if ti.static(step == ADD_UP):
-                                    part[lane] = weight[lane] * color
-                                else:
-                                    pixel = base + ti.min(start + lane, width - 1)
-                                    by_front[lane] += sums[at + pixel] * color
-                            if ti.static(step == ADD_UP):
-                                for lane in ti.static(range(lanes)):
-                                    pixel = at + base + start + lane
-                                    if start + lane < end:
-                                        add(shared, sums, pixel, part[lane])
-                    if ti.static(step == FRONT_ADJOINT):
-                        for lane in ti.static(range(lanes)):
-                            pixel = base + start + lane
-                            if start + lane < end:
-                                add(shared, grad_front, pixel, by_front[lane] * weight[lane])
+                        amount[lane] = weight[lane] * color
+                    else:
+                        pixel = pixels.base + ti.min(pixels.start + lane, raster.width - 1)
+                        by_front[lane] += upstream[at + pixel] * color
+                if ti.static(step == ADD_UP):
+                    for lane in ti.static(range(lanes)):
+                        pixel = at + pixels.base + pixels.start + lane
+                        if pixels.start + lane < pixels.end:
+                            add(shared, sums_out, pixel, amount[lane])
+        if ti.static(step == FRONT_ADJOINT):
+            for lane in ti.static(range(lanes)):
+                pixel = pixels.base + pixels.start + lane
+                if pixels.start + lane < pixels.end:
+                    add(shared, by_front_out, pixel, by_front[lane] * weight[lane])
 
-    @ti.kernel
+    @kernel(real)
     def blend(
-        step: ti.template(),
-        coverage_pieces: ti.template(),
-        occlusion_pieces: ti.template(),
-        # in
-        points: floats,  # (P * 4)
-        faces: ints,  # (N * 3)
-        face_start: ints,  # (B + 1)
-        rows: ints,  # (N * 2)
-        attributes: floats,  # (A * C)
-        attribute_index: ints,  # (N * 3)
-        channels: ti.i32,
-        coverage_curve: floats,  # see taichisoft.engine.kernels.curve
-        coverage_cells: floats,  # (K * 4) coverage D, not its generator
-        occlusion_curve: floats,
-        occlusion_cells: floats,  # (K * 4)
-        least: real,  # coverage above which a face counts
-        height: ti.i32,
-        width: ti.i32,
-        band: ti.i32,
-        slots: ti.i32,
-        stride: ti.i32,
-        # written by FIND_FRONT, read by the others
-        front: floats,  # (B * H * W) nearest depth in reach, starting at 1e30
-        front_face: ints,  # (B * H * W) the face that has it, starting at -1
-        # written by ADD_UP: sum of w, w z, w c, starting at 0; its gradient, read by FRONT_ADJOINT
-        sums: floats,  # ((2 + C) * B * H * W)
-        # written by FRONT_ADJOINT: gradient with respect to the front depth, starting at 0
-        grad_front: floats,  # (B * H * W)
+        step: Constant,
+        arrays: BlendArrays,
+        band: int,  # rows a worker owns at a time
+        launch: Launch,
+        planes_out: Planes,
     ):
-        for slot in range(slots):
-            if slot % stride == 0:
-                plane = (face_start.shape[0] - 1) * height * width
+        for slot in range(launch.slots):
+            if slot % launch.stride == 0:
+                raster, height = ti.static((arrays.raster, arrays.raster.height))
+                rows, face_start = ti.static((raster.rows, raster.face_start))
+                reach = arrays.coverage.numbers[1]
                 bands = (height + band - 1) // band
                 items = bands * (face_start.shape[0] - 1)
-                workers = slots // stride
-                worker = slot // stride
+                workers = launch.slots // launch.stride
+                worker = slot // launch.stride
                 for turn in range((items - worker + workers - 1) // workers):
                     item = worker + turn * workers
                     image = item // bands
@@ -219,97 +176,33 @@ def blend_kernels(real, lanes):
                         first = ti.max(top, rows[2 * face])
                         last = ti.min(bottom, rows[2 * face + 1])
                         if first < last:
-                            blend_rows(
-                                False,
-                                step,
-                                coverage_pieces,
-                                occlusion_pieces,
-                                0,
-                                image,
-                                face,
-                                first,
-                                last,
-                                height,
-                                width,
-                                plane,
-                                channels,
-                                least,
-                                points,
-                                faces,
-                                attributes,
-                                attribute_index,
-                                coverage_curve,
-                                coverage_cells,
-                                occlusion_curve,
-                                occlusion_cells,
-                                front,
-                                front_face,
-                                sums,
-                                grad_front,
-                            )
+                            triangle = geo.triangle(raster.corners, face)
+                            corners = fragment.corners_of(arrays, face, triangle)
+                            part = ti.static(Part(face, triangle, first, last))
+                            state = ti.static((False, step, 0, arrays, corners, planes_out))
+                            spans.walk(raster, part, reach, blend_chunk, state)
 
-    @ti.kernel
+    @kernel(real)
     def scatter(
-        step: ti.template(),
-        coverage_pieces: ti.template(),
-        occlusion_pieces: ti.template(),
-        # in
-        naming: ti.i32,  # whether FIND_FRONT names the face; compiled apart, it would round otherwise
-        points: floats,  # (P * 4)
-        faces: ints,  # (N * 3)
-        face_image: ints,  # (N)
-        rows: ints,  # (N * 2)
-        attributes: floats,  # (A * C)
-        attribute_index: ints,  # (N * 3)
-        channels: ti.i32,
-        coverage_curve: floats,
-        coverage_cells: floats,  # (K * 4)
-        occlusion_curve: floats,
-        occlusion_cells: floats,  # (K * 4)
-        least: real,
-        height: ti.i32,
-        width: ti.i32,
-        slices: ti.i32,  # row slices per face
-        items: ti.i32,  # N * slices
-        # as in `blend`, but front_face is written when naming, and starts at N
-        front: floats,  # (B * H * W)
-        front_face: floats,  # (B * H * W)
-        sums: floats,  # ((2 + C) * B * H * W)
-        grad_front: floats,  # (B * H * W)
+        step: Constant,
+        naming: int,  # whether FIND_FRONT names the face; compiled apart, it would round otherwise
+        arrays: BlendArrays,
+        items: int,  # N * slices
+        # as in `Planes`, but front_face_out is written when naming, and starts at N
+        front_out: Floats,  # (B * H * W)
+        front_face_out: Floats,  # (B * H * W)
+        sums_out: Floats,  # ((2 + C) * B * H * W)
+        by_front_out: Floats,  # (B * H * W)
     ):
         for item in range(items):
-            face = item // slices
-            count = rows[2 * face + 1] - rows[2 * face]
-            first = rows[2 * face] + count * (item - face * slices) // slices
-            last = rows[2 * face] + count * (item - face * slices + 1) // slices
+            planes_out = ti.static(Planes(front_out, front_face_out, sums_out, by_front_out))
+            face, first, last = spans.slice_of(arrays.raster, item)
             if first < last:
-                blend_rows(
-                    True,
-                    step,
-                    coverage_pieces,
-                    occlusion_pieces,
-                    naming,
-                    face_image[face],
-                    face,
-                    first,
-                    last,
-                    height,
-                    width,
-                    front.shape[0],
-                    channels,
-                    least,
-                    points,
-                    faces,
-                    attributes,
-                    attribute_index,
-                    coverage_curve,
-                    coverage_cells,
-                    occlusion_curve,
-                    occlusion_cells,
-                    front,
-                    front_face,
-                    sums,
-                    grad_front,
-                )
+                triangle = geo.triangle(arrays.raster.corners, face)
+                corners = fragment.corners_of(arrays, face, triangle)
+                part = ti.static(Part(face, triangle, first, last))
+                state = ti.static((True, step, naming, arrays, corners, planes_out))
+                reach = arrays.coverage.numbers[1]
+                spans.walk(arrays.raster, part, reach, blend_chunk, state)
 
-    return SimpleNamespace(blend=Direct(blend), scatter=Direct(scatter))
+    return SimpleNamespace(blend=blend, scatter=scatter)

@@ -1,4 +1,4 @@
-"""Device functions of a fragment in the pass of occlusion: where its face is seen, and how much it counts.
+"""Device functions of a fragment in blending: where its face is seen, and how much it counts.
 
 A face's depth and attributes at a pixel are interpolated, perspective-correctly, at the point of the
 triangle nearest to the pixel: the pixel itself inside, its foot on the boundary outside. Weights are
@@ -19,28 +19,13 @@ def blend_functions(real):
     locate, value, slope = lookup_functions(real)
     vec3 = ti.types.vector(3, real)
     int3 = ti.types.vector(3, ti.i32)
+    # Of the vertices of a face: depth, inverse w, rows of the attributes; per edge, see the functions below.
+    Corners = ti.types.struct(z=vec3, q=vec3, rows=int3, inverse_height=vec3, inverse_square=vec3)
 
     @ti.func
-    def depths_and_inverses(points: ti.template(), faces: ti.template(), face):
-        """Depth and inverse w of the three vertices of a face."""
-        z = vec3(0.0)
-        q = vec3(0.0)
-        for e in ti.static(range(3)):
-            z[e] = points[4 * faces[3 * face + e] + 2]
-            q[e] = points[4 * faces[3 * face + e] + 3]
-        return z, q
-
-    @ti.func
-    def corners_of(attribute_index: ti.template(), face):
-        """Rows of the attributes of the three vertices of a face."""
-        index = int3(0)
-        for e in ti.static(range(3)):
-            index[e] = attribute_index[3 * face + e]
-        return index
-
-    @ti.func
-    def inverse_heights(v, normal):
+    def inverse_heights(triangle: ti.template()):
         """Per edge, 1 / distance of the opposite vertex from its line; 0 without area."""
+        v, normal = ti.static((triangle.v, triangle.normal))
         inverse = vec3(0.0)
         for e in ti.static(range(3)):
             k = (e + 2) % 3
@@ -49,36 +34,57 @@ def blend_functions(real):
         return inverse
 
     @ti.func
-    def barycentric(d, at, along, px, py, v, normal, inverse_height):
+    def inverse_squares(edge):
+        """Per edge, 1 / squared length."""
+        inverse = vec3(0.0)
+        for e in ti.static(range(3)):
+            squared = edge[e, 0] * edge[e, 0] + edge[e, 1] * edge[e, 1]
+            inverse[e] = 1 / ti.max(squared, real(1e-30))
+        return inverse
+
+    @ti.func
+    def corners_of(arrays: ti.template(), face, triangle: ti.template()):
+        """Read the three vertices of a face."""
+        points, faces = ti.static(arrays.raster.corners)
+        z = vec3(0.0)
+        q = vec3(0.0)
+        rows = int3(0)
+        for e in ti.static(range(3)):
+            z[e] = points[4 * faces[3 * face + e] + 2]
+            q[e] = points[4 * faces[3 * face + e] + 3]
+            rows[e] = arrays.attributes.index[3 * face + e]
+        return Corners(z, q, rows, inverse_heights(triangle), inverse_squares(triangle.edge))
+
+    @ti.func
+    def barycentric(d, at, along, px, py, triangle: ti.template(), corners: ti.template()):
         """Barycentric coordinates of the nearest point of the triangle."""
+        v, normal = ti.static((triangle.v, triangle.normal))
         b = vec3(0.0)
         for e in ti.static(range(3)):
             # Of the vertex opposite to edge e; inside, a ratio of heights over that edge.
             k = (e + 2) % 3
             over = normal[e, 0] * (px - v[e, 0]) + normal[e, 1] * (py - v[e, 1])
             on_edge = ti.select(at == k, 1 - along, ti.select(at == (k + 2) % 3, along, real(0.0)))
-            b[k] = ti.select(d >= 0, over * inverse_height[e], on_edge)
+            b[k] = ti.select(d >= 0, over * corners.inverse_height[e], on_edge)
         return b
 
     @ti.func
-    def coverage_at(d, curve: ti.template(), cells: ti.template(), pieces: ti.template()):
+    def coverage_at(d, table: ti.template()):
         """Coverage D and its derivative with respect to the distance in scales."""
-        cell, t, dt = locate(d * curve[0], curve, pieces)
-        return value(cells, cell, t), slope(cells, cell, t) * dt, cell, t
+        cell, t, dt = locate(d * table.numbers[0], table)
+        return value(table, cell, t), slope(table, cell, t) * dt, cell, t
 
     @ti.func
-    def occlusion_at(u, curve: ti.template(), cells: ti.template(), pieces: ti.template()):
+    def occlusion_at(u, table: ti.template()):
         """Occlusion weight Z and its derivative at a depth difference in gammas (0 in front)."""
         # Rounding may put the front face in front of itself; the curve ends at 0. What is well in front
         # of all that is covered (a straight-through fringe) is not hidden, whatever its depth.
-        cell, t, dt = locate(lesser(u, real(0.0)), curve, pieces)
-        by_u = ti.select(u < real(1e-3), slope(cells, cell, t) * dt, real(0.0))
-        return value(cells, cell, t), by_u, cell, t
+        cell, t, dt = locate(lesser(u, real(0.0)), table)
+        by_u = ti.select(u < real(1e-3), slope(table, cell, t) * dt, real(0.0))
+        return value(table, cell, t), by_u, cell, t
 
     return SimpleNamespace(
-        depths_and_inverses=depths_and_inverses,
         corners_of=corners_of,
-        inverse_heights=inverse_heights,
         barycentric=barycentric,
         coverage_at=coverage_at,
         occlusion_at=occlusion_at,

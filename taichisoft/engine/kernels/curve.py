@@ -1,4 +1,4 @@
-"""Device functions that read a tabulated curve.
+"""Device functions of a tabulated curve: cell of an argument, value, slope.
 
 A curve is a function of one number ``s`` that is constant above its domain, zero below it and piecewise
 cubic between. Its domain is divided into pieces (see `taichisoft.softness.tables.domain`). In a piece,
@@ -7,9 +7,9 @@ position in it: the exponent and the first bits of the mantissa number the cell,
 Before the first cell of a piece and behind its last one there is a row with a constant, so that clamping
 the number of the cell is all that the ends need.
 
-Parameters of a curve, as an array: ``1 / width, reach``, then per piece ``low, anchor, rate, first, count,
+The numbers of a curve, as an array: ``1 / width, reach``, then per piece ``low, anchor, rate, first, count,
 resolution``. The number of pieces is a compile-time constant, a power of two, since a loop over it would
-keep LLVM from vectorising; smooth curves have one.
+keep LLVM from vectorising; smooth curves have one. A table is a `taichisoft.engine.kernels.bundles.Table`.
 """
 
 from functools import cache
@@ -32,15 +32,16 @@ def lookup_functions(real):
     mantissa_bits = (1 << mantissa) - 1
 
     @ti.func
-    def locate(s, curve: ti.template(), pieces: ti.template()):
+    def locate(s, table: ti.template()):
         """Cell, position in the cell in [0, 1), and d(position)/ds."""
+        curve = ti.static(table.numbers)
         anchor = curve[HEADER + 1]
         rate = curve[HEADER + 2]
         first = ti.cast(curve[HEADER + 3], ti.i32)
         count = ti.cast(curve[HEADER + 4], ti.i32)
         resolution = ti.cast(curve[HEADER + 5], integer)
         # Chosen among loop invariants: gathering them for each lane took half as long again (8 pieces).
-        for p in ti.static(range(1, pieces)):
+        for p in ti.static(range(1, table.pieces)):
             k = HEADER + PIECE * p
             below = s < curve[k - PIECE]
             anchor = ti.select(below, curve[k + 1], anchor)
@@ -62,14 +63,16 @@ def lookup_functions(real):
         return cell, t, -rate * ti.bit_cast(per_cell, real)
 
     @ti.func
-    def value(cells: ti.template(), cell, t):
+    def value(table: ti.template(), cell, t):
         """Return the polynomial of a cell at t."""
+        cells = ti.static(table.cells)
         k = 4 * cell
         return ((cells[k + 3] * t + cells[k + 2]) * t + cells[k + 1]) * t + cells[k]
 
     @ti.func
-    def slope(cells: ti.template(), cell, t):
+    def slope(table: ti.template(), cell, t):
         """Return the derivative of the polynomial of a cell with respect to t."""
+        cells = ti.static(table.cells)
         k = 4 * cell
         return (3 * cells[k + 3] * t + 2 * cells[k + 2]) * t + cells[k + 1]
 

@@ -1,4 +1,4 @@
-"""Launching kernels without Taichi's examination of every argument at every call.
+"""Direct launches of kernels, without Taichi's examination of every argument at every call.
 
 Taichi looks at the type, the device and the shape of each argument of each call, which costs about 10 us an
 array: of a render of a few faces most of the time. The arguments of our kernels are made in this package,

@@ -21,25 +21,32 @@ SECOND = 2
 # Fragments loaded at a time.
 CAPACITY = 1 << 16
 
-# Rows of the inputs: x, y, depth, inverse w of A, B, C; then numbers of the curves.
-WIDTH = 12
-CELL = 13
-SLOPE_CELL = 17
-GAMMA = 21
-KEEP_CELL = 22
-FRONT = 26
-INPUTS = 27
-# Rows of the constants.
-PX, PY, ON_LINE, AT_END, INSIDE, WINDING = range(6)
-S, T, RATE, HELD_WIDTH, SLOPE_T, SLOPE_RATE, U, KEEP_T, KEEP_RATE = range(6, 15)
-CONSTANTS = 15
+
+class Row:
+    """Rows of the inputs: x, y, depth, inverse w of A, B, C; then numbers of the curves."""
+
+    WIDTH = 12
+    CELL = 13
+    SLOPE_CELL = 17
+    GAMMA = 21
+    KEEP_CELL = 22
+    FRONT = 26
+    COUNT = 27
+
+
+class Fixed:
+    """Columns of the constants: what is decided when a fragment is loaded."""
+
+    PX, PY, ON_LINE, AT_END, INSIDE, WINDING = range(6)
+    S, T, RATE, WIDTH, SLOPE_T, SLOPE_RATE, U, KEEP_T, KEEP_RATE = range(6, 15)
+    COUNT = 15
 
 
 def corner_rows_of(kind):
     """Return the rows of the corners that a map depends on."""
     if kind == COVERAGE:
         return (0, 1, 4, 5)
-    rows = range(WIDTH)
+    rows = range(Row.WIDTH)
     return tuple(rows) if kind == SHARES else tuple(row for row in rows if row % 4 != 2)
 
 
@@ -60,14 +67,13 @@ def fragment_fields(real, kind, straight):
     """Fields of a map for the float type `real`; `straight`: slopes have their own curve."""
     outputs = 1 if kind == COVERAGE else 3
     return SimpleNamespace(
-        outputs=outputs,
-        x=differentiable_rows(real, INPUTS),
-        up=differentiable_rows(real, outputs),
-        y=differentiable_rows(real, outputs),
-        g=differentiable_rows(real, INPUTS),
-        k=ti.field(real, (CAPACITY, CONSTANTS)),
+        inputs=differentiable_rows(real, Row.COUNT),
+        upstream=differentiable_rows(real, outputs),
+        outputs=differentiable_rows(real, outputs),
+        gradients=differentiable_rows(real, Row.COUNT),
+        constants=ti.field(real, (CAPACITY, Fixed.COUNT)),
         # The cell of slopes without a gradient: a first derivative does not reach it.
-        held=ti.field(real, (CAPACITY, 4)),
+        slope_coefficients=ti.field(real, (CAPACITY, 4)),
         edge_of=ti.field(ti.i32, CAPACITY),
         cell_of=ti.field(ti.i32, (CAPACITY, 3)),
     )

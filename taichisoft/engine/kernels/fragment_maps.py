@@ -14,29 +14,10 @@ from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.fragment_fields import (
-    AT_END,
-    CELL,
     COVERAGE,
-    FRONT,
-    GAMMA,
-    HELD_WIDTH,
-    INSIDE,
-    KEEP_CELL,
-    KEEP_RATE,
-    KEEP_T,
-    ON_LINE,
-    PX,
-    PY,
-    RATE,
     SHARES,
-    SLOPE_CELL,
-    SLOPE_RATE,
-    SLOPE_T,
-    WIDTH,
-    WINDING,
-    S,
-    T,
-    U,
+    Fixed,
+    Row,
     corner_rows_of,
     fragment_fields,
 )
@@ -46,7 +27,12 @@ from taichisoft.engine.kernels.fragment_fields import (
 def fragment_maps(real, kind, straight):
     """Compile-on-first-use kernels ``forward`` and ``adjoint`` of a map, see `fragment_fields`."""
     fields = fragment_fields(real, kind, straight)
-    x, up, y, g, k, held = fields.x, fields.up, fields.y, fields.g, fields.k, fields.held
+    inputs, outputs, upstream = fields.inputs, fields.outputs, fields.upstream
+    gradients, constants, slope_coefficients = (
+        fields.gradients,
+        fields.constants,
+        fields.slope_coefficients,
+    )
     corner_rows = corner_rows_of(kind)
     tiny = 1e-30
 
@@ -59,13 +45,15 @@ def fragment_maps(real, kind, straight):
         number = vec4(0.0)
         for c in ti.static(range(4)):
             if ti.static(first + c in corner_rows):
-                number[c] = x[first + c][f]
+                number[c] = inputs[first + c][f]
         return number
 
     @ti.func
     def cell(f, first: ti.template()):
         """Return the coefficients of a cell."""
-        return vec4(x[first][f], x[first + 1][f], x[first + 2][f], x[first + 3][f])
+        return vec4(
+            inputs[first][f], inputs[first + 1][f], inputs[first + 2][f], inputs[first + 3][f]
+        )
 
     @ti.func
     def cubic(c, t):
@@ -80,21 +68,25 @@ def fragment_maps(real, kind, straight):
         """Edge vector, offset of the pixel from A, squared length of the edge, position along it."""
         ex = b[0] - a[0]
         ey = b[1] - a[1]
-        rx = k[f, PX] - a[0]
-        ry = k[f, PY] - a[1]
+        rx = constants[f, Fixed.PX] - a[0]
+        ry = constants[f, Fixed.PY] - a[1]
         raw = ex * ex + ey * ey
         squared = ti.select(raw > tiny, raw, real(1.0))
-        along = ti.select(k[f, ON_LINE] > 0.5, (rx * ex + ry * ey) / squared, k[f, AT_END])
+        along = ti.select(
+            constants[f, Fixed.ON_LINE] > 0.5,
+            (rx * ex + ry * ey) / squared,
+            constants[f, Fixed.AT_END],
+        )
         return ex, ey, rx, ry, squared, along
 
     @ti.func
     def distance(f, ex, ey, rx, ry, squared):
         """Signed distance and its gradient with respect to the pixel."""
-        on_line = k[f, ON_LINE] > 0.5
-        unit = k[f, WINDING] / ti.sqrt(squared)
+        on_line = constants[f, Fixed.ON_LINE] > 0.5
+        unit = constants[f, Fixed.WINDING] / ti.sqrt(squared)
         across = (ex * ry - ey * rx) * unit
-        qx = rx - k[f, AT_END] * ex
-        qy = ry - k[f, AT_END] * ey
+        qx = rx - constants[f, Fixed.AT_END] * ex
+        qy = ry - constants[f, Fixed.AT_END] * ey
         raw = qx * qx + qy * qy
         gap = ti.sqrt(ti.select(on_line, real(1.0), ti.select(raw > tiny, raw, real(tiny))))
         d = ti.select(on_line, across, -gap)
@@ -105,7 +97,7 @@ def fragment_maps(real, kind, straight):
     @ti.func
     def coordinates(f, ex, ey, rx, ry, cx, cy, along):
         """Barycentric coordinates of B and C at the nearest point, and the doubled area (1 outside)."""
-        inside = k[f, INSIDE] > 0.5
+        inside = constants[f, Fixed.INSIDE] > 0.5
         area = ti.select(inside, ex * cy - ey * cx, real(1.0))
         b1 = ti.select(inside, (rx * cy - ry * cx) / area, along)
         b2 = ti.select(inside, (ex * ry - ey * rx) / area, real(0.0))
@@ -114,26 +106,31 @@ def fragment_maps(real, kind, straight):
     @ti.func
     def position(f, s):
         """Position in the cell of the curve."""
-        return k[f, T] + (s - k[f, S]) * k[f, RATE]
+        return constants[f, Fixed.T] + (s - constants[f, Fixed.S]) * constants[f, Fixed.RATE]
 
     @ti.func
     def depth_position(f, u):
         """Position in the cell of the occlusion curve."""
-        return k[f, KEEP_T] + (u - k[f, U]) * k[f, KEEP_RATE]
+        return (
+            constants[f, Fixed.KEEP_T] + (u - constants[f, Fixed.U]) * constants[f, Fixed.KEEP_RATE]
+        )
 
     @ti.func
     def covered(f, d, moving: ti.template()):
         """Evaluate the curve at a distance; with slopes of its own, and `moving`, it moves at their rate."""
-        width = x[WIDTH][f]
-        coefficients = cell(f, CELL)
+        width = inputs[Row.WIDTH][f]
+        coefficients = cell(f, Row.CELL)
         result = real(0.0)
         if ti.static(straight):
             # The slope is a constant here: it is the derivative that is wanted, not a curve.
-            t = k[f, SLOPE_T]
-            rate = ((held[f, 3] * t + held[f, 2]) * t + held[f, 1]) * t + held[f, 0]
-            held_distance = k[f, S] * k[f, HELD_WIDTH]
-            moved = (d - held_distance) / k[f, HELD_WIDTH]
-            result = cubic(coefficients, position(f, held_distance / width))
+            t = constants[f, Fixed.SLOPE_T]
+            rate = (
+                (slope_coefficients[f, 3] * t + slope_coefficients[f, 2]) * t
+                + slope_coefficients[f, 1]
+            ) * t + slope_coefficients[f, 0]
+            loaded_distance = constants[f, Fixed.S] * constants[f, Fixed.WIDTH]
+            moved = (d - loaded_distance) / constants[f, Fixed.WIDTH]
+            result = cubic(coefficients, position(f, loaded_distance / width))
             # 0 but for its derivative. Left out of the value, since the rate may magnify its rounding.
             if ti.static(moving):
                 result = result + rate * moved
@@ -149,7 +146,7 @@ def fragment_maps(real, kind, straight):
             ex, ey, rx, ry, squared, along = footing(f, a, b)
             d, _, _ = distance(f, ex, ey, rx, ry, squared)
             if ti.static(kind == COVERAGE):
-                y[0][f] = covered(f, d, moving)
+                outputs[0][f] = covered(f, d, moving)
             else:
                 c = corner(f, 8)
                 b1, b2, _ = coordinates(f, ex, ey, rx, ry, c[0] - a[0], c[1] - a[1], along)
@@ -159,38 +156,41 @@ def fragment_maps(real, kind, straight):
                 weight = 1 / (q0 + q1 + q2)
                 if ti.static(kind == SHARES):
                     depth = (q0 * a[2] + q1 * b[2] + q2 * c[2]) * weight
-                    u = (x[FRONT][f] - depth) / x[GAMMA][f]
-                    keep = cubic(cell(f, KEEP_CELL), depth_position(f, u))
+                    u = (inputs[Row.FRONT][f] - depth) / inputs[Row.GAMMA][f]
+                    keep = cubic(cell(f, Row.KEEP_CELL), depth_position(f, u))
                     weight = weight * covered(f, d, moving) * keep
-                y[0][f] = weight * q0
-                y[1][f] = weight * q1
-                y[2][f] = weight * q2
+                outputs[0][f] = weight * q0
+                outputs[1][f] = weight * q1
+                outputs[2][f] = weight * q2
 
     @ti.func
     def coverage_adjoint(f, by_cover, width, coefficients, s, t):
         """Store the gradients of the curve and return that of the distance."""
-        own = cubic_slope(coefficients, t) * k[f, RATE]
+        own = cubic_slope(coefficients, t) * constants[f, Fixed.RATE]
         followed = own
         if ti.static(straight):
-            at = k[f, SLOPE_T] + (s - k[f, S]) * k[f, SLOPE_RATE]
-            followed = cubic(cell(f, SLOPE_CELL), at)
-        g[WIDTH][f] = -by_cover * own * s / width
-        g[CELL][f] = by_cover
-        g[CELL + 1][f] = by_cover * t
-        g[CELL + 2][f] = by_cover * t * t
-        g[CELL + 3][f] = by_cover * t * t * t
+            at = (
+                constants[f, Fixed.SLOPE_T]
+                + (s - constants[f, Fixed.S]) * constants[f, Fixed.SLOPE_RATE]
+            )
+            followed = cubic(cell(f, Row.SLOPE_CELL), at)
+        gradients[Row.WIDTH][f] = -by_cover * own * s / width
+        gradients[Row.CELL][f] = by_cover
+        gradients[Row.CELL + 1][f] = by_cover * t
+        gradients[Row.CELL + 2][f] = by_cover * t * t
+        gradients[Row.CELL + 3][f] = by_cover * t * t * t
         return by_cover * followed / width
 
     @ti.func
     def occlusion_adjoint(f, by_keep, gamma, coefficients, u, v):
         """Store the gradients of the occlusion and return that of the depth."""
-        by_u = by_keep * cubic_slope(coefficients, v) * k[f, KEEP_RATE] / gamma
-        g[FRONT][f] = by_u
-        g[GAMMA][f] = -by_u * u
-        g[KEEP_CELL][f] = by_keep
-        g[KEEP_CELL + 1][f] = by_keep * v
-        g[KEEP_CELL + 2][f] = by_keep * v * v
-        g[KEEP_CELL + 3][f] = by_keep * v * v * v
+        by_u = by_keep * cubic_slope(coefficients, v) * constants[f, Fixed.KEEP_RATE] / gamma
+        gradients[Row.FRONT][f] = by_u
+        gradients[Row.GAMMA][f] = -by_u * u
+        gradients[Row.KEEP_CELL][f] = by_keep
+        gradients[Row.KEEP_CELL + 1][f] = by_keep * v
+        gradients[Row.KEEP_CELL + 2][f] = by_keep * v * v
+        gradients[Row.KEEP_CELL + 3][f] = by_keep * v * v * v
         return -by_u
 
     @ti.kernel
@@ -201,15 +201,17 @@ def fragment_maps(real, kind, straight):
             ex, ey, rx, ry, squared, along = footing(f, a, b)
             d, gx, gy = distance(f, ex, ey, rx, ry, squared)
             if ti.static(kind == COVERAGE):
-                width = x[WIDTH][f]
+                width = inputs[Row.WIDTH][f]
                 s = d / width
-                by_distance = coverage_adjoint(f, up[0][f], width, cell(f, CELL), s, position(f, s))
+                by_distance = coverage_adjoint(
+                    f, upstream[0][f], width, cell(f, Row.CELL), s, position(f, s)
+                )
                 first = by_distance * (1 - along)
                 second = by_distance * along
-                g[0][f] = -first * gx
-                g[1][f] = -first * gy
-                g[4][f] = -second * gx
-                g[5][f] = -second * gy
+                gradients[0][f] = -first * gx
+                gradients[1][f] = -first * gy
+                gradients[4][f] = -second * gx
+                gradients[5][f] = -second * gy
             else:
                 c = corner(f, 8)
                 cx = c[0] - a[0]
@@ -220,22 +222,22 @@ def fragment_maps(real, kind, straight):
                 s0 = b0 * a[3] / total
                 s1 = b1 * b[3] / total
                 s2 = b2 * c[3] / total
-                up0 = up[0][f]
-                up1 = up[1][f]
-                up2 = up[2][f]
+                up0 = upstream[0][f]
+                up1 = upstream[1][f]
+                up2 = upstream[2][f]
                 weight = real(1.0)
                 by_depth = real(0.0)
                 by_distance = real(0.0)
                 if ti.static(kind == SHARES):
                     depth = s0 * a[2] + s1 * b[2] + s2 * c[2]
-                    gamma = x[GAMMA][f]
-                    width = x[WIDTH][f]
-                    u = (x[FRONT][f] - depth) / gamma
+                    gamma = inputs[Row.GAMMA][f]
+                    width = inputs[Row.WIDTH][f]
+                    u = (inputs[Row.FRONT][f] - depth) / gamma
                     v = depth_position(f, u)
                     s = d / width
                     t = position(f, s)
-                    coefficients = cell(f, CELL)
-                    keep_coefficients = cell(f, KEEP_CELL)
+                    coefficients = cell(f, Row.CELL)
+                    keep_coefficients = cell(f, Row.KEEP_CELL)
                     keep = cubic(keep_coefficients, v)
                     cover = cubic(coefficients, t)
                     weight = cover * keep
@@ -244,9 +246,9 @@ def fragment_maps(real, kind, straight):
                     by_depth = occlusion_adjoint(
                         f, by_weight * cover, gamma, keep_coefficients, u, v
                     )
-                    g[2][f] = by_depth * s0
-                    g[6][f] = by_depth * s1
-                    g[10][f] = by_depth * s2
+                    gradients[2][f] = by_depth * s0
+                    gradients[6][f] = by_depth * s1
+                    gradients[10][f] = by_depth * s2
                 by0 = weight * up0 + by_depth * a[2]
                 by1 = weight * up1 + by_depth * b[2]
                 by2 = weight * up2 + by_depth * c[2]
@@ -254,27 +256,27 @@ def fragment_maps(real, kind, straight):
                 over0 = (by0 - mean) / total
                 over1 = (by1 - mean) / total
                 over2 = (by2 - mean) / total
-                g[3][f] = b0 * over0
-                g[7][f] = b1 * over1
-                g[11][f] = b2 * over2
+                gradients[3][f] = b0 * over0
+                gradients[7][f] = b1 * over1
+                gradients[11][f] = b2 * over2
                 # The first coordinate is 1 minus the others.
                 by_b1 = b[3] * over1 - a[3] * over0
                 by_b2 = c[3] * over2 - a[3] * over0
                 # Inside, a fixed pixel keeps sum_e b_e v_e: db = -b_e grad(b) . dv_e.
-                inside = k[f, INSIDE] > 0.5
+                inside = constants[f, Fixed.INSIDE] > 0.5
                 hx = ti.select(inside, (by_b1 * cy - by_b2 * ey) / area, real(0.0))
                 hy = ti.select(inside, (by_b2 * ex - by_b1 * cx) / area, real(0.0))
                 # Outside, only the position along the nearest edge moves, and not beyond its ends.
-                slides = ti.select(inside, real(0.0), k[f, ON_LINE]) * by_b1 / squared
+                slides = ti.select(inside, real(0.0), constants[f, Fixed.ON_LINE]) * by_b1 / squared
                 fx = slides * (rx - 2 * along * ex)
                 fy = slides * (ry - 2 * along * ey)
                 first = by_distance * (1 - along)
                 second = by_distance * along
-                g[0][f] = -first * gx - b0 * hx - fx - slides * ex
-                g[1][f] = -first * gy - b0 * hy - fy - slides * ey
-                g[4][f] = -second * gx - b1 * hx + fx
-                g[5][f] = -second * gy - b1 * hy + fy
-                g[8][f] = -b2 * hx
-                g[9][f] = -b2 * hy
+                gradients[0][f] = -first * gx - b0 * hx - fx - slides * ex
+                gradients[1][f] = -first * gy - b0 * hy - fy - slides * ey
+                gradients[4][f] = -second * gx - b1 * hx + fx
+                gradients[5][f] = -second * gy - b1 * hy + fy
+                gradients[8][f] = -b2 * hx
+                gradients[9][f] = -b2 * hy
 
     return SimpleNamespace(forward=forward, adjoint=adjoint)

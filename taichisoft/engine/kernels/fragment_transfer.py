@@ -1,4 +1,4 @@
-"""Kernels that fill the fields of a fragment map and empty them.
+"""Kernels of transfer: they fill the fields of a fragment map and empty them.
 
 What a map does not differentiate is decided here: the nearest edge and whether the foot of the pixel lies on
 it, the cells of the tables. Corners are rolled, so that the nearest edge runs from corner A to corner B.
@@ -11,37 +11,28 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.bundles import Corners
 from taichisoft.engine.kernels.curve import lookup_functions
+from taichisoft.engine.kernels.fragment_bundles import (
+    Chunk,
+    FragmentArrays,
+    FragmentSums,
+    Seeds,
+    SoftnessTables,
+)
 from taichisoft.engine.kernels.fragment_fields import (
-    AT_END,
-    CELL,
     COORDINATES,
     COVERAGE,
     FIRST,
-    FRONT,
-    GAMMA,
-    HELD_WIDTH,
-    INSIDE,
-    KEEP_CELL,
-    KEEP_RATE,
-    KEEP_T,
-    ON_LINE,
-    PX,
-    PY,
-    RATE,
     SECOND,
     SHARES,
-    SLOPE_CELL,
-    SLOPE_RATE,
-    SLOPE_T,
-    WIDTH,
-    WINDING,
-    S,
-    T,
-    U,
+    Fixed,
+    Row,
     corner_rows_of,
     fragment_fields,
 )
+from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, kernel
+from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.triangle import geometry_functions
 
 # Numbers of a face that is set up.
@@ -54,11 +45,16 @@ def fragment_transfers(real, kind, straight):
     geo = geometry_functions(real)
     locate, _, _ = lookup_functions(real)
     fields = fragment_fields(real, kind, straight)
-    outputs, x, up, y, g, k = fields.outputs, fields.x, fields.up, fields.y, fields.g, fields.k
-    held, edge_of, cell_of = fields.held, fields.edge_of, fields.cell_of
+    inputs, outputs, upstream_of = fields.inputs, fields.outputs, fields.upstream
+    gradients, constants, slope_coefficients = (
+        fields.gradients,
+        fields.constants,
+        fields.slope_coefficients,
+    )
+    edge_of, cell_of = fields.edge_of, fields.cell_of
+    count = len(outputs)
     corner_rows = corner_rows_of(kind)
-    floats = ti.types.ndarray(real, 1)
-    ints = ti.types.ndarray(ti.i32, 1)
+    mat32 = ti.types.matrix(3, 2, real)
     # A cell narrower than the rounding of its argument has no position in it.
     rounding = 1.2e-7 if real is ti.f32 else 2.3e-16
 
@@ -73,13 +69,13 @@ def fragment_transfers(real, kind, straight):
     @ti.func
     def put(row: ti.template(), f, number):
         """Load an input and clear what its gradients are summed into."""
-        x[row][f] = number
-        x[row].grad[f] = 0
+        inputs[row][f] = number
+        inputs[row].grad[f] = 0
 
     @ti.func
-    def place(s, curve: ti.template(), pieces: ti.template()):
+    def place(s, table: ti.template()):
         """Cell of an argument, position in it, and its derivative."""
-        at_cell, t, rate = locate(s, curve, pieces)
+        at_cell, t, rate = locate(s, table)
         # The cell of a step has no width at all.
         lost = ti.abs(rate) * (ti.abs(s) + real(1e-20)) * rounding > 0.25
         return at_cell, t, ti.select(lost, real(0.0), rate)
@@ -92,20 +88,17 @@ def fragment_transfers(real, kind, straight):
             result = (at + row) % 3
         return result
 
-    mat32 = ti.types.matrix(3, 2, real)
-
-    @ti.kernel
+    @kernel(real)
     def set_up(
-        # in
-        points: floats,  # (P * 4)
-        faces: ints,  # (N * 3)
-        num_faces: ti.i32,
-        # out
-        frames_out: floats,  # (N * FRAME) vertices, normals, edges, duals, solidity
+        corners: Corners,
+        num_faces: int,
+        frames_out: Floats,  # (N * FRAME) vertices, normals, edges, duals, solidity
     ):
         """Set the faces up once for all their fragments."""
         for face in range(num_faces):
-            v, _, _, solid, normal, edge, dual, _ = geo.triangle(points, faces, face)
+            triangle = geo.triangle(corners, face)
+            v, normal = ti.static((triangle.v, triangle.normal))
+            edge, dual = ti.static((triangle.edge, triangle.dual))
             at = FRAME * face
             for e in ti.static(range(3)):
                 for c in ti.static(range(2)):
@@ -113,7 +106,7 @@ def fragment_transfers(real, kind, straight):
                     frames_out[at + 6 + 2 * e + c] = normal[e, c]
                     frames_out[at + 12 + 2 * e + c] = edge[e, c]
                     frames_out[at + 18 + 2 * e + c] = dual[e, c]
-            frames_out[at + 24] = solid
+            frames_out[at + 24] = triangle.solid
 
     @ti.func
     def frame_of(frames: ti.template(), face):
@@ -129,58 +122,41 @@ def fragment_transfers(real, kind, straight):
                 normal[e, c] = frames[at + 6 + 2 * e + c]
                 edge[e, c] = frames[at + 12 + 2 * e + c]
                 dual[e, c] = frames[at + 18 + 2 * e + c]
-        return v, normal, edge, dual, frames[at + 24]
+        return geo.Triangle(v, normal, edge, dual, frames[at + 24])
 
-    @ti.kernel
+    @kernel(real)
     def load(
-        stage: ti.template(),  # VALUES, FIRST or SECOND
-        pieces: ti.template(),
-        slope_pieces: ti.template(),
-        keep_pieces: ti.template(),
-        # in
-        points: floats,  # (P * 4)
-        faces: ints,  # (N * 3)
-        frames: floats,  # (N * FRAME)
-        face: ints,  # (F)
-        pixel: ints,  # (F)
-        curve: floats,
-        cells: floats,  # (K * 4)
-        slope_curve: floats,
-        slope_cells: floats,  # (L * 4)
-        keep_curve: floats,
-        keep_cells: floats,  # (M * 4)
-        front: floats,  # (F)
-        # read by FIRST and SECOND: gradient of the outputs
-        upstream: floats,  # (F * outputs)
-        # read by SECOND: cotangents of the gradients, each of the shape of the input
-        seed_points: floats,  # (P * 4)
-        seed_widths: floats,  # (2)
-        seed_cells: floats,  # (K * 4)
-        seed_keep_cells: floats,  # (M * 4)
-        seed_front: floats,  # (F)
-        first: ti.i32,  # fragment to begin with
-        n: ti.i32,
-        height: ti.i32,
-        width: ti.i32,
+        stage: Constant,  # VALUES, FIRST or SECOND
+        corners: Corners,
+        fragments: FragmentArrays,
+        chunk: Chunk,
+        softness: SoftnessTables,
+        front: Floats,  # (F) front depth
+        upstream: Floats,  # (F * outputs) gradient of the outputs; read by FIRST and SECOND
+        seeds: Seeds,
     ):
-        for f in range(n):
-            at_face = face[first + f]
-            at_pixel = pixel[first + f]
-            row = at_pixel // width % height
-            px = at_pixel % width + real(0.5)
+        for f in range(chunk.count):
+            points, faces = ti.static((corners.points, corners.faces))
+            curve, slopes, occlusion = ti.static(softness)
+            at_face = fragments.face[chunk.first + f]
+            at_pixel = fragments.pixel[chunk.first + f]
+            row = at_pixel // chunk.width % chunk.height
+            px = at_pixel % chunk.width + real(0.5)
             py = row + real(0.5)
-            v, normal, edge, dual, solid = frame_of(frames, at_face)
-            d, at, along, _, _ = geo.foot_point(px, py, v, normal, edge, dual, solid)
+            triangle = frame_of(fragments.frames, at_face)
+            v, normal = ti.static((triangle.v, triangle.normal))
+            dual, solid = ti.static((triangle.dual, triangle.solid))
+            d, at, along, _, _ = geo.foot_point(px, py, triangle)
             edge_of[f] = at
             for e in ti.static(range(3)):
                 source = 4 * faces[3 * at_face + (at + e) % 3]
                 for c in ti.static(range(4)):
                     if ti.static(4 * e + c in corner_rows):
                         put(4 * e + c, f, points[source + c])
-            ax = x[0][f]
-            ay = x[1][f]
-            ex = x[4][f] - ax
-            ey = x[5][f] - ay
+            ax = inputs[0][f]
+            ay = inputs[1][f]
+            ex = inputs[4][f] - ax
+            ey = inputs[5][f] - ay
             cross = ex * (py - ay) - ey * (px - ax)
             raw = real(0.0)
             winding = real(1.0)
@@ -192,146 +168,145 @@ def fragment_transfers(real, kind, straight):
                 winding = ti.select(at == e, ti.select(across > 0, real(-1.0), real(1.0)), winding)
             # A face without area is a segment seen from outside.
             winding = ti.select(solid == 0, winding, ti.select(cross > 0, real(-1.0), real(1.0)))
-            k[f, PX] = px
-            k[f, PY] = py
+            constants[f, Fixed.PX] = px
+            constants[f, Fixed.PY] = py
             on_line = ti.select(raw == along, real(1.0), real(0.0))
             between = ti.select(along * (1 - along) > 0, real(1.0), real(0.0))
-            k[f, ON_LINE] = ti.select(solid == 0, on_line, between)
-            k[f, AT_END] = along
-            k[f, INSIDE] = ti.select(d >= 0, real(1.0), real(0.0))
-            k[f, WINDING] = winding
+            constants[f, Fixed.ON_LINE] = ti.select(solid == 0, on_line, between)
+            constants[f, Fixed.AT_END] = along
+            constants[f, Fixed.INSIDE] = ti.select(d >= 0, real(1.0), real(0.0))
+            constants[f, Fixed.WINDING] = winding
             if ti.static(kind != COORDINATES):
-                put(WIDTH, f, 1 / curve[0])
-                s = d * curve[0]
-                at_cell, t, rate = place(s, curve, pieces)
-                k[f, S] = s
-                k[f, HELD_WIDTH] = 1 / curve[0]
-                k[f, T] = t
-                k[f, RATE] = rate
+                put(Row.WIDTH, f, 1 / curve.numbers[0])
+                s = d * curve.numbers[0]
+                at_cell, t, rate = place(s, curve)
+                constants[f, Fixed.S] = s
+                constants[f, Fixed.WIDTH] = 1 / curve.numbers[0]
+                constants[f, Fixed.T] = t
+                constants[f, Fixed.RATE] = rate
                 cell_of[f, 0] = at_cell
                 for c in ti.static(range(4)):
-                    put(CELL + c, f, cells[4 * at_cell + c])
+                    put(Row.CELL + c, f, curve.cells[4 * at_cell + c])
                 if ti.static(straight):
-                    slope_cell, slope_t, slope_rate = place(s, slope_curve, slope_pieces)
-                    k[f, SLOPE_T] = slope_t
-                    k[f, SLOPE_RATE] = slope_rate
+                    slope_cell, slope_t, slope_rate = place(s, slopes)
+                    constants[f, Fixed.SLOPE_T] = slope_t
+                    constants[f, Fixed.SLOPE_RATE] = slope_rate
                     cell_of[f, 1] = slope_cell
                     for c in ti.static(range(4)):
-                        put(SLOPE_CELL + c, f, slope_cells[4 * slope_cell + c])
-                        held[f, c] = slope_cells[4 * slope_cell + c]
+                        put(Row.SLOPE_CELL + c, f, slopes.cells[4 * slope_cell + c])
+                        slope_coefficients[f, c] = slopes.cells[4 * slope_cell + c]
             if ti.static(kind == SHARES):
-                put(GAMMA, f, 1 / keep_curve[0])
-                b1, b2 = coordinates(d, ex, ey, px - ax, py - ay, x[8][f] - ax, x[9][f] - ay, along)
-                q0 = (1 - b1 - b2) * x[3][f]
-                q1 = b1 * x[7][f]
-                q2 = b2 * x[11][f]
-                depth = (q0 * x[2][f] + q1 * x[6][f] + q2 * x[10][f]) / (q0 + q1 + q2)
+                put(Row.GAMMA, f, 1 / occlusion.numbers[0])
+                b1, b2 = coordinates(
+                    d, ex, ey, px - ax, py - ay, inputs[8][f] - ax, inputs[9][f] - ay, along
+                )
+                q0 = (1 - b1 - b2) * inputs[3][f]
+                q1 = b1 * inputs[7][f]
+                q2 = b2 * inputs[11][f]
+                depth = (q0 * inputs[2][f] + q1 * inputs[6][f] + q2 * inputs[10][f]) / (
+                    q0 + q1 + q2
+                )
                 # What is in front of all that is covered (a straight-through fringe) is at the end of
                 # the curve and has no slope there.
-                past = (front[first + f] - depth) * keep_curve[0] > 1e-3
-                put(FRONT, f, ti.select(past, depth, front[first + f]))
-                u = (x[FRONT][f] - depth) * keep_curve[0]
-                keep_cell, keep_t, keep_rate = place(ti.min(u, real(0.0)), keep_curve, keep_pieces)
-                k[f, U] = ti.min(u, real(0.0))
-                k[f, KEEP_T] = keep_t
-                k[f, KEEP_RATE] = ti.select(past, real(0.0), keep_rate)
+                past = (front[chunk.first + f] - depth) * occlusion.numbers[0] > 1e-3
+                put(Row.FRONT, f, ti.select(past, depth, front[chunk.first + f]))
+                u = (inputs[Row.FRONT][f] - depth) * occlusion.numbers[0]
+                keep_cell, keep_t, keep_rate = place(ti.min(u, real(0.0)), occlusion)
+                constants[f, Fixed.U] = ti.min(u, real(0.0))
+                constants[f, Fixed.KEEP_T] = keep_t
+                constants[f, Fixed.KEEP_RATE] = ti.select(past, real(0.0), keep_rate)
                 cell_of[f, 2] = keep_cell
                 for c in ti.static(range(4)):
-                    put(KEEP_CELL + c, f, keep_cells[4 * keep_cell + c])
+                    put(Row.KEEP_CELL + c, f, occlusion.cells[4 * keep_cell + c])
 
-            for j in ti.static(range(outputs)):
-                source = (first + f) * outputs + corner_of(j, at)
+            for j in ti.static(range(count)):
+                source = (chunk.first + f) * count + corner_of(j, at)
                 if ti.static(stage == FIRST):
-                    y[j].grad[f] = upstream[source]
+                    outputs[j].grad[f] = upstream[source]
                 elif ti.static(stage == SECOND):
-                    up[j][f] = upstream[source]
-                    up[j].grad[f] = 0
+                    upstream_of[j][f] = upstream[source]
+                    upstream_of[j].grad[f] = 0
             if ti.static(stage == SECOND):
                 for row in ti.static(corner_rows):
                     corner = 4 * faces[3 * at_face + (at + row // 4) % 3]
-                    g[row].grad[f] = seed_points[corner + row % 4]
+                    gradients[row].grad[f] = seeds.points[corner + row % 4]
                 if ti.static(kind != COORDINATES):
-                    g[WIDTH].grad[f] = seed_widths[0]
+                    gradients[Row.WIDTH].grad[f] = seeds.widths[0]
                     for c in ti.static(range(4)):
-                        g[CELL + c].grad[f] = seed_cells[4 * cell_of[f, 0] + c]
+                        gradients[Row.CELL + c].grad[f] = seeds.cells[4 * cell_of[f, 0] + c]
                 if ti.static(kind == SHARES):
-                    g[GAMMA].grad[f] = seed_widths[1]
-                    g[FRONT].grad[f] = seed_front[first + f]
+                    gradients[Row.GAMMA].grad[f] = seeds.widths[1]
+                    gradients[Row.FRONT].grad[f] = seeds.front[chunk.first + f]
                     for c in ti.static(range(4)):
-                        g[KEEP_CELL + c].grad[f] = seed_keep_cells[4 * cell_of[f, 2] + c]
+                        gradients[Row.KEEP_CELL + c].grad[f] = seeds.keep_cells[
+                            4 * cell_of[f, 2] + c
+                        ]
 
-    @ti.kernel
-    def store_outputs(n: ti.i32, outputs_out: floats):
-        """Store the outputs, (n * outputs)."""
-        for f in range(n):
-            for j in ti.static(range(outputs)):
-                outputs_out[f * outputs + corner_of(j, edge_of[f])] = y[j][f]
-
-    @ti.kernel
-    def sum_inputs(
-        stage: ti.template(),  # FIRST or SECOND
-        into_cells: ti.template(),
-        # in
-        starts: ints,  # (N + 1) first fragment of each face; fragments are sorted by face
-        first_face: ti.i32,
-        num_faces: ti.i32,
-        first: ti.i32,
-        n: ti.i32,
-        slots: ti.i32,
-        stride: ti.i32,
-        # out
-        grad_up_out: floats,  # (n * outputs) of the gradient of the outputs; one element unless SECOND
-        grad_front_out: floats,  # (n) of the front depth; one element unless kind is SHARES
-        # added to
-        grad_corners: floats,  # (N * 3 * 4)
-        grad_widths: floats,  # (workers * 2)
-        grad_cells: floats,  # (workers * K * 4); one element unless into_cells, as those that follow
-        grad_slope_cells: floats,  # (workers * L * 4)
-        grad_keep_cells: floats,  # (workers * M * 4)
+    @kernel(real)
+    def store_outputs(
+        n: int,
+        outputs_out: Floats,  # (n * outputs)
     ):
-        for slot in range(slots):
-            if slot % stride == 0:
-                workers = slots // stride
-                worker = slot // stride
-                cell_table = worker * (grad_cells.shape[0] // workers)
-                slope_table = worker * (grad_slope_cells.shape[0] // workers)
-                keep_table = worker * (grad_keep_cells.shape[0] // workers)
+        for f in range(n):
+            for j in ti.static(range(count)):
+                outputs_out[f * count + corner_of(j, edge_of[f])] = outputs[j][f]
+
+    @kernel(real)
+    def sum_inputs(
+        stage: Constant,  # FIRST or SECOND
+        into_cells: Constant,
+        starts: Ints,  # (N + 1) first fragment of each face; fragments are sorted by face
+        first_face: int,  # of the chunk
+        num_faces: int,  # of the chunk
+        chunk: Chunk,
+        launch: Launch,
+        sums_out: FragmentSums,
+    ):
+        for slot in range(launch.slots):
+            if slot % launch.stride == 0:
+                by_upstream_out, by_front_out, corners_out, widths_out = ti.static(sums_out[:4])
+                cells_out, slope_cells_out, keep_cells_out = ti.static(sums_out[4:])
+                workers = launch.slots // launch.stride
+                worker = slot // launch.stride
+                cell_table = worker * (cells_out.shape[0] // workers)
+                slope_table = worker * (slope_cells_out.shape[0] // workers)
+                keep_table = worker * (keep_cells_out.shape[0] // workers)
                 by_width = real(0.0)
                 by_gamma = real(0.0)
                 for turn in range((num_faces - worker + workers - 1) // workers):
                     face = first_face + worker + turn * workers
-                    begin = ti.max(starts[face] - first, 0)
-                    end = ti.min(starts[face + 1] - first, n)
+                    begin = ti.max(starts[face] - chunk.first, 0)
+                    end = ti.min(starts[face + 1] - chunk.first, chunk.count)
                     for f in range(begin, end):
                         if ti.static(stage == SECOND):
-                            for j in ti.static(range(outputs)):
-                                out = f * outputs + corner_of(j, edge_of[f])
-                                grad_up_out[out] = up[j].grad[f]
+                            for j in ti.static(range(count)):
+                                out = f * count + corner_of(j, edge_of[f])
+                                by_upstream_out[out] = upstream_of[j].grad[f]
                         if ti.static(kind == SHARES):
-                            grad_front_out[f] = x[FRONT].grad[f]
+                            by_front_out[f] = inputs[Row.FRONT].grad[f]
                         for row in ti.static(corner_rows):
                             at = 12 * face + 4 * ((edge_of[f] + row // 4) % 3) + row % 4
-                            grad_corners[at] = grad_corners[at] + x[row].grad[f]
+                            corners_out[at] = corners_out[at] + inputs[row].grad[f]
                         if ti.static(kind != COORDINATES):
-                            by_width += x[WIDTH].grad[f]
+                            by_width += inputs[Row.WIDTH].grad[f]
                         if ti.static(kind == SHARES):
-                            by_gamma += x[GAMMA].grad[f]
+                            by_gamma += inputs[Row.GAMMA].grad[f]
                         if ti.static(into_cells and kind != COORDINATES):
                             for c in ti.static(range(4)):
                                 at = cell_table + 4 * cell_of[f, 0] + c
-                                grad_cells[at] = grad_cells[at] + x[CELL + c].grad[f]
+                                cells_out[at] = cells_out[at] + inputs[Row.CELL + c].grad[f]
                                 if ti.static(straight):
                                     at = slope_table + 4 * cell_of[f, 1] + c
-                                    grad_slope_cells[at] = (
-                                        grad_slope_cells[at] + x[SLOPE_CELL + c].grad[f]
+                                    slope_cells_out[at] = (
+                                        slope_cells_out[at] + inputs[Row.SLOPE_CELL + c].grad[f]
                                     )
                                 if ti.static(kind == SHARES):
                                     at = keep_table + 4 * cell_of[f, 2] + c
-                                    grad_keep_cells[at] = (
-                                        grad_keep_cells[at] + x[KEEP_CELL + c].grad[f]
+                                    keep_cells_out[at] = (
+                                        keep_cells_out[at] + inputs[Row.KEEP_CELL + c].grad[f]
                                     )
-                grad_widths[2 * worker] = grad_widths[2 * worker] + by_width
-                grad_widths[2 * worker + 1] = grad_widths[2 * worker + 1] + by_gamma
+                widths_out[2 * worker] = widths_out[2 * worker] + by_width
+                widths_out[2 * worker + 1] = widths_out[2 * worker + 1] + by_gamma
 
     return SimpleNamespace(
         set_up=set_up, load=load, store_outputs=store_outputs, sum_inputs=sum_inputs

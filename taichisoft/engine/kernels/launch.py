@@ -1,4 +1,4 @@
-"""How work is handed to the workers of a kernel.
+"""Launches: how work is handed to the workers of a kernel.
 
 A kernel loops over ``slots``; every ``stride``-th slot is a worker, which takes the items ``worker,
 worker + workers, ...``. On a GPU every slot works. On the CPU Taichi hands out at least 512 consecutive
@@ -6,23 +6,22 @@ iterations at a time and splits a loop evenly over the threads, so short loops w
 (measured with 1.7.4): there a worker is followed by 511 empty slots.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 CPU_STRIDE = 512
 CPU_WORKERS = 64
 
 
-@dataclass(frozen=True)
-class Launch:
-    """Loop extent of a kernel: `slots` iterations of which every `stride`-th is a worker."""
+class Launch(NamedTuple):
+    """Loop of a kernel: `slots` iterations of which every `stride`-th is a worker."""
 
-    workers: int
+    slots: int
     stride: int
 
     @property
-    def slots(self) -> int:
-        """Number of iterations of the parallel loop."""
-        return self.workers * self.stride
+    def workers(self) -> int:
+        """Number of workers."""
+        return self.slots // self.stride
 
 
 def launch_for(items: int, on_cpu: bool, most: int) -> Launch:
@@ -32,4 +31,5 @@ def launch_for(items: int, on_cpu: bool, most: int) -> Launch:
     order on every machine.
     """
     workers = max(1, min(items, CPU_WORKERS if on_cpu else most))
-    return Launch(workers, CPU_STRIDE if on_cpu else 1)
+    stride = CPU_STRIDE if on_cpu else 1
+    return Launch(workers * stride, stride)

@@ -1,4 +1,4 @@
-"""Device functions of one triangle in pixel coordinates: set-up, signed distance, foot point.
+"""Device functions of one triangle in pixel coordinates: set-up, columns in reach, distance, foot point.
 
 Vertices are rows of a 3 x 2 matrix. Edge ``e`` runs from vertex ``e`` to vertex ``(e + 1) % 3``. Unit
 normals point inside whatever the winding, so distances are positive inside. A triangle without area has
@@ -25,15 +25,19 @@ def geometry_functions(real, lanes=GPU_LANES):
     lanes_int = ti.types.vector(lanes, ti.i32)
     # Tiny enough to be no length, large enough that its reciprocal is finite in float32.
     tiny = 1e-30
+    # Vertices; per edge, what `edge_frames` gives; see `solidity`.
+    Triangle = ti.types.struct(v=mat32, normal=mat32, edge=mat32, dual=mat32, solid=real)
+    # Smallest and largest x, inverse slopes of the edges, how far it reaches, width of the image.
+    Bounds = ti.types.struct(left=real, right=real, inverse=vec3, reach=real, width=ti.i32)
 
     @ti.func
-    def corners(points: ti.template(), faces: ti.template(), face):
+    def vertices(corners: ti.template(), face):
         """Pixel coordinates of the three vertices of a face."""
         v = mat32(0.0)
         for e in ti.static(range(3)):
-            at = 4 * faces[3 * face + e]
-            v[e, 0] = points[at]
-            v[e, 1] = points[at + 1]
+            at = 4 * corners.faces[3 * face + e]
+            v[e, 0] = corners.points[at]
+            v[e, 1] = corners.points[at + 1]
         return v
 
     @ti.func
@@ -88,45 +92,49 @@ def geometry_functions(real, lanes=GPU_LANES):
         return inverse
 
     @ti.func
-    def sides(v):
-        """Smallest and largest x of the vertices."""
+    def bounds(triangle: ti.template(), reach, width):
+        """Set up what `row_span` needs besides."""
+        v, normal = ti.static((triangle.v, triangle.normal))
         left = lesser(v[0, 0], lesser(v[1, 0], v[2, 0]))
         right = greater(v[0, 0], greater(v[1, 0], v[2, 0]))
-        return left, right
+        inverse = inverse_slopes(normal, triangle.solid)
+        return Bounds(left, right, inverse, reach, width)
 
     @ti.func
-    def row_span(v, left, right, normal, inverse, py, reach, width):
-        """First and past-last column whose centre may be within `reach` of the triangle in a row.
+    def row_span(triangle: ti.template(), bounds: ti.template(), py):
+        """First and past-last column whose centre may be within reach of the triangle in a row.
 
-        The triangle grown by `reach` lies in its grown box and in its three grown half-planes.
+        The triangle grown by its reach lies in its grown box and in its three grown half-planes.
         """
-        low = left - reach
-        high = right + reach
+        v, normal, inverse = ti.static((triangle.v, triangle.normal, bounds.inverse))
+        low = bounds.left - bounds.reach
+        high = bounds.right + bounds.reach
         for e in ti.static(range(3)):
-            x = v[e, 0] - (reach + normal[e, 1] * (py - v[e, 1])) * inverse[e]
+            x = v[e, 0] - (bounds.reach + normal[e, 1] * (py - v[e, 1])) * inverse[e]
             low = ti.select(inverse[e] > 0, greater(low, x), low)
             high = ti.select(inverse[e] < 0, lesser(high, x), high)
         # Column j has its centre at j + 1/2; both ends stay in the range of an integer.
-        edge_of_image = ti.cast(width, real)
+        edge_of_image = ti.cast(bounds.width, real)
         first = ti.ceil(clip(low - real(0.5), real(0.0), edge_of_image))
         last = ti.floor(clip(high - real(0.5), real(-1.0), edge_of_image - 1))
         return ti.cast(first, ti.i32), ti.cast(last, ti.i32) + 1
 
     @ti.func
-    def row_spans(v, left, right, normal, inverse, row, reach, width):
+    def row_spans(triangle: ti.template(), bounds: ti.template(), row):
         """First and past-last columns of `lanes` rows: together they vectorise."""
         begins = lanes_int(0)
         ends = lanes_int(0)
         for lane in range(lanes):
-            py = row + lane + real(0.5)
-            begin, end = row_span(v, left, right, normal, inverse, py, reach, width)
+            begin, end = row_span(triangle, bounds, row + lane + real(0.5))
             begins[lane] = begin
             ends[lane] = end
         return begins, ends
 
     @ti.func
-    def signed_distance(px, py, v, normal, edge, dual, solid):
+    def signed_distance(px, py, triangle: ti.template()):
         """Signed Euclidean distance to the boundary, without branches so that it vectorises."""
+        v, normal, edge = ti.static((triangle.v, triangle.normal, triangle.edge))
+        dual, solid = ti.static((triangle.dual, triangle.solid))
         line = real(1e30)
         nearest = real(1e30)
         for e in ti.static(range(3)):
@@ -146,12 +154,14 @@ def geometry_functions(real, lanes=GPU_LANES):
         return ti.select(line >= 0, line, -ti.sqrt(greater(nearest, real(tiny))))
 
     @ti.func
-    def foot_point(px, py, v, normal, edge, dual, solid):
+    def foot_point(px, py, triangle: ti.template()):
         """Return the nearest boundary point.
 
         Signed distance, its edge, its position along the edge in [0, 1], and the gradient of the distance
         with respect to the pixel (a unit vector).
         """
+        v, normal, edge = ti.static((triangle.v, triangle.normal, triangle.edge))
+        dual, solid = ti.static((triangle.dual, triangle.solid))
         line = real(1e30)
         nearest = real(1e30)
         at = 0
@@ -185,17 +195,17 @@ def geometry_functions(real, lanes=GPU_LANES):
         return ti.select(line >= 0, line, -d), at, t, gx * unit, gy * unit
 
     @ti.func
-    def triangle(points: ti.template(), faces: ti.template(), face):
-        """Set a face up: vertices, left and right end, solidity, edge frames, inverse slopes."""
-        v = corners(points, faces, face)
-        left, right = sides(v)
+    def triangle(corners: ti.template(), face):
+        """Set a face up."""
+        v = vertices(corners, face)
         normal, edge, dual = edge_frames(v)
-        solid = solidity(v)
-        return v, left, right, solid, normal, edge, dual, inverse_slopes(normal, solid)
+        return Triangle(v, normal, edge, dual, solidity(v))
 
     return SimpleNamespace(
-        corners=corners,
+        Triangle=Triangle,
+        vertices=vertices,
         triangle=triangle,
+        bounds=bounds,
         row_span=row_span,
         row_spans=row_spans,
         signed_distance=signed_distance,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from taichisoft.base.checks import check_number
-from taichisoft.softness.parameters import Positive
+from taichisoft.softness.part import Part
 
 
-class Aggregation(nn.Module):
+class Aggregation(Part):
     """A T-conorm, through its additive generator g: ``alpha = g^-1(sum_k g(D_k))``.
 
     The kernels sum (or take the maximum of) tabulated ``g(D)``; the inverse is applied to the image. A
@@ -19,19 +19,10 @@ class Aggregation(nn.Module):
     Generator and inverse are differentiable twice, also with respect to a learned parameter.
     """
 
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module: none."""
-        return {}
-
-    @property
-    @abstractmethod
-    def takes_max(self) -> bool:
-        """Whether faces are combined by their maximum instead of the sum of the generator."""
-
-    @property
-    def steep_at_zero(self) -> bool:
-        """Whether g rises like a fractional power at 0, so that a table needs small cells there."""
-        return False
+    takes_max: ClassVar[bool] = False
+    """Whether faces are combined by their maximum instead of the sum of the generator."""
+    steep_at_zero: ClassVar[bool] = False
+    """Whether g rises like a fractional power at 0, so that a table needs small cells there."""
 
     @abstractmethod
     def generator(self, coverage: Tensor) -> Tensor:
@@ -40,17 +31,3 @@ class Aggregation(nn.Module):
     @abstractmethod
     def inverse(self, total: Tensor) -> Tensor:
         """Return alpha in [0, 1] for the combined generators, 0 at 0; dtype and shape as `total`."""
-
-
-class Summed(Aggregation):
-    """An Archimedean T-conorm: the generators of the faces are added."""
-
-    @property
-    def takes_max(self) -> bool:
-        """Faces are summed."""
-        return False
-
-
-def as_positive(p: float | Positive) -> Positive:
-    """Return the parameter p of a family: a `Positive` as it is, a number as a fixed one."""
-    return p if isinstance(p, Positive) else Positive(check_number(p, "p", above=0))

@@ -20,14 +20,14 @@ from taichisoft.softness.aggregation.arithmetic import (
     one_minus_exp,
     optical_depth,
 )
-from taichisoft.softness.aggregation.base import Summed, as_positive
-from taichisoft.softness.parameters import Positive
+from taichisoft.softness.aggregation.base import Aggregation
+from taichisoft.softness.parameters import Positive, as_positive
 
 # Keeps 1 - x, and with it the logarithm of it, finite; reached only for p > 1e15.
 ALMOST_ONE = 1 - 2.0**-52
 
 
-class Hamacher(Summed):
+class Hamacher(Aggregation):
     """The Hamacher sums ``(a + b + (p - 2) a b) / (1 + (p - 1) a b)``.
 
     The generator is ``log(1 + p D / (1 - D)) / p``, whose limit at p = 0 is ``D / (1 - D)``. With p = 1 it
@@ -42,11 +42,7 @@ class Hamacher(Summed):
     def __init__(self, p: float | Positive):
         super().__init__()
         is_zero = not isinstance(p, Positive) and check_number(p, "p") == 0
-        self.p = None if is_zero else as_positive(p)
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module."""
-        return {"p": 0.0 if self.p is None else self.p}
+        self.p = 0.0 if is_zero else as_positive(p, "p")
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return log(1 + p u) / p with the odds u = D / (1 - D), at most 1e30."""
@@ -62,10 +58,10 @@ class Hamacher(Summed):
         return one_minus_exp(depth).to(total.dtype)
 
     def _value(self) -> Tensor | float:
-        return 0.0 if self.p is None else self.p()
+        return self.p() if isinstance(self.p, Positive) else self.p
 
 
-class Frank(Summed):
+class Frank(Aggregation):
     """The Frank sums ``1 - log_p(1 + (p^(1-a) - 1) (p^(1-b) - 1) / (p - 1))``.
 
     With p = 1 it is the probabilistic sum, for p to 0 it tends to the maximum.
@@ -78,11 +74,7 @@ class Frank(Summed):
 
     def __init__(self, p: float | Positive):
         super().__init__()
-        self.p = as_positive(p)
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module."""
-        return {"p": self.p}
+        self.p = as_positive(p, "p")
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return -log((p^(1-D) - 1) / (p - 1))."""
@@ -102,7 +94,7 @@ class Frank(Summed):
         return (share * decay * mean_inverse(-missing)).clamp(max=1).to(total.dtype)
 
 
-class SchweizerSklar(Summed):
+class SchweizerSklar(Aggregation):
     """The Schweizer-Sklar sums ``1 - ((1-a)^p + (1-b)^p - 1)^(1/p)`` for p < 0.
 
     For p to 0 they tend to the probabilistic sum, for p to -infinity to the maximum; p = -1 is the
@@ -121,9 +113,10 @@ class SchweizerSklar(Summed):
             p = Positive(-check_number(p, "p", below=0))
         self.minus_p = p
 
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module."""
-        return {"p": self.minus_p}
+    @property
+    def p(self) -> Positive:
+        """What the constructor takes: the learned or fixed -p."""
+        return self.minus_p
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return ((1 - D)^p - 1) / -p."""

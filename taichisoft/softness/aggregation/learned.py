@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from taichisoft.base.checks import check_integer, check_number
 from taichisoft.softness.aggregation.arithmetic import one_minus_exp, optical_depth
-from taichisoft.softness.aggregation.base import Summed
+from taichisoft.softness.aggregation.base import Aggregation
 from taichisoft.softness.aggregation.rational_spline import RationalSpline
 
 # No bin is narrower or flatter than this share of an equal one: a table must resolve it.
 LEAST_SHARE = 0.1
 
 
-class MonotoneGenerator(Summed):
+class MonotoneGenerator(Aggregation):
     """A learned generator ``phi(-log(1 - D))``, a valid T-conorm for any weights.
 
     phi is increasing: a rational-quadratic spline from (0, 0) to (reach, reach) and a line beyond. (A
@@ -32,18 +32,10 @@ class MonotoneGenerator(Summed):
 
     def __init__(self, *, bins: int = 8, reach: float = 6.0):
         super().__init__()
-        bins = check_integer(bins, "bins", minimum=1)
+        self.bins = check_integer(bins, "bins", minimum=1)
         self.reach = check_number(reach, "reach", above=0)
-        self.widths = nn.Parameter(torch.zeros(bins, dtype=torch.float64))
-        self.heights = nn.Parameter(torch.zeros(bins, dtype=torch.float64))
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module, up to its weights."""
-        return {"bins": len(self.widths), "reach": self.reach}
-
-    def extra_repr(self) -> str:
-        """Return what is shown of this module."""
-        return f"bins={len(self.widths)}, reach={self.reach}"
+        self.widths = nn.Parameter(torch.zeros(self.bins, dtype=torch.float64))
+        self.heights = nn.Parameter(torch.zeros(self.bins, dtype=torch.float64))
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return phi(-log(1 - D))."""

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from taichisoft.softness.aggregation.arithmetic import one_minus_exp, optical_depth
-from taichisoft.softness.aggregation.base import Aggregation, Summed
+from taichisoft.softness.aggregation.base import Aggregation
 
 
-class Probabilistic(Summed):
+class Probabilistic(Aggregation):
     """The probabilistic sum ``1 - prod_k (1 - D_k)``, through optical depth ``-log(1 - D)``.
 
     Summing optical depths keeps gradients of nearly saturated faces exact in float32, where the product
@@ -25,7 +25,7 @@ class Probabilistic(Summed):
         return one_minus_exp(total)
 
 
-class Einstein(Summed):
+class Einstein(Aggregation):
     """The Einstein sum ``(a + b) / (1 + a b)``, the addition of velocities in special relativity."""
 
     def generator(self, coverage: Tensor) -> Tensor:
@@ -40,10 +40,7 @@ class Einstein(Summed):
 class Max(Aggregation):
     """The largest coverage. Of tied faces the one with the smallest index gets the gradient."""
 
-    @property
-    def takes_max(self) -> bool:
-        """Faces compete."""
-        return True
+    takes_max = True
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return the coverage itself."""

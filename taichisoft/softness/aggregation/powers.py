@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from taichisoft.softness.aggregation.arithmetic import odds, one_minus_exp, optical_depth, power
-from taichisoft.softness.aggregation.base import Summed, as_positive
-from taichisoft.softness.parameters import Positive
+from taichisoft.softness.aggregation.base import Aggregation
+from taichisoft.softness.parameters import Positive, as_positive
 
 
-class PowerFamily(Summed):
+class PowerFamily(Aggregation):
     """T-conorms with the generator ``base(D)^p``. A subclass gives the base and its inverse.
 
     Parameters
@@ -25,18 +25,12 @@ class PowerFamily(Summed):
         A number > 0 is fixed; ``Positive(p, learn=True)`` is learned.
     """
 
+    # A power is steep or flat at 0, in any case no polynomial.
+    steep_at_zero = True
+
     def __init__(self, p: float | Positive):
         super().__init__()
-        self.p = as_positive(p)
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module."""
-        return {"p": self.p}
-
-    @property
-    def steep_at_zero(self) -> bool:
-        """A power is steep or flat at 0, in any case no polynomial."""
-        return True
+        self.p = as_positive(p, "p")
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return the base to the power p, at most 1e30."""

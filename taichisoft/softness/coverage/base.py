@@ -6,13 +6,12 @@ from abc import abstractmethod
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from taichisoft.softness.part import Part
 from taichisoft.softness.scale import Scale, as_scale
+from taichisoft.softness.tables.clipping import LEAST_RISE, clipped
 from taichisoft.softness.tables.domain import Domain
-
-# Least coverage gained above the cut-off; a function that gains none is 0 everywhere, not 0 / 0.
-LEAST_RISE = 1e-12
 
 
 class Surrogate(Protocol):
@@ -25,7 +24,7 @@ class Surrogate(Protocol):
         """Return the range of `s` on which it varies."""
 
 
-class Coverage(nn.Module):
+class Coverage(Part):
     """A function from signed distance, in scales, to coverage in [0, 1].
 
     A subclass gives `forward` and `domain`, and `low` if its domain moves with a parameter. The
@@ -49,10 +48,6 @@ class Coverage(nn.Module):
     @abstractmethod
     def domain(self) -> Domain:
         """Return the range of `s` on which the coverage varies; below it a face has no effect."""
-
-    @abstractmethod
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module, up to learned weights."""
 
     @property
     def surrogate(self) -> Surrogate | None:
@@ -79,7 +74,9 @@ class Coverage(nn.Module):
         tail = self(self.low().to(s).reshape(1))
         rise = (1 - tail).clamp(min=LEAST_RISE)
         kept = (self(s.clamp(domain.low, domain.high)) - tail) / rise
-        clipped = kept.clamp(0, 1)
-        # Rounding decides on which side of 0 the cut-off falls; whether it has a slope must not.
-        rounding = (kept - clipped).abs() < 1e-12
-        return torch.where(rounding, kept + (clipped - kept).detach(), clipped)
+        return clipped(kept, kept.clamp(0, 1))
+
+
+def relative_width(part: Coverage) -> Tensor:
+    """Return the width of a part of another coverage, relative to that: the number of its `Pixels`."""
+    return part.scale.in_pixels(1)

@@ -128,19 +128,6 @@ class ClosedForm(Coverage):
                 support = support.with_rise(self.centre(), rise)
         return support.domain(low, high)
 
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module."""
-        return {
-            "scale": self.scale,
-            "squared": self.squared,
-            "shift": self.shift,
-            "reach": self.reach,
-        }
-
-    def extra_repr(self) -> str:
-        """Return what is shown of this module besides its scale and shift."""
-        return f"squared={self.squared}, reach={self.reach}"
-
     def _location(self) -> Tensor:
         """Return the shift, in float64 whatever the dtype of its parameter."""
         return self.shift().double()

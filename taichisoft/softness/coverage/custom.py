@@ -1,4 +1,4 @@
-"""Any torch module as a coverage."""
+"""A coverage made of any torch module."""
 
 from __future__ import annotations
 
@@ -73,10 +73,6 @@ class CustomCoverage(Coverage):
             f"a CustomCoverage of a {type(self.module).__name__} cannot be saved, since its class is not "
             f"one of taichisoft; save its state_dict and construct it again"
         )
-
-    def extra_repr(self) -> str:
-        """Return what is shown of this module besides its parts."""
-        return f"reach={self.reach}"
 
     def _call(self, s: Tensor) -> Tensor:
         given = s.to(self._dtype())

@@ -18,10 +18,6 @@ class Heaviside(ClosedForm):
     def __init__(self) -> None:
         super().__init__(1.0)
 
-    def settings(self) -> dict:
-        """Return no arguments: there are none."""
-        return {}
-
     def cdf(self, x: Tensor) -> Tensor:
         """Return 1 where x >= 0, else 0."""
         return (x >= 0).to(x.dtype)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from taichisoft.base.checks import check_number, check_type
-from taichisoft.softness.coverage.base import Coverage
+from taichisoft.softness.coverage.base import Coverage, relative_width
 from taichisoft.softness.coverage.closed_form import ClosedForm
 from taichisoft.softness.coverage.support import RESOLVED, UNIFORM_ENOUGH, Support
 from taichisoft.softness.scale import Pixels, Scale
@@ -50,6 +50,7 @@ class Mixture(Coverage):
     """
 
     components: Sequence[ClosedForm]
+    logits: Tensor
 
     def __init__(
         self,
@@ -61,11 +62,7 @@ class Mixture(Coverage):
     ):
         super().__init__(scale)
         self.components = cast("Sequence[ClosedForm]", nn.ModuleList(_checked(components)))
-        logits = _logits(weights, len(self.components))
-        if learn:
-            self.logits = nn.Parameter(logits)
-        else:
-            self.register_buffer("logits", logits)
+        self.hold("logits", _logits(weights, len(self.components)), learn=learn)
 
     def weights(self) -> Tensor:
         """Return the weights of the components, a (len(components),) float64 tensor with the sum 1."""
@@ -74,31 +71,32 @@ class Mixture(Coverage):
     def forward(self, s: Tensor) -> Tensor:
         """Return the coverage at signed distances `s` in scales of the mixture."""
         values = [
-            f(s / _width(f)) * w for f, w in zip(self.components, self.weights(), strict=True)
+            f(s / relative_width(f)) * w
+            for f, w in zip(self.components, self.weights(), strict=True)
         ]
         return torch.stack(values).sum(0)
 
     def low(self) -> Tensor:
         """Return the cut-off in scales, differentiable where it moves with the components."""
-        begins = [(f.low() - _around(f.domain())) * _width(f) for f in self.components]
+        begins = [(f.low() - _around(f.domain())) * relative_width(f) for f in self.components]
         return torch.stack(begins).min()
 
     def domain(self) -> Domain:
         """Return the union of the components' domains with all their special points."""
-        parts = [_Part(f) for f in self.components]
+        extents = [_Extent(f) for f in self.components]
         low = float(self.low().detach())
-        high = max(part.high for part in parts)
-        kinks = tuple(kink for part in parts for kink in part.support.kinks)
-        graded = tuple(point for part in parts for point in part.support.graded)
-        graded += tuple(point for part in parts for point in part.ends(low, high))
+        high = max(extent.high for extent in extents)
+        kinks = tuple(kink for extent in extents for kink in extent.support.kinks)
+        graded = tuple(point for extent in extents for point in extent.support.graded)
+        graded += tuple(point for extent in extents for point in extent.ends(low, high))
         whole = Support(kinks=kinks, graded=graded)
-        if graded or high - low > UNIFORM_ENOUGH * min(part.length for part in parts):
-            for part in parts:
-                if not part.ends(low, high):
-                    whole = whole.with_rise(part.centre, part.length)
+        if graded or high - low > UNIFORM_ENOUGH * min(extent.length for extent in extents):
+            for extent in extents:
+                if not extent.ends(low, high):
+                    whole = whole.with_rise(extent.centre, extent.length)
         return whole.domain(low, high)
 
-    def settings(self) -> dict:
+    def settings(self) -> dict[str, Any]:
         """Return the constructor arguments that make an equal module, up to its exact weights."""
         return {
             "components": list(self.components),
@@ -112,11 +110,11 @@ class Mixture(Coverage):
         return "weights=" + ", ".join(f"{weight:.4g}" for weight in self.weights().tolist())
 
 
-class _Part:
+class _Extent:
     """Where a component varies, in scales of the mixture."""
 
     def __init__(self, component: ClosedForm):
-        domain, width = component.domain(), float(_width(component).detach())
+        domain, width = component.domain(), float(relative_width(component).detach())
         self.length = min(component.rise(), domain.span) * width
         self.high = (domain.high + _around(domain)) * width
         self.centre = component.centre() * width
@@ -148,11 +146,6 @@ def _logits(weights: Sequence[float] | None, count: int) -> Tensor:
     if min(numbers) < 0 or abs(sum(numbers) - 1) > 1e-6:
         raise ValueError(f"weights must be >= 0 and have the sum 1, got {numbers}")
     return torch.tensor(numbers, dtype=torch.float64).clamp(min=NO_WEIGHT).log()
-
-
-def _width(component: ClosedForm) -> Tensor:
-    """Return the width of a component relative to the mixture: the number of its `Pixels`."""
-    return cast("Pixels", component.scale).length()
 
 
 def _around(domain: Domain) -> float:

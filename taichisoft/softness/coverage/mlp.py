@@ -48,6 +48,7 @@ class MLPCoverage(Coverage):
     ):
         super().__init__(scale)
         self.reach = check_number(reach, "reach", above=0)
+        self.biases = bool(biases)
         widths = [1, WIDTH, WIDTH, WIDTH, WIDTH, 1]
         layers = [nn.Linear(a, b, bias=biases, dtype=torch.float64) for a, b in pairwise(widths)]
         self.layers = cast("Sequence[nn.Linear]", nn.ModuleList(layers))
@@ -75,12 +76,3 @@ class MLPCoverage(Coverage):
     def domain(self) -> Domain:
         """Return [-reach, reach]."""
         return Domain(-self.reach, self.reach)
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module, up to its weights."""
-        biases = self.layers[0].bias is not None
-        return {"scale": self.scale, "reach": self.reach, "biases": biases}
-
-    def extra_repr(self) -> str:
-        """Return what is shown of this module besides its layers."""
-        return f"reach={self.reach}"

@@ -58,10 +58,10 @@ class _WithShape(ClosedForm):
         self,
         scale: float | Scale = 1.0,
         *,
-        shape: float = 0.5,
         squared: bool = False,
         shift: float | Real = 0.0,
         reach: float | None = None,
+        shape: float = 0.5,
     ):
         super().__init__(scale, squared=squared, shift=shift, reach=reach)
         self._shape = check_number(shape, "shape", above=0)
@@ -71,14 +71,6 @@ class _WithShape(ClosedForm):
         """Shape of the distribution. It cannot be set, since quantiles are sought once."""
         return self._shape
 
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module."""
-        return super().settings() | {"shape": self.shape}
-
-    def extra_repr(self) -> str:
-        """Return what is shown of this module besides its scale and shift."""
-        return f"shape={self.shape}, {super().extra_repr()}"
-
 
 class Gamma(_WithShape):
     """The gamma distribution: nothing outside, a rise inside.
@@ -87,11 +79,11 @@ class Gamma(_WithShape):
     ----------
     scale : float or Scale
         Scale of the distribution; a number is in pixels.
+    squared, shift, reach
+        As in `ClosedForm`.
     shape : float
         Shape of the distribution, > 0. Below 1 the slope is infinite on the boundary; below 1/2 it is so
         steep that the table is rounded off within 1e-14 scales of it, by 4e-4 for a shape of 1/4.
-    squared, shift, reach
-        As in `ClosedForm`.
     """
 
     def cdf(self, x: Tensor) -> Tensor:
@@ -113,11 +105,11 @@ class GammaReversed(_WithShape):
     ----------
     scale : float or Scale
         Scale of the distribution; a number is in pixels.
+    squared, shift, reach
+        As in `ClosedForm`.
     shape : float
         Shape of the distribution, > 0. Below 1 the slope is infinite on the boundary; below 1/2 it is so
         steep that the table is rounded off within 1e-14 scales of it, by 4e-4 for a shape of 1/4.
-    squared, shift, reach
-        As in `ClosedForm`.
     """
 
     def cdf(self, x: Tensor) -> Tensor:

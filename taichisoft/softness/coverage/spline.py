@@ -31,9 +31,9 @@ class MonotoneSpline(Coverage):
     def __init__(self, scale: float | Scale = 1.0, *, reach: float = 4.0, knots: int = 12):
         super().__init__(scale)
         self.reach = check_number(reach, "reach", above=0)
-        knots = check_integer(knots, "knots", minimum=2)
+        self.knots = check_integer(knots, "knots", minimum=2)
         # The start is a logistic curve: its rises over the intervals.
-        ends = torch.linspace(-self.reach, self.reach, knots + 1, dtype=torch.float64)
+        ends = torch.linspace(-self.reach, self.reach, self.knots + 1, dtype=torch.float64)
         self.weight = nn.Parameter(torch.sigmoid(2 * ends).diff().log())
 
     def forward(self, s: Tensor) -> Tensor:
@@ -44,14 +44,5 @@ class MonotoneSpline(Coverage):
 
     def domain(self) -> Domain:
         """Return [-reach, reach]; the second derivative jumps at the knots."""
-        count = len(self.weight)
-        knots = tuple(self.reach * (2 * k / count - 1) for k in range(1, count))
+        knots = tuple(self.reach * (2 * k / self.knots - 1) for k in range(1, self.knots))
         return Domain(-self.reach, self.reach, knots, ((self.reach, SHARP),))
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module, up to its weights."""
-        return {"scale": self.scale, "reach": self.reach, "knots": len(self.weight)}
-
-    def extra_repr(self) -> str:
-        """Return what is shown of this module."""
-        return f"reach={self.reach}, knots={len(self.weight)}"

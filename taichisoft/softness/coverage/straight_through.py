@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from taichisoft.base.checks import check_type
-from taichisoft.softness.coverage.base import Coverage, Surrogate
+from taichisoft.softness.coverage.base import Coverage, Surrogate, relative_width
 from taichisoft.softness.scale import Pixels, Scale
 from taichisoft.softness.tables.domain import SHARP, Domain
 
@@ -50,11 +50,11 @@ class StraightThrough(Coverage):
 
     def forward(self, s: Tensor) -> Tensor:
         """Return the coverage of the image at signed distances `s` in scales, without what is faint."""
-        return self.value(s / _relative_width(self.value))
+        return self.value(s / relative_width(self.value))
 
     def without_tail(self, s: Tensor) -> Tensor:
         """Return the coverage that the renderer uses: faint at the least."""
-        value = self.value.without_tail(s / _relative_width(self.value))
+        value = self.value.without_tail(s / relative_width(self.value))
         return FAINT + (1 - FAINT) * value
 
     def domain(self) -> Domain:
@@ -73,10 +73,6 @@ class StraightThrough(Coverage):
         """The curve whose slope is followed."""
         return _Rescaled(self.slope)
 
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module, up to learned weights."""
-        return {"value": self.value, "slope": self.slope, "scale": self.scale}
-
 
 @dataclass(frozen=True)
 class _Rescaled:
@@ -86,12 +82,8 @@ class _Rescaled:
 
     def without_tail(self, s: Tensor) -> Tensor:
         """Return the coverage without the tail."""
-        return self.part.without_tail(s / _relative_width(self.part))
+        return self.part.without_tail(s / relative_width(self.part))
 
     def domain(self) -> Domain:
         """Return the range of `s` on which it varies."""
-        return self.part.domain().scaled(float(_relative_width(self.part).detach()))
-
-
-def _relative_width(part: Coverage) -> Tensor:
-    return part.scale.in_pixels(1)
+        return self.part.domain().scaled(float(relative_width(self.part).detach()))

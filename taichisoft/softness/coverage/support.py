@@ -1,4 +1,4 @@
-"""Where a closed form has mass and where it is not smooth: what its table is laid out by."""
+"""Supports of closed forms: where they have mass and are not smooth, by which tables are laid out."""
 
 from __future__ import annotations
 

@@ -6,19 +6,18 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from taichisoft.softness.annealing import AnnealedPositive
 from taichisoft.softness.parameters import Positive, as_positive
+from taichisoft.softness.part import Part
+from taichisoft.softness.tables.clipping import LEAST_RISE, clipped
 from taichisoft.softness.tables.domain import Domain
 
 DepthWidth = Positive | AnnealedPositive
 
-# A curve that rises less between the cut-off and 0 is 0 nearly everywhere, not 0 / 0.
-LEAST_RISE = 1e-12
 
-
-class Occlusion(nn.Module):
+class Occlusion(Part):
     """A weight Z of the depth difference to the nearest face in reach: 1 there, falling behind it.
 
     The difference is taken from the front-most face of the pixel, so the weight depends neither on near
@@ -33,10 +32,6 @@ class Occlusion(nn.Module):
     def __init__(self, gamma: float | DepthWidth):
         super().__init__()
         self.gamma = gamma if isinstance(gamma, AnnealedPositive) else as_positive(gamma, "gamma")
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module."""
-        return {"gamma": self.gamma}
 
     @abstractmethod
     def forward(self, u: Tensor) -> Tensor:
@@ -66,7 +61,4 @@ def anchored(curve: Callable[[Tensor], Tensor], u: Tensor, low: Tensor) -> Tenso
     tail, top = curve(torch.stack([low, torch.zeros_like(low)]).to(u)).unbind()
     end = float(low.detach())
     weight = (curve(u.clamp(end, 0)) - tail) / (top - tail).clamp(min=LEAST_RISE)
-    clipped = torch.where(u > end, weight.clamp(0, 1), 0)
-    # Rounding decides on which side of 0 and 1 the ends fall; whether they have a slope must not.
-    rounding = (weight - clipped).abs() < 1e-12
-    return torch.where(rounding, weight + (clipped - weight).detach(), clipped)
+    return clipped(weight, torch.where(u > end, weight.clamp(0, 1), 0))

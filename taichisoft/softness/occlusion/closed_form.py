@@ -68,10 +68,6 @@ class DepthCurve(Occlusion):
         if not tail < top:
             raise ValueError(f"coverage must rise below 0, got {tail:g} and {top:g} at its ends")
 
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module."""
-        return {"coverage": self.coverage, "gamma": self.gamma}
-
     def forward(self, u: Tensor) -> Tensor:
         """Return F(u) without its value at the cut-off, relative to that at 0."""
         return anchored(self.coverage, u, self.coverage.low())

@@ -38,17 +38,9 @@ class MonotoneDepth(Occlusion):
     def __init__(self, gamma: float | DepthWidth = 0.05, *, reach: float = 4.0, knots: int = 8):
         super().__init__(gamma)
         self.reach = check_number(reach, "reach", above=0)
-        knots = check_integer(knots, "knots", minimum=2)
-        ends = torch.linspace(-self.reach, 0, knots + 1, dtype=torch.float64)
+        self.knots = check_integer(knots, "knots", minimum=2)
+        ends = torch.linspace(-self.reach, 0, self.knots + 1, dtype=torch.float64)
         self.weight = nn.Parameter(ends.exp().diff().log())
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module, up to its weights."""
-        return super().settings() | {"reach": self.reach, "knots": len(self.weight)}
-
-    def extra_repr(self) -> str:
-        """Return what is shown of this module."""
-        return f"reach={self.reach}, knots={len(self.weight)}"
 
     def forward(self, u: Tensor) -> Tensor:
         """Return the weight at ``u = (front depth - depth) / gamma <= 0``."""
@@ -56,8 +48,7 @@ class MonotoneDepth(Occlusion):
 
     def domain(self) -> Domain:
         """Return [-reach, 0]; the second derivative jumps at the knots."""
-        count = len(self.weight)
-        knots = tuple(self.reach * (k / count - 1) for k in range(1, count))
+        knots = tuple(self.reach * (k / self.knots - 1) for k in range(1, self.knots))
         return Domain(-self.reach, 0.0, knots)
 
     def _rise(self, u: Tensor) -> Tensor:
@@ -102,14 +93,6 @@ class MLPOcclusion(Occlusion):
             layer.bias.zero_()
         # A rate of 1: the softplus of this is 1 - LEAST_RATE.
         self.layers[-1].bias.fill_(math.log(math.expm1(1 - LEAST_RATE)))
-
-    def settings(self) -> dict:
-        """Return the constructor arguments that make an equal module, up to its weights."""
-        return super().settings() | {"reach": self.reach}
-
-    def extra_repr(self) -> str:
-        """Return what is shown of this module besides its layers."""
-        return f"reach={self.reach}"
 
     def forward(self, u: Tensor) -> Tensor:
         """Return the weight at ``u = (front depth - depth) / gamma <= 0``."""

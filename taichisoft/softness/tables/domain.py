@@ -1,4 +1,4 @@
-"""Where the cells of a table lie: the domain of a curve, and its division into pieces.
+"""Domains of curves, and their division into pieces: where the cells of a table lie.
 
 Within a piece the cells follow the floating-point grid of ``v = 1 + |s - anchor| rate``: 2^resolution equal
 cells in each octave of v. One octave makes uniform cells; many make cells that grow with the distance from

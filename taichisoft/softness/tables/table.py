@@ -1,4 +1,4 @@
-"""Tabulation: turn any curve of one number into cells that a kernel can read.
+"""Tables of curves of one number: cells that a kernel can read.
 
 A curve is sampled in float64 at knots, value and slope, and stored as one cubic per cell (Hermite
 interpolation). The gradient with respect to the cells flows back to whatever made the curve through torch
@@ -238,15 +238,15 @@ class _State:
         cls, domain: Domain, roots: tuple[nn.Module, ...], apart: nn.Module | None = None
     ) -> _State:
         modules = tuple(module for root in roots for module in _modules(root, apart))
-        held = [item for module in modules for item in vars(module).items()]
+        attributes = [item for module in modules for item in vars(module).items()]
         tensors = [
             t for m in modules for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))
         ]
         return cls(
             domain,
             modules,
-            tuple((k, v) for k, v in held if isinstance(v, (int, float, str, type(None)))),
-            (*tensors, *(v for _, v in held if isinstance(v, Tensor))),
+            tuple((k, v) for k, v in attributes if isinstance(v, (int, float, str, type(None)))),
+            (*tensors, *(v for _, v in attributes if isinstance(v, Tensor))),
         )
 
     def copied(self) -> _State:

@@ -70,10 +70,10 @@ def result(key: str, errors: torch.Tensor) -> Result:
     """Return a result with given errors (M, N), of which those below 1 are successes."""
     solved = errors < 1
     outcome = Measurements(
-        torch.arange(len(errors)), errors, solved, solved.cummax(0).values, 1.5, {}
+        torch.arange(len(errors)), errors, solved, solved.cummax(0).values, errors[1:], 1.5, {}
     )
     candidate = FIXED.get(key) or Learned(key, key.capitalize(), Path("none"), 64, 0.1)
-    tuned = Tuned(Choice(0.25, 0.05, 0.1), 0.0, ())
+    tuned = Tuned(Choice(0.25, 0.05, 0.1), (), ())
     bootstrap = Bootstrap.of(errors.shape[1], 0, resamples=RESAMPLES)
     return Result(candidate, Split.HELD_OUT, tuned, outcome, 2.0, bootstrap)
 

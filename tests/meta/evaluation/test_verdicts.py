@@ -9,6 +9,7 @@ import torch
 
 from meta.evaluation.statistics import Interval
 from meta.evaluation.verdicts import Standing, Verdict
+from meta.report.row import Row
 from meta.report.tables import markdown, rows, verdicts
 from tests.meta.evaluation.evaluation_cases import comparison_of, made_up, result
 
@@ -129,8 +130,15 @@ def test_every_learned_softness_gets_a_verdict():
     assert all(verdict["text"] in text for verdict in found.values())
 
 
+def json_rows(comparison):
+    """Return the rows as files have them, after the way back and forth."""
+    values = [row.to_json() for row in rows(comparison)]
+    assert [Row.from_json(value) for value in values] == rows(comparison)
+    return values
+
+
 def test_rows_are_sorted_by_success():
-    table = rows(made_up({"learned": 30, "gaussian": 60, "uniform": 30}))
+    table = json_rows(made_up({"learned": 30, "gaussian": 60, "uniform": 30}))
     assert [row["softness"] for row in table] == ["gaussian", "learned", "uniform"]
     assert [row["success_mean"] for row in table] == [0.6, 0.3, 0.3]
     assert table[0]["error_mean"] == pytest.approx(0.6 * 0.5 + 0.4 * 1.5, abs=1e-12)
@@ -140,7 +148,7 @@ def test_rows_are_sorted_by_success():
 
 def test_best_so_far_is_not_the_last_and_counts_for_steps():
     errors = torch.tensor([[3.0, 3.0, 2.0], [0.5, 4.0, 2.0], [2.0, 0.5, 5.0]]).double()
-    row = rows(comparison_of(result("learned", errors), result("gaussian", errors)))[0]
+    row = json_rows(comparison_of(result("learned", errors), result("gaussian", errors)))[0]
     assert (row["success_mean"], row["success_best"]) == (1 / 3, 2 / 3)
     assert (row["error_mean"], row["error_best_mean"]) == (2.5, 1.0)
     assert row["steps_to_success"] == 2
@@ -151,7 +159,7 @@ def test_best_so_far_is_not_the_last_and_counts_for_steps():
 
 def test_errors_that_are_no_numbers_count_as_the_cap():
     errors = torch.tensor([[0.5, torch.inf]], dtype=torch.float64)
-    table = rows(comparison_of(result("learned", errors), result("gaussian", errors)))
+    table = json_rows(comparison_of(result("learned", errors), result("gaussian", errors)))
     assert table[0]["error_mean"] == table[0]["error_median"] == (0.5 + 2.0) / 2
     json.dumps(table, allow_nan=False)
 

@@ -167,14 +167,14 @@ def test_plain_softness_tells_weights_and_kinds_apart():
 def test_what_is_done_is_not_done_again(tmp_path):
     (learned,), _ = jobs(tmp_path, {"learned": 1.0}, fixed=("gaussian",))
     run_jobs([learned])
-    judged = learned.load()
+    evaluation = learned.load()
     stamp = learned.path.stat().st_mtime_ns
     (again,), _ = jobs(tmp_path, {"learned": 1.0}, fixed=("gaussian",))
     run_jobs([again])
     assert again.path.stat().st_mtime_ns == stamp
     reread = again.load()
-    assert reread.tuned == judged.tuned
-    outcomes = [found.outcomes[Split.HELD_OUT] for found in (judged, reread)]
+    assert reread.tuned == evaluation.tuned
+    outcomes = [found.outcomes[Split.HELD_OUT] for found in (evaluation, reread)]
     assert torch.equal(outcomes[0].errors, outcomes[1].errors)
     assert outcomes[0].states["x"].shape == (7, 10)
 

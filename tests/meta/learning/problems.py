@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from meta.config.training import TrainSettings
 from meta.learning.objective import Objective, Outcome, Rollout
+from meta.learning.settings import TrainSettings
 from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
 from tasks import Split, Task, TaskFamily, Unknowns
 
@@ -88,52 +88,43 @@ class PointTask(Task):
 
 @dataclass(frozen=True)
 class PointFamily(TaskFamily):
-    """Points whose goal is 1: a softness with a scale of one pixel solves them all."""
+    """Points whose goal is 1: a softness with a scale of one pixel solves them all.
 
-    @property
-    def name(self) -> str:
-        """Stands in for the pose family."""
-        return "pose"
+    They stand in for the pose family. Rates and errors are in pixels.
+    """
 
-    @property
-    def error_unit(self) -> str:
-        """Pixels."""
-        return "pixels"
-
-    @property
-    def error_cap(self) -> float:
-        """Two pixels."""
-        return 2.0
-
-    @property
-    def learning_rate(self) -> float:
-        """A tenth of a pixel."""
-        return 0.1
+    name = "pose"
+    error_unit = "pixels"
+    error_cap = 2.0
+    learning_rate = 0.1
 
     def sample(self, seed: int, count: int, split: Split) -> PointTask:
+        """Return the same points for both splits."""
+        return self.draw(count, split, torch.Generator().manual_seed(seed))
+
+    def draw(self, count: int, split: Split, generator: torch.Generator) -> PointTask:
         """Return points beyond the goal."""
-        generator = torch.Generator().manual_seed(seed)
         start = 1 + torch.rand(count, generator=generator, dtype=torch.float64)
         return PointTask(start, torch.ones(count, dtype=torch.float64))
 
 
-TINY = TrainSettings(
-    families=("pose",),
-    pose_problems=4,
-    learn=("coverage", "scale"),
-    coverage="spline",
-    schedule="constant",
-    scale=0.3,
-    aggregation="probabilistic",
-    es_pairs=2,
-    es_sigma=0.3,
-    inner_steps=8,
-    outer_steps=3,
-    checkpoint_every=2,
-    learning_rate=0.1,
-)
+TINY = {
+    "families": ("pose",),
+    "pose_problems": 4,
+    "learn": ("coverage", "scale"),
+    "coverage": "spline",
+    "schedule": "constant",
+    "scale": 0.3,
+    "aggregation": "probabilistic",
+    "es_pairs": 2,
+    "es_sigma": 0.3,
+    "inner_steps": 8,
+    "outer_steps": 3,
+    "checkpoint_every": 2,
+    "learning_rate": 0.1,
+}
 
 
 def tiny(**changes) -> TrainSettings:
-    """Return settings for three quick steps."""
-    return replace(TINY, **changes)
+    """Return settings for three quick steps; changes have the names of `meta.learning.flat_settings`."""
+    return TrainSettings.from_json(TINY | changes)

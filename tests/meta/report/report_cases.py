@@ -48,9 +48,9 @@ def evaluate(folder: RunFolder, work: Path) -> list[dict]:
     """Write an evaluation on points into a run folder, and return its rows."""
     work.mkdir()
     comparison = compared_points(work, fixed=("gaussian", "uniform", "logistic-annealed"))
-    made = rows(comparison)
-    told = {comparison.family.name: verdicts(comparison)}
-    write_json_atomically(folder.evaluation, {"rows": made, "verdicts": told})
+    made = [row.to_json() for row in rows(comparison)]
+    texts = {comparison.family.name: verdicts(comparison)}
+    write_json_atomically(folder.evaluation, {"rows": made, "verdicts": texts})
     return made
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from meta.estimators import (
-    ESTIMATORS,
     EstimatorSettings,
     Reference,
     estimate_all,
@@ -17,8 +16,8 @@ from meta.estimators import (
     measure,
     problem,
 )
-from meta.learning.gradients import EvolutionStrategies, PersistentEvolution
-from meta.report.estimators import Row, draw, markdown
+from meta.learning.gradients import ESTIMATORS, EvolutionStrategies, PersistentEvolution
+from meta.report.estimators import EstimatorStatistics, draw, markdown
 from taichisoft.base.backend import backend
 from tests.meta.learning.problems import ParameterObjective, flat, spline_renderer
 
@@ -92,15 +91,15 @@ def test_the_command_writes_table_and_figure(tmp_path, capsys):
     assert {"taichisoft", "torch"} <= result["versions"].keys()
     assert [row["name"] for row in result["rows"]] == list(ESTIMATORS)
     text = (tmp_path / "new/estimators.md").read_text()
-    assert all(f"| {label} |" in text for label, _ in ESTIMATORS.values())
+    assert all(f"| {kind.label} |" in text for kind in ESTIMATORS.values())
     assert (tmp_path / "new/estimators.png").read_bytes().startswith(b"\x89PNG")
 
 
-def row(**changes) -> Row:
+def row(**changes) -> EstimatorStatistics:
     values = dict.fromkeys(("norm", "cosine_exact", "cosine_smooth", "bias_smooth"), 0.5)
     zeros = dict.fromkeys(("bias_exact", "bias_error", "spread"), 0.0)
     given = {"name": "unrolled", "label": "exact", "draws": 1, "seconds": 2.0, "trajectories": 3.0}
-    return Row(**(values | zeros | given | changes))
+    return EstimatorStatistics(**(values | zeros | given | changes))
 
 
 def test_table_shows_errors_of_random_estimators_alone():

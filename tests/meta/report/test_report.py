@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import torch
 from PIL import Image
 from scipy.stats import norm
 
-from meta.config.softness import initial_renderer, learn_only
+from meta.config.softness import learn_only
 from meta.report.command import main, report
 from meta.report.page import chart, problems
 from meta.report.page.chart import Chart, Line, thinned
@@ -66,7 +65,7 @@ def test_moving_curves_are_those_of_the_formula_at_every_step(gaussian):
     rows = history.read(gaussian.history)
     names = [f"coverage.scale.{end}.length.log_value" for end in ("start", "end")]
     start = gaussian.read_settings()
-    ends = [(start.scale, start.scale_end)]
+    ends = [(start.softness.scale, start.softness.scale_end)]
     ends += [tuple(np.exp(row["parameters"][name]) for name in names) for row in rows]
     assert [place["step"] for place in page.data["places"]] == list(range(7))
     d = np.array(page.data["charts"]["coverage"]["x"])
@@ -117,14 +116,14 @@ def test_last_place_is_what_was_learned(changes, tmp_path):
     # The distances in the page have five digits: beside a jump a curve may be on its other side.
     wrong = np.abs(thick[-1] - expected.numpy()) > 2e-4
     assert wrong.sum() <= 1
-    assert ("aggregation" in page.data["charts"]) == ("aggregation" in settings.learn)
-    assert ("occlusion" in page.data["charts"]) == ("occlusion" in settings.learn)
-    learned = settings.learn[0].replace("coverage", "slope")
+    assert ("aggregation" in page.data["charts"]) == ("aggregation" in settings.softness.learn)
+    assert ("occlusion" in page.data["charts"]) == ("occlusion" in settings.softness.learn)
+    learned = settings.softness.learn[0].replace("coverage", "slope")
     (moved,) = lines_of(page, learned)
     assert np.abs(np.diff(moved, axis=0)).max(1).min() > 1e-3
     parameters = history.read(folder.history)[-1]["parameters"].values()
     assert ("change of all weights" in page.words) == any(isinstance(p, list) for p in parameters)
-    learn_only(final, settings.learn)
+    learn_only(final, settings.softness.learn)
     numbers = [f"{value:.4g}" for value in numbers_of(final, settings.image_size).values()]
     assert page.data["places"][-1]["values"][3:] == numbers
     for name, moving in page.data["charts"].items():
@@ -172,9 +171,11 @@ def test_page_has_the_numbers_of_the_run(gaussian, tmp_path):
         error, low, high = (row[f"error_median{n}"] for n in ("", "_low", "_high"))
         assert f"{error:.3g} [{low:.3g}, {high:.3g}]" in page.words
     config = json.loads(folder.config.read_text())
-    for name, value in (*config["versions"].items(), *config["settings"].items()):
+    options = [(option.name, option.value) for option in folder.read_settings().options()]
+    assert len(options) > 30
+    for name, value in (*config["versions"].items(), *options):
         assert name in page.words
-        if not isinstance(value, list):
+        if not isinstance(value, tuple):
             assert str(value) in page.words
     told = json.loads(folder.evaluation.read_text())["verdicts"]["pose"]["learned"]["text"]
     assert told in page.words
@@ -296,7 +297,7 @@ def test_run_of_an_earlier_version_has_its_two_ends(run):
 
 def test_run_that_goes_on(run):
     config = json.loads(run.config.read_text())
-    config["settings"]["outer_steps"] = 9
+    config["settings"]["outer"]["steps"] = 9
     write_json_atomically(run.config, config)
     page = page_of(run)
     assert "3 of 9, not finished" in page.words
@@ -305,7 +306,7 @@ def test_run_that_goes_on(run):
 
 def test_run_before_its_first_step(tmp_path):
     folder = trained(tmp_path / "run")
-    initial = initial_renderer(folder.read_settings()).softness
+    initial = folder.read_settings().softness.build(seed=0)
     initial.save(folder.softness, {"step": 0})
     folder.history.unlink()
     page = page_of(folder)
@@ -348,8 +349,8 @@ class Greys(PointFamily):
 
 def test_problems_are_shown_while_being_solved(monkeypatch):
     monkeypatch.setattr(problems, "build_families", lambda settings: [Greys()])
-    settings = replace(tiny(), inner_steps=10, seed=5)
-    softness = initial_renderer(settings).softness
+    settings = tiny(inner_steps=10, seed=5)
+    softness = settings.softness.build(settings.seed)
     found = problems.examples(settings, {"learned": softness, "initial": softness}, 2)
     assert [one.family for one in found] == ["pose problem 1", "pose problem 2"]
     task = Greys().sample(5, 2, Split.HELD_OUT)

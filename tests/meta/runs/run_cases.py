@@ -10,6 +10,7 @@ import torch
 
 import taichisoft
 from meta.learning.outer import OuterOptimizer
+from meta.learning.settings import TrainSettings
 from meta.runs import history, trainer
 from meta.runs.folder import RunFolder
 from tests.meta.learning.problems import PointFamily, tiny
@@ -80,15 +81,16 @@ def rendered(**changes):
     )
 
 
-def words_of(settings) -> list[str]:
-    """Return the command line of settings."""
+def words_of(settings: TrainSettings) -> list[str]:
+    """Return the command line of settings, with every option that they have."""
     words = []
-    for name, value in vars(settings).items():
-        option = "--" + name.replace("_", "-")
+    for option in settings.options():
+        name, value = option.name.replace("_", "-"), option.value
         if isinstance(value, bool):
-            words.append(option if value else option.replace("--", "--no-"))
+            group, dot, last = name.rpartition(".")
+            words.append(f"--{name}" if value else f"--{group}{dot}no-{last}")
         elif value not in ((), ""):
-            words += [option, *map(str, value if isinstance(value, tuple) else [value])]
+            words += [f"--{name}", *map(str, value if isinstance(value, tuple) else [value])]
     return words
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ import torch
 
 from meta import train
 from meta.learning.distributed import KERNEL_THREADS, Place, shared
+from meta.learning.gradients import ESTIMATORS
 from meta.learning.group import Alone, together
 from meta.learning.sharding import even, parts_of
 from meta.runs import command, history
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder
-from meta.runs.trainer import GRADIENTS, Trainer
+from meta.runs.trainer import Trainer
 from tests.helpers import ROOT
 from tests.meta.learning.problems import tiny
 from tests.meta.learning.thread_group import in_threads
@@ -55,8 +57,8 @@ def torchrun(size: int, module: str, *words: object) -> subprocess.Popen:
 
 def finished(process: subprocess.Popen) -> tuple[int, str, str]:
     """Return exit code and both outputs."""
-    said, complained = process.communicate(timeout=300)
-    return process.returncode, said, complained
+    output, errors = process.communicate(timeout=300)
+    return process.returncode, output, errors
 
 
 def assert_close(rows: list[dict], others: list[dict]) -> None:
@@ -76,7 +78,7 @@ def apart(row: dict) -> tuple[dict, dict]:
 
 
 @pytest.mark.parametrize("size", [2, 3])
-@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("gradient", ESTIMATORS)
 def test_shares_give_the_whole(points, gradient, size):
     settings = tiny(gradient=gradient, shards=3, pose_problems=7, horizon=3, outer_steps=5)
     whole = rows_of_trainer(Trainer(settings), 4)
@@ -97,10 +99,9 @@ def test_parts():
     assert even(7, 3) == [3, 2, 2]
     assert even(2, 3) == [1, 1]
     assert even(5, 1) == [5]
-    settings = tiny(families=("pose", "shape3d"), pose_problems=7, shape3d_problems=2, shards=3)
-    alone = parts_of(settings, Alone())
+    alone = parts_of((7, 2), 3, Alone())
     for size in (1, 2, 3):
-        shares = in_threads(size, lambda group: parts_of(settings, group))
+        shares = in_threads(size, lambda group: parts_of((7, 2), 3, group))
         parts = [part for share in shares for part in share]
         assert sorted(parts, key=lambda p: (p.family, p.number)) == alone
         assert all(shares)
@@ -124,7 +125,7 @@ def test_different_settings_are_refused(points, tmp_path):
         return train.create(tiny(shards=2, es_pairs=2 + group.rank, out=str(tmp_path)), group=group)
 
     errors = in_threads(2, made)
-    assert all("got another es_pairs on process 1" in str(error) for error in errors)
+    assert all("got another es.pairs on process 1" in str(error) for error in errors)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -181,22 +182,22 @@ def test_shares_of_a_machine():
 
 
 def test_command_line_errors_are_said_once(monkeypatch, capsys):
-    for rank, said in (("0", True), ("1", False)):
+    for rank, speaks in (("0", True), ("1", False)):
         monkeypatch.setenv("RANK", rank)
         with pytest.raises(SystemExit, match="2"):
             command.read_command(["--shards", "0"])
-        assert ("shards" in capsys.readouterr().err) == said
+        assert ("shards" in capsys.readouterr().err) == speaks
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(SystemExit, match="2"):
         command.read_command(["--timeout", "0"])
-    assert "--timeout: must be > 0" in capsys.readouterr().err
+    assert "timeout must be finite and greater than 0" in capsys.readouterr().err
 
 
 @pytest.mark.cpu_only
 def test_exchange_between_processes(tmp_path, monkeypatch):
     monkeypatch.delenv(KERNEL_THREADS, raising=False)
-    code, _, complained = finished(torchrun(3, "tests.meta.runs.distributed_worker", tmp_path))
-    assert code == 0, complained
+    code, _, errors = finished(torchrun(3, "tests.meta.runs.distributed_worker", tmp_path))
+    assert code == 0, errors
     reports = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(3)]
     for got in reports:
         assert (got["size"], got["sum"]) == (3, 0.0)
@@ -211,11 +212,11 @@ def test_exchange_between_processes(tmp_path, monkeypatch):
 def test_two_processes_have_the_history_of_one(tmp_path):
     settings = rendered(backend="cpu", pose_problems=3, shape3d_problems=2, shards=2)
     process = torchrun(2, "meta.train", *words_of(settings), f"--out={tmp_path / 'two'}")
-    whole = train.train(type(settings)(**{**vars(settings), "out": str(tmp_path / "one")}))
-    code, said, complained = finished(process)
-    assert code == 0, complained
-    assert said.count("3 steps, loss") == 1
-    assert complained.count("3/3 [") >= 1
+    whole = train.train(replace(settings, out=str(tmp_path / "one")))
+    code, output, errors = finished(process)
+    assert code == 0, errors
+    assert output.count("3 steps, loss") == 1
+    assert errors.count("3/3 [") >= 1
     two = RunFolder(tmp_path / "two")
     assert_close(steps_of(two), steps_of(whole))
     for a, b in zip(weights_of(two), weights_of(whole), strict=True):
@@ -238,11 +239,11 @@ def test_a_dead_worker_ends_the_run(victim, tmp_path):
         time.sleep(0.05)
     os.kill(worker(process.pid, victim), signal.SIGKILL)
     killed = time.monotonic()
-    code, _, complained = finished(process)
+    code, _, errors = finished(process)
     assert time.monotonic() - killed < 60
     assert code != 0
-    assert "a worker died" in complained
-    assert complained.count(f"python -m meta.train --resume {folder.path}") == 1
+    assert "a worker died" in errors
+    assert errors.count(f"python -m meta.train --resume {folder.path}") == 1
     done = Checkpoint.load(folder.checkpoint).step
     assert done <= len(rows_of(folder.history)) <= done + 1
     again = train.reopen(folder.path)

@@ -46,7 +46,7 @@ def test_killed_runs_lose_nothing(kind, killed):
     report = reports[kind]
     assert set(report["codes"]) == {0}
     whole = RunFolder(path / kind / "whole")
-    assert len(steps_of(whole)) == whole.read_settings().outer_steps
+    assert len(steps_of(whole)) == whole.read_settings().outer.steps
     for number in range(report["runs"]):
         assert_same(RunFolder(path / kind / str(number)), whole)
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_interrupted_and_resumed_is_uninterrupted(
     points, gradient, stop, tmp_path, monkeypatch, capsys
 ):
     settings = tiny(outer_steps=5, gradient=gradient, horizon=3)
-    whole = train.train(tiny(**{**vars(settings), "out": str(tmp_path / "whole")}))
+    whole = train.train(replace(settings, out=str(tmp_path / "whole")))
     path = tmp_path / "stopped"
     with monkeypatch.context() as patch:
         stop_at(patch, stop, KeyboardInterrupt)
@@ -128,9 +129,9 @@ def test_sigterm_ends_a_process_cleanly(tmp_path):
         assert time.monotonic() < limit
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert f"Stopped by SIGTERM. To continue: python -m meta.train --resume {folder.path}" in said
+    assert f"Stopped by SIGTERM. To continue: python -m meta.train --resume {folder.path}" in errors
     assert Checkpoint.load(folder.checkpoint).step == len(steps_of(folder)) >= 1
 
 

@@ -6,6 +6,7 @@ import copy
 import json
 import sys
 import types
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,21 +14,21 @@ import torch
 import taichisoft
 from meta import train
 from meta.config.softness import load_renderer, scale_in_pixels, with_parameters
-from meta.config.training import GRADIENT_NAMES, to_json
-from meta.learning.gradients import Estimate, MetaGradient, trainable
+from meta.learning.gradients import ESTIMATORS, Estimate, MetaGradient, trainable
 from meta.learning.objective import Outcome
 from meta.learning.outer import OuterOptimizer
-from meta.runs import history, scalars, trainer
+from meta.runs import history, scalars
+from meta.runs.folder import write_json_atomically
 from meta.runs.history import Record
 from meta.runs.trainer import Trainer, derived_seed
-from tests.meta.learning.problems import spline_renderer, tiny
-from tests.meta.runs.run_cases import assert_same, points, rendered, steps_of
+from tests.meta.learning.problems import TINY, spline_renderer, tiny
+from tests.meta.runs.run_cases import assert_same, points, rendered, steps_of, stop_at
 
 __all__ = ["points"]
 
 
 @pytest.mark.parametrize(
-    ("gradient", "coverage"), [("es", "mlp"), *((name, "spline") for name in trainer.GRADIENTS)]
+    ("gradient", "coverage"), [("es", "mlp"), *((name, "spline") for name in ESTIMATORS)]
 )
 def test_three_steps_on_rendered_problems(gradient, coverage, tmp_path):
     settings = rendered(gradient=gradient, coverage=coverage)
@@ -37,7 +38,6 @@ def test_three_steps_on_rendered_problems(gradient, coverage, tmp_path):
     assert [row["step"] for row in rows] == [1, 2, 3]
     assert all(0 < row["objective"] < 1 and row["seconds"] > 0 for row in rows)
     assert all(row["gradient_norm"] > 0 and row["skipped"] == 0 for row in rows)
-    assert set(trainer.GRADIENTS) == set(GRADIENT_NAMES)
     start, end = trainable(Trainer(settings).renderer), load_renderer(folders[0].softness)
     assert all(not torch.equal(p, end.get_parameter(name)) for name, p in start.items())
     other = train.train(tiny_out(settings, tmp_path / "c", seed=1))
@@ -46,7 +46,7 @@ def test_three_steps_on_rendered_problems(gradient, coverage, tmp_path):
 
 def tiny_out(settings, path, **changes):
     """Return the settings with another folder."""
-    return type(settings)(**{**vars(settings), "out": str(path), **changes})
+    return replace(settings, out=str(path), **changes)
 
 
 def test_learning_lowers_the_error(points, tmp_path):
@@ -72,7 +72,7 @@ def test_run_folder_contents(points, tmp_path):
     names = {path.name for path in run.folder.path.iterdir()}
     assert names == {"config.json", "history.jsonl", "checkpoint.pt", "softness.safetensors"}
     renderer = load_renderer(run.folder.softness)
-    assert renderer.softness.trained == {"step": 3, "settings": to_json(settings)}
+    assert renderer.softness.trained == {"step": 3, "settings": settings.to_json()}
     last = history.read(run.folder.history)[-1]
     assert last.keys() == {field for field in Record.__dataclass_fields__}
     assert scale_in_pixels(renderer, 64) == pytest.approx(last["scale"], rel=1e-12)
@@ -134,6 +134,21 @@ def test_existing_run_is_not_overwritten(points, tmp_path, capsys):
     assert train.main(["--out", str(tmp_path)]) == 1
     assert "holds a run already: continue it with --resume" in capsys.readouterr().err
     assert folder.history.read_text() == before
+
+
+def test_run_from_before_settings_nested_goes_on(points, tmp_path, monkeypatch):
+    whole = train.train(tiny(out=str(tmp_path / "whole")))
+    run = train.create(tiny(out=str(tmp_path / "flat")))
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run.finish()
+    config = json.loads(run.folder.config.read_text())
+    config["settings"] = TINY | {"out": str(tmp_path / "flat"), "occlusion_problems": 8}
+    write_json_atomically(run.folder.config, config)
+    assert len(steps_of(run.folder)) == 1
+    assert train.main(["--resume", str(run.folder.path)]) == 0
+    assert_same(run.folder, whole)
 
 
 class Constant(MetaGradient):
@@ -232,7 +247,7 @@ def test_tensorboard(points, tmp_path, monkeypatch):
 
 def test_progress_shows_loss_and_remaining_time(points, tmp_path, capsys):
     folder = train.train(tiny(out=str(tmp_path)))
-    shown = capsys.readouterr().err
-    assert f"loss={history.read(folder.history)[-1]['objective']:.4f}" in shown
-    assert "3/3 [" in shown
-    assert "<" in shown
+    errors = capsys.readouterr().err
+    assert f"loss={history.read(folder.history)[-1]['objective']:.4f}" in errors
+    assert "3/3 [" in errors
+    assert "<" in errors

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import taichisoft as ts
-from benchmarks import digest
+from tests.digest import __main__ as digest
 
 SCENES = ("coverage_logistic", "soup")
 

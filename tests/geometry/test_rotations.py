@@ -8,7 +8,12 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from tasks.rotations import angle_between, from_axis_angle, random_directions, random_rotations
+from taichisoft.geometry.rotations import (
+    angle_between,
+    from_axis_angle,
+    random_directions,
+    random_rotations,
+)
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-4, 0.0316, 0.0317, 0.5, 3.0, math.pi, 7.0])

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import taichisoft as ts
-from benchmarks import digest_subjects as subjects
-from benchmarks.digest_subjects import Arrangement, Subject
+from tests.digest import subjects
+from tests.digest.subjects import Arrangement, Subject
 
 Images = dict[str, Tensor]
 # Scales of the coverages whose tails fall slowly are a fraction of the others', whose scale is 1.

@@ -1,6 +1,6 @@
 """A digest of all that is rendered: images, first and second gradients of many small scenes, in a file.
 
-``python -m benchmarks.digest --backend cpu --out before.npz`` writes one, and ``python -m benchmarks.digest
+``python -m tests.digest --backend cpu --out before.npz`` writes one, and ``python -m tests.digest
 --compare before.npz after.npz`` names every array in which two of them differ. So a change that should
 change no number can show that it did not.
 """
@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
-from benchmarks.digest_scenes import Images, Scene, all_scenes
-from benchmarks.digest_subjects import seeded
+from tests.digest.scenes import Images, Scene, all_scenes
+from tests.digest.subjects import seeded
 
 Arrays = dict[str, np.ndarray]
 Inputs = Mapping[str, Tensor]

@@ -9,13 +9,15 @@ import torch
 
 import taichisoft as ts
 from benchmarks.joint import solve_jointly
-from benchmarks.pose_entries import JOINT_RATE, all_entries, solve_learning
+from benchmarks.pose_candidates import JOINT_RATE, all_candidates
 from meta.evaluation.baselines import BASELINES
+from meta.evaluation.candidates import Grid
 from meta.learning.inner import InnerSettings, solve
 from tasks import Split
 from tasks.look_at_pose import LookAtPoseFamily
 
 FAMILY = LookAtPoseFamily(ts.shapes.hammer(), (16, 16))
+GRID = Grid((), (), (0.3,))
 
 
 @pytest.fixture
@@ -28,34 +30,40 @@ def weights(tmp_path):
 
 
 def test_every_softness_takes_part(weights):
-    entries = all_entries(weights)
+    candidates = all_candidates(weights)
     fixed = {key for name in BASELINES for key in (name, f"{name}-annealed")}
-    assert entries.keys() == fixed | {
+    assert candidates.keys() == fixed | {
         "pretrained-pose",
         "joint-mlp",
         "joint-spline",
         "gamma-published",
     }
-    for key, entry in entries.items():
-        assert key == entry.key
-        texts = [choice.text for choice in entry.choices]
+    for key, candidate in candidates.items():
+        assert key == candidate.key
+        choices = candidate.choices(GRID)
+        texts = [choice.text for choice in choices]
         assert len(texts) == len(set(texts)) == (7 if key in fixed else 1)
-        for choice in entry.choices:
-            assert isinstance(choice.make(0).aggregation, ts.Probabilistic)
-    assert len({entry.label for entry in entries.values()}) == len(entries)
+        assert {choice.learning_rate for choice in choices} == {0.3}
+        for choice in choices:
+            renderer = candidate.renderer(choice)
+            assert isinstance(renderer.aggregation, ts.Probabilistic)
+            learns = any(p.requires_grad for p in renderer.parameters())
+            assert learns == key.startswith("joint") == (choice.softness_rate > 0)
+    assert len({candidate.label for candidate in candidates.values()}) == len(candidates)
 
 
 def test_a_changed_weight_file_is_another_choice(weights):
-    before = all_entries(weights)["pretrained-pose"].choices[0].text
+    (before,) = all_candidates(weights)["pretrained-pose"].makers
     ts.Softness(ts.MonotoneSpline(0.3)).save(weights / "pose.safetensors")
-    assert all_entries(weights)["pretrained-pose"].choices[0].text != before
+    (after,) = all_candidates(weights)["pretrained-pose"].makers
+    assert after != before
 
 
-def test_scales_are_those_of_the_entries(weights):
-    entries = all_entries(weights)
+def test_scales_are_those_of_the_protocol(weights):
+    candidates = all_candidates(weights)
 
     def pixels(key: str, choice: int, progress: float) -> float:
-        renderer = entries[key].choices[choice].make(0)
+        renderer = candidates[key].renderer(candidates[key].choices(GRID)[choice])
         renderer.set_progress(progress)
         return float(renderer.coverage.scale.in_pixels(64))
 
@@ -63,19 +71,28 @@ def test_scales_are_those_of_the_entries(weights):
     assert published == pytest.approx([3.2, 3.2e-3, 3.2e-6])
     assert [pixels("uniform", i, 0.5) for i in (0, 6)] == pytest.approx([0.01, 1.0])
     assert [pixels("uniform-annealed", 2, p) for p in (0, 1)] == pytest.approx([1.0, 0.01])
+    half_way = [choice.scale for choice in candidates["uniform-annealed"].choices(GRID)]
+    assert half_way[2] == pytest.approx(0.1)
+
+
+def learning(weights, key: str, seed: int = 0) -> ts.SoftRasterizer:
+    """Return the renderer of a softness that is learned with the poses of a seed."""
+    candidate = all_candidates(weights)[key]
+    (choice,) = candidate.choices(GRID)
+    return candidate.on_seed(choice, seed).renderer(choice)
 
 
 @pytest.mark.parametrize("key", ["joint-mlp", "joint-spline"])
 def test_learned_with_the_poses_have_the_published_cut_off(key, weights):
-    coverage = all_entries(weights)[key].choices[0].make(0).coverage
+    coverage = learning(weights, key).coverage
     reach = -coverage.domain().low * coverage.scale.in_pixels(64)
     assert float(reach) == pytest.approx(3.2)
     assert not any(p.requires_grad for p in coverage.scale.parameters())
 
 
 def test_the_network_starts_as_published(weights):
-    make = all_entries(weights)["joint-mlp"].choices[0].make
-    networks = [list(make(seed).coverage.layers.parameters()) for seed in (0, 0, 1)]
+    renderers = [learning(weights, "joint-mlp", seed) for seed in (0, 0, 1)]
+    networks = [list(renderer.coverage.layers.parameters()) for renderer in renderers]
     assert [tuple(p.shape) for p in networks[0]] == [(4, 1), (4, 4), (4, 4), (4, 4), (1, 4)]
     values = [torch.cat([p.detach().flatten() for p in network]) for network in networks]
     assert torch.equal(values[0], values[1])
@@ -87,7 +104,7 @@ def test_the_network_starts_as_published(weights):
 def test_jointly_is_one_adam_with_two_rates(weights):
     """The same numbers as torch's Adam with the poses and the softness as two groups."""
     task = FAMILY.sample(0, 3, Split.TRAIN)
-    renderer = all_entries(weights)["joint-mlp"].choices[0].make(0)
+    renderer = learning(weights, "joint-mlp")
     expected, poses = copy.deepcopy(renderer), task.init()
     groups = [
         {"params": [value.requires_grad_() for value in poses.values()], "lr": 0.3},
@@ -101,7 +118,12 @@ def test_jointly_is_one_adam_with_two_rates(weights):
         loss.sum().backward()
         adam.step()
         losses.append(loss.detach())
-    outcome = solve_learning(task, renderer, InnerSettings(3, 0.3))
+    states = []
+    candidate = all_candidates(weights)["joint-mlp"]
+    outcome = candidate.solve(task, renderer, InnerSettings(3, 0.3), states.append)
+    assert [state.step for state in states] == [0, 1, 2, 3]
+    errors = [task.error(state.unknowns) for state in states]
+    assert torch.equal(torch.stack(errors), outcome.errors)
     torch.testing.assert_close(outcome.losses, torch.stack(losses))
     assert outcome.errors.shape == (4, 3)
     assert torch.equal(outcome.errors[0], task.error(task.init()))

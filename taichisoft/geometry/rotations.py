@@ -1,4 +1,4 @@
-"""Rotations in three dimensions: exponential map, random rotations, the angle between two."""
+"""Rotations: exponential map, random rotations, the angle between two."""
 
 from __future__ import annotations
 
@@ -66,13 +66,15 @@ def angle_between(first: Tensor, second: Tensor) -> Tensor:
     return torch.atan2(twice_sine, twice_cosine)
 
 
-def random_rotations(count: int, generator: torch.Generator) -> Tensor:
-    """Return rotations (count, 3, 3) in float64, uniform over all orientations."""
-    quaternion = torch.randn(count, 4, generator=generator, dtype=torch.float64)
+def random_rotations(
+    count: int, generator: torch.Generator, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Return rotations (count, 3, 3), uniform over all orientations: of unit quaternions."""
+    quaternion = torch.randn(count, 4, generator=generator, dtype=dtype)
     quaternion = quaternion / quaternion.norm(dim=-1, keepdim=True)
     w, axis = quaternion[:, 0, None, None], quaternion[:, 1:]
     cross = cross_matrix(axis)
-    return torch.eye(3, dtype=torch.float64) + 2 * w * cross + 2 * cross @ cross
+    return torch.eye(3, dtype=dtype) + 2 * w * cross + 2 * cross @ cross
 
 
 def random_directions(count: int, generator: torch.Generator) -> Tensor:

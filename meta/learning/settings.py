@@ -1,0 +1,115 @@
+"""All settings of a meta-training run, in frozen dataclasses that are saved with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import tyro
+
+from meta.config.families import FAMILIES, FamilyRun, FamilyRuns, PoseRun, Shape3DRun
+from meta.config.settings import (
+    FLAT,
+    AtLeast,
+    BackendName,
+    Count,
+    Index,
+    PositiveFloat,
+    Settings,
+    check_different,
+)
+from meta.config.softness import SoftnessSettings
+from meta.learning import flat_settings
+from meta.learning.gradients import AntitheticSettings, Estimator
+from meta.learning.inner import InnerSettings
+from meta.learning.objective import SHARPNESS, WINDOWS
+from tasks import TaskFamily, default_meshes, load_meshes
+
+
+@dataclass(frozen=True)
+class InnerLoop(Settings):
+    """How a problem is solved, and what of it counts."""
+
+    # Adam steps for solving a problem.
+    steps: Annotated[Count, tyro.conf.arg(name="inner-steps")] = 30
+    # Inner learning rate as a multiple of each family's own.
+    rate: Annotated[PositiveFloat, tyro.conf.arg(name="inner-rate")] = 1.0
+    # Error to lower: at the final inner step, or the mean over the late half or all of the steps.
+    objective: Literal[tuple(WINDOWS)] = "late"
+    # How much the precision of solved problems counts in the objective.
+    sharpness: PositiveFloat = SHARPNESS
+
+    def of(self, family: TaskFamily) -> InnerSettings:
+        """Return how problems of a family are solved."""
+        return InnerSettings(self.steps, self.rate * family.learning_rate)
+
+
+@dataclass(frozen=True)
+class OuterLoop(Settings):
+    """How a softness is improved."""
+
+    steps: Annotated[Count, tyro.conf.arg(name="outer-steps")] = 24  # Steps of meta-training.
+    learning_rate: PositiveFloat = 0.06  # Outer learning rate of Adam.
+    clip: PositiveFloat = 1.0  # Largest norm of the meta-gradient; a longer one is cut.
+    checkpoint_every: Count = 5  # Outer steps between checkpoints.
+    shards: Count = 1  # Parts of the problems of each family, which processes can share.
+
+
+@dataclass(frozen=True)
+class TrainSettings(Settings):
+    """Settings of `meta.train`; every field is an option of its command line.
+
+    The defaults take minutes on two CPU cores: the seconds of each step are in `history.jsonl`.
+    """
+
+    out: str = "runs/train"  # Run folder to create.
+    seed: Index = 0  # Seed of the problems and perturbations.
+    backend: BackendName = "auto"  # Backend of the kernels.
+    threads: Count = 1  # Threads of torch; its tensors are too small for more.
+    # Task families to learn from, with their options.
+    families: FamilyRuns = (PoseRun(), Shape3DRun())
+    meshes: tuple[str, ...] = ()  # Mesh files to use instead of the built-in shapes.
+    image_size: Annotated[int, AtLeast(4)] = 64  # Image height and width in pixels.
+    # What to start from, and what to learn.
+    softness: Annotated[SoftnessSettings, FLAT] = SoftnessSettings()
+    gradient: Estimator = AntitheticSettings()  # Estimator of the meta-gradient, with its options.
+    inner: Annotated[InnerLoop, FLAT] = InnerLoop()  # How problems are solved.
+    outer: Annotated[OuterLoop, FLAT] = OuterLoop()  # How the softness is improved.
+
+    def __post_init__(self):
+        self.check()
+        check_different(self.family_names, "families", "names")
+
+    @classmethod
+    def from_json(cls, values: object) -> TrainSettings:
+        """Return the settings of a file, also of one from before they nested; see `Settings.from_json`."""
+        return super().from_json(flat_settings.nested(values))
+
+    @property
+    def family_names(self) -> tuple[str, ...]:
+        """The names of the families."""
+        return tuple(family.name for family in self.families)
+
+    def family(self, name: str) -> FamilyRun:
+        """Return the options of a family: as in the run, or else the usual ones."""
+        return next((run for run in self.families if run.name == name), FAMILIES[name]())
+
+    def with_families(self, names: Sequence[str]) -> TrainSettings:
+        """Return these settings for other families."""
+        return replace(self, families=tuple(self.family(name) for name in names))
+
+
+def build_families(settings: TrainSettings) -> list[TaskFamily]:
+    """Return the families of the settings, in that order.
+
+    Training and evaluation both build them here, so that held-out problems differ from those learned from in
+    their meshes and seeds, and in nothing else.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        From `tasks.load_meshes`, if `settings.meshes` names files.
+    """
+    meshes = load_meshes(settings.meshes) if settings.meshes else default_meshes()
+    return [run.build(settings.image_size, meshes) for run in settings.families]

@@ -1,0 +1,68 @@
+"""Weight files: learned softnesses where the library finds them, with the evaluation that they earned."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import taichisoft
+from meta.evaluation.candidates import LEARNED
+from meta.report.row import Row
+from meta.runs.folder import RunFolder
+from taichisoft import Softness
+
+WEIGHTS = Path(taichisoft.__file__).parent / "weights"
+
+
+def publish(
+    run: RunFolder,
+    name: str,
+    rows: Sequence[Row],
+    *,
+    softness: str = LEARNED,
+    folder: Path = WEIGHTS,
+) -> Path:
+    """Copy the softness of a run to where the library finds it, with how it came about.
+
+    `trained` of the copy holds the step, settings and versions of the run, and under "evaluation" the rows
+    that it earned on held-out problems, one for each family it was tested on.
+
+    Parameters
+    ----------
+    run : RunFolder
+        A run that is evaluated.
+    name : str
+        What `SoftRasterizer.pretrained` is to find it by: small letters, digits and hyphens.
+    rows : sequence of Row
+        Rows of the evaluation.
+    softness : str
+        Its key in these rows.
+    folder : Path
+        Where the file goes.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such run, a damaged one, a name with other characters, or no row of the softness.
+    """
+    if not re.fullmatch("[a-z0-9-]+", name):
+        raise ValueError(f"name must be of small letters, digits and hyphens, got {name!r}")
+    earned = [row.to_json() for row in rows if row.softness == softness and row.held_out]
+    if not earned:
+        keys = ", ".join(sorted({row.softness for row in rows})) or "none"
+        raise ValueError(f"rows must hold one of {softness!r}, got those of {keys}")
+    run.read_settings()
+    about = json.loads(run.config.read_text(encoding="utf-8"))
+    learned = Softness.load(run.softness)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    origin = {"step": learned.trained["step"]} | {n: about[n] for n in ("settings", "versions")}
+    learned.save(path, trained={**origin, "evaluation": earned})
+    return path

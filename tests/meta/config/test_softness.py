@@ -1,0 +1,95 @@
+"""The softness that a training starts from: every kind can be made, and parts of it learned."""
+
+from __future__ import annotations
+
+import pytest
+
+from meta.config.parts import AGGREGATIONS, COVERAGES, OCCLUSIONS, SCHEDULES
+from meta.config.softness import SoftnessSettings, initial_renderer, scale_in_pixels
+from taichisoft import Camera, Gaussian, Pixels, Positive, Softness, Yager, shapes
+
+
+@pytest.mark.parametrize("coverage", COVERAGES)
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_initial_renderer(coverage, aggregation):
+    settings = SoftnessSettings(
+        learn=("coverage", "scale"), coverage=coverage, aggregation=aggregation, scale=0.25
+    )
+    renderer = initial_renderer(settings, 0)
+    assert scale_in_pixels(renderer, 64) == pytest.approx(0.25, rel=1e-12)
+    assert all(p.requires_grad for p in renderer.coverage.parameters())
+    assert not any(p.requires_grad for p in renderer.occlusion.parameters())
+    assert not any(p.requires_grad for p in renderer.aggregation.parameters())
+
+
+def test_gamma_follows_its_schedule():
+    settings = SoftnessSettings(
+        learn=("gamma",), gamma_schedule="exponential", gamma=0.4, gamma_end=0.1
+    )
+    renderer = initial_renderer(settings, 0)
+    for progress, gamma in ((0.0, 0.4), (0.5, 0.2), (1.0, 0.1)):
+        renderer.set_progress(progress)
+        assert float(renderer.occlusion.gamma().detach()) == pytest.approx(gamma, rel=1e-12)
+    assert {n for n, p in renderer.named_parameters() if p.requires_grad} == {
+        "softness.occlusion.gamma.start.log_value",
+        "softness.occlusion.gamma.end.log_value",
+    }
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("occlusion", OCCLUSIONS)
+@pytest.mark.parametrize("slope", ["none", "spline"])
+def test_every_kind_of_softness_is_rendered_with(schedule, occlusion, slope):
+    settings = SoftnessSettings(
+        schedule=schedule, occlusion=occlusion, slope=slope, scale=0.5, learn=("scale",)
+    )
+    renderer = initial_renderer(settings, 0)
+    alpha = renderer.silhouette(shapes.cube(), Camera.look_at(eye=(0, 0, 4), image_size=(8, 8)))
+    assert 0 < float(alpha.detach().mean()) < 1
+    learned = {name for name, p in renderer.named_parameters() if p.requires_grad}
+    assert learned
+    assert all(name.startswith("softness.coverage.scale.") for name in learned)
+
+
+SPLINES = {
+    "coverage": "spline",
+    "schedule": "constant",
+    "aggregation": "yager",
+    "occlusion": "spline",
+}
+PARTS = {
+    "coverage": "softness.coverage.weight",
+    "scale": "softness.coverage.scale.length.log_value",
+    "aggregation": "softness.aggregation.p.log_value",
+    "occlusion": "softness.occlusion.weight",
+    "gamma": "softness.occlusion.gamma.log_value",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_are_learned_alone(part):
+    settings = SoftnessSettings(**SPLINES, learn=(part,))
+    renderer = initial_renderer(settings, 0)
+    assert [n for n, p in renderer.named_parameters() if p.requires_grad] == [PARTS[part]]
+
+
+def test_parts_are_learned_together():
+    settings = SoftnessSettings(**SPLINES, learn=tuple(PARTS))
+    renderer = initial_renderer(settings, 0)
+    assert all(p.requires_grad for p in renderer.parameters())
+
+
+def test_a_part_without_parameters_cannot_be_learned():
+    with pytest.raises(ValueError, match="learn names 'aggregation', but this softness has no"):
+        initial_renderer(
+            SoftnessSettings(aggregation="probabilistic", learn=("scale", "aggregation")), 0
+        )
+
+
+def test_learning_goes_on_from_a_file(tmp_path):
+    file = tmp_path / "start.safetensors"
+    Softness(Gaussian(Pixels(0.7, learn=True)), Yager(Positive(2.0, learn=True))).save(file)
+    settings = SoftnessSettings(start=str(file), learn=("aggregation",))
+    renderer = initial_renderer(settings, 0)
+    assert scale_in_pixels(renderer, 64) == pytest.approx(0.7)
+    assert [n for n, p in renderer.named_parameters() if p.requires_grad] == [PARTS["aggregation"]]
