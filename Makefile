@@ -28,7 +28,7 @@ results: $(VENV)/train.stamp  ## train and evaluate all that is published, into 
 
 test: $(VENV)/test.stamp  ## run all tests, side by side
 	$(SHARE) $(BIN)/python -m tests.compiled
-	$(SHARE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(SHARE) $(BIN)/python -m pytest -n $(WORKERS)
 
 test-bounds: $(VENV)/test.stamp  ## run tests of the kernels with checked array bounds
 	$(BIN)/python -m tests.elsewhere bounds

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +13,6 @@ from tests.helpers import LARGEST_ERRORS, TOLERANCES, Tolerance
 # The CPU unless the environment asks for another one: what is tested must not depend on the machine.
 BACKEND = os.environ.get("TAICHISOFT_BACKEND") or "cpu"
 DTYPES = {"cpu": torch.float64, "cuda": torch.float64}
-FOLDER = Path(__file__).parent
 # Most of what they compile is for that type.
 FLOAT64 = (
     *("appearance/", "engine/", "meta/learning/", "render/", "tasks/test_occlusion.py", "zoo/"),
@@ -34,16 +32,23 @@ def pytest_configure(config):
     ts.init(BACKEND)
 
 
-# First, since pytest-xdist reads the groups in the same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    # Tests that need the same kernels run in one worker, and else those of a file: workers do not share what
-    # they compile until they end.
-    for item in items:
-        file = item.path.relative_to(FOLDER).as_posix()
-        if item.get_closest_marker("xdist_group") is None:
-            group = "float64" if file.startswith(FLOAT64) else file
-            item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByKernels(LoadScopeScheduling):
+        """Tests that need the same kernels run in one worker, and else those of a file.
+
+        Workers do not share what they compile until they end.
+        """
+
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.removeprefix("tests/")
+            if path.startswith(FLOAT64) and "in_float32" not in path:
+                return "float64"
+            return path.split("::")[0]
+
+    return ByKernels(config, log)
 
 
 def pytest_addoption(parser):

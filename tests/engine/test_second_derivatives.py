@@ -126,7 +126,6 @@ def test_hessian_vector_products(name, scene, dtype):
 
 
 @pytest.mark.cpu_only
-@pytest.mark.xdist_group("float32")
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_hessian_vector_products_in_float32(name):
     compare_products(name, "soup", torch.float32)
