@@ -16,7 +16,7 @@ DTYPES = {"cpu": torch.float64, "cuda": torch.float64}
 # Most of what they compile is for that type.
 FLOAT64 = (
     *("appearance/", "engine/", "meta/learning/", "render/", "tasks/test_occlusion.py", "zoo/"),
-    "benchmarks/test_digest.py",
+    "digest/",
     *("softness/test_straight_through.py", "softness/test_occlusion.py", "softness/test_table.py"),
     *("softness/test_coverage_learned.py", "softness/test_coverage_tables.py"),
     *("softness/test_aggregation.py", "softness/test_file.py"),
