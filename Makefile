@@ -8,8 +8,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/$(shell date +%Y%m%d-%H%M%S)
 TRAIN  ?=
 RESULTS ?=
-# Processes that run tests, and threads of the kernels in each. One would take as long (measured), and hide what
-# threads do to each other.
+# Processes that run tests, and threads of the kernels in each: one thread would hide what threads do to each other.
 WORKERS ?= 2
 SHARE   := TI_CPU_MAX_NUM_THREADS=2
 SPOT   ?= ../shared/data/spot.obj

@@ -71,7 +71,7 @@ class Place:
 
 
 PLACES = {
-    "vulkan": Place("vulkan", ENGINE, ("-m", "not cpu_only"), 600),
+    "vulkan": Place("vulkan", ENGINE, ("-m", "not cpu_only"), 2000),
     "bounds": Place("cpu", ENGINE[:1], ("-k", AT_ENDS), 50, {"TAICHISOFT_DEBUG": "1"}),
 }
 

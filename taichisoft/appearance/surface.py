@@ -62,7 +62,7 @@ def prepare(
     Parameters
     ----------
     mesh : Mesh or MeshBatch
-        As `taichisoft.engine.scene.as_drawable` returns it.
+        As `taichisoft.engine.projection.as_drawable` returns it.
     camera, colors, lighting, normals
         As for `SoftRasterizer.forward`.
 

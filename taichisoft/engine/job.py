@@ -58,7 +58,7 @@ class RasterJob:
     @cached_property
     def face_image(self) -> Tensor:
         """(N) image of each face."""
-        if self.images == 1:  # 1.5 us in place of 16
+        if self.images == 1:  # spares a small render the making of a list of images
             return self.indices(self.num_faces, 0)
         return self.scene.face_images.to(torch.int32)
 

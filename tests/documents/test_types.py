@@ -15,8 +15,7 @@ import taichisoft as ts
 from tests.documents import typed_user
 from tests.helpers import ROOT
 
-# Parts of other libraries that no annotation of ours comes from, and most of what there is to read: with them
-# the check takes almost three times as long.
+# Parts of other libraries that no annotation of ours comes from, and most of what there is to read.
 ASIDE = (
     *("_decomp", "_dynamo", "_export", "_functorch", "_higher_order_ops", "_inductor", "_library"),
     *("_prims", "_refs", "_subclasses", "ao", "distributed", "export", "fx", "jit", "onnx"),

@@ -29,7 +29,7 @@ def kernel(real):
     def decorate(function: Callable) -> Callable[..., None]:
         kinds = {name: p.annotation for name, p in signature(function).parameters.items()}
         leaves = [leaf for name, kind in kinds.items() for leaf in _leaves(name, kind)]
-        # The arguments of the kernel that Taichi compiles; written out: a loop took three times as long.
+        # The arguments of the kernel that Taichi compiles; written out, since every launch does it.
         paths = ", ".join(path for path, _ in leaves)
         fields = eval(f"lambda {', '.join(kinds)}: ({paths},)")
         compiled = Direct(ti.kernel(_taking_fields(function, kinds, leaves, real)))
