@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.joint import solve_jointly
+from benchmarks import joint
 from meta.config.softness import scale_in_pixels
 from meta.evaluation.baselines import BASELINES, Baseline
 from meta.evaluation.candidates import Candidate, Choice, Grid
@@ -87,6 +87,8 @@ class PoseCandidate(Candidate):
         Of what is random in the softness.
     """
 
+    code = (joint,)
+
     makers: Mapping[str, Maker]
     softness_rate: float = 0.0
     seed: int = 0
@@ -113,7 +115,9 @@ class PoseCandidate(Candidate):
         """Solve the poses, and learn the softness with them if it has a rate."""
         if not self.softness_rate:
             return super().solve(task, renderer, settings, on_step)
-        return solve_jointly(task, renderer, settings, rate=self.softness_rate, on_step=on_step)
+        return joint.solve_jointly(
+            task, renderer, settings, rate=self.softness_rate, on_step=on_step
+        )
 
     def on_seed(self, choice: PoseChoice, seed: int) -> PoseCandidate:
         """Return the candidate with its choice made, for the poses of one seed."""

@@ -85,7 +85,7 @@ class CandidateJob(Job):
         return {
             "format": FORMAT,
             "taichisoft": taichisoft.__version__,
-            "code": code_digest(CODE),
+            "code": code_digest((*CODE, *candidate.code)),
             "draws": {name: version(name) for name in DRAWS},
             "backend": taichisoft.backend(),
             "family": plain(self.family),

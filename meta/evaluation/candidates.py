@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
+from typing import ClassVar
 
 from meta.config.softness import scale_in_pixels
 from meta.evaluation.baselines import BASELINES
@@ -94,6 +95,9 @@ class Candidate(ABC):
     ValueError
         The key has other characters than small letters, digits and hyphens.
     """
+
+    code: ClassVar[tuple[ModuleType, ...]] = ()
+    """Modules with which it solves, if it overrides `solve`: its records depend on them."""
 
     key: str
     label: str

@@ -15,7 +15,9 @@ import pytest
 import torch
 
 import taichisoft as ts
+from meta.evaluation import statistics
 from meta.evaluation.candidate_job import CODE, CandidateJob
+from meta.evaluation.candidates import Learned
 from meta.jobs.code import _files, code_digest
 from meta.jobs.jobs import Job, run_jobs
 from meta.jobs.records import Record, plain, plain_softness, read_record, write_record
@@ -211,6 +213,8 @@ def test_what_matters_is_part_of_a_job_and_what_does_not_is_not(tmp_path):
     assert replace(first, candidate=same).path == path
     assert replace(first, splits=(Split.HELD_OUT, Split.TRAIN)).path != path
     assert replace(first, family=_Other()).path != path
+    solves_otherwise = _LearnsAlong(**vars(first.candidate))
+    assert replace(first, candidate=solves_otherwise).path != path
 
 
 def test_hash_of_code_changes_with_what_it_does_alone(tmp_path):
@@ -274,6 +278,10 @@ def test_hash_of_a_package_is_that_of_its_modules(tmp_path):
 
 class _Other(PointFamily):
     pass
+
+
+class _LearnsAlong(Learned):
+    code = (statistics,)
 
 
 KILLED = """
