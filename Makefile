@@ -10,11 +10,13 @@ TRAIN  ?=
 RESULTS ?=
 # Processes that run tests, and threads of the kernels in each: one thread would hide what threads do to each other.
 WORKERS ?= 2
+# Random scenes and damaged files of a long fuzzing.
+SCENES  ?= 2000
 SHARE   := TI_CPU_MAX_NUM_THREADS=2
 SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train results test test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench notebooks package clean
+.PHONY: train results test fuzz test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench notebooks package clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
@@ -28,6 +30,9 @@ results: $(VENV)/train.stamp  ## train and evaluate all that is published, into 
 test: $(VENV)/test.stamp  ## run all tests, side by side
 	$(SHARE) $(BIN)/python -m tests.compiled
 	$(SHARE) $(BIN)/python -m pytest -n $(WORKERS)
+
+fuzz: $(VENV)/test.stamp  ## hold random scenes and damaged files against independent oracles (make fuzz SCENES=20000)
+	$(SHARE) FUZZ_SCENES=$(SCENES) $(BIN)/python -m pytest tests/fuzz -n $(WORKERS)
 
 test-bounds: $(VENV)/test.stamp  ## run tests of the kernels with checked array bounds
 	$(BIN)/python -m tests.elsewhere bounds

@@ -16,7 +16,7 @@ DTYPES = {"cpu": torch.float64, "cuda": torch.float64}
 # Most of what they compile is for that type.
 FLOAT64 = (
     *("appearance/", "engine/", "meta/learning/", "render/", "tasks/test_occlusion.py", "zoo/"),
-    "digest/",
+    *("digest/", "fuzz/test_renders.py"),
     *("softness/test_straight_through.py", "softness/test_occlusion.py", "softness/test_table.py"),
     *("softness/test_coverage_learned.py", "softness/test_coverage_tables.py"),
     *("softness/test_aggregation.py", "softness/test_file.py"),
@@ -44,6 +44,9 @@ def pytest_xdist_make_scheduler(config, log):
 
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.removeprefix("tests/")
+            # A long run: what it compiles is little beside it.
+            if path.startswith("fuzz/") and os.environ.get("FUZZ_SCENES"):
+                return path
             if path.startswith(FLOAT64) and "in_float32" not in path:
                 return "float64"
             return path.split("::")[0]

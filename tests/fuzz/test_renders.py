@@ -1,0 +1,190 @@
+"""Renders of random scenes: a short run here, a long one by ``make fuzz SCENES=20000``.
+
+A failure names its seed; ``draw(seed)`` of `tests.fuzz.scenes` makes the scene again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import taichisoft as ts
+from taichisoft.render import reference
+from tests.fuzz import differences, exact
+from tests.fuzz.scenes import FuzzScene, draw
+from tests.helpers import TOLERANCES, compare_with_twin, normal_like, outcome
+
+SCENES = int(os.environ.get("FUZZ_SCENES") or 60)
+CHUNK = 20
+# What tables promise of closed forms, and of a learned generator with wild weights: README, limitations.
+TABLE, WILD_TABLE = 1e-6, 1e-4
+SLOPE, WILD_SLOPE = 1e-4, 2e-2
+# Relative to the length of the whole gradient, at least 1.
+GRADIENT_IN_FLOAT32 = 2e-2
+# Entries of images that must be left after those at kinks; corners of polygons are few.
+SMOOTH = 0.5
+
+pytestmark = [pytest.mark.parametrize("first", range(0, SCENES, CHUNK)), pytest.mark.cpu_only]
+
+
+def scenes(first: int) -> Iterator[tuple[int, FuzzScene]]:
+    for seed in range(first, min(first + CHUNK, SCENES)):
+        yield seed, draw(seed)
+
+
+def check(first: int, complaint: Callable[[int, FuzzScene], str]) -> None:
+    """Assert that a chunk of scenes has no complaint, and name all that have."""
+    found = {seed: (scene, complaint(seed, scene)) for seed, scene in scenes(first)}
+    wrong = {seed: f"{what}\n{scene}" for seed, (scene, what) in found.items() if what}
+    assert not wrong, "\n".join(f"seed {seed}: {what}" for seed, what in wrong.items())
+
+
+def is_wild(renderer: ts.SoftRasterizer) -> bool:
+    return isinstance(renderer.aggregation, ts.MonotoneGenerator)
+
+
+def off(name: str, actual: Tensor, expected: np.ndarray, allowed: float) -> str:
+    """Complain about a difference relative to the largest number, at least 1."""
+    error = np.abs(actual.detach().double().numpy() - expected).max(initial=0)
+    relative = error / max(1.0, np.abs(expected).max(initial=0))
+    return "" if relative <= allowed else f"{name} is off by {relative:.1e}; "
+
+
+def test_images_are_those_of_the_exact_functions(first):
+    def complaint(seed: int, scene: FuzzScene) -> str:
+        renderer = scene.renderer()
+        arguments = scene.setup.build(scene.setup.leaves)
+        image = renderer(*arguments)
+        allowed = WILD_TABLE if is_wild(renderer) else TABLE
+        if not (image.alpha.min() >= 0 and image.alpha.max() <= 1):
+            return f"alpha is from {image.alpha.min()} to {image.alpha.max()}"
+        said = ""
+        for view in range(len(image.alpha)):
+            known = exact.render(renderer, *arguments, view)
+            clear, alpha = known.clear, known.alpha
+            said += off("alpha", image.alpha[view], alpha, allowed)
+            depth = image.depth[view] * torch.as_tensor(alpha)
+            said += off("depth", depth[clear], (known.depth * alpha)[clear], allowed)
+            said += off("color", image.color[view][clear], known.color[clear], allowed)
+        return said
+
+    check(first, complaint)
+
+
+@pytest.mark.parametrize("of", [differences.of_geometry, differences.of_softness])
+def test_gradients_are_differences_of_the_exact_functions(first, of):
+    def complaint(seed: int, scene: FuzzScene) -> str:
+        found = of(scene, seed)
+        allowed = WILD_SLOPE if is_wild(scene.renderer()) else SLOPE
+        few = found.smooth < SMOOTH and "few entries are smooth"
+        return f"{found}" if found.error > allowed else few or ""
+
+    check(first, complaint)
+
+
+def test_engine_agrees_with_the_twin(first):
+    tolerance = TOLERANCES[torch.float64]
+
+    def complaint(seed: int, scene: FuzzScene) -> str:
+        try:
+            compare_with_twin(scene.setup, scene.renderer(), torch.float64, tolerance)
+        except AssertionError as error:
+            return str(error)
+        return ""
+
+    check(first, complaint)
+
+
+def test_engine_agrees_with_the_twin_in_float32(first):
+    """Images to their last digits; gradients as a whole, since a single one may be all rounding.
+
+    Where a pixel is about equally near to two edges, it is rounding which of them moves it.
+    """
+
+    def complaint(seed: int, scene: FuzzScene) -> str:
+        renderer = scene.renderer()
+
+        def twin(*arguments):
+            return reference.render(renderer, *arguments, tabulated=True)
+
+        exactly = outcome(scene.setup, renderer, torch.float64, twin)
+        weight = exactly.values["alpha"]
+        single = outcome(scene.setup, renderer, torch.float32, renderer, weight)
+        said = ""
+        for name, value in exactly.values.items():
+            allowed = TOLERANCES[torch.float32].value
+            said += off(name, single.values[name], value.numpy(), allowed)
+        for name, value in exactly.gradients.items():
+            difference = float((single.gradients[name] - value).norm())
+            # One that is not finite is not below either.
+            if not difference <= GRADIENT_IN_FLOAT32 * max(float(value.norm()), 1.0):
+                said += f"gradient of {name} is off by {difference:.1e} of {value.norm():.1e}; "
+        return said
+
+    check(first, complaint)
+
+
+def test_hard_images_are_those_of_a_z_buffer(first):
+    def complaint(seed: int, scene: FuzzScene) -> str:
+        mesh, camera = scene.setup.build(scene.setup.leaves)
+        image = ts.SoftRasterizer.hard()(mesh, camera, face_ids=True)
+        said = ""
+        for view in range(len(image.alpha)):
+            known = exact.z_buffer(mesh, camera, view)
+            seen, clear = known.face >= 0, known.clear
+            if (image.face_ids[view].numpy() != known.face)[clear].any():
+                said += "other faces are seen; "
+            if (image.alpha[view].numpy() != seen)[clear].any():
+                said += "alpha is not that of the faces seen; "
+            both = seen & clear
+            said += off("depth", image.depth[view][both], known.depth[both], 1e-9)
+        return said
+
+    check(first, complaint)
+
+
+def test_deterministic_renders_are_equal_for_permuted_faces(first):
+    def complaint(seed: int, scene: FuzzScene) -> str:
+        renderer = scene.renderer()
+        renderer.deterministic = True
+        mesh, camera = scene.setup.build(scene.setup.leaves)
+        order = torch.randperm(mesh.num_faces, generator=torch.Generator().manual_seed(seed))
+        outcomes = []
+        for faces in (mesh.faces, mesh.faces[order]):
+            vertices = mesh.vertices.clone().requires_grad_()
+            image = renderer(ts.Mesh(vertices, faces, mesh.vertex_colors), camera, normals=True)
+            values = [image.alpha, image.depth, image.color, image.normals]
+            generator = torch.Generator().manual_seed(seed)
+            loss = sum((value * normal_like(value, generator)).sum() for value in values)
+            outcomes.append([*values, *torch.autograd.grad(loss, vertices)])
+        equal = [torch.equal(a, b) for a, b in zip(*outcomes, strict=True)]
+        return "" if all(equal) else f"alpha, depth, color, normals, gradient are equal: {equal}"
+
+    check(first, complaint)
+
+
+@pytest.mark.parametrize("kind", TOLERANCES, ids=str)
+def test_second_derivatives_are_finite(first, kind):
+    def complaint(seed: int, scene: FuzzScene) -> str:
+        renderer = scene.renderer()
+        leaves = {k: x.to(kind).requires_grad_() for k, x in scene.setup.leaves.items()}
+        wanted = [*leaves.values(), *renderer.parameters()]
+        generator = torch.Generator().manual_seed(seed)
+        image = renderer(*scene.setup.build(leaves))
+        values = (image.alpha, image.depth, image.color)
+        loss = sum((x * normal_like(x, generator).to(kind)).sum() for x in values)
+        gradients = torch.autograd.grad(loss, wanted, create_graph=True, allow_unused=True)
+        along = [(g * normal_like(g, generator)).sum() for g in gradients if g is not None]
+        (total,) = [sum(along)]
+        if not total.requires_grad:
+            return ""
+        second = torch.autograd.grad(total, wanted, allow_unused=True)
+        finite = all(bool(g.isfinite().all()) for g in (*gradients, *second) if g is not None)
+        return "" if finite else "a derivative is not finite"
+
+    check(first, complaint)
