@@ -55,15 +55,14 @@ def build_scene(
     if attributes is not None and not isinstance(mesh, MeshBatch):
         sizes["colors"] = attributes.batch_size
     images = check_batch(sizes)
-    view = camera.to_view(mesh.vertices)
-    points = camera.to_image(view)
+    points = camera.project(mesh.vertices)
     if isinstance(mesh, MeshBatch):
         scene = _pack_different(mesh, points, camera, attributes)
     else:
         scene = _pack_shared(mesh, points, images, camera, attributes)
     if canonical:
         scene = scene.in_canonical_order()
-    return clip_at_near_plane(scene, view.expand(images, -1, -1).reshape(-1, 3), camera)
+    return clip_at_near_plane(scene, mesh.vertices, camera)
 
 
 def _pack_shared(

@@ -132,8 +132,8 @@ def fragments(triangles: Tensor, image_size: tuple[int, int]) -> Fragments:
     first, second = end[:, 0] - start[:, 0], start[:, 2] - start[:, 0]
     doubled_area = (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).reshape(-1, 1, 1)
     squared_length = (edge**2).sum(-1)
-    longest = squared_length.amax(1, keepdim=True).clamp(min=1e-13)
-    solid = doubled_area.abs() > 1e-7 * longest
+    shorter = squared_length.sort(1).values[:, :2].prod(1, keepdim=True).sqrt()
+    solid = doubled_area.abs() > 1e-7 * shorter.clamp(min=1e-13)
 
     safe_squared = torch.where(squared_length > 1e-30, squared_length, 1)
     # Distance to the line of each edge, positive on the inner side, (F, 3, HW).
