@@ -28,7 +28,7 @@ def build_scene(
     camera: Camera,
     attributes: Attributes | None,
     *,
-    canonical: bool = False,
+    source: Tensor | None = None,
 ) -> Scene:
     """Project meshes with cameras and pack them; cut faces that cross the near plane.
 
@@ -40,8 +40,8 @@ def build_scene(
         One camera for all images, or one for each.
     attributes : Attributes or None
         What to interpolate; by default the colours of the mesh, if it has any.
-    canonical : bool
-        Whether the faces come in canonical order, and hence are cut in that order as well.
+    source : Tensor, (F,), int64, optional
+        What the faces of each mesh are called; by default their numbers.
 
     Raises
     ------
@@ -57,16 +57,19 @@ def build_scene(
     images = check_batch(sizes)
     points = camera.project(mesh.vertices)
     if isinstance(mesh, MeshBatch):
-        scene = _pack_different(mesh, points, camera, attributes)
+        scene = _pack_different(mesh, points, camera, attributes, source)
     else:
-        scene = _pack_shared(mesh, points, images, camera, attributes)
-    if canonical:
-        scene = scene.in_canonical_order()
+        scene = _pack_shared(mesh, points, images, camera, attributes, source)
     return clip_at_near_plane(scene, mesh.vertices, camera)
 
 
 def _pack_shared(
-    mesh: Mesh, points: Tensor, images: int, camera: Camera, attributes: Attributes | None
+    mesh: Mesh,
+    points: Tensor,
+    images: int,
+    camera: Camera,
+    attributes: Attributes | None,
+    source: Tensor | None,
 ) -> Scene:
     """Pack one topology for all images."""
     offset = torch.arange(images, device=mesh.device)[:, None, None]
@@ -77,7 +80,8 @@ def _pack_shared(
     if attributes is not None:
         own_rows = attributes.values.ndim == 3
         index = attributes.index + offset * (attributes.values.shape[-2] if own_rows else 0)
-    source = torch.arange(mesh.num_faces, device=mesh.device)
+    if source is None:
+        source = torch.arange(mesh.num_faces, device=mesh.device)
     return Scene(
         points=points.reshape(-1, 4),
         faces=faces.reshape(-1, 3),
@@ -91,9 +95,15 @@ def _pack_shared(
 
 
 def _pack_different(
-    mesh: MeshBatch, points: Tensor, camera: Camera, attributes: Attributes | None
+    mesh: MeshBatch,
+    points: Tensor,
+    camera: Camera,
+    attributes: Attributes | None,
+    source: Tensor | None,
 ) -> Scene:
     """Pack a topology for each image."""
+    if source is None:
+        source = torch.cat([torch.arange(n, device=mesh.device) for n in mesh.face_counts])
     return Scene(
         points=points.reshape(-1, 4),
         faces=mesh.faces,
@@ -102,5 +112,5 @@ def _pack_different(
         attribute_index=mesh.faces if attributes is None else attributes.index,
         image_size=camera.image_size,
         near=camera.near,
-        source_face=torch.cat([torch.arange(n, device=mesh.device) for n in mesh.face_counts]),
+        source_face=source,
     )

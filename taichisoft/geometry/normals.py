@@ -55,5 +55,6 @@ def _area_vectors(mesh: Mesh | MeshBatch) -> Tensor:
     check_type(mesh, "mesh", (Mesh, MeshBatch))
     packed = isinstance(mesh, MeshBatch)
     vertices = mesh.vertices.flatten(0, 1) if packed else mesh.vertices
-    a, b, c = (vertices[..., mesh.faces[:, corner], :] for corner in range(3))
+    # Unlike an index, `index_select` adds gradients in order on the CPU.
+    a, b, c = (vertices.index_select(-2, corners) for corners in mesh.faces.unbind(1))
     return torch.linalg.cross(b - a, c - a)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from taichisoft.appearance.background import Background, as_background, over_background
 from taichisoft.appearance.lights import Lighting
+from taichisoft.appearance.order import in_canonical_order
 from taichisoft.appearance.surface import Surface, prepare
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_integer, check_type
@@ -68,8 +69,9 @@ class SoftRasterizer(nn.Module):
         "fused": first derivatives by hand-written adjoints. "autodiff": by Taichi's reverse mode over the
         fragments; slower, the same numbers.
     deterministic : bool
-        Whether sums are taken in an order that does not depend on the order of the faces: image and
-        gradients are bit-equal from run to run and for permuted faces (on the CPU).
+        Whether sums are taken in an order that does not depend on the order of the faces: image, normals,
+        light and gradients are bit-equal from run to run and for permuted faces (on the CPU). Faces are
+        sorted by their vertices; of two faces at one place the one with the smaller indices comes first.
 
     Notes
     -----
@@ -303,10 +305,12 @@ class SoftRasterizer(nn.Module):
         """Return the look and the projected geometry of what `forward` renders, ``ssaa`` times as large."""
         mesh = as_drawable(mesh)
         check_type(camera, "camera", Camera)
+        source = None
+        if self.deterministic:
+            mesh, colors, source = in_canonical_order(mesh, colors)
         surface = prepare(mesh, camera, colors, lighting, normals)
         camera = magnified(camera, self.ssaa)
-        canonical = self.deterministic
-        return surface, build_scene(mesh, camera, surface.attributes, canonical=canonical)
+        return surface, build_scene(mesh, camera, surface.attributes, source=source)
 
     def curves(self, image_height: int) -> tuple[Curve, Curve, Curve]:
         """Return the tabulated generator of coverage, coverage, and occlusion, with their widths.

@@ -160,7 +160,8 @@ def test_source_faces_of_a_shared_topology():
         wanted = clipped_mesh(mesh, single, torch.float64)[1]
         assert scene.source_face[mine][drawn].tolist() == wanted
     # As they are, and after sorting, a part lies in the plane of the face that it is said to be a part of.
-    for ordered in (scene, build_scene(mesh, camera, None, canonical=True)):
+    renderer = ts.SoftRasterizer(deterministic=True)
+    for ordered in (scene, renderer.scene(mesh, camera)[1]):
         depth, slot = ordered.points[ordered.faces][..., 2], ordered.face_images
         whole = camera.to_view(mesh.vertices)[:, mesh.faces][slot, ordered.source_face][..., 2]
         assert (depth.amax(1) <= whole.amax(1) + 1e-12).all()
