@@ -22,7 +22,7 @@ from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.geometry.vectors import unit_or_zero
+from taichisoft.geometry.vectors import mean_direction
 from taichisoft.render.face_ids import nearest_faces
 from taichisoft.render.image import SoftImage, magnified, mean_of_blocks, weighted_mean_of_blocks
 from taichisoft.softness.aggregation import Aggregation, Max
@@ -388,7 +388,7 @@ class SoftRasterizer(nn.Module):
             color = over_background(color, alpha, self.background)
         if not surface.normals:
             return SoftImage(alpha, depth, color)
-        normals = unit_or_zero(weighted_mean_of_blocks(normals, fine, self.ssaa))
+        normals = mean_direction(weighted_mean_of_blocks(normals, fine, self.ssaa))
         return SoftImage(alpha, depth, color, normals)
 
     def _magnified(self, curve: Curve) -> Curve:

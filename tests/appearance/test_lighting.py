@@ -85,6 +85,19 @@ def test_what_has_two_sides_and_one_normal_is_lit_by_ambient_light_alone(shading
     assert_close(image.color, expected, 1e-6, "colour of a double-sided mesh")
 
 
+def test_normals_of_an_image_that_cancel_are_no_rounding_noise(dtype):
+    # Each side has vertices, hence normals, of its own; a pixel sees both at one depth.
+    for kind in (torch.float32, dtype):
+        both = double_sided(kind)
+        ball = ts.shapes.icosphere(2).faces
+        apart = torch.cat([ball, ball[:, [1, 0, 2]] + both.num_vertices])
+        mesh = ts.Mesh(both.vertices.repeat(2, 1), apart)
+        camera = ts.Camera.look_at((0.0, 0.5, 3.0), image_size=(12, 14), dtype=kind)
+        image = ts.SoftRasterizer()(mesh, camera, normals=True)
+        assert float(image.alpha.max()) > 0.9
+        assert torch.equal(image.normals, torch.zeros_like(image.normals))
+
+
 @pytest.mark.parametrize("angle", [1e-3, 1e-2])
 def test_faces_that_nearly_cancel_still_have_their_normal(angle):
     # Two faces folded back to back: what is left of their sum lies across the fold.
