@@ -12,6 +12,10 @@ from taichisoft.engine.scene import Scene
 from taichisoft.geometry.attributes import Attributes, colors_of
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 
+# Scene units of depth, and pixels, up to which the second derivatives of a render are finite: those of depth
+# and colour divide by squares.
+FARTHEST = {torch.float32: 1e16, torch.float64: 1e29}
+
 
 def as_drawable(mesh: Mesh | MeshBatch | list[Mesh]) -> Mesh | MeshBatch:
     """Return what can be drawn as a mesh, or as a batch of more than one topology."""
@@ -46,7 +50,8 @@ def build_scene(
     Raises
     ------
     TypeError, ValueError
-        Wrong types, shapes, dtypes, devices or batch sizes.
+        Wrong types, shapes, dtypes, devices or batch sizes; a vertex before the near plane that is farther
+        away, or projected farther from the image, than `FARTHEST` says.
     """
     mesh = as_drawable(mesh)
     check_type(camera, "camera", Camera)
@@ -60,7 +65,9 @@ def build_scene(
         scene = _pack_different(mesh, points, camera, attributes, source)
     else:
         scene = _pack_shared(mesh, points, images, camera, attributes, source)
-    return clip_at_near_plane(scene, mesh.vertices, camera)
+    scene = clip_at_near_plane(scene, mesh.vertices, camera)
+    _check_range(scene)
+    return scene
 
 
 def _pack_shared(
@@ -114,3 +121,19 @@ def _pack_different(
         near=camera.near,
         source_face=source,
     )
+
+
+def _check_range(scene: Scene) -> None:
+    """Raise if a number of a face that is drawn is beyond `FARTHEST`."""
+    points, limit = scene.points.detach(), FARTHEST[scene.points.dtype]
+    if not points.numel() or bool(points[:, :3].abs().amax() <= limit):
+        return
+    drawn = points[scene.faces]
+    drawn = drawn[drawn[..., 2].amin(1) >= scene.near][..., :3].flatten(0, 1)
+    beyond = drawn[(drawn.abs() > limit).any(1)]
+    if len(beyond):
+        x, y, depth = beyond[0].tolist()
+        raise ValueError(
+            f"vertices must be less than {limit:g} pixels from the image and {limit:g} scene units from the "
+            f"camera in {scene.points.dtype}, got one at pixel ({x:g}, {y:g}) in a depth of {depth:g}"
+        )

@@ -256,7 +256,8 @@ class SoftRasterizer(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            An argument of a wrong type, shape, dtype, device or batch size, or not finite.
+            An argument of a wrong type, shape, dtype, device or batch size, or not finite; a face that is
+            drawn 1e16 pixels or scene units away (1e29 in float64), where derivatives overflow.
         MemoryError
             Image and gradients cannot fit in memory.
 

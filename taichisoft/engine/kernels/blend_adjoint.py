@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.arithmetic import lesser
 from taichisoft.engine.kernels.blend import BlendArrays
 from taichisoft.engine.kernels.blend_functions import blend_functions
 from taichisoft.engine.kernels.bundles import Table
@@ -216,7 +217,8 @@ def blend_adjoint_kernel(real, lanes):
             grad_depth = ti.select(live > 0, grad_depth, real(0.0))
             by_u = grad_keep * keep_slope
             grad_depth -= by_u * occlusion.numbers[0]
-            sums.by_gamma[lane] -= by_u * u
+            # Behind nothing u may be infinite, and has no slope.
+            sums.by_gamma[lane] -= by_u * lesser(u, real(1.0))
             sums.by_width[lane] -= grad_cover * cover_slope * s
 
             spread = vec3(spread0[lane], spread1[lane], spread2[lane])
