@@ -53,7 +53,7 @@ CURES = (
         "`mesh.to(device)`, `camera.to(device)`; a renderer with parameters moves as any module.",
     ),
     (
-        r"must be on a device that holds numbers",
+        r"must be on a device that holds numbers|renderer must be on a device",
         "A tensor on the device 'meta', which has a shape and no numbers: mostly a model that was built there and not loaded.",
         "Load it, or make the tensor on a real device.",
     ),

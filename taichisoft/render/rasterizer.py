@@ -13,7 +13,7 @@ from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.order import in_canonical_order
 from taichisoft.appearance.surface import Surface, prepare
 from taichisoft.appearance.texture import Texture
-from taichisoft.base.checks import check_integer, check_type
+from taichisoft.base.checks import check_integer, check_type, check_untransformed
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.engines import AutodiffEngine, FusedEngine
@@ -269,6 +269,7 @@ class SoftRasterizer(nn.Module):
         gradient is kept (float32), and about 200 if not (``python -m benchmarks.appearance texture``).
         """
         check_type(face_ids, "face_ids", bool)
+        self._check_ready()
         surface, scene = self.scene(mesh, camera, colors, lighting=lighting, normals=normals)
         job = RasterJob(scene)
         generator, coverage, occlusion = self.curves(camera.image_size[0])
@@ -286,6 +287,7 @@ class SoftRasterizer(nn.Module):
     @full_precision
     def silhouette(self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
         """Render alpha alone, (B, H, W): less than half the work of a full image."""
+        self._check_ready()
         _, scene = self.scene(mesh, camera)
         curve = self._magnified(self._curves.generator(camera.image_size[0]))
         return self.alpha(self._engine.total(RasterJob(scene), curve, self.aggregation.takes_max))
@@ -391,6 +393,15 @@ class SoftRasterizer(nn.Module):
             return SoftImage(alpha, depth, color)
         normals = mean_direction(weighted_mean_of_blocks(normals, fine, self.ssaa))
         return SoftImage(alpha, depth, color, normals)
+
+    def _check_ready(self) -> None:
+        """Raise within a transform of ``torch.func``, and if this module has no numbers (device meta)."""
+        check_untransformed()
+        for tensor in (self.background, next(self.softness.parameters(), self.background)):
+            if tensor.is_meta:
+                raise ValueError(
+                    f"the renderer must be on a device that holds numbers, got {tensor.device}"
+                )
 
     def _magnified(self, curve: Curve) -> Curve:
         return curve if self.ssaa == 1 else replace(curve, width=curve.width * self.ssaa)
