@@ -12,6 +12,27 @@ CURES = (
         "Look at the index named. In a loop, lower the learning rate, clip gradients, or let `ts.fit` refuse such steps.",
     ),
     (
+        r"vertices must be less than",
+        "A vertex that has flown off in an optimisation, or a scene in a tiny unit: squares of such numbers overflow.",
+        "Lower the learning rate or limit the vertices; give the scene another unit, or use float64.",
+    ),
+    (
+        r"this process was forked",
+        "Taichi's threads do not survive a fork, so that a render in the child would wait for them for ever.",
+        "Start the processes by `spawn` or `forkserver`, or render in the parent only. Workers that do not render are fine.",
+    ),
+    (
+        r"Taichi was reset",
+        "`ti.reset()` or a second `ti.init()` deleted what this library had compiled.",
+        "Call `ti.init` before the first render and never `ti.reset`; a new process starts afresh.",
+    ),
+    (
+        r"a transform of torch\.func",
+        "`torch.func` and `vmap` trace functions that kernels compute outside of torch.",
+        "`torch.autograd.grad` (with `create_graph=True` for second derivatives); batches of meshes or cameras in place of `vmap`; "
+        "or `taichisoft.reference`, which is torch throughout.",
+    ),
+    (
         r"^\{name\} must have shape|colors must have shape|^projection must|must be \{expected\}",
         "A tensor with other axes than expected; letters stand for sizes that are free.",
         "Permute, reshape or index it: images are (B, H, W), vertices (V, 3) or (B, V, 3), matrices have their rows first.",
@@ -32,7 +53,7 @@ CURES = (
         "`mesh.to(device)`, `camera.to(device)`; a renderer with parameters moves as any module.",
     ),
     (
-        r"must be on a device that holds numbers",
+        r"must be on a device that holds numbers|renderer must be on a device",
         "A tensor on the device 'meta', which has a shape and no numbers: mostly a model that was built there and not loaded.",
         "Load it, or make the tensor on a real device.",
     ),

@@ -10,7 +10,7 @@ from torch import Tensor
 from taichisoft.appearance.lights import Lighting, PerImage, Points
 from taichisoft.appearance.texture import Texture
 from taichisoft.cameras.camera import Camera
-from taichisoft.geometry.vectors import unit_or_zero
+from taichisoft.geometry.vectors import mean_direction, unit_or_zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Shader:
         def of_image(value: Tensor) -> Tensor:
             return value if value.shape[0] == 1 else value[image]
 
-        return lit_points(values[:, :3], unit_or_zero(values[:, 3:]), self.camera, of_image)
+        return lit_points(values[:, :3], mean_direction(values[:, 3:]), self.camera, of_image)
 
 
 def lit_points(positions: Tensor, normals: Tensor, camera: Camera, of_image: PerImage) -> Points:

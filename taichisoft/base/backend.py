@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import io
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ VARIABLE = "TAICHISOFT_BACKEND"
 DEBUG_VARIABLE = "TAICHISOFT_DEBUG"
 
 _active: str | None = None
+# Taichi's runtime that kernels were compiled in. Not held: what is alive at exit keeps their cache unwritten.
+_runtime: weakref.ref | None = None
+# Whether this process is a fork of one in which Taichi ran.
+_forked = False
 
 
 def init(backend: str | None = None) -> str:
@@ -44,13 +49,19 @@ def init(backend: str | None = None) -> str:
     ValueError
         An unknown name.
     RuntimeError
-        The backend cannot be had here, or another one runs already.
+        The backend cannot be had here, or another one runs already; Taichi was reset after it had been
+        chosen; this process was forked from one in which it had been.
 
     Notes
     -----
+    Threads do not survive a fork, and a render in the child would wait for them for ever: there it raises,
+    while a child that does not render (a worker that loads data) goes on. Start processes that render by
+    "spawn" or "forkserver", or fork before the first render.
+
     With the environment variable ``TAICHISOFT_DEBUG=1`` kernels check their array bounds (CPU; slow).
     """
-    global _active
+    global _active, _runtime
+    check_usable()
     wanted, source = _requested(backend)
     if _active is not None:
         if wanted not in (None, _active):
@@ -65,12 +76,31 @@ def init(backend: str | None = None) -> str:
     # at exit would prevent: a single image that requires a gradient did.
     atexit.register(ti.reset)
     _active = name
+    _runtime = weakref.ref(ti.lang.impl.get_runtime())
     return name
 
 
 def backend() -> str:
     """Return the name of the backend that runs the kernels; chooses one if none runs yet."""
+    check_usable()
     return _active or init()
+
+
+def check_usable() -> None:
+    """Raise RuntimeError where no kernel can run: in a fork, or after Taichi was reset."""
+    if _forked:
+        raise RuntimeError(
+            "no render is possible here: this process was forked after taichisoft or Taichi had started, and "
+            "threads do not survive that; start it by spawn or forkserver "
+            '(torch.multiprocessing.set_start_method("spawn"), multiprocessing_context="spawn" of a '
+            "DataLoader), or fork before the first render"
+        )
+    if _runtime is not None and _runtime() is not ti.lang.impl.get_runtime():
+        raise RuntimeError(
+            "no render is possible any more: Taichi was reset (ti.reset, or ti.init for a second time) after "
+            "taichisoft had started, which deleted what it had compiled; call ti.init before the first "
+            "render only, or start a new process"
+        )
 
 
 def available_backends() -> dict[str, bool]:
@@ -162,3 +192,16 @@ def _start(name: str, source: str) -> None:
             f"backend {name!r} ({source}) cannot be had: Taichi started "
             f"{ti._lib.core.arch_name(started)} instead"
         )
+
+
+def _note_fork() -> None:
+    """Remember, in the child of a fork, that Taichi ran in the parent."""
+    global _forked
+    if _active is not None or ti.lang.impl.get_runtime().prog is not None:
+        _forked = True
+        # At exit it would wait for threads that are not there.
+        atexit.unregister(ti.reset)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, NoReturn, TypeVar, overload
 
 import torch
 
@@ -78,14 +78,34 @@ def check_tensor(
 
 
 def check_finite(value: torch.Tensor, name: str) -> None:
-    """Raise ValueError if ``value`` holds a NaN or an infinity, or no numbers at all (device meta)."""
+    """Raise ValueError if ``value`` holds a NaN or an infinity, or no numbers at all (device meta).
+
+    RuntimeError if it is that of a ``vmap``, of which nothing can be checked.
+    """
     if value.is_meta:
         raise ValueError(f"{name} must be on a device that holds numbers, got {value.device}")
+    if torch._C._functorch.is_batchedtensor(value):
+        refuse_transforms()
     finite = torch.isfinite(value.detach())
     if not bool(finite.all()):
         where = tuple(torch.nonzero(~finite)[0].tolist())
         bad = value.detach()[where].item()
         raise ValueError(f"{name} must be finite, got {bad} at index {where}")
+
+
+def refuse_transforms() -> NoReturn:
+    """Raise RuntimeError: kernels cannot be traced by a transform of ``torch.func``."""
+    raise RuntimeError(
+        "a transform of torch.func (grad, vjp, jvp, jacrev, jacfwd, hessian, vmap) or forward-mode "
+        "differentiation cannot go through a render; use torch.autograd.grad, with create_graph=True for "
+        "second derivatives, and a batch of meshes or cameras in place of vmap"
+    )
+
+
+def check_untransformed() -> None:
+    """Raise RuntimeError within a transform of ``torch.func``, which kernels cannot be traced by."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        refuse_transforms()
 
 
 def check_like(value: torch.Tensor, name: str, other: torch.Tensor, other_name: str) -> None:

@@ -3,7 +3,8 @@
 Sutherland and Hodgman, "Reentrant Polygon Clipping" (CACM 1974), for triangles and one plane, in camera
 coordinates, before projection. One corner of such a face is alone on its side of the plane. In front, it is
 the tip of the one triangle that is left; behind, a quadrilateral is left, drawn as two triangles. Either way
-two new points lie on the two edges that leave that corner.
+two new points lie on the two edges that leave that corner. Beside the camera they are often far outside of
+the image, where an edge that is off by a little is off by pixels: they are computed in float64.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from taichisoft.cameras.camera import Camera
 from taichisoft.engine.scene import Scene
 
 
-def clip_at_near_plane(scene: Scene, view: Tensor, camera: Camera) -> Scene:
+def clip_at_near_plane(scene: Scene, vertices: Tensor, camera: Camera) -> Scene:
     """Return a scene in which no face crosses the near plane.
 
     Parameters
     ----------
     scene : Scene
         Packed and projected.
-    view : Tensor, (P, 3)
-        Its points in camera coordinates.
+    vertices : Tensor, (V, 3) or (B, V, 3)
+        Its points in the world, for all images or for each.
     camera : Camera
         One for all images, or one for each.
 
@@ -42,20 +43,24 @@ def clip_at_near_plane(scene: Scene, view: Tensor, camera: Camera) -> Scene:
     differentiable, any number of times, in vertices, attributes and camera. The depth of a new point is that
     of the plane, a constant.
     """
-    depth = view.detach()[:, 2]
+    depth = scene.points.detach()[:, 2]
     if not bool((depth < scene.near).any()):
         return scene
     cuts = _Cuts.find(depth[scene.faces], scene)
     if not len(cuts.face):
         return scene
+    exact = camera.to(dtype=torch.float64)
+    view = exact.to_view(vertices.double()).expand(scene.batch_size, -1, -1).reshape(-1, 3)
     shares = cuts.shares(_at(view, cuts.rows(scene.faces))[..., 2] - scene.near)
-    points = torch.cat([scene.points, _project(cuts, shares, scene, view, camera)])
+    new_points = _project(cuts, shares, scene, view, exact).to(scene.points.dtype)
+    points = torch.cat([scene.points, new_points])
     channels = scene.channels
     attributes = scene.attributes
     if attributes is not None:
-        new = _blend(_at(channels, cuts.rows(scene.attribute_index)), shares)
+        corners = _at(channels, cuts.rows(scene.attribute_index))
+        new = _blend(corners, shares.to(corners.dtype))
         attributes = torch.cat([attributes, new.flatten(0, 1)])
-    source = torch.arange(len(scene.faces), device=view.device).repeat_interleave(cuts.copies)
+    source = torch.arange(len(scene.faces), device=depth.device).repeat_interleave(cuts.copies)
     counts = torch.bincount(scene.face_images[source], minlength=scene.batch_size)
     return replace(
         scene,
@@ -82,19 +87,23 @@ class _Cuts:
         Whether the lone corner is the one in front.
     copies : Tensor, (N,), int64
         By how many triangles each face of the scene is drawn.
+    least : float
+        By how much a corner is before the plane at the least.
     """
 
     face: Tensor
     order: Tensor
     tip: Tensor
     copies: Tensor
+    least: float
 
     @classmethod
     def find(cls, depth: Tensor, scene: Scene) -> _Cuts:
         """Find them from the depths of the corners of all faces, (N, 3)."""
         # A corner on the plane counts as behind: it leaves no sliver. So does one in front by so little that
         # dividing by it could overflow.
-        front = depth - scene.near > torch.finfo(depth.dtype).tiny ** 0.25
+        least = torch.finfo(depth.dtype).tiny ** 0.25
+        front = depth - scene.near > least
         face = (front.any(1) & (depth < scene.near).any(1)).nonzero()[:, 0]
         front = front[face]
         tip = front.sum(1, keepdim=True) == 1
@@ -102,7 +111,7 @@ class _Cuts:
         order = (lone + torch.arange(3, device=depth.device)) % 3
         copies = torch.ones(len(depth), dtype=torch.int64, device=depth.device)
         copies[face] += (~tip[:, 0]).long()
-        return cls(face, order, tip, copies)
+        return cls(face, order, tip, copies, least)
 
     def rows(self, index: Tensor) -> Tensor:
         """Rows of a table of the corners in order, (K, 3), from those of all faces, (N, 3)."""
@@ -112,11 +121,13 @@ class _Cuts:
         """Shares of the lone corner and of the others in the new points, (2, K, 2, 1).
 
         From the heights of the corners over the plane, (K, 3). Each is a distance over the sum of two, so
-        that none is a difference that cancels, however far behind the camera a corner is.
+        that none is a difference that cancels, however far behind the camera a corner is. More digits may
+        tell that one is on the other side: then it is on the plane.
         """
         outwards = torch.where(self.tip, height, -height)
         lone = outwards[:, :1].clamp(min=0)
         other = (-outwards[:, 1:]).clamp(min=0)
+        lone = torch.where(lone + other > 0, lone, self.least)
         return torch.stack([other, lone.expand_as(other)])[..., None] / (lone + other)[..., None]
 
     def replaced(self, index: Tensor, source: Tensor, first_new: int) -> Tensor:

@@ -12,6 +12,10 @@ from taichisoft.engine.scene import Scene
 from taichisoft.geometry.attributes import Attributes, colors_of
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 
+# Scene units of depth, and pixels, up to which the second derivatives of a render are finite: those of depth
+# and colour divide by squares.
+FARTHEST = {torch.float32: 1e16, torch.float64: 1e29}
+
 
 def as_drawable(mesh: Mesh | MeshBatch | list[Mesh]) -> Mesh | MeshBatch:
     """Return what can be drawn as a mesh, or as a batch of more than one topology."""
@@ -28,7 +32,7 @@ def build_scene(
     camera: Camera,
     attributes: Attributes | None,
     *,
-    canonical: bool = False,
+    source: Tensor | None = None,
 ) -> Scene:
     """Project meshes with cameras and pack them; cut faces that cross the near plane.
 
@@ -40,13 +44,14 @@ def build_scene(
         One camera for all images, or one for each.
     attributes : Attributes or None
         What to interpolate; by default the colours of the mesh, if it has any.
-    canonical : bool
-        Whether the faces come in canonical order, and hence are cut in that order as well.
+    source : Tensor, (F,), int64, optional
+        What the faces of each mesh are called; by default their numbers.
 
     Raises
     ------
     TypeError, ValueError
-        Wrong types, shapes, dtypes, devices or batch sizes.
+        Wrong types, shapes, dtypes, devices or batch sizes; a vertex before the near plane that is farther
+        away, or projected farther from the image, than `FARTHEST` says.
     """
     mesh = as_drawable(mesh)
     check_type(camera, "camera", Camera)
@@ -55,19 +60,23 @@ def build_scene(
     if attributes is not None and not isinstance(mesh, MeshBatch):
         sizes["colors"] = attributes.batch_size
     images = check_batch(sizes)
-    view = camera.to_view(mesh.vertices)
-    points = camera.to_image(view)
+    points = camera.project(mesh.vertices)
     if isinstance(mesh, MeshBatch):
-        scene = _pack_different(mesh, points, camera, attributes)
+        scene = _pack_different(mesh, points, camera, attributes, source)
     else:
-        scene = _pack_shared(mesh, points, images, camera, attributes)
-    if canonical:
-        scene = scene.in_canonical_order()
-    return clip_at_near_plane(scene, view.expand(images, -1, -1).reshape(-1, 3), camera)
+        scene = _pack_shared(mesh, points, images, camera, attributes, source)
+    scene = clip_at_near_plane(scene, mesh.vertices, camera)
+    _check_range(scene)
+    return scene
 
 
 def _pack_shared(
-    mesh: Mesh, points: Tensor, images: int, camera: Camera, attributes: Attributes | None
+    mesh: Mesh,
+    points: Tensor,
+    images: int,
+    camera: Camera,
+    attributes: Attributes | None,
+    source: Tensor | None,
 ) -> Scene:
     """Pack one topology for all images."""
     offset = torch.arange(images, device=mesh.device)[:, None, None]
@@ -78,7 +87,8 @@ def _pack_shared(
     if attributes is not None:
         own_rows = attributes.values.ndim == 3
         index = attributes.index + offset * (attributes.values.shape[-2] if own_rows else 0)
-    source = torch.arange(mesh.num_faces, device=mesh.device)
+    if source is None:
+        source = torch.arange(mesh.num_faces, device=mesh.device)
     return Scene(
         points=points.reshape(-1, 4),
         faces=faces.reshape(-1, 3),
@@ -92,9 +102,15 @@ def _pack_shared(
 
 
 def _pack_different(
-    mesh: MeshBatch, points: Tensor, camera: Camera, attributes: Attributes | None
+    mesh: MeshBatch,
+    points: Tensor,
+    camera: Camera,
+    attributes: Attributes | None,
+    source: Tensor | None,
 ) -> Scene:
     """Pack a topology for each image."""
+    if source is None:
+        source = torch.cat([torch.arange(n, device=mesh.device) for n in mesh.face_counts])
     return Scene(
         points=points.reshape(-1, 4),
         faces=mesh.faces,
@@ -103,5 +119,21 @@ def _pack_different(
         attribute_index=mesh.faces if attributes is None else attributes.index,
         image_size=camera.image_size,
         near=camera.near,
-        source_face=torch.cat([torch.arange(n, device=mesh.device) for n in mesh.face_counts]),
+        source_face=source,
     )
+
+
+def _check_range(scene: Scene) -> None:
+    """Raise if a number of a face that is drawn is beyond `FARTHEST`."""
+    points, limit = scene.points.detach(), FARTHEST[scene.points.dtype]
+    if not points.numel() or bool(points[:, :3].abs().amax() <= limit):
+        return
+    drawn = points[scene.faces]
+    drawn = drawn[drawn[..., 2].amin(1) >= scene.near][..., :3].flatten(0, 1)
+    beyond = drawn[(drawn.abs() > limit).any(1)]
+    if len(beyond):
+        x, y, depth = beyond[0].tolist()
+        raise ValueError(
+            f"vertices must be less than {limit:g} pixels from the image and {limit:g} scene units from the "
+            f"camera in {scene.points.dtype}, got one at pixel ({x:g}, {y:g}) in a depth of {depth:g}"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -58,20 +58,3 @@ class Scene:
         """The image of each face, (N,), int64."""
         counts = torch.tensor(self.face_counts, device=self.points.device)
         return torch.arange(self.batch_size, device=self.points.device).repeat_interleave(counts)
-
-    def in_canonical_order(self) -> Scene:
-        """Return this scene with the faces of each image in an order that follows from their corners.
-
-        Sums over faces are then taken in the same order whatever the order of the faces was.
-        """
-        corners = self.points.detach()[self.faces].flatten(1)
-        colors = self.channels.detach()[self.attribute_index].flatten(1)
-        rows = torch.cat([self.face_images[:, None].to(corners), corners, colors], 1)
-        rank = torch.unique(rows, dim=0, return_inverse=True)[1]
-        order = torch.argsort(rank, stable=True)
-        return replace(
-            self,
-            faces=self.faces[order],
-            attribute_index=self.attribute_index[order],
-            source_face=self.source_face[order],
-        )

@@ -45,7 +45,8 @@ class Attributes:
     def corners(self) -> Tensor:
         """Return the row of every corner, (b, 3 F, C) with b = 1 or B."""
         values = self.values if self.values.ndim == 3 else self.values[None]
-        return values[:, self.index.reshape(-1)]
+        # Unlike an index, `index_select` adds gradients in order on the CPU.
+        return values.index_select(1, self.index.reshape(-1))
 
 
 def colors_of(mesh: Mesh | MeshBatch) -> Attributes | None:

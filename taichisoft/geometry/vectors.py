@@ -13,10 +13,19 @@ def unit(vectors: Tensor) -> Tensor:
     return scaled / torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
 
 
-def unit_or_zero(vectors: Tensor) -> Tensor:
-    """Return vectors (..., 3) made unit length; zero, with a zero gradient, stays zero."""
+# Roundings that a mean of unit vectors may be.
+NOISE = 64
+
+
+def mean_direction(means: Tensor) -> Tensor:
+    """Return means of unit vectors, (..., 3), made unit length; zero if they cancel but for rounding."""
+    return unit_or_zero(means, NOISE * torch.finfo(means.dtype).eps)
+
+
+def unit_or_zero(vectors: Tensor, shortest: float = 0.0) -> Tensor:
+    """Return vectors (..., 3) made unit length; zero, with a zero gradient, where no entry is larger."""
     largest = vectors.detach().abs().amax(-1, keepdim=True)
-    present = largest > 0
+    present = largest > shortest
     scaled = torch.where(present, vectors, 0) / torch.where(present, largest, 1)
     squared = torch.where(present, scaled.square().sum(-1, keepdim=True), 1)
     return scaled / squared.sqrt()

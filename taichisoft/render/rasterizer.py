@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from taichisoft.appearance.background import Background, as_background, over_background
 from taichisoft.appearance.lights import Lighting
+from taichisoft.appearance.order import in_canonical_order
 from taichisoft.appearance.surface import Surface, prepare
 from taichisoft.appearance.texture import Texture
-from taichisoft.base.checks import check_integer, check_type
+from taichisoft.base.checks import check_integer, check_type, check_untransformed
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.engines import AutodiffEngine, FusedEngine
@@ -21,7 +22,7 @@ from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.geometry.vectors import unit_or_zero
+from taichisoft.geometry.vectors import mean_direction
 from taichisoft.render.face_ids import nearest_faces
 from taichisoft.render.image import SoftImage, magnified, mean_of_blocks, weighted_mean_of_blocks
 from taichisoft.softness.aggregation import Aggregation, Max
@@ -68,8 +69,9 @@ class SoftRasterizer(nn.Module):
         "fused": first derivatives by hand-written adjoints. "autodiff": by Taichi's reverse mode over the
         fragments; slower, the same numbers.
     deterministic : bool
-        Whether sums are taken in an order that does not depend on the order of the faces: image and
-        gradients are bit-equal from run to run and for permuted faces (on the CPU).
+        Whether sums are taken in an order that does not depend on the order of the faces: image, normals,
+        light and gradients are bit-equal from run to run and for permuted faces (on the CPU). Faces are
+        sorted by their vertices; of two faces at one place the one with the smaller indices comes first.
 
     Notes
     -----
@@ -254,7 +256,8 @@ class SoftRasterizer(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            An argument of a wrong type, shape, dtype, device or batch size, or not finite.
+            An argument of a wrong type, shape, dtype, device or batch size, or not finite; a face that is
+            drawn 1e16 pixels or scene units away (1e29 in float64), where derivatives overflow.
         MemoryError
             Image and gradients cannot fit in memory.
 
@@ -266,6 +269,7 @@ class SoftRasterizer(nn.Module):
         gradient is kept (float32), and about 200 if not (``python -m benchmarks.appearance texture``).
         """
         check_type(face_ids, "face_ids", bool)
+        self._check_ready()
         surface, scene = self.scene(mesh, camera, colors, lighting=lighting, normals=normals)
         job = RasterJob(scene)
         generator, coverage, occlusion = self.curves(camera.image_size[0])
@@ -283,6 +287,7 @@ class SoftRasterizer(nn.Module):
     @full_precision
     def silhouette(self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
         """Render alpha alone, (B, H, W): less than half the work of a full image."""
+        self._check_ready()
         _, scene = self.scene(mesh, camera)
         curve = self._magnified(self._curves.generator(camera.image_size[0]))
         return self.alpha(self._engine.total(RasterJob(scene), curve, self.aggregation.takes_max))
@@ -303,10 +308,12 @@ class SoftRasterizer(nn.Module):
         """Return the look and the projected geometry of what `forward` renders, ``ssaa`` times as large."""
         mesh = as_drawable(mesh)
         check_type(camera, "camera", Camera)
+        source = None
+        if self.deterministic:
+            mesh, colors, source = in_canonical_order(mesh, colors)
         surface = prepare(mesh, camera, colors, lighting, normals)
         camera = magnified(camera, self.ssaa)
-        canonical = self.deterministic
-        return surface, build_scene(mesh, camera, surface.attributes, canonical=canonical)
+        return surface, build_scene(mesh, camera, surface.attributes, source=source)
 
     def curves(self, image_height: int) -> tuple[Curve, Curve, Curve]:
         """Return the tabulated generator of coverage, coverage, and occlusion, with their widths.
@@ -384,8 +391,17 @@ class SoftRasterizer(nn.Module):
             color = over_background(color, alpha, self.background)
         if not surface.normals:
             return SoftImage(alpha, depth, color)
-        normals = unit_or_zero(weighted_mean_of_blocks(normals, fine, self.ssaa))
+        normals = mean_direction(weighted_mean_of_blocks(normals, fine, self.ssaa))
         return SoftImage(alpha, depth, color, normals)
+
+    def _check_ready(self) -> None:
+        """Raise within a transform of ``torch.func``, and if this module has no numbers (device meta)."""
+        check_untransformed()
+        for tensor in (self.background, next(self.softness.parameters(), self.background)):
+            if tensor.is_meta:
+                raise ValueError(
+                    f"the renderer must be on a device that holds numbers, got {tensor.device}"
+                )
 
     def _magnified(self, curve: Curve) -> Curve:
         return curve if self.ssaa == 1 else replace(curve, width=curve.width * self.ssaa)

@@ -132,8 +132,8 @@ def fragments(triangles: Tensor, image_size: tuple[int, int]) -> Fragments:
     first, second = end[:, 0] - start[:, 0], start[:, 2] - start[:, 0]
     doubled_area = (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).reshape(-1, 1, 1)
     squared_length = (edge**2).sum(-1)
-    longest = squared_length.amax(1, keepdim=True).clamp(min=1e-13)
-    solid = doubled_area.abs() > 1e-7 * longest
+    shorter = squared_length.sort(1).values[:, :2].prod(1, keepdim=True).sqrt()
+    solid = doubled_area.abs() > 1e-7 * shorter.clamp(min=1e-13)
 
     safe_squared = torch.where(squared_length > 1e-30, squared_length, 1)
     # Distance to the line of each edge, positive on the inner side, (F, 3, HW).
@@ -205,9 +205,12 @@ def _render_image(
     share = by_inverse_w / by_inverse_w.sum(-1, keepdim=True)
     depth = (share * corners[:, None, :, 2]).sum(-1)
     cover = coverage(pairs.distance)
-    front = torch.where(cover > 0, depth, torch.inf).amin(0)
-    front = torch.where(front.isfinite(), front, 0)
-    weight = cover * occlusion(torch.where(cover > 0, front - depth, 0))
+    # What is faint has no say in what is in front, and may itself be in front of that.
+    faint = renderer.curves(scene.image_size[0] // renderer.ssaa)[1].faint
+    front = torch.where(cover > faint, depth, torch.inf).amin(0)
+    hidden = (cover > 0) & front.isfinite()
+    behind = torch.where(hidden, front.where(front.isfinite(), 0) - depth, 0).clamp(max=0)
+    weight = cover * occlusion(behind)
     parts = [weight.sum(0)[:, None], (weight * depth).sum(0)[:, None]]
     if channels:
         colors = scene.channels[attribute_index]
@@ -226,13 +229,17 @@ def _softness(renderer: SoftRasterizer, scene: Scene, tabulated: bool) -> tuple[
     if tabulated:
         return tuple((lambda x, c=curve: c.table(x / c.width.to(x.dtype))) for curve in curves)
     coverage, aggregation = renderer.coverage, renderer.aggregation
-    high = coverage.domain().high
+    low, high = coverage.domain().low, coverage.domain().high
+    through = coverage.surrogate is not None
 
     def exact_coverage(s: Tensor) -> Tensor:
-        return coverage.without_tail(s)
+        value = coverage.without_tail(s)
+        # A straight-through coverage is faint within the reach of its slope, and only there.
+        return torch.where(s > low, value, 0) if through else value
 
     def exact_generator(s: Tensor) -> Tensor:
-        top = aggregation.generator(exact_coverage(s.new_tensor(high)))
+        top = exact_coverage(s.new_tensor(high))
+        top = aggregation.generator(below_full(top) if through else top)
         within = aggregation.generator(below_full(exact_coverage(s)))
         return torch.where(s >= high, top, within)
 

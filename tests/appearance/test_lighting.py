@@ -54,6 +54,62 @@ def test_normals_of_batches(dtype):
     assert torch.equal(ts.vertex_normals(packed)[1], ts.vertex_normals(one))
 
 
+def double_sided(dtype: torch.dtype) -> ts.Mesh:
+    """Return a bumpy ball each face of which is there twice, with another winding and first corner."""
+    generator = torch.Generator().manual_seed(4)
+    ball = ts.shapes.icosphere(2)
+    bumps = uniform(generator, ball.num_vertices, 1, low=0.7, high=1.2)
+    back = ball.faces[:, [1, 0, 2]]
+    shuffled = torch.cat([ball.faces, back])[torch.randperm(2 * len(back), generator=generator)]
+    return ts.Mesh((ball.vertices.double() * bumps).to(dtype), shuffled)
+
+
+def test_normals_that_cancel_are_no_rounding_noise(dtype):
+    for kind in (torch.float32, dtype):
+        mesh = double_sided(kind)
+        vertices = mesh.vertices.clone().requires_grad_()
+        normals = ts.vertex_normals(mesh.with_vertices(vertices))
+        assert torch.equal(normals, torch.zeros_like(normals))
+        (gradient,) = torch.autograd.grad(normals.sum(), vertices)
+        assert torch.equal(gradient, torch.zeros_like(gradient))
+        assert float(ts.face_normals(mesh).norm(dim=-1).min()) > 0.999
+
+
+@pytest.mark.parametrize("shading", [ts.Shading.GOURAUD, ts.Shading.PHONG])
+def test_what_has_two_sides_and_one_normal_is_lit_by_ambient_light_alone(shading, dtype):
+    mesh = double_sided(dtype)
+    camera = ts.Camera.look_at((0.0, 0.5, 3.0), image_size=(12, 14), dtype=dtype)
+    lights = [ts.AmbientLight(0.25), ts.DirectionalLight((0.0, 0.3, 1.0), 1.0)]
+    image = ts.SoftRasterizer()(mesh, camera, lighting=ts.Lighting(lights, shading, specular=0.5))
+    expected = 0.25 * image.alpha[..., None].expand_as(image.color)
+    assert_close(image.color, expected, 1e-6, "colour of a double-sided mesh")
+
+
+def test_normals_of_an_image_that_cancel_are_no_rounding_noise(dtype):
+    # Each side has vertices, hence normals, of its own; a pixel sees both at one depth.
+    for kind in (torch.float32, dtype):
+        both = double_sided(kind)
+        ball = ts.shapes.icosphere(2).faces
+        apart = torch.cat([ball, ball[:, [1, 0, 2]] + both.num_vertices])
+        mesh = ts.Mesh(both.vertices.repeat(2, 1), apart)
+        camera = ts.Camera.look_at((0.0, 0.5, 3.0), image_size=(12, 14), dtype=kind)
+        image = ts.SoftRasterizer()(mesh, camera, normals=True)
+        assert float(image.alpha.max()) > 0.9
+        assert torch.equal(image.normals, torch.zeros_like(image.normals))
+
+
+@pytest.mark.parametrize("angle", [1e-3, 1e-2])
+def test_faces_that_nearly_cancel_still_have_their_normal(angle):
+    # Two faces folded back to back: what is left of their sum lies across the fold.
+    tip = [np.cos(angle), np.sin(angle), 0.3]
+    corners = torch.tensor([[0, 0, 0], [0, 0, 1], [1, 0, 0.3], tip], dtype=torch.float64)
+    mesh = ts.Mesh(corners.float(), torch.tensor([[0, 1, 2], [1, 0, 3]]))
+    exact = corners.float().double().numpy()
+    total = np.cross(exact[1], exact[2]) + np.cross(exact[0] - exact[1], exact[3] - exact[1])
+    expected = torch.from_numpy(total / np.linalg.norm(total))
+    assert_close(ts.vertex_normals(mesh)[0].double(), expected, 1e-6 / angle, "normal")
+
+
 @pytest.mark.parametrize("size", [1.0, 1e-18, 1e18])
 def test_degenerate_faces_have_no_normal_and_no_gradient(size, dtype):
     corners = torch.tensor([[0, 0, 0], [1, 0, 0], [0, 1, 0], [2, 0, 0], [5, 5, 5]], dtype=dtype)

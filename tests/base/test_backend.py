@@ -198,3 +198,80 @@ def test_float64_is_refused_where_the_backend_lacks_it():
         TypeError, match=r"float64 is not available on the '\w+' backend; pass float32"
     ):
         ts.SoftRasterizer()(mesh, camera)
+
+
+IN_A_CHILD = """
+import os, signal, torch
+import taichisoft as ts
+from taichisoft.base.taichi import ti
+
+mesh, camera = ts.shapes.icosphere(1), ts.Camera.look_at((0, 0, 3), image_size=(12, 16))
+vertices = mesh.vertices.clone().requires_grad_()
+render = lambda: ts.SoftRasterizer()(mesh.with_vertices(vertices), camera).alpha.sum()
+
+def in_child(function):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # instead of waiting for ever
+        try:
+            answer = str(function())
+        except RuntimeError as error:
+            answer = str(error)
+        os.write(writing, answer.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        print(file.read()[:60])
+    os.waitpid(child, 0)
+"""
+FORKED = "no render is possible here: this process was forked after ta"
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize(
+    "started", ["ts.init()", "render()", "ti.init(arch=ti.cpu, log_level=ti.ERROR)"]
+)
+def test_a_fork_of_a_process_that_has_rendered_says_so_at_once(started):
+    code = f"{IN_A_CHILD}\n{started}\nin_child(render)\nin_child(lambda: 1 + 1)\nrender()"
+    said = answer(code, TAICHISOFT_BACKEND="cpu").splitlines()
+    assert [line for line in said if not line.startswith("[Taichi]")] == [FORKED, "2"]
+
+
+@pytest.mark.cpu_only
+def test_a_fork_cannot_go_back_through_an_image_of_its_parent():
+    code = f"{IN_A_CHILD}\nalpha = render()\nin_child(alpha.backward)"
+    assert answer(code, TAICHISOFT_BACKEND="cpu") == FORKED
+
+
+@pytest.mark.cpu_only
+def test_a_fork_before_the_first_render_renders():
+    code = f"{IN_A_CHILD}\nin_child(lambda: bool(render() > 1))"
+    assert answer(code, TAICHISOFT_BACKEND="cpu") == "True"
+
+
+@pytest.mark.cpu_only
+def test_workers_that_load_data_go_on_after_a_render():
+    code = IN_A_CHILD + (
+        "\nfrom torch.utils.data import DataLoader"
+        "\nrender()"
+        "\nloader = DataLoader(torch.arange(6), batch_size=3, num_workers=2)"
+        "\nprint([batch.tolist() for batch in loader], bool(render() > 1))"
+    )
+    assert answer(code, TAICHISOFT_BACKEND="cpu") == "[[0, 1, 2], [3, 4, 5]] True"
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("again", ["ti.reset()", "ti.init(arch=ti.cpu, log_level=ti.ERROR)"])
+def test_a_render_after_taichi_was_reset_says_so(again):
+    code = IN_A_CHILD + (
+        f"\nalpha = render()\n{again}"
+        "\nfor use in (render, alpha.backward, ts.backend):"
+        "\n    try:"
+        "\n        use()"
+        "\n    except RuntimeError as error:"
+        "\n        print(str(error)[:55])"
+    )
+    said = answer(code, TAICHISOFT_BACKEND="cpu").splitlines()
+    wanted = ["no render is possible any more: Taichi was reset (ti.re"] * 3
+    assert [line for line in said if not line.startswith("[Taichi]")] == wanted

@@ -12,12 +12,14 @@ from torch.autograd import gradcheck, gradgradcheck
 import taichisoft as ts
 from taichisoft.engine.clipping import clip_at_near_plane
 from taichisoft.engine.projection import build_scene
+from taichisoft.render import reference
 from tests.helpers import (
     AGGREGATIONS,
     Setup,
     assert_close,
     compare_with_twin,
     normal_like,
+    outcome,
     scalar_loss,
     soft,
     uniform,
@@ -158,7 +160,8 @@ def test_source_faces_of_a_shared_topology():
         wanted = clipped_mesh(mesh, single, torch.float64)[1]
         assert scene.source_face[mine][drawn].tolist() == wanted
     # As they are, and after sorting, a part lies in the plane of the face that it is said to be a part of.
-    for ordered in (scene, build_scene(mesh, camera, None, canonical=True)):
+    renderer = ts.SoftRasterizer(deterministic=True)
+    for ordered in (scene, renderer.scene(mesh, camera)[1]):
         depth, slot = ordered.points[ordered.faces][..., 2], ordered.face_images
         whole = camera.to_view(mesh.vertices)[:, mesh.faces][slot, ordered.source_face][..., 2]
         assert (depth.amax(1) <= whole.amax(1) + 1e-12).all()
@@ -201,8 +204,8 @@ def test_a_scene_that_nothing_crosses_is_left_as_it_is(behind):
         meshes.append(ball.with_vertices(vertices + torch.tensor([0.0, 0.0, 9.0])))
     camera = ts.Camera.look_at((0.0, 0.0, 4.0), image_size=SIZE, near=1.0, dtype=torch.float64)
     scene = build_scene(meshes, camera, None)
-    view = camera.to_view(ts.MeshBatch.from_meshes(meshes).vertices).reshape(-1, 3)
-    assert clip_at_near_plane(scene, view, camera) is scene
+    vertices = ts.MeshBatch.from_meshes(meshes).vertices
+    assert clip_at_near_plane(scene, vertices, camera) is scene
     assert torch.equal(
         scene.points[:, :3],
         camera.project(torch.stack([m.vertices for m in meshes])).reshape(-1, 4)[:, :3],
@@ -300,6 +303,78 @@ def test_second_derivatives_of_a_floor_under_the_camera():
 
 def test_engine_and_twin_agree(dtype, tolerance):
     compare_with_twin(whole_floor(), soft(scale=1.3, gamma=0.7), dtype, tolerance)
+
+
+def beside_the_camera(kind: str, near: float, width: float, seed: int) -> Setup:
+    """Return large faces that begin beside the camera: a floor under it, or walls around it.
+
+    Their points on the near plane are up to 1e8 pixels away.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if kind == "floor":
+        corners = torch.tensor([[-1, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1]]) * width
+        faces = torch.tensor([[0, 2, 1], [0, 3, 2]])
+    else:
+        corners = uniform(generator, 24, 3, low=-width, high=width)
+        faces = torch.arange(24).reshape(-1, 3)
+    eye = uniform(generator, 3, low=0.3, high=1.5)
+    at = eye + torch.tensor([0.3, -0.1, -1.0])
+    view = {"fov": 50, "image_size": (32, 41), "near": near}
+    camera = ts.Camera.look_at(eye.float(), at.float(), **view)
+
+    def build(x):
+        mesh = ts.Mesh(x["vertices"], faces, x["colors"])
+        return mesh, camera.to(dtype=x["vertices"].dtype)
+
+    colors = uniform(generator, len(corners), 2)
+    return Setup({"vertices": corners.float().double(), "colors": colors}, build)
+
+
+@pytest.mark.parametrize("gradient", ["fused", "autodiff"])
+@pytest.mark.parametrize("kind", ["floor", "walls"])
+@pytest.mark.parametrize(("near", "width"), [(1e-4, 3.0), (1e-4, 50.0), (0.01, 1000.0)])
+def test_float32_beside_the_near_plane(kind, near, width, gradient):
+    for seed in range(3):
+        setup = beside_the_camera(kind, near, width, seed)
+        occlusion = ts.DepthSoftmax(0.1 * width)
+        renderer = ts.SoftRasterizer(ts.Gaussian(1.0), occlusion=occlusion, gradient=gradient)
+
+        def twin(*arguments, renderer=renderer):
+            return reference.render(renderer, *arguments, tabulated=True)
+
+        exact = outcome(setup, renderer, torch.float64, twin)
+        single = outcome(setup, renderer, torch.float32, renderer, exact.values["alpha"])
+        assert exact.values["alpha"].max() > 0.5
+        for name in ("alpha", "color"):
+            assert_close(single.values[name], exact.values[name], 1e-5, f"{name} beside the camera")
+        for name, found in exact.gradients.items():
+            assert_close(single.gradients[name], found, 2e-4, f"gradient of {name} beside it")
+
+
+@pytest.mark.parametrize("kind", ["floor", "walls"])
+def test_second_derivatives_in_float32_beside_the_near_plane(kind):
+    setup = beside_the_camera(kind, 1e-4, 3.0, 0)
+    renderer = ts.SoftRasterizer(ts.Gaussian(1.0), occlusion=ts.DepthSoftmax(0.5))
+    direction = normal_like(setup.leaves["vertices"], torch.Generator().manual_seed(5))
+
+    def second(dtype, render):
+        leaves = {name: leaf.to(dtype).requires_grad_() for name, leaf in setup.leaves.items()}
+        image = render(*setup.build(leaves))
+        values = torch.cat([image.alpha[..., None], image.color], -1)
+        weight = normal_like(values, torch.Generator().manual_seed(6)).to(dtype)
+        (first,) = torch.autograd.grad(
+            (values * weight).sum(), leaves["vertices"], create_graph=True
+        )
+        found = torch.autograd.grad((first * direction.to(dtype)).sum(), list(leaves.values()))
+        return [x.double() for x in found]
+
+    def twin(*arguments):
+        return reference.render(renderer, *arguments, tabulated=True)
+
+    exact, single = second(torch.float64, twin), second(torch.float32, renderer)
+    for name, value, expected in zip(setup.leaves, single, exact, strict=True):
+        assert expected.abs().max() > 1
+        assert_close(value, expected, 2e-4, f"second derivative by {name}")
 
 
 STEP = 1e-6

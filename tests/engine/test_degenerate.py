@@ -238,3 +238,76 @@ def test_extreme_scales(case, scale, dtype):
     image = renderer(mesh, pixel_camera(*IMAGE, dtype))
     loss = image.alpha.sum() + image.depth.sum() + image.color.sum()
     assert_finite(image, torch.autograd.grad(loss, [vertices, *renderer.parameters()]))
+
+
+LARGE_FACES = [
+    [[-0.8, -0.6, 0], [0.7, -0.5, 0.2], [0.1, 0.9, -0.3]],
+    [[-0.5, 0.7, 0.4], [0.6, 0.6, -0.6], [0, -0.9, 0.1]],
+]
+
+
+def every_derivative(vertices: torch.Tensor, camera: ts.Camera, gamma: float) -> list[torch.Tensor]:
+    """Return alpha, depth and colour of two faces, and all their first and second derivatives."""
+    generator = torch.Generator().manual_seed(0)
+    colors = torch.rand(6, 3, generator=generator).to(vertices).requires_grad_()
+    leaf = vertices.clone().requires_grad_()
+    renderer = soft(gamma=gamma)
+    image = renderer(ts.Mesh(leaf, torch.arange(6).reshape(2, 3), colors), camera)
+    wanted = [leaf, colors, *renderer.parameters()]
+    found = []
+    for value in (image.alpha, image.depth, image.color):
+        first = torch.autograd.grad(value.sum(), wanted, create_graph=True, materialize_grads=True)
+        total = sum((g * torch.linspace(0.5, 1, g.numel()).to(g).view_as(g)).sum() for g in first)
+        second = torch.autograd.grad(total, wanted, retain_graph=True, materialize_grads=True)
+        found += [value, *first, *second]
+    return [x.detach() for x in found]
+
+
+@pytest.mark.parametrize("exponent", [9, 13, 15, 17, 19, 23, 30, 37])
+@pytest.mark.parametrize("kind", ["look_at", "orthographic"])
+def test_one_huge_coordinate_is_finite_or_refused_in_float32(kind, exponent):
+    camera = getattr(ts.Camera, kind)((0.0, 0.2, 3.0), image_size=(12, 13))
+    for axis in range(3):
+        for sign in (1, -1):
+            vertices = torch.tensor(LARGE_FACES).reshape(-1, 3)
+            vertices[2, axis] = sign * 10.0**exponent
+            found, refused = [], ""
+            try:
+                found = every_derivative(vertices, camera, 0.05)
+            except ValueError as error:
+                refused = str(error)
+            assert all(bool(x.isfinite().all()) for x in found), (axis, sign)
+            if not found:
+                assert exponent > 13
+                assert "vertices must be less than 1e+16 pixels" in refused
+
+
+@pytest.mark.parametrize("exponent", [-12, -8, 8, 15])
+def test_scenes_of_any_unit_in_float32(exponent, tolerance):
+    # The same image in another unit: alpha and colour stay, depth is in that unit.
+    unit = 10.0**exponent
+
+    def scene(size: float) -> list[torch.Tensor]:
+        eye = (0.0, 0.2 * size, 3.0 * size)
+        camera = ts.Camera.look_at(eye, image_size=(12, 13), near=0.01 * size)
+        vertices = size * torch.tensor(LARGE_FACES).reshape(-1, 3)
+        return every_derivative(vertices, camera, 0.05 * size)
+
+    found, usual = scene(unit), scene(1.0)
+    assert all(bool(x.isfinite().all()) for x in found)
+    per_value = len(usual) // 3
+    for index, scaled in ((0, 1.0), (per_value, unit), (2 * per_value, 1.0)):
+        assert_close(found[index] / scaled, usual[index], 1e-3, "an image in another unit")
+
+
+def test_a_scene_beyond_the_limits_is_refused(dtype):
+    limit = {torch.float32: 1e17, torch.float64: 1e30}[dtype]
+    mesh = ts.Mesh(limit * torch.tensor(LARGE_FACES, dtype=dtype)[0], torch.tensor([[0, 1, 2]]))
+    view = ts.Camera.look_at((0.0, 0.0, 3.0 * limit), image_size=(12, 13), dtype=dtype)
+    with pytest.raises(ValueError, match=r"vertices must be less than .* in a depth of"):
+        ts.SoftRasterizer()(mesh, view)
+    # What is behind the camera is not drawn, wherever it is.
+    away = ts.Camera.look_at(
+        (0.0, 0.0, 3.0 * limit), (0.0, 0.0, 9.0 * limit), image_size=(12, 13), dtype=dtype
+    )
+    assert float(ts.SoftRasterizer()(mesh, away).alpha.max()) == 0

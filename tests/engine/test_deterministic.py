@@ -76,6 +76,111 @@ def test_second_derivatives_are_bit_equal(dtype):
     assert float(results[0].abs().max()) > 0
 
 
+def painted(kind: str, mesh: ts.Mesh, order: torch.Tensor, dtype: torch.dtype) -> dict:
+    """Return the arguments of a render of a mesh whose faces are in another order; see `PAINTS`."""
+    generator = torch.Generator().manual_seed(9)
+    lights = [ts.DirectionalLight((0.3, 0.5, 1.0)), ts.PointLight((1.0, 2.0, 3.0), (0.5, 0.2, 0.1))]
+    seams = torch.randint(0, 50, (mesh.num_faces, 3), generator=generator)
+    texture = ts.Texture(
+        uniform(generator, 5, 7, 3).to(dtype), uniform(generator, 50, 2).to(dtype), seams[order]
+    )
+    of_faces = uniform(generator, mesh.num_faces, 3).to(dtype)[order]
+    light = {
+        shading: ts.Lighting(lights, shading, specular=0.3, shininess=8.0) for shading in ts.Shading
+    }
+    return {
+        "normals": {"normals": True},
+        "flat": {"lighting": light[ts.Shading.FLAT]},
+        "gouraud": {"lighting": light[ts.Shading.GOURAUD], "normals": True},
+        "phong": {"lighting": light[ts.Shading.PHONG]},
+        "texture": {"colors": texture, "lighting": light[ts.Shading.GOURAUD]},
+        "faces": {"colors": of_faces, "normals": True},
+    }[kind]
+
+
+PAINTS = ("normals", "flat", "gouraud", "phong", "texture", "faces")
+
+
+def permuted_outcomes(mesh, camera, renderer, arguments_of, dtype) -> list[list[torch.Tensor]]:
+    """Return images and gradients for several orders of the faces."""
+    generator = torch.Generator().manual_seed(3)
+    outcomes = []
+    for run in range(4):
+        order = torch.arange(mesh.num_faces)
+        if run:
+            order = torch.randperm(mesh.num_faces, generator=generator)
+        vertices = mesh.vertices.clone().requires_grad_()
+        permuted = ts.Mesh(vertices, mesh.faces[order], mesh.vertex_colors)
+        image = renderer(permuted, camera, **arguments_of(order))
+        loss = scalar_loss(image, image.alpha.detach(), seed=4)
+        seen = [image.alpha, image.color, image.depth]
+        if image.normals is not None:
+            weight = torch.linspace(-1, 1, image.normals.numel(), dtype=dtype)
+            loss = loss + (image.normals.reshape(-1) * weight).sum()
+            seen.append(image.normals)
+        outcomes.append([x.detach() for x in (*seen, *torch.autograd.grad(loss, vertices))])
+    return outcomes
+
+
+@pytest.mark.parametrize("kind", PAINTS)
+def test_normals_light_and_textures_are_bit_equal(kind, dtype):
+    mesh, camera = scene(dtype)
+    renderer = deterministic("probabilistic", "gaussian")
+    first, *others = permuted_outcomes(
+        mesh, camera, renderer, lambda order: painted(kind, mesh, order, dtype), dtype
+    )
+    for other in others:
+        assert all(torch.equal(one, two) for one, two in zip(first, other, strict=True))
+    assert float(first[-1].abs().max()) > 0
+
+
+@pytest.mark.parametrize("aggregation", ["probabilistic", "max"])
+@pytest.mark.parametrize("kind", ["normals", "faces"])
+def test_faces_whose_corners_coincide(kind, aggregation, dtype):
+    # Three layers, of which one has vertices of its own at the same places.
+    mesh, camera = scene(dtype)
+    layers = ts.Mesh(
+        mesh.vertices.repeat(2, 1),
+        torch.cat([mesh.faces, mesh.faces, mesh.faces + mesh.num_vertices]),
+        mesh.vertex_colors.repeat(2, 1),
+    )
+    renderer = deterministic(aggregation, "gaussian")
+    first, *others = permuted_outcomes(
+        layers, camera, renderer, lambda order: painted(kind, layers, order, dtype), dtype
+    )
+    for other in others:
+        assert all(torch.equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+def test_gradients_of_face_colors_and_sources_follow_the_faces(dtype):
+    mesh, camera = scene(dtype)
+    renderer = deterministic("probabilistic", "gaussian")
+    found = []
+    for order in (torch.arange(mesh.num_faces), torch.arange(mesh.num_faces).flip(0)):
+        colors = painted("faces", mesh, order, dtype)["colors"].clone().requires_grad_()
+        image = renderer(ts.Mesh(mesh.vertices, mesh.faces[order]), camera, colors)
+        (gradient,) = torch.autograd.grad(image.color.square().sum(), colors)
+        found.append(gradient[torch.argsort(order)])
+    assert torch.equal(*found)
+    small = ts.Mesh(mesh.vertices, mesh.faces[:9].flip(0), mesh.vertex_colors)
+    _, both = renderer.scene([mesh, small], camera)
+    for faces, source, corners in zip(
+        (mesh.faces, small.faces),
+        both.source_face.split(both.face_counts),
+        both.faces.split(both.face_counts),
+        strict=True,
+    ):
+        assert source.sort().values.tolist() == list(range(len(faces)))
+        assert torch.equal(faces[source], corners % mesh.num_vertices)
+
+
+def test_a_texture_that_does_not_fit_is_refused(dtype):
+    mesh, camera = scene(dtype)
+    texture = painted("texture", mesh, torch.arange(9), dtype)["colors"]
+    with pytest.raises(ValueError, match="uv_faces must have one row for each of the 1280 faces"):
+        deterministic("probabilistic", "gaussian")(mesh, camera, texture)
+
+
 def test_nothing_to_draw(dtype):
     mesh = ts.Mesh(torch.zeros(3, 3, dtype=dtype), torch.zeros(0, 3, dtype=torch.int64))
     image = ts.SoftRasterizer(deterministic=True)(mesh, scene(dtype)[1])

@@ -181,7 +181,7 @@ def test_other_devices_are_refused_by_name():
         ValueError, match=r"target must be on the device of alpha \(meta\), got cpu"
     ):
         ts.iou(alpha.to("meta"), alpha)
-    with pytest.raises(NotImplementedError, match="meta tensor"):
+    with pytest.raises(ValueError, match=f"the renderer {holds}"):
         ts.SoftRasterizer(ts.MLPCoverage()).to("meta")(mesh, camera)
 
 
@@ -227,3 +227,51 @@ def test_one_camera_is_selected_by_integers_of_numpy():
 def test_bad_settings_of_a_renderer(settings, error, message):
     with pytest.raises(error, match=message):
         ts.SoftRasterizer(**settings)
+
+
+def silhouette_of(vertices: torch.Tensor) -> torch.Tensor:
+    """Return the sum of the alpha of a ball."""
+    camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=SIZE)
+    return ts.SoftRasterizer().silhouette(ball().with_vertices(vertices), camera).sum()
+
+
+TRANSFORMS = {
+    "grad": lambda f, x: torch.func.grad(f)(x),
+    "vjp": lambda f, x: torch.func.vjp(f, x),
+    "jvp": lambda f, x: torch.func.jvp(f, (x,), (x,)),
+    "jacrev": lambda f, x: torch.func.jacrev(f)(x),
+    "jacfwd": lambda f, x: torch.func.jacfwd(f)(x),
+    "hessian": lambda f, x: torch.func.hessian(f)(x),
+    "vmap": lambda f, x: torch.func.vmap(f)(x.expand(2, -1, -1)),
+}
+
+
+# Of torch itself, which compiles some of its transforms.
+FROM_TORCH = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+
+
+@FROM_TORCH
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transforms_of_torch_func_are_refused_with_the_cure(name):
+    with pytest.raises(RuntimeError, match=r"a transform of torch.func .* use torch.autograd.grad"):
+        TRANSFORMS[name](silhouette_of, ball().vertices)
+    # Nothing is left behind.
+    assert float(silhouette_of(ball().vertices)) > 1
+
+
+@FROM_TORCH
+def test_forward_mode_is_refused_with_the_cure():
+    vertices = ball().vertices
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(vertices, vertices)
+        with pytest.raises(RuntimeError, match=r"a transform of torch.func .* forward-mode"):
+            silhouette_of(dual)
+
+
+@pytest.mark.parametrize("coverage", [ts.Gaussian(1.0), ts.Gaussian(ts.Pixels(1.0, learn=True))])
+def test_a_renderer_without_numbers_is_refused(coverage):
+    renderer = ts.SoftRasterizer(coverage).to("meta")
+    camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=SIZE)
+    for render in (renderer, renderer.silhouette):
+        with pytest.raises(ValueError, match="renderer must be on a device that holds numbers"):
+            render(ball(), camera)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import taichisoft as ts
+from taichisoft.render import reference
 from tests.helpers import assert_close, learned, pixel_camera, soft, soup_setup
 from tests.zoo import aggregation as aggregation_cases
 
@@ -34,6 +35,34 @@ def test_image_is_that_of_the_value_curve(value, dtype):
     # 1e-6 for each of the faces, some of which overlap.
     assert_close(image.alpha, plain.alpha, 2e-5, "alpha")
     assert_close(image.color, plain.color, 4e-5, "color")
+
+
+def fringe(dtype: torch.dtype) -> tuple[ts.Mesh, ts.Camera]:
+    """Return a card before a wall, and beside both a card that is nearer still."""
+    card = torch.tensor([[4.2, 3.3, 2.0], [13.6, 3.3, 2.0], [13.6, 14.9, 2.0], [4.2, 14.9, 2.0]])
+    wall = torch.tensor([[1.3, 1.3, 5.0], [22.4, 1.3, 5.0], [22.4, 16.9, 5.0], [1.3, 16.9, 5.0]])
+    near = card + torch.tensor([11.3, 2.0, -1.0])
+    colors = torch.eye(3).repeat_interleave(4, 0)
+    faces = torch.cat([TWO, TWO + 4, TWO + 8])
+    mesh = ts.Mesh(torch.cat([card, wall, near]).to(dtype), faces, colors.to(dtype))
+    return mesh, pixel_camera(18, 26, dtype)
+
+
+@pytest.mark.parametrize("tabulated", [False, True])
+@pytest.mark.parametrize("value", VALUES)
+def test_the_twin_shows_the_same_image(value, tabulated, dtype):
+    through = ts.StraightThrough(VALUES[value](), ts.Gaussian(), 2.0)
+    renderer = soft(through)
+    mesh, camera = fringe(dtype)
+    with torch.no_grad():
+        image = renderer(mesh, camera)
+        twin = reference.render(renderer, mesh, camera, tabulated=tabulated)
+        plain = soft(VALUES["step"]() if value == "step" else ts.Gaussian(0.1))(mesh, camera)
+    # The table of a curve is off by 1e-5 at the most.
+    assert_close(twin.alpha, image.alpha, 1e-5, "alpha")
+    assert_close(twin.color, image.color, 2e-5, "color")
+    assert_close(twin.depth * image.alpha, image.depth * image.alpha, 2e-5, "depth")
+    assert_close(twin.color, plain.color, 4e-5, "color")
 
 
 @pytest.mark.parametrize("value", VALUES)

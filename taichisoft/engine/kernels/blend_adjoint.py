@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.arithmetic import lesser
 from taichisoft.engine.kernels.blend import BlendArrays
 from taichisoft.engine.kernels.blend_functions import blend_functions
 from taichisoft.engine.kernels.bundles import Table
@@ -71,9 +72,10 @@ def blend_adjoint_kernel(real, lanes):
         corners: ti.template(),
     ):
         """Gradients of x and y of the vertices, from those of barycentric coordinates and of the distance."""
-        v, normal = ti.static((triangle.v, triangle.normal))
+        v, normal = ti.static((triangle.anchor, triangle.normal))
         edge, dual = ti.static((triangle.edge, triangle.dual))
-        d, at, along, gx, gy = ti.static(foot)
+        d, code, along, gx, gy = ti.static(foot)
+        at, start, end = geo.ends(code, along)
         grad_x = vec3(0.0)
         grad_y = vec3(0.0)
         # Inside, a fixed pixel: sum_k b_k v_k stays, hence db = -b_m grad(b) . dv_m.
@@ -90,21 +92,26 @@ def blend_adjoint_kernel(real, lanes):
         for e in ti.static(range(3)):
             share = ti.select(
                 at == e,
-                1 - along,
-                ti.select(at == (e + 2) % 3, along, real(0.0)),
+                start,
+                ti.select(at == (e + 2) % 3, end, real(0.0)),
             )
             grad_x[e] -= by_distance * share * gx + b[e] * hx
             grad_y[e] -= by_distance * share * gy + b[e] * hy
+            # Of the position from the anchor of the edge.
+            turned = triangle.code[e] > 2
             by_t = grad_b[(e + 1) % 3] - grad_b[e]
+            by_t = ti.select(turned, -by_t, by_t)
             by_t = ti.select(at == e, by_t, real(0.0))
             by_t = ti.select(slides > 0, by_t, real(0.0))
             by_r = by_t * corners.inverse_square[e]
             fx = by_r * (px - v[e, 0] - 2 * along * edge[e, 0])
             fy = by_r * (py - v[e, 1] - 2 * along * edge[e, 1])
-            grad_x[(e + 1) % 3] += fx
-            grad_y[(e + 1) % 3] += fy
-            grad_x[e] -= fx + by_t * dual[e, 0]
-            grad_y[e] -= fy + by_t * dual[e, 1]
+            anchor_x = fx + by_t * dual[e, 0]
+            anchor_y = fy + by_t * dual[e, 1]
+            grad_x[(e + 1) % 3] += ti.select(turned, -anchor_x, fx)
+            grad_y[(e + 1) % 3] += ti.select(turned, -anchor_y, fy)
+            grad_x[e] -= ti.select(turned, -fx, anchor_x)
+            grad_y[e] -= ti.select(turned, -fy, anchor_y)
         return grad_x, grad_y
 
     @ti.func
@@ -210,7 +217,8 @@ def blend_adjoint_kernel(real, lanes):
             grad_depth = ti.select(live > 0, grad_depth, real(0.0))
             by_u = grad_keep * keep_slope
             grad_depth -= by_u * occlusion.numbers[0]
-            sums.by_gamma[lane] -= by_u * u
+            # Behind nothing u may be infinite, and has no slope.
+            sums.by_gamma[lane] -= by_u * lesser(u, real(1.0))
             sums.by_width[lane] -= grad_cover * cover_slope * s
 
             spread = vec3(spread0[lane], spread1[lane], spread2[lane])

@@ -11,11 +11,13 @@ from types import SimpleNamespace
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.arithmetic import lesser
 from taichisoft.engine.kernels.curve import lookup_functions
+from taichisoft.engine.kernels.triangle import geometry_functions
 
 
 @cache
 def blend_functions(real):
     """Return a namespace of device functions for the float type `real`."""
+    geo = geometry_functions(real)
     locate, value, slope = lookup_functions(real)
     vec3 = ti.types.vector(3, real)
     int3 = ti.types.vector(3, ti.i32)
@@ -25,11 +27,13 @@ def blend_functions(real):
     @ti.func
     def inverse_heights(triangle: ti.template()):
         """Per edge, 1 / distance of the opposite vertex from its line; 0 without area."""
-        v, normal = ti.static((triangle.v, triangle.normal))
+        v, anchor, normal = ti.static((triangle.v, triangle.anchor, triangle.normal))
         inverse = vec3(0.0)
         for e in ti.static(range(3)):
             k = (e + 2) % 3
-            height = normal[e, 0] * (v[k, 0] - v[e, 0]) + normal[e, 1] * (v[k, 1] - v[e, 1])
+            height = normal[e, 0] * (v[k, 0] - anchor[e, 0]) + normal[e, 1] * (
+                v[k, 1] - anchor[e, 1]
+            )
             inverse[e] = ti.select(height > 0, 1 / height, real(0.0))
         return inverse
 
@@ -56,15 +60,16 @@ def blend_functions(real):
         return Corners(z, q, rows, inverse_heights(triangle), inverse_squares(triangle.edge))
 
     @ti.func
-    def barycentric(d, at, along, px, py, triangle: ti.template(), corners: ti.template()):
+    def barycentric(d, code, along, px, py, triangle: ti.template(), corners: ti.template()):
         """Barycentric coordinates of the nearest point of the triangle."""
-        v, normal = ti.static((triangle.v, triangle.normal))
+        v, normal = ti.static((triangle.anchor, triangle.normal))
+        at, start, end = geo.ends(code, along)
         b = vec3(0.0)
         for e in ti.static(range(3)):
             # Of the vertex opposite to edge e; inside, a ratio of heights over that edge.
             k = (e + 2) % 3
             over = normal[e, 0] * (px - v[e, 0]) + normal[e, 1] * (py - v[e, 1])
-            on_edge = ti.select(at == k, 1 - along, ti.select(at == (k + 2) % 3, along, real(0.0)))
+            on_edge = ti.select(at == k, start, ti.select(at == (k + 2) % 3, end, real(0.0)))
             b[k] = ti.select(d >= 0, over * corners.inverse_height[e], on_edge)
         return b
 

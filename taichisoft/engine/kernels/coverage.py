@@ -199,7 +199,8 @@ def coverage_kernels(real, lanes):
             up = ti.select(pixels.start + lane < pixels.end, upstream[pixel], real(0.0))
             if ti.static(arrays.take_max):
                 up = ti.select(arrays.winner[pixel] == part.face, up, real(0.0))
-            d, at, along, gx, gy = geo.foot_point(px, pixels.py, part.triangle)
+            d, code, along, gx, gy = geo.foot_point(px, pixels.py, part.triangle)
+            at, start, end = geo.ends(code, along)
             s = d * inv_width
             cell, t, dt = locate(s, curve)
             by_s = up * slope(curve, cell, t) * dt
@@ -209,8 +210,8 @@ def coverage_kernels(real, lanes):
                 by_s = up * value(slopes, at_slope, t_slope)
             # Moving a vertex by m moves the foot by its share of m, and the distance by the opposite of its
             # component along the gradient.
-            second = -by_s * inv_width * along
-            first_share = -by_s * inv_width - second
+            first_share = -by_s * inv_width * start
+            second = -by_s * inv_width * end
             share0 = ti.select(at == 0, first_share, real(0.0))
             share1 = ti.select(at == 1, first_share, real(0.0))
             share2 = ti.select(at == 2, first_share, real(0.0))

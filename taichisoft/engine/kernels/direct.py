@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from weakref import WeakKeyDictionary
 
+from taichisoft.base.backend import check_usable
 from taichisoft.base.taichi import ti
 
 
@@ -38,6 +39,7 @@ class Direct:
 
     def __call__(self, *arguments) -> None:
         """Run the kernel."""
+        check_usable()
         runtime = ti.lang.impl.get_runtime()
         found = self._by_runtime.get(runtime)
         if found is None:

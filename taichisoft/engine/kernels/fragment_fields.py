@@ -74,6 +74,6 @@ def fragment_fields(real, kind, straight):
         constants=ti.field(real, (CAPACITY, Fixed.COUNT)),
         # The cell of slopes without a gradient: a first derivative does not reach it.
         slope_coefficients=ti.field(real, (CAPACITY, 4)),
-        edge_of=ti.field(ti.i32, CAPACITY),
+        edge_of=ti.field(ti.i32, CAPACITY),  # its code
         cell_of=ti.field(ti.i32, (CAPACITY, 3)),
     )

@@ -36,7 +36,7 @@ from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.triangle import geometry_functions
 
 # Numbers of a face that is set up.
-FRAME = 25
+FRAME = 28
 
 
 @cache
@@ -55,6 +55,7 @@ def fragment_transfers(real, kind, straight):
     count = len(outputs)
     corner_rows = corner_rows_of(kind)
     mat32 = ti.types.matrix(3, 2, real)
+    int3 = ti.types.vector(3, ti.i32)
     # A cell narrower than the rounding of its argument has no position in it.
     rounding = 1.2e-7 if real is ti.f32 else 2.3e-16
 
@@ -81,23 +82,37 @@ def fragment_transfers(real, kind, straight):
         return at_cell, t, ti.select(lost, real(0.0), rate)
 
     @ti.func
-    def corner_of(row: ti.template(), at):
-        """Return which of the unrolled outputs a rolled row is, given the nearest edge."""
+    def rolled(k: ti.template(), code):
+        """Return which corner of a face is A, B or C (0, 1, 2), given the code of the nearest edge.
+
+        That edge runs from A, its anchor, to B.
+        """
+        turned = ti.select(code > 2, 1, 0)
+        result = (code + 2) % 3
+        if ti.static(k == 0):
+            result = (code + turned) % 3
+        if ti.static(k == 1):
+            result = (code + 1 - turned) % 3
+        return result
+
+    @ti.func
+    def corner_of(row: ti.template(), code):
+        """Return which of the unrolled outputs a rolled row is, given the code of the nearest edge."""
         result = row
         if ti.static(kind != COVERAGE):
-            result = (at + row) % 3
+            result = rolled(row, code)
         return result
 
     @kernel(real)
     def set_up(
         corners: Corners,
         num_faces: int,
-        frames_out: Floats,  # (N * FRAME) vertices, normals, edges, duals, solidity
+        frames_out: Floats,  # (N * FRAME) anchors, normals, edges, duals, codes, solidity
     ):
         """Set the faces up once for all their fragments."""
         for face in range(num_faces):
             triangle = geo.triangle(corners, face)
-            v, normal = ti.static((triangle.v, triangle.normal))
+            v, normal = ti.static((triangle.anchor, triangle.normal))
             edge, dual = ti.static((triangle.edge, triangle.dual))
             at = FRAME * face
             for e in ti.static(range(3)):
@@ -106,7 +121,8 @@ def fragment_transfers(real, kind, straight):
                     frames_out[at + 6 + 2 * e + c] = normal[e, c]
                     frames_out[at + 12 + 2 * e + c] = edge[e, c]
                     frames_out[at + 18 + 2 * e + c] = dual[e, c]
-            frames_out[at + 24] = triangle.solid
+                frames_out[at + 24 + e] = ti.cast(triangle.code[e], real)
+            frames_out[at + 27] = triangle.solid
 
     @ti.func
     def frame_of(frames: ti.template(), face):
@@ -115,6 +131,7 @@ def fragment_transfers(real, kind, straight):
         normal = mat32(0.0)
         edge = mat32(0.0)
         dual = mat32(0.0)
+        code = int3(0)
         at = FRAME * face
         for e in ti.static(range(3)):
             for c in ti.static(range(2)):
@@ -122,7 +139,9 @@ def fragment_transfers(real, kind, straight):
                 normal[e, c] = frames[at + 6 + 2 * e + c]
                 edge[e, c] = frames[at + 12 + 2 * e + c]
                 dual[e, c] = frames[at + 18 + 2 * e + c]
-        return geo.Triangle(v, normal, edge, dual, frames[at + 24])
+            code[e] = ti.cast(frames[at + 24 + e], ti.i32)
+        # The vertices themselves are read with the other inputs.
+        return geo.Triangle(v, v, normal, edge, dual, code, frames[at + 27])
 
     @kernel(real)
     def load(
@@ -144,12 +163,13 @@ def fragment_transfers(real, kind, straight):
             px = at_pixel % chunk.width + real(0.5)
             py = row + real(0.5)
             triangle = frame_of(fragments.frames, at_face)
-            v, normal = ti.static((triangle.v, triangle.normal))
+            v, normal = ti.static((triangle.anchor, triangle.normal))
             dual, solid = ti.static((triangle.dual, triangle.solid))
-            d, at, along, _, _ = geo.foot_point(px, py, triangle)
-            edge_of[f] = at
+            d, code, along, _, _ = geo.foot_point(px, py, triangle)
+            at, _, _ = geo.ends(code, along)
+            edge_of[f] = code
             for e in ti.static(range(3)):
-                source = 4 * faces[3 * at_face + (at + e) % 3]
+                source = 4 * faces[3 * at_face + rolled(e, code)]
                 for c in ti.static(range(4)):
                     if ti.static(4 * e + c in corner_rows):
                         put(4 * e + c, f, points[source + c])
@@ -220,7 +240,7 @@ def fragment_transfers(real, kind, straight):
                     put(Row.KEEP_CELL + c, f, occlusion.cells[4 * keep_cell + c])
 
             for j in ti.static(range(count)):
-                source = (chunk.first + f) * count + corner_of(j, at)
+                source = (chunk.first + f) * count + corner_of(j, code)
                 if ti.static(stage == FIRST):
                     outputs[j].grad[f] = upstream[source]
                 elif ti.static(stage == SECOND):
@@ -228,7 +248,7 @@ def fragment_transfers(real, kind, straight):
                     upstream_of[j].grad[f] = 0
             if ti.static(stage == SECOND):
                 for row in ti.static(corner_rows):
-                    corner = 4 * faces[3 * at_face + (at + row // 4) % 3]
+                    corner = 4 * faces[3 * at_face + rolled(row // 4, code)]
                     gradients[row].grad[f] = seeds.points[corner + row % 4]
                 if ti.static(kind != COORDINATES):
                     gradients[Row.WIDTH].grad[f] = seeds.widths[0]
@@ -285,7 +305,7 @@ def fragment_transfers(real, kind, straight):
                         if ti.static(kind == SHARES):
                             by_front_out[f] = inputs[Row.FRONT].grad[f]
                         for row in ti.static(corner_rows):
-                            at = 12 * face + 4 * ((edge_of[f] + row // 4) % 3) + row % 4
+                            at = 12 * face + 4 * rolled(row // 4, edge_of[f]) + row % 4
                             corners_out[at] = corners_out[at] + inputs[row].grad[f]
                         if ti.static(kind != COORDINATES):
                             by_width += inputs[Row.WIDTH].grad[f]

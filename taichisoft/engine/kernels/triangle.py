@@ -3,6 +3,9 @@
 Vertices are rows of a 3 x 2 matrix. Edge ``e`` runs from vertex ``e`` to vertex ``(e + 1) % 3``. Unit
 normals point inside whatever the winding, so distances are positive inside. A triangle without area has
 no inside: it is the limit of ever thinner triangles, a segment or a point seen from outside.
+
+An edge that begins far from the image, where numbers are far apart, is turned: it is measured from its other
+end. Which edge a pixel is nearest to is told by a code, ``e``, or ``e + 3`` if that edge is turned.
 """
 
 from functools import cache
@@ -15,6 +18,8 @@ from taichisoft.engine.kernels.arithmetic import clip, greater, lesser
 # the workers themselves are the lanes.
 CPU_LANES = 8
 GPU_LANES = 1
+# Pixels from the first one: beyond, float32 moves a vertex by more than 1e-4 pixels.
+FAR_AWAY = 1024.0
 
 
 @cache
@@ -22,11 +27,14 @@ def geometry_functions(real, lanes=GPU_LANES):
     """Return a namespace of device functions for the float type `real` and a number of rows at a time."""
     mat32 = ti.types.matrix(3, 2, real)
     vec3 = ti.types.vector(3, real)
+    int3 = ti.types.vector(3, ti.i32)
     lanes_int = ti.types.vector(lanes, ti.i32)
     # Tiny enough to be no length, large enough that its reciprocal is finite in float32.
     tiny = 1e-30
     # Vertices; per edge, what `edge_frames` gives; see `solidity`.
-    Triangle = ti.types.struct(v=mat32, normal=mat32, edge=mat32, dual=mat32, solid=real)
+    Triangle = ti.types.struct(
+        v=mat32, anchor=mat32, normal=mat32, edge=mat32, dual=mat32, code=int3, solid=real
+    )
     # Smallest and largest x, inverse slopes of the edges, how far it reaches, width of the image.
     Bounds = ti.types.struct(left=real, right=real, inverse=vec3, reach=real, width=ti.i32)
 
@@ -41,43 +49,75 @@ def geometry_functions(real, lanes=GPU_LANES):
         return v
 
     @ti.func
-    def doubled_area(v):
-        """Twice the signed area."""
-        return (v[1, 0] - v[0, 0]) * (v[2, 1] - v[0, 1]) - (v[1, 1] - v[0, 1]) * (v[2, 0] - v[0, 0])
+    def corner_area(v):
+        """Twice the signed area, and what it is compared with: the product of the two shorter edges.
+
+        Of the corner between those, where a product of edges rounds least.
+        """
+        squared = vec3(0.0)
+        cross = vec3(0.0)
+        for e in ti.static(range(3)):
+            # The edges that leave and enter vertex e.
+            ex = v[(e + 1) % 3, 0] - v[e, 0]
+            ey = v[(e + 1) % 3, 1] - v[e, 1]
+            fx = v[(e + 2) % 3, 0] - v[e, 0]
+            fy = v[(e + 2) % 3, 1] - v[e, 1]
+            squared[e] = ex * ex + ey * ey
+            cross[e] = ex * fy - ey * fx
+        # The first vertex, unless the edge opposite to it is shorter than another one.
+        area = cross[0]
+        first = squared[0]
+        second = squared[2]
+        if squared[2] > ti.max(squared[0], squared[1]):
+            area = cross[1]
+            second = squared[1]
+        elif squared[0] > squared[1]:
+            area = cross[2]
+            first = squared[1]
+        return area, ti.sqrt(first) * ti.sqrt(second)
 
     @ti.func
     def edge_frames(v):
-        """Per edge: inward unit normal, edge vector, edge vector over its squared length (0 if none)."""
+        """Per edge, from the end that it is measured from, its anchor.
+
+        Anchor, inward unit normal, edge vector, edge vector over its squared length (0 if none), code.
+        """
+        anchor = mat32(0.0)
         normal = mat32(0.0)
         edge = mat32(0.0)
         dual = mat32(0.0)
-        winding = ti.select(doubled_area(v) > 0, real(1.0), real(-1.0))
+        code = int3(0)
+        area, _ = corner_area(v)
+        winding = ti.select(area > 0, real(1.0), real(-1.0))
         for e in ti.static(range(3)):
-            ex = v[(e + 1) % 3, 0] - v[e, 0]
-            ey = v[(e + 1) % 3, 1] - v[e, 1]
+            start = v[e, 0] * v[e, 0] + v[e, 1] * v[e, 1]
+            end = v[(e + 1) % 3, 0] * v[(e + 1) % 3, 0] + v[(e + 1) % 3, 1] * v[(e + 1) % 3, 1]
+            turned = start > ti.max(end, real(FAR_AWAY * FAR_AWAY))
+            sign = ti.select(turned, real(-1.0), real(1.0))
+            ex = sign * (v[(e + 1) % 3, 0] - v[e, 0])
+            ey = sign * (v[(e + 1) % 3, 1] - v[e, 1])
             squared = ex * ex + ey * ey
             inverse = ti.select(squared > tiny, 1 / ti.max(squared, tiny), real(0.0))
-            unit = winding * ti.sqrt(inverse)
+            unit = sign * winding * ti.sqrt(inverse)
+            anchor[e, 0] = ti.select(turned, v[(e + 1) % 3, 0], v[e, 0])
+            anchor[e, 1] = ti.select(turned, v[(e + 1) % 3, 1], v[e, 1])
             normal[e, 0] = -ey * unit
             normal[e, 1] = ex * unit
             edge[e, 0] = ex
             edge[e, 1] = ey
             dual[e, 0] = ex * inverse
             dual[e, 1] = ey * inverse
-        return normal, edge, dual
+            code[e] = ti.select(turned, e + 3, e)
+        return anchor, normal, edge, dual, code
 
     @ti.func
     def solidity(v):
         """0 for a triangle with area, a negative number that rules out an inside for one without.
 
-        A height below 1e-7 of the longest edge is rounding noise in float32, its winding a coin toss.
+        Two edges within 1e-7 of one direction are rounding noise in float32, their winding a coin toss.
         """
-        longest = real(1e-13)
-        for e in ti.static(range(3)):
-            ex = v[(e + 1) % 3, 0] - v[e, 0]
-            ey = v[(e + 1) % 3, 1] - v[e, 1]
-            longest = ti.max(longest, ex * ex + ey * ey)
-        return ti.select(ti.abs(doubled_area(v)) > 1e-7 * longest, real(0.0), real(-1e30))
+        area, shorter = corner_area(v)
+        return ti.select(ti.abs(area) > 1e-7 * ti.max(shorter, real(1e-13)), real(0.0), real(-1e30))
 
     @ti.func
     def inverse_slopes(normal, solid):
@@ -106,7 +146,7 @@ def geometry_functions(real, lanes=GPU_LANES):
 
         The triangle grown by its reach lies in its grown box and in its three grown half-planes.
         """
-        v, normal, inverse = ti.static((triangle.v, triangle.normal, bounds.inverse))
+        v, normal, inverse = ti.static((triangle.anchor, triangle.normal, bounds.inverse))
         low = bounds.left - bounds.reach
         high = bounds.right + bounds.reach
         for e in ti.static(range(3)):
@@ -133,7 +173,7 @@ def geometry_functions(real, lanes=GPU_LANES):
     @ti.func
     def signed_distance(px, py, triangle: ti.template()):
         """Signed Euclidean distance to the boundary, without branches so that it vectorises."""
-        v, normal, edge = ti.static((triangle.v, triangle.normal, triangle.edge))
+        v, normal, edge = ti.static((triangle.anchor, triangle.normal, triangle.edge))
         dual, solid = ti.static((triangle.dual, triangle.solid))
         line = real(1e30)
         nearest = real(1e30)
@@ -157,10 +197,10 @@ def geometry_functions(real, lanes=GPU_LANES):
     def foot_point(px, py, triangle: ti.template()):
         """Return the nearest boundary point.
 
-        Signed distance, its edge, its position along the edge in [0, 1], and the gradient of the distance
-        with respect to the pixel (a unit vector).
+        Signed distance, the code of its edge, its position along the edge in [0, 1] from the anchor, and the
+        gradient of the distance with respect to the pixel (a unit vector).
         """
-        v, normal, edge = ti.static((triangle.v, triangle.normal, triangle.edge))
+        v, normal, edge = ti.static((triangle.anchor, triangle.normal, triangle.edge))
         dual, solid = ti.static((triangle.dual, triangle.solid))
         line = real(1e30)
         nearest = real(1e30)
@@ -182,7 +222,7 @@ def geometry_functions(real, lanes=GPU_LANES):
             squared = ti.select(on_line, across * across, qx * qx + qy * qy)
             nearer = squared < nearest
             nearest = ti.select(nearer, squared, nearest)
-            at = ti.select(nearer, e, at)
+            at = ti.select(nearer, triangle.code[e], at)
             t = ti.select(nearer, u, t)
             # On the edge itself the offset vanishes; the normal still tells where inside is.
             gx = ti.select(nearer, ti.select(on_line, normal[e, 0], -qx), gx)
@@ -195,11 +235,19 @@ def geometry_functions(real, lanes=GPU_LANES):
         return ti.select(line >= 0, line, -d), at, t, gx * unit, gy * unit
 
     @ti.func
+    def ends(code, along):
+        """Return the edge of a code, and the shares of its start and its end in a point along it."""
+        edge = ti.select(code > 2, code - 3, code)
+        start = ti.select(code > 2, along, 1 - along)
+        end = ti.select(code > 2, 1 - along, along)
+        return edge, start, end
+
+    @ti.func
     def triangle(corners: ti.template(), face):
         """Set a face up."""
         v = vertices(corners, face)
-        normal, edge, dual = edge_frames(v)
-        return Triangle(v, normal, edge, dual, solidity(v))
+        anchor, normal, edge, dual, code = edge_frames(v)
+        return Triangle(v, anchor, normal, edge, dual, code, solidity(v))
 
     return SimpleNamespace(
         Triangle=Triangle,
@@ -210,4 +258,5 @@ def geometry_functions(real, lanes=GPU_LANES):
         row_spans=row_spans,
         signed_distance=signed_distance,
         foot_point=foot_point,
+        ends=ends,
     )
