@@ -127,7 +127,8 @@ def shaded_sums_of_fragments(
 
 def gathered(rows: Tensor, index: Tensor) -> Tensor:
     """Return ``rows[index]``: its gradient by index_add, which is quicker than that of indexing."""
-    return rows.index_select(0, index.reshape(-1)).reshape(*index.shape, -1)
+    # Not -1 for the columns: there may be no fragments.
+    return rows.index_select(0, index.reshape(-1)).reshape(*index.shape, rows.shape[1])
 
 
 def _shares(
