@@ -61,7 +61,9 @@ def write(softness: Softness, path: str | os.PathLike, trained: dict) -> None:
     write_atomically(Path(path), lambda partial: partial.write_bytes(content))
 
 
-def read(path: str | os.PathLike, kind: type[Softness] = Softness) -> Softness:
+def read(
+    path: str | os.PathLike, kind: type[Softness] = Softness, *, trainable: bool = False
+) -> Softness:
     """Read a softness of a kind from a file; see `taichisoft.softness.softness.Softness.load`."""
     path = Path(path)
     header, tensors = _open(path)
@@ -75,7 +77,7 @@ def read(path: str | os.PathLike, kind: type[Softness] = Softness) -> Softness:
         softness.trained = check_type(_parse(header["trained"], "trained"), "trained", dict)
     except DAMAGE as error:
         raise ValueError(f"path: {path} is damaged: {error}") from error
-    return softness
+    return softness.requires_grad_(trainable)
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from taichisoft.base.checks import check_number
 from taichisoft.softness.part import Part
@@ -23,7 +23,8 @@ class Number(Part):
     def settings(self) -> dict[str, Any]:
         """Return the constructor arguments that make an equal number."""
         (kept,) = self.state_dict(keep_vars=True).values()
-        return {"value": float(self().detach()), "learn": kept.requires_grad}
+        # A frozen parameter is still one.
+        return {"value": float(self().detach()), "learn": isinstance(kept, nn.Parameter)}
 
     def extra_repr(self) -> str:
         """Return the current value."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -85,7 +85,7 @@ class Softness(Part):
         return {"coverage.scale": self.coverage.scale.unit, "occlusion.gamma": "scene units"}
 
     def set_progress(self, progress: float) -> None:
-        """Say how much of an optimisation is done, for annealed scales and gammas.
+        """Say how much of an optimisation is done, for annealed scales and gammas; `anneal` does so itself.
 
         Parameters
         ----------
@@ -96,6 +96,33 @@ class Softness(Part):
         for module in self.modules():
             if isinstance(module, FollowsProgress):
                 module.set_progress(progress)
+
+    def anneal(self, steps: int) -> Iterator[int]:
+        """Count the steps of an optimisation, and say before each how much is done.
+
+        Parameters
+        ----------
+        steps : int
+            Number of steps, not negative.
+
+        Returns
+        -------
+        iterator of int
+            From 0 to ``steps - 1``: before step k the progress is ``k / (steps - 1)``, and 1 after the last.
+            A loop that is left early leaves it where it was. Nothing changes if nothing is annealed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            ``steps`` is no int, or negative.
+        """
+        return self._steps(check_integer(steps, "steps", minimum=0))
+
+    def _steps(self, steps: int) -> Iterator[int]:
+        for step in range(steps):
+            self.set_progress(step / max(steps - 1, 1))
+            yield step
+        self.set_progress(1.0)
 
     def save(self, path: str | os.PathLike, trained: dict | None = None) -> None:
         """Save to one small safetensors file, see `taichisoft.softness.file`.
@@ -119,8 +146,16 @@ class Softness(Part):
         write(self, path, self.trained if trained is None else trained)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Softness:
+    def load(cls, path: str | os.PathLike, *, trainable: bool = False) -> Softness:
         """Load what `save` saved, on the CPU. A file from elsewhere cannot run code.
+
+        Parameters
+        ----------
+        path : path
+            A softness file.
+        trainable : bool
+            Whether its parameters require gradients. By default they do not: an optimizer that has them
+            changes nothing, and a render is quicker. ``requires_grad_`` changes it later.
 
         Raises
         ------
@@ -131,7 +166,8 @@ class Softness(Part):
         """
         from taichisoft.softness.file import read  # sugar
 
-        return read(path, cls)
+        check_type(trainable, "trainable", bool)
+        return read(path, cls, trainable=trainable)
 
     def plot(self, image_height: int = 64, axes: Sequence[Axes] | None = None) -> Figure:
         """Draw coverage and its slope over the distance in pixels, aggregation and occlusion.
