@@ -23,6 +23,7 @@ OF_AN_EDGE = 1 / 8
 NARROWEST, WIDEST = 0.1, 0.4
 # Share of the target's pixels that a scale annealed from a wide one reaches at first.
 REACHED = 0.9
+MARGIN = 1 + 1e-6
 # Target pixels from here on count as covered.
 COVERED = 0.5
 
@@ -75,6 +76,8 @@ def suggest_scale(
     distances = faces.distances(wanted)[wanted]
     reachable = distances[distances.isfinite()].double()
     wide = float(np.quantile(reachable.cpu().numpy(), REACHED)) / reach if len(reachable) else 0.0
+    # Within reach, and not at its very end, where there is no slope.
+    wide *= MARGIN
     return Pixels(narrow) if wide <= narrow else ExponentialAnnealing(wide, narrow)
 
 

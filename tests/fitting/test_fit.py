@@ -365,3 +365,19 @@ def test_without_tqdm_there_is_no_bar_but_a_fit(monkeypatch):
 def test_bad_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_one_silhouette_is_the_target_of_a_batch():
+    mesh = ts.shapes.icosphere(1)
+    camera = ts.Camera.look_at((0.0, 0.0, 4.0), image_size=(24, 24))
+    target = ts.SoftRasterizer.hard().silhouette(mesh, camera)[0]
+    render = ts.SoftRasterizer(ts.Gaussian(ts.suggest_scale(mesh, camera)))
+    starts = {"offset": torch.tensor([[0.2, 0.0, 0.0], [-0.1, 0.1, 0.0]])}
+
+    def loss(p):
+        moved = mesh.with_vertices(mesh.vertices + p["offset"][:, None])
+        return 1 - ts.iou(render.silhouette(moved, camera), target)
+
+    found = quiet(loss, starts, 30, learning_rate=0.02)
+    assert found.loss.shape == (2,)
+    assert float(found.loss.max()) < 0.1
