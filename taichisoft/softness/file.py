@@ -34,6 +34,7 @@ from taichisoft.base.files import write_atomically
 from taichisoft.base.version import __version__
 from taichisoft.softness.registry import build, describe
 from taichisoft.softness.softness import PARTS, Softness
+from taichisoft.softness.trained import Trained
 
 FORMAT = "taichisoft softness 2"
 
@@ -74,7 +75,8 @@ def read(
         _check_tensors(tensors)
         softness = kind(**_build_parts(_parse(header["softness"], "softness")))
         softness.load_state_dict(tensors)
-        softness.trained = check_type(_parse(header["trained"], "trained"), "trained", dict)
+        trained = check_type(_parse(header["trained"], "trained"), "trained", dict)
+        softness.trained = Trained(trained)
     except DAMAGE as error:
         raise ValueError(f"path: {path} is damaged: {error}") from error
     return softness.requires_grad_(trainable)

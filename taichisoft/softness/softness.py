@@ -15,6 +15,8 @@ from taichisoft.softness.coverage import Coverage, CustomCoverage, Gaussian
 from taichisoft.softness.occlusion import DepthSoftmax, Occlusion
 from taichisoft.softness.part import Part
 from taichisoft.softness.scale import check_progress
+from taichisoft.softness.trained import Trained
+from taichisoft.softness.words import kinds_in_words, parameters_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +47,8 @@ class Softness(Part):
     Attributes
     ----------
     trained : dict
-        How it was trained, as given to `save`; empty if nothing was given.
+        How it was trained, as given to `save`; empty if nothing was given. ``print`` of one that was loaded
+        shows the main things of it.
     """
 
     aggregation: Aggregation
@@ -61,7 +64,7 @@ class Softness(Part):
         self.coverage = Gaussian(1.0) if coverage is None else coverage
         self.aggregation = Probabilistic() if aggregation is None else aggregation
         self.occlusion = DepthSoftmax() if occlusion is None else occlusion
-        self.trained: dict = {}
+        self.trained: dict = Trained()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a part must be of its kind whenever it is set."""
@@ -79,6 +82,17 @@ class Softness(Part):
 
         @coverage.setter
         def coverage(self, value: nn.Module) -> None: ...
+
+    def __str__(self) -> str:
+        return "\n".join(kinds_in_words(self))
+
+    def describe(self) -> str:
+        """Say in words what it is, what of it is learned, how it was learned and what it earned.
+
+        Of the latter two it says what `trained` holds, that is the header of its file, and no more.
+        """
+        lines = [*kinds_in_words(self), parameters_in_words(self), *Trained(self.trained).lines()]
+        return "\n".join(lines)
 
     def units(self) -> dict[str, str]:
         """Return in which units its lengths are, in words."""
