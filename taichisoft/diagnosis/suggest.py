@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_number, check_tensor
+from taichisoft.base.checks import FLOAT_DTYPES, check_number, check_tensor
 from taichisoft.cameras.camera import Camera
 from taichisoft.diagnosis.projected_faces import ProjectedFaces
 from taichisoft.engine.projection import build_scene
@@ -105,7 +105,7 @@ def as_mask(target: Tensor, scene: Scene) -> Tensor:
         It is no silhouette of the images of the scene.
     """
     size = scene.image_size
-    dtypes = (torch.bool, torch.float32, torch.float64)
+    dtypes = (*FLOAT_DTYPES, torch.bool)
     check_tensor(target, "target", size, (1, *size), (scene.batch_size, *size), dtypes=dtypes)
     covered = target if target.dtype == torch.bool else target >= COVERED
     return covered.to(scene.points.device).expand(scene.batch_size, *size)

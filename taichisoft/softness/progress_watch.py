@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
+from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from taichisoft.softness.annealing import FollowsProgress
@@ -11,6 +14,8 @@ from taichisoft.softness.softness import Softness
 
 # Backward passes before a word is said: a gradient or two may be wanted of the widest softness.
 PASSES = 10
+# What stands between a program and the hooks of its tensors.
+INNER = tuple(str(Path(file).parent) for file in (torch.__file__, Path(__file__).parent))
 
 
 class ProgressWatch:
@@ -50,5 +55,13 @@ class ProgressWatch:
                 "renderer.anneal(steps):`, or call renderer.set_progress(k / (steps - 1)) before step k, or "
                 "give ts.fit the renderer; renderer.set_progress(0.0) keeps it so without a word",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=_level_of_the_caller(),
             )
+
+
+def _level_of_the_caller() -> int:
+    """Return the stack level, for the function that asks, of the program that wanted the gradient."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_code.co_filename.startswith(INNER):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -272,5 +272,7 @@ def test_supersampling_costs_more_and_reaches_as_far(dtype):
 
 def test_bad_target(dtype):
     mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    with pytest.raises(TypeError, match=r"target / 255 converts levels"):
+        ts.SoftRasterizer().explain(mesh, camera, torch.ones(SIZE, dtype=torch.uint8))
     with pytest.raises(ValueError, match="target must have shape"):
         ts.SoftRasterizer().explain(mesh, camera, torch.ones(3, 3))

@@ -80,8 +80,10 @@ def test_ten_backward_passes_without_progress_warn_once_with_the_cure(colour, dt
     renderer = annealed()
     for _ in range(9):
         backward(renderer, dtype, colour=colour)
-    with pytest.warns(UserWarning, match=r"for step in renderer\.anneal\(steps\):"):
+    with pytest.warns(UserWarning, match=r"for step in renderer\.anneal\(steps\):") as said:
         backward(renderer, dtype, colour=colour)
+    # It points to the program, and not into torch or the library.
+    assert [warning.filename for warning in said] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(12):
@@ -131,8 +133,9 @@ def test_fit_without_its_renderer_warns(dtype):
         return ts.iou_loss(renderer.silhouette(moved, camera), TARGET.to(dtype))
 
     start = {"offset": torch.zeros(3, dtype=dtype)}
-    with pytest.warns(UserWarning, match=r"give ts\.fit the renderer"):
+    with pytest.warns(UserWarning, match=r"give ts\.fit the renderer") as said:
         ts.fit(loss, start, 12, progress=False)
+    assert [warning.filename for warning in said] == [__file__]
     ts.fit(loss, start, 12, renderer=annealed(), progress=False)
 
 
