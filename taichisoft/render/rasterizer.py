@@ -352,9 +352,9 @@ class SoftRasterizer(nn.Module):
         """Say in numbers and words what this softness does with a mesh, and what to change.
 
         How far it reaches and at what cost, which faces are drawn, how much the silhouette grows; with a
-        target, whether a part of it is out of reach. The numbers are those of the current progress; an annealed
-        scale is judged at both ends: its reach at the start, how much it inflates at the end. Takes as long
-        as a few renders, and longer the farther the target is from the mesh.
+        target, whether a part of it is out of reach. The numbers are those of the current progress; an
+        annealed scale is judged at both ends: its reach at the start, how much it inflates at the end. Takes
+        as long as a few renders, and longer the farther the target is from the mesh.
 
         Parameters
         ----------
