@@ -173,7 +173,7 @@ def with_parameters(softness: Softness, parameters: Mapping[str, Any]) -> Softne
 
 
 def load_renderer(path: Path) -> SoftRasterizer:
-    """Return a renderer with the softness of a file, see `taichisoft.Softness.load`."""
+    """Return a renderer with the softness of a file, frozen: see `taichisoft.Softness.load`."""
     return SoftRasterizer(softness=Softness.load(path))
 
 

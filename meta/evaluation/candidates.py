@@ -184,7 +184,7 @@ class Learned(Candidate):
         return self._load()
 
     def _load(self) -> SoftRasterizer:
-        return SoftRasterizer(softness=Softness.load(self.path)).requires_grad_(False)
+        return SoftRasterizer(softness=Softness.load(self.path))
 
 
 def constant(scale: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
+from inspect import Parameter, signature
 from typing import Any, NoReturn, TypeVar, overload
 
 import torch
@@ -26,8 +27,30 @@ def check_type(value: object, name: str, expected: type | tuple[type, ...]) -> o
     if not isinstance(value, expected):
         types = expected if isinstance(expected, tuple) else (expected,)
         wanted = " or ".join(t.__name__ for t in types)
-        raise TypeError(f"{name} must be a {wanted}, got {type(value).__name__}")
+        raise TypeError(f"{name} must be a {wanted}, got {_kind_of(value, types)}")
     return value
+
+
+def _kind_of(value: object, types: tuple[type, ...]) -> str:
+    """Return the type of a value; of a class that only has to be called, how."""
+    if not isinstance(value, type):
+        return type(value).__name__
+    if not issubclass(value, types):
+        return f"the class {value.__name__}"
+    return (
+        f"the class {value.__name__} and not an instance: {value.__name__}({_first_default(value)})"
+    )
+
+
+def _first_default(kind: type) -> str:
+    """Return the default of the first argument of a class, as it would be written."""
+    try:
+        first = next(iter(signature(kind).parameters.values()), None)
+    except ValueError:
+        return "..."
+    if first is not None and first.default is Parameter.empty:
+        return "..."
+    return repr(first.default) if first and isinstance(first.default, int | float) else ""
 
 
 def check_dtype(dtype: object) -> None:
@@ -67,7 +90,7 @@ def check_tensor(
     if value.dtype not in dtypes:
         wanted = " or ".join(str(d) for d in dtypes)
         raise TypeError(
-            f"{name} must be of dtype {wanted}, got {value.dtype}; .to({dtypes[0]}) converts it"
+            f"{name} must be of dtype {wanted}, got {value.dtype}; {_converted(value, name, dtypes[0])}"
         )
     if value.layout != torch.strided:
         raise ValueError(f"{name} must be a dense tensor, got layout {value.layout}")
@@ -75,6 +98,15 @@ def check_tensor(
         wanted = " or ".join(_format_shape(shape) for shape in shapes)
         raise ValueError(f"{name} must have shape {wanted}, got {tuple(value.shape)}")
     return value
+
+
+def _converted(value: torch.Tensor, name: str, dtype: torch.dtype) -> str:
+    """Return how a tensor of another dtype becomes one of that dtype."""
+    if value.dtype == torch.bool and dtype.is_floating_point:
+        return ".float() converts it"
+    if value.dtype == torch.uint8 and dtype.is_floating_point:
+        return f"{name} / 255 converts levels from 0 to 255, {name}.float() a mask of 0 and 1"
+    return f".to({dtype}) converts it"
 
 
 def check_finite(value: torch.Tensor, name: str) -> None:

@@ -69,5 +69,5 @@ def renderer_of(softness: str) -> SoftRasterizer:
     try:
         scale = float(softness)
     except ValueError:
-        return SoftRasterizer.pretrained(softness).requires_grad_(False)
+        return SoftRasterizer.pretrained(softness)
     return SoftRasterizer.hard() if scale == 0 else SoftRasterizer(Gaussian(scale))

@@ -16,6 +16,7 @@ from taichisoft.diagnosis.suggest import as_mask, narrow_scale
 from taichisoft.engine.coverage import accumulate
 from taichisoft.engine.job import RasterJob, least_bytes
 from taichisoft.engine.scene import Scene
+from taichisoft.softness.annealing import FollowsProgress
 from taichisoft.softness.curves import Curve
 from taichisoft.softness.tables.domain import Domain
 from taichisoft.softness.tables.table import tabulate
@@ -40,50 +41,82 @@ def explain(
 
     `total` is the number of faces of the meshes of all images; the near plane leaves more or fewer of them.
     """
-    job, projected = RasterJob(scene), ProjectedFaces(scene)
-    generator = renderer.curves(scene.image_size[0])[0]
-    # In pixels of the image; what is rendered has more of them.
-    generator = replace(generator, width=generator.width / renderer.ssaa)
-    height, breadth = (renderer.ssaa * n for n in scene.image_size)
-    rendered = replace(scene, image_size=(height, breadth))
-    takes_max = renderer.aggregation.takes_max
-    alpha = renderer.aggregation.inverse(accumulate(job, generator, takes_max))
-    count = accumulate(job, _within_reach(generator), False)
-    reaching = int(count.sum(dtype=torch.float64))
-    fragments = renderer.ssaa**2 * reaching
-    reached = int((count > 0).sum())
-    wanted = torch.zeros_like(alpha, dtype=torch.bool)
-    wanted = wanted if target is None else as_mask(target, scene)
-    distances = projected.distances(wanted)
-    covered = distances == 0
-    area = int(covered.sum())
-    saturated = covered & (alpha > SATURATED)
-    width = float(generator.width)
-    slopes = generator.slopes or generator.table
-    gradient_reach = max(-slopes.domain.low, 0.0) * width
-    gradient_reach = gradient_reach if slopes.domain.span else 0.0
-    time = max(LEAST_MILLISECONDS, NANOSECONDS * 1e-6 * fragments)
-    return Explanation(
-        images=scene.batch_size,
-        image_size=scene.image_size,
-        scale=width,
-        reach=float(generator.numbers(scene.points)[1]) + 0.0,
-        gradient_reach=gradient_reach,
-        adds_up=not takes_max,
-        suggested_scale=narrow_scale(projected) if bool(projected.in_front.any()) else None,
-        faces=_faces(projected, job, generator, total),
-        fragments=fragments,
-        faces_per_pixel=reaching / max(reached, 1),
-        most_faces_per_pixel=int(count.max()),
-        memory=least_bytes(rendered),
-        second_order_memory=SECOND_ORDER_BYTES * fragments,
-        milliseconds=time if backend() == "cpu" else None,
-        inflation=float(alpha.sum(dtype=torch.float64)) / area - 1 if area else None,
-        saturated=int(saturated.sum()) / area if area else None,
-        against=None
-        if target is None
-        else _against(wanted, distances, saturated, width, gradient_reach),
-    )
+    situation = _Situation(renderer, scene, total, target)
+    annealed = [m for m in renderer.coverage.modules() if isinstance(m, FollowsProgress)]
+    if not annealed:
+        return situation.explanation()
+    kept = [(part, part.progress, part.told) for part in annealed]
+    ends = []
+    try:
+        for progress in (0.0, 1.0):
+            for part in annealed:
+                part.set_progress(progress)
+            ends.append(situation.explanation())
+    finally:
+        for part, progress, told in kept:
+            part.progress, part.told = progress, told
+    return replace(situation.explanation(), start=ends[0], end=ends[1])
+
+
+class _Situation:
+    """A renderer, a scene and perhaps a target: what does not depend on the width of the softness."""
+
+    def __init__(self, renderer: SoftRasterizer, scene: Scene, total: int, target: Tensor | None):
+        self.renderer, self.scene, self.total = renderer, scene, total
+        self.job, self.projected = RasterJob(scene), ProjectedFaces(scene)
+        self.has_target = target is not None
+        if target is None:
+            self.wanted = torch.zeros(
+                scene.batch_size, *scene.image_size, dtype=torch.bool, device=scene.points.device
+            )
+        else:
+            self.wanted = as_mask(target, scene)
+        self.distances = self.projected.distances(self.wanted)
+
+    def explanation(self) -> Explanation:
+        """Return what the softness does at its current width."""
+        renderer, scene, job, projected = self.renderer, self.scene, self.job, self.projected
+        generator = renderer.curves(scene.image_size[0])[0]
+        # In pixels of the image; what is rendered has more of them.
+        generator = replace(generator, width=generator.width / renderer.ssaa)
+        height, breadth = (renderer.ssaa * n for n in scene.image_size)
+        rendered = replace(scene, image_size=(height, breadth))
+        takes_max = renderer.aggregation.takes_max
+        alpha = renderer.aggregation.inverse(accumulate(job, generator, takes_max))
+        count = accumulate(job, _within_reach(generator), False)
+        reaching = int(count.sum(dtype=torch.float64))
+        fragments = renderer.ssaa**2 * reaching
+        reached = int((count > 0).sum())
+        covered = self.distances == 0
+        area = int(covered.sum())
+        saturated = covered & (alpha > SATURATED)
+        width = float(generator.width)
+        slopes = generator.slopes or generator.table
+        gradient_reach = max(-slopes.domain.low, 0.0) * width
+        gradient_reach = gradient_reach if slopes.domain.span else 0.0
+        time = max(LEAST_MILLISECONDS, NANOSECONDS * 1e-6 * fragments)
+        against = None
+        if self.has_target:
+            against = _against(self.wanted, self.distances, saturated, width, gradient_reach)
+        return Explanation(
+            images=scene.batch_size,
+            image_size=scene.image_size,
+            scale=width,
+            reach=float(generator.numbers(scene.points)[1]) + 0.0,
+            gradient_reach=gradient_reach,
+            adds_up=not takes_max,
+            suggested_scale=narrow_scale(projected) if bool(projected.in_front.any()) else None,
+            faces=_faces(projected, job, generator, self.total),
+            fragments=fragments,
+            faces_per_pixel=reaching / max(reached, 1),
+            most_faces_per_pixel=int(count.max()),
+            memory=least_bytes(rendered),
+            second_order_memory=SECOND_ORDER_BYTES * fragments,
+            milliseconds=time if backend() == "cpu" else None,
+            inflation=float(alpha.sum(dtype=torch.float64)) / area - 1 if area else None,
+            saturated=int(saturated.sum()) / area if area else None,
+            against=against,
+        )
 
 
 def _within_reach(curve: Curve) -> Curve:

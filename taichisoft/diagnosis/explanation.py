@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -114,6 +115,9 @@ class Explanation:
         Share of the latter pixels with an alpha above 0.999; None if there is none.
     against : Against or None
         How the mesh compares with the target, if there is one.
+    start, end : Explanation or None
+        Of a coverage whose scale is annealed, the same at its first and at its last step; None for a constant
+        one. The rest is of its current progress; what is advised is of both ends.
     """
 
     images: int
@@ -133,6 +137,8 @@ class Explanation:
     inflation: float | None
     saturated: float | None
     against: Against | None
+    start: Explanation | None = None
+    end: Explanation | None = None
 
     @property
     def advice(self) -> tuple[str, ...]:
@@ -156,6 +162,8 @@ class Explanation:
         ]
         if self.against is not None:
             lines.append(self._against(self.against))
+        if self.start is not None and self.end is not None:
+            lines.append(self._annealed(self.start, self.end))
         return "\n".join(lines + [f"-> {line}" for line in self.advice])
 
     def _time(self) -> str:
@@ -178,13 +186,26 @@ class Explanation:
             f"{a.stuck_pixels} of them with alpha above {SATURATED}"
         )
 
+    def _annealed(self, start: Explanation, end: Explanation) -> str:
+        text = f"annealed from {start.scale:.3g} to {end.scale:.3g} px"
+        if start.against is not None:
+            text += f"; at the start {start.against.unreached_pixels} pixels of the target are out of reach"
+        if end.inflation is not None:
+            text += (
+                f"; at the end the sum of alpha is {1 + end.inflation:.3g} times the covered area"
+            )
+        return text
+
 
 def advice(e: Explanation) -> tuple[str, ...]:
     """Return what to change, in words; empty if nothing looks wrong.
 
-    A tenth of a target may be out of reach: see `taichisoft.diagnosis.suggest`.
+    A tenth of a target may be out of reach: see `taichisoft.diagnosis.suggest`. An annealed softness is to
+    reach the target at its start, and to show the mesh as it is at its end.
     """
-    return tuple(line for rule in (_drawn, _step, _inflated, _target) for line in rule(e))
+    start, end = e.start or e, e.end or e
+    rules = (_drawn(e), _step(start), _inflated(end), _target(start, annealed=e.start is not None))
+    return tuple(line for rule in rules for line in rule)
 
 
 def _drawn(e: Explanation) -> Iterator[str]:
@@ -192,8 +213,8 @@ def _drawn(e: Explanation) -> Iterator[str]:
         yield "no face is drawn: move the mesh or the camera, or lower camera.near"
     elif e.faces.behind_near:
         yield (
-            f"{e.faces.behind_near} faces have a vertex behind the near plane and are left out whole: move "
-            "the camera back, or lower camera.near"
+            f"{e.faces.behind_near} faces are wholly behind the near plane and not drawn (one that crosses "
+            "it is cut there): move the camera back, or lower camera.near"
         )
     if e.faces.below_a_pixel > MANY * e.faces.drawn > 0:
         yield (
@@ -227,17 +248,20 @@ def _inflated(e: Explanation) -> Iterator[str]:
     )
 
 
-def _target(e: Explanation) -> Iterator[str]:
+def _target(e: Explanation, *, annealed: bool) -> Iterator[str]:
     a = e.against
     if a is None or not e.faces.drawn:
         return
-    if a.unreached_pixels > (1 - REACHED) * a.target_pixels and e.gradient_reach:
+    reached = a.unreached_pixels <= math.ceil((1 - REACHED) * a.target_pixels)
+    if not reached and e.gradient_reach:
         wide = _up(a.scale_to_reach_all)
         yield (
             f"{a.unreached_pixels} of {a.target_pixels} pixels of the target are out of every face's reach "
             f"and have no gradient: a scale of at least {wide} px reaches all; start with one, annealed "
             f"(ts.ExponentialAnnealing({wide}, {e.suggested_scale:.2g})), or elsewhere (ts.multi_start)"
         )
+    if annealed and reached:
+        return
     if a.stuck_pixels > MANY * a.excess_pixels:
         yield (
             f"{a.stuck_pixels} of {a.excess_pixels} pixels that are covered too much have an alpha of "

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_number, check_tensor
+from taichisoft.base.checks import FLOAT_DTYPES, check_number, check_tensor
 from taichisoft.cameras.camera import Camera
 from taichisoft.diagnosis.projected_faces import ProjectedFaces
 from taichisoft.engine.projection import build_scene
@@ -23,6 +23,7 @@ OF_AN_EDGE = 1 / 8
 NARROWEST, WIDEST = 0.1, 0.4
 # Share of the target's pixels that a scale annealed from a wide one reaches at first.
 REACHED = 0.9
+MARGIN = 1 + 1e-6
 # Target pixels from here on count as covered.
 COVERED = 0.5
 
@@ -75,6 +76,8 @@ def suggest_scale(
     distances = faces.distances(wanted)[wanted]
     reachable = distances[distances.isfinite()].double()
     wide = float(np.quantile(reachable.cpu().numpy(), REACHED)) / reach if len(reachable) else 0.0
+    # Within reach, and not at its very end, where there is no slope.
+    wide *= MARGIN
     return Pixels(narrow) if wide <= narrow else ExponentialAnnealing(wide, narrow)
 
 
@@ -102,7 +105,7 @@ def as_mask(target: Tensor, scene: Scene) -> Tensor:
         It is no silhouette of the images of the scene.
     """
     size = scene.image_size
-    dtypes = (torch.bool, torch.float32, torch.float64)
+    dtypes = (*FLOAT_DTYPES, torch.bool)
     check_tensor(target, "target", size, (1, *size), (scene.batch_size, *size), dtypes=dtypes)
     covered = target if target.dtype == torch.bool else target >= COVERED
     return covered.to(scene.points.device).expand(scene.batch_size, *size)

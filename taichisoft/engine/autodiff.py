@@ -128,6 +128,7 @@ def shaded_sums_of_fragments(
 
 def gathered(rows: Tensor, index: Tensor) -> Tensor:
     """Return ``rows[index]``: its gradient by index_add, quicker than that of indexing and in order."""
+    # Not -1 for the columns: there may be no fragments.
     return rows.index_select(0, index.reshape(-1)).reshape(*index.shape, rows.shape[1])
 
 

@@ -24,11 +24,6 @@ def shade_fragments(job: RasterJob, coverage: Curve, occlusion: Curve, surface: 
     Memory grows with the number of fragments, pairs of a face and a pixel within its reach.
     """
     assert surface.shader is not None, "without one the kernels do it"
-    points = job.scene.points
-    if not job.num_faces:
-        # A zero that depends on the points, so that gradients are zero and not missing.
-        size = (job.images, job.height, job.width, 2 + surface.outputs)
-        return (points.sum() * 0).expand(size)
     _check_memory(job, coverage)
     front_face = BlendPass(job, coverage, occlusion).front_face()
     return shaded_sums_of_fragments(job, coverage, occlusion, front_face, surface.shader)

@@ -39,7 +39,7 @@ class Snapshot:
     parameters: ParameterValues
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class History:
     """What happened during a fit of E evaluations, E - 1 of which were followed by a step.
 
@@ -68,6 +68,13 @@ class History:
     taken: Tensor
     seconds: Tensor
     snapshots: tuple[Snapshot, ...]
+
+    def __repr__(self) -> str:
+        best = f"best {losses_in_words(self.best[-1])}"
+        return (
+            f"{len(self.taken)} steps in {float(self.seconds[-1]):.3g} s, "
+            f"{len(self.snapshots)} snapshots: {losses_in_words(self.judged[0])} at the start, {best}"
+        )
 
     def plot(self, axes: Axes | None = None) -> Figure:
         """Draw what was judged and the best of it over the steps, a thin line for each problem.
@@ -140,6 +147,19 @@ class History:
             duration=[frame_ms] * (len(frames) - 1) + [last_frame_ms],
             loop=0,
         )
+
+
+def losses_in_words(loss: Tensor) -> str:
+    """Return a loss, or the least, the median and the largest of losses (B,), in words."""
+    if loss.ndim == 0:
+        return f"loss {float(loss):.4g}"
+    return f"losses {range_of(loss)} of {len(loss)} problems, median {float(loss.median()):.4g}"
+
+
+def range_of(values: Tensor) -> str:
+    """Return a number, or the least and the largest of several."""
+    least, largest = float(values.min()), float(values.max())
+    return f"{least:.4g}" if least == largest else f"{least:.4g} to {largest:.4g}"
 
 
 @dataclass(eq=False)

@@ -17,7 +17,7 @@ from taichisoft.fitting.run import Fit
 from taichisoft.render.rasterizer import SoftRasterizer
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MultiStart:
     """The outcome of many starts.
 
@@ -40,6 +40,11 @@ class MultiStart:
     start: int
     fit: Fit
     chosen: Tensor
+
+    def __repr__(self) -> str:
+        return (
+            f"loss {float(self.loss):.4g} from start {self.start}; of those optimised:\n{self.fit}"
+        )
 
 
 def multi_start(

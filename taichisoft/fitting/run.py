@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_integer, check_number, check_tensor
-from taichisoft.fitting.history import History, ParameterValues, Recorder, Snapshot
+from taichisoft.fitting.history import (
+    History,
+    ParameterValues,
+    Recorder,
+    Snapshot,
+    losses_in_words,
+    range_of,
+)
 from taichisoft.fitting.parameters import Best, Parameters, reshaped
 from taichisoft.fitting.progress_bar import progress_bar
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -48,7 +55,7 @@ class FitSettings:
             check_number(self.clip, "clip", above=0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     """The outcome of a fit.
 
@@ -71,6 +78,17 @@ class Fit:
     step: Tensor
     reason: str
     history: History
+
+    def __repr__(self) -> str:
+        parameters = self.parameters
+        named = parameters if isinstance(parameters, dict) else dict(enumerate(parameters))
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in named.items())
+        after = range_of(self.step)
+        return (
+            f"{losses_in_words(self.loss)}, at the start {losses_in_words(self.history.judged[0])}\n"
+            f"parameters after {after} steps: {shapes}\n"
+            f"{self.reason}, in {float(self.history.seconds[-1]):.3g} s"
+        )
 
 
 class Run:

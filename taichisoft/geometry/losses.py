@@ -35,8 +35,8 @@ def iou(alpha: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     ----------
     alpha : Tensor, (B, H, W), float32 or float64
         Coverage in [0, 1].
-    target : Tensor, (B, H, W), dtype of ``alpha`` or bool
-        Coverage in [0, 1].
+    target : Tensor, (B, H, W), (1, H, W) or (H, W), dtype of ``alpha`` or bool
+        Coverage in [0, 1]; one image is the target of all.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def iou(alpha: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Raises
     ------
     TypeError, ValueError
-        Wrong dtype, different shapes or devices.
+        Wrong dtype, shapes that do not fit, or different devices.
     """
     check_tensor(alpha, "alpha", ("B", "H", "W"))
     target = _as_target(target, alpha, "alpha")
@@ -71,6 +71,7 @@ def mse(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     ----------
     image : Tensor, (B, H, W) or (B, H, W, C), float32 or float64
     target : Tensor, shape of ``image``, dtype of ``image`` or bool
+        Or one image, (H, W), (H, W, C) or with an axis of length 1 in front, the target of all.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def mse(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Raises
     ------
     TypeError, ValueError
-        Wrong dtype, different shapes or devices.
+        Wrong dtype, shapes that do not fit, or different devices.
     """
     check_tensor(image, "image", ("B", "H", "W"), ("B", "H", "W", "C"))
     target = _as_target(target, image, "image")
@@ -265,7 +266,9 @@ def edge_length_loss(
 
 
 def _as_target(target: torch.Tensor, image: torch.Tensor, name: str) -> torch.Tensor:
-    check_tensor(target, "target", tuple(image.shape), dtypes=(*FLOAT_DTYPES, torch.bool))
+    shape, one = tuple(image.shape), tuple(image.shape[1:])
+    shapes = dict.fromkeys((shape, (1, *one), one))  # equal ones are told once
+    check_tensor(target, "target", *shapes, dtypes=(*FLOAT_DTYPES, torch.bool))
     if target.dtype == torch.bool:
         target = target.to(image.dtype)
     check_like(target, "target", image, name)

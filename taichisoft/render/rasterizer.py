@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from taichisoft.softness.coverage import Coverage, Heaviside
 from taichisoft.softness.curves import Curve, SoftnessCurves
 from taichisoft.softness.occlusion import DepthSoftmax, Occlusion
 from taichisoft.softness.pretrained import load_from, shipped
+from taichisoft.softness.progress_watch import ProgressWatch
 from taichisoft.softness.softness import PARTS, Softness
 
 if TYPE_CHECKING:
@@ -121,6 +123,7 @@ class SoftRasterizer(nn.Module):
         if name == "softness":
             check_type(value, name, Softness)
             self._curves = SoftnessCurves(value)
+            self._watch = ProgressWatch()
         elif name == "gradient":
             check_type(value, name, str)
             if value not in ENGINES:
@@ -187,6 +190,7 @@ class SoftRasterizer(nn.Module):
         cls,
         name: str,
         *,
+        trainable: bool = False,
         background: Background = 0.0,
         ssaa: int = 1,
         gradient: str = "fused",
@@ -194,14 +198,18 @@ class SoftRasterizer(nn.Module):
     ) -> SoftRasterizer:
         """Return a renderer with a meta-learned softness that comes with the library.
 
-        How it was trained, and the evaluation it earned, is in ``renderer.softness.trained``. Its parameters
-        require gradients, as those of a new one do; ``renderer.requires_grad_(False)`` freezes them.
+        How it was trained, and the evaluation it earned, is in ``renderer.softness.trained``, and in words in
+        ``renderer.softness.describe()``. Its scale is annealed: loop with ``for step in
+        renderer.anneal(steps)``. It comes frozen: under an optimizer for all of a module it would drift on
+        the soft loss, and a step takes longer.
 
         Parameters
         ----------
         name : str
             What it was learned from: "pose", "shape3d", "shape2d", "occlusion", or "general" for all of
             them; `taichisoft.pretrained_names` lists those present.
+        trainable : bool
+            Whether its parameters require gradients, to learn it further.
         background, ssaa, gradient, deterministic
             As in `SoftRasterizer`.
 
@@ -211,7 +219,7 @@ class SoftRasterizer(nn.Module):
             A wrong type or value of an argument; the message lists the names present.
         """
         return cls(
-            softness=load_from(shipped(), name),
+            softness=load_from(shipped(), name, trainable=trainable),
             background=background,
             ssaa=ssaa,
             gradient=gradient,
@@ -278,6 +286,7 @@ class SoftRasterizer(nn.Module):
             sums = self._engine.sums(job, coverage, occlusion)
         else:
             sums = shade_fragments(job, coverage, occlusion, surface)
+        self._watch.watch(self.softness, total, sums)
         image = self.compose(total, sums, surface)
         return replace(image, face_ids=nearest_faces(mesh, camera)) if face_ids else image
 
@@ -290,10 +299,21 @@ class SoftRasterizer(nn.Module):
         self._check_ready()
         _, scene = self.scene(mesh, camera)
         curve = self._magnified(self._curves.generator(camera.image_size[0]))
-        return self.alpha(self._engine.total(RasterJob(scene), curve, self.aggregation.takes_max))
+        total = self._engine.total(RasterJob(scene), curve, self.aggregation.takes_max)
+        self._watch.watch(self.softness, total)
+        return self.alpha(total)
+
+    def anneal(self, steps: int) -> Iterator[int]:
+        """Count the steps of an optimisation: annealed scales and gammas follow.
+
+        ``for step in renderer.anneal(60):`` in the place of ``for step in range(60):``. Before step k the
+        progress is ``k / (steps - 1)``, and 1 after the last; a loop that is left early leaves it where it
+        was. Raises TypeError or ValueError unless ``steps`` is an int that is not negative.
+        """
+        return self.softness.anneal(steps)
 
     def set_progress(self, progress: float) -> None:
-        """Say how much of an optimisation is done, from 0 to 1: annealed scales follow it."""
+        """Say how much of an optimisation is done, from 0 to 1; `anneal` does so itself."""
         self.softness.set_progress(progress)
 
     def scene(
@@ -339,8 +359,9 @@ class SoftRasterizer(nn.Module):
         """Say in numbers and words what this softness does with a mesh, and what to change.
 
         How far it reaches and at what cost, which faces are drawn, how much the silhouette grows; with a
-        target, whether a part of it is out of reach. Takes as long as a few renders, and longer the farther
-        the target is from the mesh.
+        target, whether a part of it is out of reach. The numbers are those of the current progress; an
+        annealed scale is judged at both ends: its reach at the start, how much it inflates at the end. Takes
+        as long as a few renders, and longer the farther the target is from the mesh.
 
         Parameters
         ----------

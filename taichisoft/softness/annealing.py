@@ -1,7 +1,7 @@
 """Annealed scales and gammas: usable wherever fixed ones are, they follow the progress of an optimisation.
 
 A wide softness sees far, a narrow one finds the exact place. Whoever runs the optimisation says how far it
-is, usually ``softness.set_progress(k / (steps - 1))`` before step k.
+is: ``for step in renderer.anneal(steps)``, or ``renderer.set_progress(k / (steps - 1))`` before step k.
 
 A constant schedule is `Pixels` or `HeightFraction`.
 """
@@ -30,7 +30,11 @@ class FollowsProgress(nn.Module):
     ----------
     progress : float
         From 0, before the first step, to 1, at the last.
+    told : bool
+        Whether the progress was ever set.
     """
+
+    told: bool = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,6 +43,7 @@ class FollowsProgress(nn.Module):
     def set_progress(self, progress: float) -> None:
         """Go to a progress from 0 to 1."""
         self.progress = check_progress(progress)
+        self.told = True
 
     def extra_repr(self) -> str:
         """Return the progress."""

@@ -34,6 +34,7 @@ from taichisoft.base.files import write_atomically
 from taichisoft.base.version import __version__
 from taichisoft.softness.registry import build, describe
 from taichisoft.softness.softness import PARTS, Softness
+from taichisoft.softness.trained import Trained
 
 FORMAT = "taichisoft softness 2"
 
@@ -61,7 +62,9 @@ def write(softness: Softness, path: str | os.PathLike, trained: dict) -> None:
     write_atomically(Path(path), lambda partial: partial.write_bytes(content))
 
 
-def read(path: str | os.PathLike, kind: type[Softness] = Softness) -> Softness:
+def read(
+    path: str | os.PathLike, kind: type[Softness] = Softness, *, trainable: bool = False
+) -> Softness:
     """Read a softness of a kind from a file; see `taichisoft.softness.softness.Softness.load`."""
     path = Path(path)
     header, tensors = _open(path)
@@ -72,10 +75,11 @@ def read(path: str | os.PathLike, kind: type[Softness] = Softness) -> Softness:
         _check_tensors(tensors)
         softness = kind(**_build_parts(_parse(header["softness"], "softness")))
         softness.load_state_dict(tensors)
-        softness.trained = check_type(_parse(header["trained"], "trained"), "trained", dict)
+        trained = check_type(_parse(header["trained"], "trained"), "trained", dict)
+        softness.trained = Trained(trained)
     except DAMAGE as error:
         raise ValueError(f"path: {path} is damaged: {error}") from error
-    return softness
+    return softness.requires_grad_(trainable)
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -7,9 +7,9 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from taichisoft.base.checks import check_number
+from taichisoft.base.checks import check_number, check_type
 from taichisoft.softness.part import Part
 
 
@@ -23,7 +23,8 @@ class Number(Part):
     def settings(self) -> dict[str, Any]:
         """Return the constructor arguments that make an equal number."""
         (kept,) = self.state_dict(keep_vars=True).values()
-        return {"value": float(self().detach()), "learn": kept.requires_grad}
+        # A frozen parameter is still one.
+        return {"value": float(self().detach()), "learn": isinstance(kept, nn.Parameter)}
 
     def extra_repr(self) -> str:
         """Return the current value."""
@@ -69,8 +70,8 @@ def as_positive(number: float | Positive, name: str) -> Positive:
     TypeError, ValueError
         It is neither, or not positive.
     """
-    if isinstance(number, Positive):
-        return number
+    if isinstance(number, Positive | type):
+        return check_type(number, name, Positive)
     return Positive(check_number(number, name, above=0))
 
 
@@ -99,4 +100,6 @@ class Real(Number):
 
 def as_real(value: float | Real, name: str) -> Real:
     """Return a `Real` as it is and a number as a fixed one; `name` is the argument's in messages."""
-    return value if isinstance(value, Real) else Real(check_number(value, name))
+    if isinstance(value, Real | type):
+        return check_type(value, name, Real)
+    return Real(check_number(value, name))

@@ -39,7 +39,7 @@ def names_in(folder: Traversable) -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(SUFFIX) for name in found if name.endswith(SUFFIX)))
 
 
-def load_from(folder: Traversable, name: str) -> Softness:
+def load_from(folder: Traversable, name: str, *, trainable: bool = False) -> Softness:
     """Return the softness of that name.
 
     Parameters
@@ -48,6 +48,8 @@ def load_from(folder: Traversable, name: str) -> Softness:
         A `pathlib.Path`, or a folder within a package.
     name : str
         File name without its suffix.
+    trainable : bool
+        Whether its parameters require gradients.
 
     Raises
     ------
@@ -63,4 +65,4 @@ def load_from(folder: Traversable, name: str) -> Softness:
         raise ValueError(f"name must be one of the softnesses present ({present}), got {name!r}")
     # The files of a package may lie in an archive.
     with as_file(folder / (name + SUFFIX)) as path:
-        return Softness.load(path)
+        return Softness.load(path, trainable=trainable)

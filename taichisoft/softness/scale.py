@@ -102,7 +102,7 @@ def as_scale(scale: float | Scale, name: str = "scale", kind: type[Scale] = Scal
     kind : type
         What a scale must be.
     """
-    if isinstance(scale, nn.Module):
+    if isinstance(scale, nn.Module | type):
         check_type(scale, name, kind)
         return scale
     return Pixels(check_number(scale, name, above=0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -15,6 +15,8 @@ from taichisoft.softness.coverage import Coverage, CustomCoverage, Gaussian
 from taichisoft.softness.occlusion import DepthSoftmax, Occlusion
 from taichisoft.softness.part import Part
 from taichisoft.softness.scale import check_progress
+from taichisoft.softness.trained import Trained
+from taichisoft.softness.words import kinds_in_words, parameters_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +47,8 @@ class Softness(Part):
     Attributes
     ----------
     trained : dict
-        How it was trained, as given to `save`; empty if nothing was given.
+        How it was trained, as given to `save`; empty if nothing was given. ``print`` of one that was loaded
+        shows the main things of it.
     """
 
     aggregation: Aggregation
@@ -61,7 +64,7 @@ class Softness(Part):
         self.coverage = Gaussian(1.0) if coverage is None else coverage
         self.aggregation = Probabilistic() if aggregation is None else aggregation
         self.occlusion = DepthSoftmax() if occlusion is None else occlusion
-        self.trained: dict = {}
+        self.trained: dict = Trained()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a part must be of its kind whenever it is set."""
@@ -80,12 +83,23 @@ class Softness(Part):
         @coverage.setter
         def coverage(self, value: nn.Module) -> None: ...
 
+    def __str__(self) -> str:
+        return "\n".join(kinds_in_words(self))
+
+    def describe(self) -> str:
+        """Say in words what it is, what of it is learned, how it was learned and what it earned.
+
+        Of the latter two it says what `trained` holds, that is the header of its file, and no more.
+        """
+        lines = [*kinds_in_words(self), parameters_in_words(self), *Trained(self.trained).lines()]
+        return "\n".join(lines)
+
     def units(self) -> dict[str, str]:
         """Return in which units its lengths are, in words."""
         return {"coverage.scale": self.coverage.scale.unit, "occlusion.gamma": "scene units"}
 
     def set_progress(self, progress: float) -> None:
-        """Say how much of an optimisation is done, for annealed scales and gammas.
+        """Say how much of an optimisation is done, for annealed scales and gammas; `anneal` does so itself.
 
         Parameters
         ----------
@@ -96,6 +110,33 @@ class Softness(Part):
         for module in self.modules():
             if isinstance(module, FollowsProgress):
                 module.set_progress(progress)
+
+    def anneal(self, steps: int) -> Iterator[int]:
+        """Count the steps of an optimisation, and say before each how much is done.
+
+        Parameters
+        ----------
+        steps : int
+            Number of steps, not negative.
+
+        Returns
+        -------
+        iterator of int
+            From 0 to ``steps - 1``: before step k the progress is ``k / (steps - 1)``, and 1 after the last.
+            A loop that is left early leaves it where it was. Nothing changes if nothing is annealed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            ``steps`` is no int, or negative.
+        """
+        return self._steps(check_integer(steps, "steps", minimum=0))
+
+    def _steps(self, steps: int) -> Iterator[int]:
+        for step in range(steps):
+            self.set_progress(step / max(steps - 1, 1))
+            yield step
+        self.set_progress(1.0)
 
     def save(self, path: str | os.PathLike, trained: dict | None = None) -> None:
         """Save to one small safetensors file, see `taichisoft.softness.file`.
@@ -119,8 +160,16 @@ class Softness(Part):
         write(self, path, self.trained if trained is None else trained)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Softness:
+    def load(cls, path: str | os.PathLike, *, trainable: bool = False) -> Softness:
         """Load what `save` saved, on the CPU. A file from elsewhere cannot run code.
+
+        Parameters
+        ----------
+        path : path
+            A softness file.
+        trainable : bool
+            Whether its parameters require gradients. By default they do not: an optimizer that has them
+            changes nothing, and a render is quicker. ``requires_grad_`` changes it later.
 
         Raises
         ------
@@ -131,7 +180,8 @@ class Softness(Part):
         """
         from taichisoft.softness.file import read  # sugar
 
-        return read(path, cls)
+        check_type(trainable, "trainable", bool)
+        return read(path, cls, trainable=trainable)
 
     def plot(self, image_height: int = 64, axes: Sequence[Axes] | None = None) -> Figure:
         """Draw coverage and its slope over the distance in pixels, aggregation and occlusion.

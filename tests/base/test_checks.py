@@ -6,9 +6,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
 import taichisoft as ts
-from taichisoft.base.checks import check_integer, check_number
+from taichisoft.base.checks import check_integer, check_number, check_tensor
 from taichisoft.softness.aggregation import MonotoneGenerator
 from taichisoft.softness.occlusion import MonotoneDepth
 from taichisoft.softness.registry import build, describe
@@ -62,3 +63,43 @@ def test_numbers_out_of_range(value):
 def test_modules_made_of_scalars_of_numpy_can_be_saved(make):
     described = describe(make())
     assert describe(build(described)) == described
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ts.Softness(ts.Gaussian), r"coverage must be a Coverage.*Gaussian\(1\.0\)$"),
+        (lambda: ts.SoftRasterizer(ts.MonotoneSpline), r"coverage .*MonotoneSpline\(1\.0\)$"),
+        (lambda: ts.Softness(ts.Heaviside), r"coverage .*an instance: Heaviside\(\)$"),
+        (lambda: ts.Softness(ts.Mixture), r"coverage .*an instance: Mixture\(\.\.\.\)$"),
+        (lambda: ts.Softness(ts.Max), "coverage must be a Coverage, got the class Max$"),
+        (lambda: ts.Softness(aggregation=ts.Max), r"aggregation .*an instance: Max\(\)$"),
+        (lambda: ts.Softness(aggregation=ts.Frank), r"aggregation .*an instance: Frank\(\.\.\.\)$"),
+        (lambda: ts.Softness(occlusion=ts.DepthSoftmax), r"occlusion .*DepthSoftmax\(0\.05\)$"),
+        (
+            lambda: ts.SoftRasterizer(softness=ts.Softness),
+            r"softness .*an instance: Softness\(\)",
+        ),
+        (
+            lambda: ts.Gaussian(ts.Pixels),
+            r"scale must be a Scale, .*an instance: Pixels\(\.\.\.\)$",
+        ),
+        (lambda: ts.DepthSoftmax(ts.Positive), r"gamma must be .*an instance: Positive\(\.\.\.\)$"),
+        (
+            lambda: ts.Gaussian(shift=ts.Real),
+            r"shift must be a Real, .*an instance: Real\(\.\.\.\)$",
+        ),
+    ],
+)
+def test_a_class_in_the_place_of_an_instance(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def test_tensors_of_other_types_say_what_converts_them():
+    with pytest.raises(TypeError, match=r"mask / 255 converts levels .*, mask\.float\(\) a mask"):
+        check_tensor(torch.zeros(2, 3, dtype=torch.uint8), "mask")
+    with pytest.raises(TypeError, match=r"got torch\.bool; \.float\(\) converts it"):
+        check_tensor(torch.zeros(2, 3, dtype=torch.bool), "mask")
+    with pytest.raises(TypeError, match=r"got torch\.uint8; \.to\(torch\.int64\) converts it"):
+        check_tensor(torch.zeros(2, 3, dtype=torch.uint8), "faces", dtypes=(torch.int64,))

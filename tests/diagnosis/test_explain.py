@@ -203,6 +203,59 @@ def test_annealing_is_explained_where_it_is(dtype):
     assert renderer.explain(mesh, camera).scale == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("at", "seen"), [(20, (2, 30)), (46, (3, 31)), (14, (50, 61))])
+def test_what_is_suggested_is_not_scolded(at, seen, dtype):
+    size = (48, 64)
+    ball = ts.shapes.icosphere(1)
+    mesh = ball.with_vertices((12 * ball.vertices + torch.tensor([at, 24.0, 20.0])).to(dtype))
+    camera = pixel_camera(*size, dtype)
+    target = torch.zeros(size, dtype=torch.bool)
+    # Many pixels are as far away as others.
+    target[:, seen[0] : seen[1]] = True
+    scale = ts.suggest_scale(mesh, camera, target)
+    assert isinstance(scale, ts.ExponentialAnnealing)
+    renderer = ts.SoftRasterizer(ts.Gaussian(scale))
+    for progress in (0.0, 0.5, 1.0):
+        renderer.set_progress(progress)
+        found = renderer.explain(mesh, camera, target)
+        assert found.advice == ()
+        assert float(scale.in_pixels(size[0])) == pytest.approx(found.scale)
+
+
+def test_annealing_is_explained_at_both_ends_and_left_as_it_was(dtype):
+    mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    target = torch.zeros(SIZE, dtype=dtype)
+    target[:, 2:] = 1
+    scale = ts.ExponentialAnnealing(1.0, 0.25)
+    renderer = ts.SoftRasterizer(ts.Gaussian(scale))
+    found = renderer.explain(mesh, camera, target)
+    assert (scale.progress, scale.told) == (0.0, False)
+    renderer.set_progress(0.5)
+    found = renderer.explain(mesh, camera, target)
+    assert (scale.progress, scale.told) == (0.5, True)
+    assert found.scale == pytest.approx(0.5)
+    for end, width in ((found.start, 1.0), (found.end, 0.25)):
+        constant = ts.SoftRasterizer(ts.Gaussian(width)).explain(mesh, camera, target)
+        assert end.inflation == pytest.approx(constant.inflation)
+        assert end.against.unreached_pixels == constant.against.unreached_pixels
+    # Columns 8 to 29 are missing, the first four of them, 0.5 to 3.5 px away, within reach at the start.
+    assert found.start.against.unreached_pixels == 18 * SIZE[0]
+    assert any(f"{18 * SIZE[0]} of 560 pixels of the target are out" in x for x in found.advice)
+    assert "annealed from 1 to 0.25 px; at the start 360 pixels of the target are out" in str(found)
+    assert ts.SoftRasterizer(ts.Gaussian(1.0)).explain(mesh, camera).start is None
+
+
+def test_faces_behind_the_near_plane_are_told_from_those_that_cross_it(dtype):
+    drawn, behind = [(2, 2, 1), (9, 2, 1), (2, 9, 1)], [(2, 2, -2e6), (9, 2, -2e6), (2, 9, -2e6)]
+    crossing = [(2, 2, 1), (9, 2, 1), (2, 9, -2e6)]
+    camera = pixel_camera(*SIZE, dtype)
+    advice = ts.SoftRasterizer().explain(triangles(drawn, crossing, dtype=dtype), camera).advice
+    assert not any("near plane" in line for line in advice)
+    mesh = triangles(drawn, crossing, behind, dtype=dtype)
+    (line,) = [x for x in ts.SoftRasterizer().explain(mesh, camera).advice if "near plane" in x]
+    assert line.startswith("1 faces are wholly behind the near plane and not drawn")
+
+
 def test_supersampling_costs_more_and_reaches_as_far(dtype):
     mesh, camera = (
         triangles([(3, 3, 1), (20, 4, 1), (8, 15, 1)], dtype=dtype),
@@ -219,5 +272,7 @@ def test_supersampling_costs_more_and_reaches_as_far(dtype):
 
 def test_bad_target(dtype):
     mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    with pytest.raises(TypeError, match=r"target / 255 converts levels"):
+        ts.SoftRasterizer().explain(mesh, camera, torch.ones(SIZE, dtype=torch.uint8))
     with pytest.raises(ValueError, match="target must have shape"):
         ts.SoftRasterizer().explain(mesh, camera, torch.ones(3, 3))

@@ -100,7 +100,7 @@ def soft(
 
 def pretrained(name: str) -> ts.SoftRasterizer:
     """Return a renderer that comes with the library, on its way."""
-    renderer = ts.SoftRasterizer.pretrained(name)
+    renderer = ts.SoftRasterizer.pretrained(name, trainable=True)
     renderer.set_progress(0.4)
     return renderer
 

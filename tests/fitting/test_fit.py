@@ -365,3 +365,42 @@ def test_without_tqdm_there_is_no_bar_but_a_fit(monkeypatch):
 def test_bad_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_one_silhouette_is_the_target_of_a_batch():
+    mesh = ts.shapes.icosphere(1)
+    camera = ts.Camera.look_at((0.0, 0.0, 4.0), image_size=(24, 24))
+    target = ts.SoftRasterizer.hard().silhouette(mesh, camera)[0]
+    render = ts.SoftRasterizer(ts.Gaussian(ts.suggest_scale(mesh, camera)))
+    starts = {"offset": torch.tensor([[0.2, 0.0, 0.0], [-0.1, 0.1, 0.0]])}
+
+    def loss(p):
+        moved = mesh.with_vertices(mesh.vertices + p["offset"][:, None])
+        return 1 - ts.iou(render.silhouette(moved, camera), target)
+
+    found = quiet(loss, starts, 30, learning_rate=0.02)
+    assert found.loss.shape == (2,)
+    assert float(found.loss.max()) < 0.1
+
+
+@pytest.mark.parametrize("problems", [(), (5,)], ids=["one", "five"])
+def test_a_fit_prints_as_a_few_readable_lines(problems):
+    found = quiet(lambda p: bowl(p["x"]), {"x": zeros(*problems, 2)}, 100, snapshot_every=1)
+    for text in (str(found), repr(found)):
+        assert len(text.splitlines()) == 3
+        assert max(map(len, text.splitlines())) < 120
+        assert f"{float(found.loss.flatten()[0]):.4g}" in text
+        # That of the start: 1 + 4.
+        assert "5" in text.splitlines()[0].split("at the start")[1]
+        assert f"parameters after 100 steps: x {(*problems, 2)}" in text
+        assert "all 100 steps were tried" in text
+    assert "100 steps in" in str(found.history)
+    assert "101 snapshots" in str(found.history)
+    assert "\n" not in str(found.history)
+
+
+def test_many_starts_print_as_a_few_readable_lines():
+    starts = [torch.tensor([[0.0, 0.0], [1.0, -1.0], [5.0, 5.0]], dtype=torch.float64)]
+    found = ts.multi_start(lambda p: bowl(p[0]), starts, 3, keep=2, progress=False)
+    assert str(found).startswith(f"loss {float(found.loss):.4g} from start 1")
+    assert len(str(found).splitlines()) == 4

@@ -90,9 +90,14 @@ def test_gradients_of_image_losses(loss):
     ("target", "error", "match"),
     [
         (torch.rand(2, 4, 5), ValueError, r"target.*\(2, 4, 4\).*\(2, 4, 5\)"),
-        (torch.rand(4, 4), ValueError, "target.*shape"),
+        (
+            torch.rand(4, 5),
+            ValueError,
+            r"target.*\(2, 4, 4\) or \(1, 4, 4\) or \(4, 4\), got \(4, 5\)",
+        ),
+        (torch.rand(4), ValueError, "target.*shape"),
         (torch.rand(2, 4, 4).double(), TypeError, "target.*float32.*float64"),
-        (torch.zeros(2, 4, 4).byte(), TypeError, "target.*uint8"),
+        (torch.zeros(2, 4, 4).byte(), TypeError, r"target.*uint8; target / 255 converts"),
         (None, TypeError, "target.*Tensor.*NoneType"),
         (torch.rand(2, 4, 4, device="meta"), ValueError, "target.*device"),
     ],
@@ -100,6 +105,27 @@ def test_gradients_of_image_losses(loss):
 def test_bad_targets(loss, target, error, match):
     with pytest.raises(error, match=match):
         loss(torch.rand(2, 4, 4), target)
+
+
+@pytest.mark.parametrize(
+    ("loss", "channels"),
+    [
+        (losses.iou, ()),
+        (losses.iou_loss, ()),
+        *((loss, channels) for loss in (losses.mse, losses.mse_loss) for channels in ((), (3,))),
+    ],
+)
+def test_one_target_is_that_of_all_images(loss, channels):
+    images = random_images(3, 4, 5, *channels)
+    target = random_images(4, 5, *channels, seed=1)
+    expected = [loss(image[None], target[None]) for image in images]
+    expected = torch.stack(expected).mean() if expected[0].ndim == 0 else torch.cat(expected)
+    for given in (target, target[None]):
+        torch.testing.assert_close(loss(images, given), expected)
+    mask = target > 0.5
+    torch.testing.assert_close(
+        loss(images, mask), loss(images, mask.double().expand(3, *mask.shape))
+    )
 
 
 def test_bad_images():

@@ -156,7 +156,7 @@ def test_annealed_scales_survive_a_file(make, lengths, tmp_path):
     softness = Softness(ts.Gaussian(make()))
     softness.set_progress(0.5)
     softness.save(tmp_path / "softness.safetensors")
-    loaded = Softness.load(tmp_path / "softness.safetensors")
+    loaded = Softness.load(tmp_path / "softness.safetensors", trainable=True)
     assert {n: p.requires_grad for n, p in loaded.named_parameters()} == {
         n: p.requires_grad for n, p in softness.named_parameters()
     }
@@ -210,7 +210,7 @@ def test_gamma_follows_the_progress(progress, value):
 def test_every_occlusion_takes_an_annealed_gamma_and_keeps_it(kind, tmp_path):
     softness = Softness(occlusion=kind(annealed_gamma()))
     softness.save(tmp_path / "a.safetensors")
-    again = Softness.load(tmp_path / "a.safetensors")
+    again = Softness.load(tmp_path / "a.safetensors", trainable=True)
     for progress in (0.0, 0.3, 1.0):
         softness.set_progress(progress)
         again.set_progress(progress)

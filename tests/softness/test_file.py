@@ -69,7 +69,7 @@ def test_round_trip(make, path):
             parameter.add_(0.125)
     softness.save(path, {"seed": 3, "families": ["pose"]})
     assert list(path.parent.iterdir()) == [path]
-    loaded = Softness.load(path)
+    loaded = Softness.load(path, trainable=True)
     assert loaded.trained == {"seed": 3, "families": ["pose"]}
     assert {n: p.requires_grad for n, p in loaded.named_parameters()} == {
         n: p.requires_grad for n, p in softness.named_parameters()
@@ -352,3 +352,31 @@ def test_lists_of_modules_and_plain_settings():
     assert made[2:] == value[2:]
     assert float(made[0]()) == pytest.approx(2.0)
     assert isinstance(made[1][0], ts.Pixels)
+
+
+def test_what_is_loaded_is_frozen_unless_it_is_to_be_trainable(path):
+    scale = ts.ExponentialAnnealing(ts.Pixels(2.0, learn=True), ts.Pixels(0.3))
+    Softness(ts.MonotoneSpline(scale), ts.Hamacher(ts.Positive(2.0, learn=True))).save(path)
+    for trainable in (False, True):
+        loaded = Softness.load(path, trainable=trainable)
+        # The end of the scale is a fixed number in either.
+        assert {name: p.requires_grad for name, p in loaded.named_parameters()} == {
+            "coverage.scale.start.length.log_value": trainable,
+            "coverage.weight": trainable,
+            "aggregation.p.log_value": trainable,
+        }
+    with pytest.raises(TypeError, match="trainable must be a bool, got str"):
+        Softness.load(path, trainable="yes")
+
+
+def test_a_frozen_parameter_that_is_saved_again_can_still_be_learned(path):
+    scale = ts.Pixels(2.0, learn=True)
+    parts = [ts.Gaussian(1.0, shift=ts.Real(0.1, learn=True)), ts.Laplace(2.0)]
+    Softness(ts.Mixture(parts, scale)).save(path)
+    Softness.load(path).save(path)
+    again = Softness.load(path, trainable=True)
+    assert {n for n, p in again.named_parameters() if p.requires_grad} == {
+        "coverage.scale.length.log_value",
+        "coverage.components.0.shift.value",
+        "coverage.logits",
+    }

@@ -58,6 +58,29 @@ def test_a_renderer_of_it(folder, monkeypatch):
     assert expected.max() > 0.5
 
 
+def test_a_frozen_softness_in_a_module_does_not_drift_and_a_trainable_one_does():
+    mesh = ts.shapes.icosphere(1)
+    camera = ts.Camera.look_at(eye=(0.0, 0.0, 3.0), image_size=(16, 16))
+    target = ts.SoftRasterizer.hard().silhouette(mesh, camera)
+    for trainable in (False, True):
+        module = torch.nn.Module()
+        module.renderer = ts.SoftRasterizer.pretrained("general", trainable=trainable)
+        module.offset = torch.nn.Parameter(torch.tensor([0.3, 0.0, 0.0]))
+        before = {n: p.detach().clone() for n, p in module.renderer.named_parameters()}
+        assert len(before) >= 3
+        optimizer = torch.optim.Adam(module.parameters(), lr=0.02)
+        for _ in module.renderer.anneal(4):
+            optimizer.zero_grad()
+            moved = mesh.with_vertices(mesh.vertices + module.offset)
+            ts.iou_loss(module.renderer.silhouette(moved, camera), target).backward()
+            optimizer.step()
+        assert float((module.offset.detach() - torch.tensor([0.3, 0.0, 0.0])).abs().max()) > 0.01
+        for name, parameter in module.renderer.named_parameters():
+            moved_too = trainable and "scale" in name
+            assert not moved_too or not torch.equal(parameter, before[name]), name
+            assert trainable or torch.equal(parameter, before[name]), name
+
+
 @pytest.mark.parametrize("name", ["mug", "", "../pose", "pose.safetensors", "README"])
 def test_unknown_names_are_answered_with_those_present(folder, name):
     with pytest.raises(ValueError, match=r"softnesses present \(general, pose\), got"):

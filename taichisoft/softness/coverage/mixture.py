@@ -102,7 +102,7 @@ class Mixture(Coverage):
             "components": list(self.components),
             "scale": self.scale,
             "weights": self.weights().tolist(),
-            "learn": self.logits.requires_grad,
+            "learn": isinstance(self.logits, nn.Parameter),
         }
 
     def extra_repr(self) -> str:

@@ -1,0 +1,83 @@
+"""A softness in words: what its parts are, with their numbers, and what of it is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from taichisoft.softness.annealing import (
+    AnnealedPositive,
+    FollowsProgress,
+    LearnedAnnealing,
+    TwoEnded,
+)
+from taichisoft.softness.coverage import Coverage
+from taichisoft.softness.parameters import Number
+from taichisoft.softness.part import Part
+from taichisoft.softness.scale import HeightFraction, Pixels
+
+
+def kinds_in_words(softness: Part) -> list[str]:
+    """Return a line for each part of a softness, and one about its progress if it is annealed."""
+    lines = [f"{name}: {in_words(part)}" for name, part in softness.settings().items()]
+    followers = [m for m in softness.modules() if isinstance(m, FollowsProgress)]
+    if followers:
+        told = "" if all(m.told for m in followers) else "; never told: loop with anneal(steps)"
+        lines.append(
+            f"annealed: now at progress {followers[0].progress:.3g}, which goes from 0 to 1{told}"
+        )
+    return lines
+
+
+def parameters_in_words(softness: Part) -> str:
+    """Return how many numbers are parameters, and how many of them require gradients."""
+    parameters = list(softness.parameters())
+    count = sum(p.numel() for p in parameters)
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    if not count:
+        return "parameters: none"
+    how = {0: "all frozen", count: "all trainable"}.get(trainable, f"{trainable} of them trainable")
+    return f"parameters: {count} number{'s' * (count > 1)}, {how}"
+
+
+def in_words(module: nn.Module) -> str:
+    """Return a module in a few words: a number with its unit, or a kind with its numbers."""
+    if isinstance(module, Number):
+        return f"{float(module().detach()):.3g}"
+    if isinstance(module, Pixels):
+        return f"{in_words(module.length)} px"
+    if isinstance(module, HeightFraction):
+        return f"{in_words(module.length)} of the image height"
+    if isinstance(module, AnnealedPositive):
+        return f"from {in_words(module.start)} to {in_words(module.end)}"
+    if isinstance(module, TwoEnded):
+        return f"from {in_words(module.start)} to {in_words(module.end)} ({type(module).__name__})"
+    if isinstance(module, LearnedAnnealing):
+        return f"from {in_words(module.start)} along a learned course of {module.knots} knots"
+    if isinstance(module, nn.ModuleList):
+        return f"[{', '.join(map(_within, module))}]"
+    if not isinstance(module, Part):
+        return type(module).__name__
+    arguments = ", ".join(_arguments(module))
+    return f"{type(module).__name__} ({arguments})" if arguments else type(module).__name__
+
+
+def _within(module: nn.Module) -> str:
+    """Return a module within another; the scale of a coverage is relative to that of the other."""
+    if not isinstance(module, Coverage):
+        return in_words(module)
+    return in_words(module).replace("(scale", "(relative scale", 1).replace(" px", "", 1)
+
+
+def _arguments(part: Part) -> Iterator[str]:
+    """Return the arguments of a part in words; those that are None or False are not worth any."""
+    for name, child in part.named_children():
+        unit = " scene units" if name == "gamma" else ""
+        yield f"{name} {_within(child)}{unit}"
+    plain = part.extra_repr().split(", ")
+    yield from (text.replace("=", " ") for text in plain if text and not _is_dull(text))
+
+
+def _is_dull(text: str) -> bool:
+    return text.endswith(("=None", "=False"))
