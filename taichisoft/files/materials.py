@@ -124,7 +124,8 @@ def _map(rest: str, file: Path, where: str) -> Map:
             raise ValueError(f"{where}: the option {option} of map_Kd is not known")
         most = 3 if option in UP_TO_THREE else 2 if option in TWO else 1
         values: list[str] = []
-        while len(values) < most and (option not in UP_TO_THREE or _is_number(rest)):
+        optional = option in UP_TO_THREE  # as many as there are numbers before the image
+        while len(values) < most and not (optional and _ends_numbers(rest, file)):
             value, _, rest = rest.partition(" ")
             rest = rest.lstrip()
             values.append(value)
@@ -137,11 +138,11 @@ def _map(rest: str, file: Path, where: str) -> Map:
     return Map(beside(file, rest), (scale[0], scale[1]), (offset[0], offset[1]))
 
 
-def _is_number(text: str) -> bool:
-    """Return whether the next word is a number, and not the last: that is the image."""
+def _ends_numbers(text: str, file: Path) -> bool:
+    """Return whether the image begins here, and not one more number."""
     word, _, rest = text.partition(" ")
     try:
         float(word)
     except ValueError:
-        return False
-    return bool(rest.strip())
+        return True
+    return not rest.strip() or beside(file, text).is_file()

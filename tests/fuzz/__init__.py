@@ -1,0 +1,1 @@
+"""Fuzzing with seeds: what no one would write by hand."""
