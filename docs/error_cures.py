@@ -182,7 +182,24 @@ CURES = (
         "Convert the file, with trimesh, Blender or MeshLab.",
     ),
     (
-        r"path must hold a mesh with vertices|path must be a readable|must hold a mesh with UV|must hold a texture"
+        r"^mask must|select one label|looks like",
+        "The image says of every pixel how bright it is, not where the object is; or it holds labels of several objects.",
+        "Give an image that is white (or opaque) where the object is and black elsewhere, for example `labels == 3`.",
+    ),
+    (
+        r"floats must be in|whole numbers must be from|image of one channel|must be a readable image|suffix of an image",
+        "The file is no image that can be read, or its numbers are in no range that is known.",
+        "Save it with 8 or 16 bits, or as floats in [0, 1].",
+    ),
+    (
+        r"a binary file has|is continued, and|^\{where\}|are stated|is stated|header|first (line|word|chunk)|numbers of vertices and"
+        r"|must have one length|take \{|bytes more|bytes are|data end|has a list of|the version must|the file (ends|does not)|has two parents"
+        r"|of vertex \{|faces need vertices",
+        "What a mesh file holds is not what it states, or a line of it is not valid. The message begins with the path.",
+        "Get the file again, if it was cut off; else mend the line, or write it anew with another program.",
+    ),
+    (
+        r"path must hold a mesh with vertices|path must be a readable|path must hold finite UV|path must have one image|must hold a mesh with UV|must hold a texture"
         r"|at least one face to be saved",
         "The file is empty or damaged, or lacks what is asked for.",
         "Open it in another program. For textures the image must lie beside the MTL file that the OBJ names, or in the GLB.",

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 from taichisoft.base.backend import BACKENDS
 from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.coverage import Gaussian
+
+# Pixels along an axis of an image; steps and starts; what torch takes as a seed; pixels of a softness.
+LARGEST_SIZE = 32768
+LARGEST_COUNT = 1_000_000
+LARGEST_SEED = 2**64 - 1
+SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 1e6
 
 
 class Command(ABC):
@@ -42,20 +50,47 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Return (height, width) of ``WIDTHxHEIGHT``."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+    """Return (height, width) of ``WIDTHxHEIGHT``, each from 1 to `LARGEST_SIZE`."""
+    sizes = [_whole_number(part) for part in text.lower().split("x")]
+    if len(sizes) != 2 or not all(1 <= size <= LARGEST_SIZE for size in sizes):
         raise argparse.ArgumentTypeError(
-            f"must be WIDTHxHEIGHT in pixels, such as 640x480, got {text!r}"
+            f"must be WIDTHxHEIGHT in pixels, such as 640x480, each from 1 to {LARGEST_SIZE}, "
+            f"got {text!r}"
         )
-    return int(parts[1]), int(parts[0])
+    return sizes[1], sizes[0]
 
 
 def parse_count(text: str) -> int:
-    """Return a positive int."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive whole number, got {text!r}")
-    return int(text)
+    """Return an int from 1 to `LARGEST_COUNT`."""
+    count = _whole_number(text)
+    if not 1 <= count <= LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"must be a positive whole number up to {LARGEST_COUNT}, got {text!r}"
+        )
+    return count
+
+
+def parse_seed(text: str) -> int:
+    """Return an int from 0 to `LARGEST_SEED`."""
+    seed = _whole_number(text)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0 to {LARGEST_SEED}, got {text!r}"
+        )
+    return seed
+
+
+def check_output(path: Path, option: str) -> None:
+    """Raise OSError unless a file can be written there, with the name of its option.
+
+    Before the work, so that none is lost.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{option} must be a file, got the folder {path}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{option} must be in an existing folder, got {path}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise PermissionError(f"{option} must be a place that can be written to, got {path}")
 
 
 def renderer_of(softness: str) -> SoftRasterizer:
@@ -66,8 +101,32 @@ def renderer_of(softness: str) -> SoftRasterizer:
     ValueError
         It is neither a number from 0 nor a name.
     """
+    scale = scale_of(softness)
+    if scale is None:
+        return SoftRasterizer.pretrained(softness).requires_grad_(False)
+    return SoftRasterizer.hard() if scale == 0 else SoftRasterizer(Gaussian(scale))
+
+
+def scale_of(softness: str) -> float | None:
+    """Return the scale in pixels that ``--softness`` is, 0 for hard edges; None if it is a name.
+
+    Raises
+    ------
+    ValueError
+        A number that is no scale.
+    """
     try:
         scale = float(softness)
     except ValueError:
-        return SoftRasterizer.pretrained(softness)
-    return SoftRasterizer.hard() if scale == 0 else SoftRasterizer(Gaussian(scale))
+        return None
+    if scale != 0 and not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+        raise ValueError(
+            f"--softness must be 0, from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g} pixels, or a name, "
+            f"got {softness}"
+        )
+    return scale
+
+
+def _whole_number(text: str) -> int:
+    """Return the number that is written in at most 20 digits, -1 if the text is none."""
+    return int(text) if text.isdecimal() and len(text) <= 20 else -1

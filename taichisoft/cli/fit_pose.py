@@ -12,10 +12,19 @@ from torch import Tensor
 
 from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
-from taichisoft.cli.command import Command, add_backend, parse_count, renderer_of
+from taichisoft.cli.command import (
+    Command,
+    add_backend,
+    check_output,
+    parse_count,
+    parse_seed,
+    renderer_of,
+    scale_of,
+)
 from taichisoft.cli.framing import Framed
 from taichisoft.cli.pose_search import Poses, View, find_poses
-from taichisoft.files.images import read_mask, write_image
+from taichisoft.files.images import check_image_format, write_image
+from taichisoft.files.masks import read_mask
 from taichisoft.files.meshes import load_mesh
 from taichisoft.geometry.rotations import angle_between
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -68,7 +77,7 @@ class FitPose(Command):
             default=32,
             help="orientations that are optimised, the best of 16 times as many (default: %(default)d)",
         )
-        parser.add_argument("--seed", type=int, default=0, help="of the random orientations")
+        parser.add_argument("--seed", type=parse_seed, default=0, help="of the random orientations")
         parser.add_argument(
             "--softness",
             default="pose",
@@ -79,8 +88,13 @@ class FitPose(Command):
 
     def run(self, arguments: argparse.Namespace) -> None:
         """Load, search, write."""
-        if arguments.softness.strip("0.") == "":
+        if scale_of(arguments.softness) == 0:
             raise ValueError("--softness must be greater than 0: a hard silhouette has no slope")
+        output = arguments.output
+        check_output(output, "--output")
+        overlay = arguments.overlay or output.with_name(f"{output.stem}_overlay.png")
+        check_output(overlay, "--overlay")
+        check_image_format(overlay)
         framed = Framed.of(load_mesh(arguments.mesh))
         mask = read_mask(arguments.mask)
         view = View(framed.mesh, mask, _intrinsics(arguments, *mask.shape))
@@ -101,9 +115,7 @@ class FitPose(Command):
             "image_size": list(mask.shape),
             "alternatives": [_record(poses, translation, k) for k in _alternatives(poses)],
         }
-        arguments.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        output = arguments.output
-        overlay = arguments.overlay or output.with_name(f"{output.stem}_overlay.png")
+        output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         write_image(_overlay(view, poses), overlay)
         print(f"IoU {found['iou']:.4f}, written to {output}; overlay: {overlay}")
         for other in found["alternatives"]:

@@ -39,8 +39,9 @@ class Framed:
     @classmethod
     def of(cls, mesh: Mesh) -> Framed:
         """Frame one mesh, without batch axes."""
-        center = (mesh.vertices.amin(0) + mesh.vertices.amax(0)) / 2
-        radius = float((mesh.vertices - center).norm(dim=-1).max()) or 1.0
+        center = mesh.vertices.amin(0) / 2 + mesh.vertices.amax(0) / 2
+        # in float64: squares of large float32 numbers overflow
+        radius = float((mesh.vertices - center).double().norm(dim=-1).max()) or 1.0
         return cls(mesh.normalized(), center, radius)
 
     def in_mesh_units(self, rotation: Tensor, translation: Tensor) -> Tensor:

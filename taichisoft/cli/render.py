@@ -12,9 +12,9 @@ from torch import Tensor
 from taichisoft.appearance.lights import AmbientLight, DirectionalLight, Lighting, Shading
 from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
-from taichisoft.cli.command import Command, add_backend, parse_size, renderer_of
+from taichisoft.cli.command import Command, add_backend, check_output, parse_size, renderer_of
 from taichisoft.cli.framing import Framed, filling_distance
-from taichisoft.files.images import write_image
+from taichisoft.files.images import check_image_format, write_image
 from taichisoft.files.meshes import load_mesh
 from taichisoft.geometry.mesh import Mesh
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -87,6 +87,9 @@ class Render(Command):
         """Load, draw, write."""
         if arguments.distance is not None and not 0 < arguments.distance < math.inf:
             raise ValueError(f"--distance must be greater than 0, got {arguments.distance}")
+        check_output(arguments.output, "--output")
+        transparent = arguments.background is None and not arguments.silhouette
+        check_image_format(arguments.output, opacity=transparent)
         mesh = Framed.of(load_mesh(arguments.mesh)).mesh
         camera = _camera(arguments, mesh)
         renderer = renderer_of(arguments.softness)

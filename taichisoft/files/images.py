@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+# Modes of pillow with 16 bits of grey, in one order of bytes or the other.
+SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 def write_image(image: Tensor, path: Path) -> None:
@@ -30,11 +35,43 @@ def write_image(image: Tensor, path: Path) -> None:
         The file cannot be written, or its format has no opacity.
     """
     numbers = (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-    _pillow().fromarray(numbers).save(path)
+    pillow().fromarray(numbers).save(path)
 
 
-def read_mask(path: Path) -> Tensor:
-    """Read a mask, (H, W) float32 in [0, 1]: the opacity of an image that is not opaque, else its grey.
+def check_image_format(path: Path, *, opacity: bool = False) -> None:
+    """Raise unless `write_image` can write RGB, or RGB and opacity, in the format of the suffix.
+
+    Raises
+    ------
+    ImportError
+        pillow is missing.
+    ValueError
+        A suffix that pillow does not know.
+    OSError
+        The format has no opacity.
+    """
+    image = pillow()
+    suffix = path.suffix.lower()
+    kind = image.registered_extensions().get(suffix)
+    if kind not in image.SAVE:
+        raise ValueError(f"path must end in the suffix of an image, such as .png, got {path}")
+    image.new("RGBA" if opacity else "RGB", (1, 1)).save(BytesIO(), format=kind)
+
+
+def read_image(path: Path, name: str) -> np.ndarray:
+    """Read an image file: upright, as its EXIF header says, in linear steps of its numbers.
+
+    Parameters
+    ----------
+    path : Path
+        8 bits, 16 bits, or floats in [0, 1]; grey, colours or a palette, with opacity or without.
+    name : str
+        What it is, in messages.
+
+    Returns
+    -------
+    array, (H, W, 4), float64
+        RGB and opacity in [0, 1]: 255 of 8 bits and 65535 of 16 bits are 1.
 
     Raises
     ------
@@ -43,26 +80,57 @@ def read_mask(path: Path) -> Tensor:
     FileNotFoundError
         No such file.
     ValueError
-        No image, or one that is all of one value.
+        No readable image, or numbers that are none of these.
     """
-    pillow = _pillow()
+    image = pillow()
     if not path.is_file():
-        raise FileNotFoundError(f"mask must be an existing file, got {path}")
+        raise FileNotFoundError(f"{name} must be an existing file, got {path}")
     try:
-        with pillow.open(path) as file:
-            opacity = np.asarray(file.convert("RGBA"))[..., 3]
-            grey = np.asarray(file.convert("L"))
-    except OSError as error:
-        raise ValueError(f"mask must be a readable image, got {path}: {error}") from error
-    chosen = grey if opacity.min() == 255 else opacity
-    if chosen.min() == chosen.max():
-        raise ValueError(
-            f"mask must have an object and a background, got {path} with {chosen.max()} everywhere"
-        )
-    return torch.from_numpy(chosen.astype(np.float32) / 255)
+        with image.open(path) as file:
+            file.load()
+            return levels(file)
+    except Exception as error:  # a decoder that meets a damaged file may raise anything
+        raise ValueError(f"{name} must be a readable image, got {path}: {error}") from error
 
 
-def _pillow() -> ModuleType:
+def levels(image: Any) -> np.ndarray:
+    """Return RGB and opacity of an image of pillow, upright, (H, W, 4) float64 in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        Numbers that are neither 8 nor 16 bits nor in [0, 1].
+    """
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode in SIXTEEN_BITS:
+        return _opaque_grey(np.asarray(image).astype(np.float64) / 65535)
+    if image.mode == "I":  # 32 bits: what some formats and releases make of 16
+        numbers = np.asarray(image)
+        if numbers.min() < 0 or numbers.max() > 65535:
+            raise ValueError(
+                f"whole numbers must be from 0 to 65535, got {numbers.min()} to {numbers.max()}"
+            )
+        return _opaque_grey(numbers / 65535)
+    if image.mode == "F":
+        numbers = np.asarray(image).astype(np.float64)
+        if not (numbers.min() >= 0 and numbers.max() <= 1):  # also if one is NaN
+            raise ValueError(
+                f"floats must be in [0, 1], got {numbers.min():g} to {numbers.max():g}"
+            )
+        return _opaque_grey(numbers)
+    return np.asarray(image.convert("RGBA")).astype(np.float64) / 255
+
+
+def pillow() -> ModuleType:
+    """Return ``PIL.Image``.
+
+    Raises
+    ------
+    ImportError
+        It is not installed.
+    """
     try:
         from PIL import Image
     except ImportError as error:
@@ -70,3 +138,9 @@ def _pillow() -> ModuleType:
             "images need pillow, which is not installed: pip install 'taichisoft[train]'"
         ) from error
     return Image
+
+
+def _opaque_grey(grey: np.ndarray) -> np.ndarray:
+    if grey.ndim != 2:
+        raise ValueError(f"an image of one channel must have two axes, got shape {grey.shape}")
+    return np.stack([grey, grey, grey, np.ones_like(grey)], -1)

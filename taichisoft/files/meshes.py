@@ -6,6 +6,9 @@ trimesh is imported where it is used: it takes a third of the time of importing 
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,18 @@ import numpy as np
 import torch
 
 from taichisoft.base.checks import check_dtype, check_type
+from taichisoft.files.glb import stated_glb
+from taichisoft.files.obj import stated_obj
+from taichisoft.files.off import stated_off
+from taichisoft.files.ply import stated_ply
+from taichisoft.files.stated import LARGEST, Stated
+from taichisoft.files.stl import stated_stl
 from taichisoft.geometry.mesh import Mesh
 
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".off")
 """File formats by suffix, upper or lower case."""
+
+CHECKS = {".ply": stated_ply, ".stl": stated_stl, ".glb": stated_glb, ".off": stated_off}
 
 
 def load_mesh(
@@ -137,25 +148,57 @@ def check_exists(path: Path) -> None:
 
 
 def _read(path: Path) -> Any:
-    import trimesh
-
     suffix = path.suffix.lower()
+    if suffix == ".obj":
+        return read_stated(path, partial(stated_obj, textured=False), maintain_order=True)
+    return read_stated(path, CHECKS[suffix])
+
+
+def read_stated(path: Path, check: Callable[[bytes], Stated], **options: Any) -> Any:
+    """Return what trimesh makes of a file, after a check, with as many faces as the file states.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged.
+    """
+    suffix = path.suffix.lower()
+    content = path.read_bytes()
     try:
-        if suffix == ".obj":
-            source = BytesIO(_obj_geometry(path.read_bytes()))
-            return trimesh.load(
-                source, file_type="obj", force="mesh", process=False, maintain_order=True
+        stated = check(content)
+        with warnings.catch_warnings():  # of numbers that are refused below
+            warnings.simplefilter("ignore")
+            import trimesh
+
+            loaded: Any = trimesh.load(
+                BytesIO(stated.content),
+                file_type=suffix[1:],
+                force="mesh",
+                process=False,
+                **options,
             )
-        return trimesh.load(path, file_type=suffix[1:], force="mesh", process=False)
+            _check_loaded(loaded, stated)
     except Exception as error:  # a parser that meets a damaged file may raise anything
-        raise ValueError(f"path must be a readable {suffix} file, got {path}: {error}") from error
+        what = str(error) or type(error).__name__
+        raise ValueError(f"path must be a readable {suffix} file, got {path}: {what}") from error
+    return loaded
 
 
-def _obj_geometry(text: bytes) -> bytes:
-    """Drop materials, objects and groups: trimesh copies all vertices for each of them."""
-    dropped = ([b"usemtl"], [b"mtllib"], [b"o"], [b"g"])
-    kept = [line for line in text.splitlines() if line.split(None, 1)[:1] not in dropped]
-    return b"\n".join(kept) + b"\n"
+def _check_loaded(loaded: Any, stated: Stated) -> None:
+    """Raise ValueError for numbers, indices or a number of faces that cannot be."""
+    if not hasattr(loaded, "faces") or len(loaded.faces) == 0:
+        return
+    vertices, faces = np.asarray(loaded.vertices), np.asarray(loaded.faces)
+    wrong = ~(np.abs(vertices) <= LARGEST)
+    if wrong.any():
+        row = int(np.nonzero(wrong.any(1))[0][0])
+        raise ValueError(
+            f"vertices must be finite in float32, got {vertices[row].tolist()} of vertex {row}"
+        )
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise ValueError(f"faces need vertices outside of 0 to {len(vertices) - 1}")
+    if stated.triangles is not None and len(faces) != stated.triangles:
+        raise ValueError(f"{stated.triangles} triangles are stated, and {len(faces)} were read")
 
 
 def _to_mesh(loaded: Any, path: Path) -> Mesh:

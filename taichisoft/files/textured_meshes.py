@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ import torch
 
 from taichisoft.appearance.texture import Texture, Wrap
 from taichisoft.base.checks import check_dtype, check_type
-from taichisoft.files.meshes import check_exists, check_path, from_bytes, merged
+from taichisoft.files.glb import stated_glb
+from taichisoft.files.images import levels, pillow, read_image
+from taichisoft.files.materials import Map, Materials
+from taichisoft.files.meshes import check_exists, check_path, from_bytes, merged, read_stated
+from taichisoft.files.obj import stated_obj
 from taichisoft.geometry.mesh import Mesh
 
 SUFFIXES = (".obj", ".glb")
@@ -45,7 +50,9 @@ def load_textured_mesh(
         repeat them along the seams of the texture, where a mesh that is optimised would tear.
     texture : Texture
         With an index of its own for each corner. Its image is that of the diffuse or base colour, as the
-        file has it (not made linear), in [0, 1]; RGBA, or RGB if all is opaque.
+        file has it (not made linear), in [0, 1], with 8 bits; RGBA, or RGB if all is opaque. The options
+        ``-s`` and ``-o`` of an image in an MTL file are in its coordinates; ``-clamp`` is not read, see
+        ``wrap``.
 
     Raises
     ------
@@ -62,28 +69,61 @@ def load_textured_mesh(
     check_type(normalize, "normalize", bool)
     check_dtype(dtype)
     check_exists(path)
-    loaded = _read(path)
+    pillow()  # without it trimesh drops images without a word
+    materials = _materials(path)
+    loaded = _read(path, materials)
     faces = torch.tensor(np.asarray(loaded.faces), dtype=torch.int64)
     mesh = merged(Mesh(torch.tensor(np.asarray(loaded.vertices), dtype=torch.float64), faces))
     mesh = (mesh.normalized() if normalize else mesh).to(dtype=dtype)
-    uv = torch.tensor(np.asarray(loaded.visual.uv)[:, :2], dtype=dtype)
+    uv = torch.tensor(_uv(loaded, materials), dtype=dtype)
     return mesh, Texture(_image(loaded, path).to(dtype), uv, faces, wrap)
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, materials: Materials | None) -> Any:
     """Return what trimesh makes of a file with faces and UV coordinates."""
-    import PIL  # noqa: F401  (without it trimesh drops images without a word)
     import trimesh
 
-    suffix = path.suffix.lower()
-    try:
-        loaded: Any = trimesh.load(path, file_type=suffix[1:], force="mesh", process=False)
-    except Exception as error:  # a parser that meets a damaged file may raise anything
-        raise ValueError(f"path must be a readable {suffix} file, got {path}: {error}") from error
+    if materials is None:
+        loaded = read_stated(path, stated_glb)
+    else:
+        loaded = read_stated(path, partial(stated_obj, textured=True), resolver=materials)
     is_mesh = isinstance(loaded, trimesh.Trimesh) and len(loaded.faces) > 0
     if not is_mesh or getattr(loaded.visual, "uv", None) is None:
         raise ValueError(f"path must hold a mesh with UV coordinates, got none in {path}")
+    if not np.isfinite(loaded.visual.uv).all():
+        raise ValueError(f"path must hold finite UV coordinates, got others in {path}")
     return loaded
+
+
+def _materials(path: Path) -> Materials | None:
+    """Return the materials of an OBJ file with images that can be read, None of a GLB file."""
+    if path.suffix.lower() != ".obj":
+        return None
+    try:
+        materials = Materials.of(path, path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"path must be a readable .obj file, got {path}: {error}") from error
+    for one in materials.maps:
+        try:
+            read_image(one.path, "texture")  # here, since trimesh goes on without it
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"path must hold a texture with a readable image, got {path}: {error}"
+            ) from error
+    moved = [one for one in materials.maps if one != Map(one.path)]
+    if moved and len(materials.maps) > 1:
+        raise ValueError(
+            f"path must have one image if map_Kd has -s or -o, got {len(materials.maps)} in {path}"
+        )
+    return materials
+
+
+def _uv(loaded: Any, materials: Materials | None) -> np.ndarray:
+    """Return UV coordinates (T, 2), scaled and moved as the options of the image say."""
+    uv = np.asarray(loaded.visual.uv)[:, :2]
+    if materials is None or len(materials.maps) != 1:
+        return uv
+    return uv * materials.maps[0].scale + materials.maps[0].offset
 
 
 def _image(loaded: Any, path: Path) -> torch.Tensor:
@@ -94,6 +134,11 @@ def _image(loaded: Any, path: Path) -> torch.Tensor:
     made_up = path.suffix.lower() == ".obj" and getattr(image, "format", None) is None
     if image is None or made_up:
         raise ValueError(f"path must hold a texture with a readable image, got none in {path}")
-    pixels = np.asarray(image.convert("RGBA"))
+    try:
+        pixels = np.rint(255 * levels(image)).astype(np.uint8)
+    except Exception as error:  # a decoder that meets a damaged image may raise anything
+        raise ValueError(
+            f"path must hold a texture with a readable image, got {path}: {error}"
+        ) from error
     colors = from_bytes(pixels.reshape(-1, 4))
     return colors.reshape(*pixels.shape[:2], -1)

@@ -124,7 +124,13 @@ class Mesh:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Mesh:
-        """Return the mesh on another device, or with another floating dtype. Differentiable."""
+        """Return the mesh on another device, or with another floating dtype. Differentiable.
+
+        Raises
+        ------
+        ValueError
+            A float64 number is beyond what float32 holds, about 3.4e38.
+        """
         return _moved(self, device, dtype)
 
     def normalized(self) -> Mesh:
@@ -136,10 +142,13 @@ class Mesh:
         if self.num_vertices == 0:
             return self
         low, high = self.vertices.amin(-2, keepdim=True), self.vertices.amax(-2, keepdim=True)
-        centred = self.vertices - (low + high) / 2
-        square = centred.square().sum(-1).amax(-1)[..., None, None]
+        centred = self.vertices - (low / 2 + high / 2)
+        # Squares overflow and underflow long before the numbers do; a power of two rounds nothing.
+        largest = centred.detach().abs().amax((-2, -1), keepdim=True)
+        scaled = centred / torch.ldexp(torch.ones_like(largest), largest.frexp().exponent - 1)
+        square = scaled.square().sum(-1).amax(-1)[..., None, None]
         radius = torch.where(square > 0, square, torch.ones_like(square)).sqrt()
-        return self.with_vertices(centred / radius)
+        return self.with_vertices(scaled / radius)
 
     def _colors(self) -> dict[str, torch.Tensor]:
         both = {"vertex_colors": self.vertex_colors, "face_colors": self.face_colors}
@@ -338,9 +347,10 @@ def _moved(record: M, device: torch.device | str | None, dtype: torch.dtype | No
     for field in fields(record):
         value = getattr(record, field.name)
         if isinstance(value, torch.Tensor):
-            changes[field.name] = value.to(
-                device=device, dtype=dtype if value.is_floating_point() else None
-            )
+            moved = value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+            if moved.dtype != value.dtype and moved.dtype == torch.float32:
+                check_finite(moved, f"{field.name} in float32")
+            changes[field.name] = moved
     return _replace_unchecked(record, **changes)
 
 

@@ -237,8 +237,12 @@ def line_of(capsys, *arguments: object) -> str:
         (["--background", "red"], r"--background: must be one or three numbers in .* got 'red'"),
         (["--background", "1,2,3"], "must be one or three numbers"),
         (["--softness", "nope"], r"softnesses present \(general, .* got 'nope'"),
-        (["--softness", "-1"], "scale must be finite and greater than 0, got -1"),
-        (["--softness", "nan"], "scale must be finite and greater than 0, got nan"),
+        (["--size", "9" * 20 + "x8"], "must be WIDTHxHEIGHT in pixels, .* each from 1 to 32768"),
+        (["--size", "9" * 5000 + "x8"], "must be WIDTHxHEIGHT in pixels, .* each from 1 to 32768"),
+        (["--softness", "-1"], "--softness must be 0, from 1e-06 to 1e.06 pixels, .* got -1"),
+        (["--softness", "nan"], "--softness must be 0, from .* got nan"),
+        (["--softness", "1e-300"], "--softness must be 0, from .* got 1e-300"),
+        (["--softness", "1e30"], "--softness must be 0, from .* got 1e30"),
         (["--fov", "180"], "fov must be greater than 0 and less than 180, got 180"),
         (["--distance", "0"], "--distance must be greater than 0, got 0"),
         (["--azimuth", "nan"], "must be finite, got nan"),
@@ -254,9 +258,10 @@ def test_bad_options_of_render(options, message, mug, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("out.xyz", "unknown file extension: .xyz"),
+        ("out.xyz", "path must end in the suffix of an image, such as .png"),
         ("out.jpg", "cannot write mode RGBA as JPEG"),
-        ("none/out.png", "No such file or directory"),
+        ("none/out.png", "--output must be in an existing folder"),
+        (".", "--output must be a file, got the folder"),
     ],
 )
 def test_images_that_cannot_be_written(output, message, mug, tmp_path, capsys):
@@ -274,12 +279,53 @@ def test_bad_masks(mug, tmp_path, capsys):
     assert not (tmp_path / "pose.json").exists()
 
 
-def test_a_hard_softness_cannot_be_fitted_with(mug, tmp_path, capsys):
+@pytest.mark.parametrize("zero", ["0", "0.0", "-0.0", "0e5", "+0"])
+def test_a_hard_softness_cannot_be_fitted_with(zero, mug, tmp_path, capsys):
     images.write_image(torch.eye(8), tmp_path / "mask.png")
     files = (mug, tmp_path / "mask.png", "-o", tmp_path / "pose.json")
-    assert "a hard silhouette has no slope" in line_of(
-        capsys, "fit-pose", *files, "--softness", "0.0"
-    )
+    line = line_of(capsys, "fit-pose", *files, "--softness", zero)
+    assert "a hard silhouette has no slope" in line
+
+
+def test_minus_zero_is_a_hard_softness(mug, tmp_path):
+    out = tmp_path / "out.png"
+    options = ("--silhouette", "--size", "16x16", "--softness", "-0.0")
+    assert call("render", mug, "-o", out, *options) == 0
+    assert set(np.unique(pixels(out))) == {0, 255}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--seed", "1" * 23, "--seed: must be a whole number from 0 to 18446744073709551615"),
+        ("--seed", "-1", "--seed: must be a whole number from 0"),
+        ("--steps", "1" * 23, "--steps: must be a positive whole number up to 1000000"),
+        ("--starts", "1" * 23, "--starts: must be a positive whole number up to 1000000"),
+    ],
+)
+def test_numbers_that_are_too_large(option, value, message, mug, tmp_path, capsys):
+    files = (mug, tmp_path / "mask.png", "-o", tmp_path / "pose.json")
+    assert message in line_of(capsys, "fit-pose", *files, f"{option}={value}")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (["-o", "none/pose.json"], "--output must be in an existing folder"),
+        (["-o", "."], "--output must be a file, got the folder"),
+        (["-o", "pose.json", "--overlay", "none/o.png"], "--overlay must be in an existing folder"),
+        (["-o", "pose.json", "--overlay", "o.xyz"], "must end in the suffix of an image"),
+        (["-o", "pose.json", "--overlay", "o"], "must end in the suffix of an image"),
+    ],
+)
+def test_outputs_are_looked_at_before_the_search(
+    outputs, message, mug, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    images.write_image(torch.eye(8), tmp_path / "mask.png")
+    # The search would print lines, which `line_of` refuses.
+    assert message in line_of(capsys, "fit-pose", mug, "mask.png", *outputs)
+    assert not (tmp_path / "pose.json").exists()
 
 
 def test_missing_pillow_says_what_to_install(mug, tmp_path, capsys, monkeypatch):

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from taichisoft import shapes
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 
 FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
@@ -273,3 +274,36 @@ def test_bad_batches(change, error, match):
     assert MeshBatch(**good).batch_size == 2
     with pytest.raises(error, match=match):
         MeshBatch(**{**good, **change})
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-22, 1e25, 1e30])
+def test_normalized_of_any_size_in_float32(size):
+    mesh = shapes.boot()
+    unit = mesh.vertices.double() / mesh.vertices.double().abs().max()
+    vertices = (size * unit).float().requires_grad_()
+    normalized = mesh.with_vertices(vertices).normalized().vertices
+    exact = vertices.detach().double()
+    exact = exact - (exact.amin(0) + exact.amax(0)) / 2
+    exact = exact / exact.norm(dim=1).max()
+    torch.testing.assert_close(normalized.double(), exact, rtol=0, atol=1e-6)
+    (slope,) = torch.autograd.grad(normalized[:, 0].sum(), vertices)
+    assert slope.isfinite().all()
+    (unscaled,) = torch.autograd.grad(
+        mesh.with_vertices(start := unit.clone().requires_grad_())
+        .normalized()
+        .vertices[:, 0]
+        .sum(),
+        start,
+    )
+    torch.testing.assert_close(slope.double() * size, unscaled, rtol=1e-3, atol=1e-3)
+
+
+def test_numbers_that_float32_does_not_hold_are_not_made_infinite():
+    vertices = torch.zeros(3, 3, dtype=torch.float64)
+    vertices[1, 2] = 1e300
+    mesh = Mesh(vertices, torch.tensor([[0, 1, 2]]))
+    with pytest.raises(
+        ValueError, match=r"vertices in float32 must be finite, got inf at index \(1, 2\)"
+    ):
+        mesh.to(dtype=torch.float32)
+    assert mesh.normalized().to(dtype=torch.float32).vertices.isfinite().all()
