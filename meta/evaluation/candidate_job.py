@@ -104,8 +104,8 @@ class CandidateJob(Job):
         return self.folder / name
 
     def done(self) -> bool:
-        """Return whether the record is there."""
-        return read_record(self.path, self.origin) is not None
+        """Return whether the record is there, and whole."""
+        return self._read() is not None
 
     def run(self) -> None:
         """Choose settings, solve the problems of every split, and write the record."""
@@ -127,9 +127,21 @@ class CandidateJob(Job):
         FileNotFoundError
             It has not run.
         """
-        record = read_record(self.path, self.origin)
-        if record is None:
+        evaluation = self._read()
+        if evaluation is None:
             raise FileNotFoundError(f"no result of {self.name}: {self.path} is missing or damaged")
+        return evaluation
+
+    def _read(self) -> Evaluation | None:
+        """Return what is in the record, or None if there is none, or it is damaged."""
+        record = read_record(self.path, self.origin)
+        try:
+            return None if record is None else self._evaluation(record)
+        # Something is missing, or of another kind.
+        except (LookupError, TypeError, ValueError, AttributeError, StopIteration):
+            return None
+
+    def _evaluation(self, record: Record) -> Evaluation:
         tuned = record.values["tuned"]
         choices = self.candidate.choices(self.protocol.grid(self.family))
         choice = next(choice for choice in choices if asdict(choice) == tuned["choice"])

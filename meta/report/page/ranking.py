@@ -58,8 +58,15 @@ def read_rankings(path: Path) -> tuple[Ranking, ...]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return _rankings(values["rows"], values["verdicts"])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path.name} is no evaluation, or is damaged: {error!r}") from error
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise ValueError(f"{path} is no evaluation, or is damaged: {error!r}") from error
 
 
 def _rankings(
