@@ -83,7 +83,8 @@ class Checkpoint:
             values = torch.load(path, map_location="cpu", weights_only=True)
         # Damaged bytes make the reader fail in nearly any way.
         except Exception as error:
-            raise ValueError(f"{path} is no checkpoint, or is damaged: {error!r}") from error
+            text = f"{type(error).__name__}: {error}".split("\n")[0]
+            raise ValueError(f"{path} is no checkpoint, or is damaged: {text}") from error
         names = [field.name for field in fields(cls)]
         if not isinstance(values, dict) or values.keys() != set(names):
             raise ValueError(

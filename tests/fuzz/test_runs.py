@@ -60,9 +60,11 @@ def works_or_names(path: Path, read: Callable[[], object]) -> object:
     try:
         return read()
     except ERRORS as error:
-        assert str(path) in str(error), repr(error)
-        assert len(str(error)) < 5000
-        return None
+        text = str(error)
+    assert str(path) in text
+    assert len(text) < 1000
+    assert "\n" not in text
+    return None
 
 
 def resumed(folder: RunFolder) -> bool:
@@ -86,9 +88,8 @@ def test_configs(copied, points):
         settings = works_or_names(folder.config, folder.read_settings)
         shows = works_or_names(folder.config, lambda f=folder: shown(f))
         assert (settings is None) == (shows is None)
-        # Settings may be whole and others than those of the checkpoint.
-        if settings is not None and settings.image_size < 1000:
-            works_or_names(folder.path, lambda f=folder: resumed(f))
+        # Settings may be whole and others than those of the checkpoint; a step may take for ever.
+        works_or_names(folder.path, lambda f=folder: train.reopen(f.path).release())
 
 
 def test_histories(copied, points, capsys):

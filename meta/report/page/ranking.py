@@ -66,7 +66,9 @@ def read_rankings(path: Path) -> tuple[Ranking, ...]:
         OverflowError,
         RecursionError,
     ) as error:
-        raise ValueError(f"{path} is no evaluation, or is damaged: {error!r}") from error
+        raise ValueError(
+            f"{path} is no evaluation, or is damaged: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _rankings(
