@@ -28,7 +28,7 @@ from meta.jobs.full_disk import cure
 from meta.learning.settings import build_families
 from meta.report.animation import save_examples
 from meta.report.plots import save_convergence, save_softness_curves
-from meta.report.tables import markdown, rows, verdicts
+from meta.report.tables import markdown, processors, rows, verdicts
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
 from meta.runs.lock import Lock
 from meta.runs.versions import versions
@@ -118,6 +118,7 @@ def write(
         "verdicts": {c.family.name: verdicts(c) for c in comparisons},
         "settings": settings.to_json(),
         "versions": versions(),
+        "processors": processors(comparisons),
         "backend": taichisoft.backend(),
         "command": command,
     }

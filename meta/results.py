@@ -33,7 +33,7 @@ from meta.report.matrix import Matrix, save_heat_maps
 from meta.report.overview import save_overview
 from meta.report.plots import save_convergence, save_softness_curves
 from meta.report.results import main_results, results_markdown, table_markdown
-from meta.report.tables import rows, verdicts
+from meta.report.tables import processors, rows, verdicts
 from meta.report.weights import WEIGHTS, publish
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
 from meta.runs.lock import Lock
@@ -110,6 +110,7 @@ def _make(plan: Plan, settings: ResultsSettings, out: Path, command: str) -> lis
     about = _about(plan, runs, command)
     values = {
         **about,
+        "processors": processors(comparisons),
         "rows": [row.to_json() for row in every],
         "verdicts": {c.family.name: verdicts(c) for c in comparisons},
         "matrix": matrix.to_json(),

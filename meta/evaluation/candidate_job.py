@@ -21,6 +21,7 @@ from meta.jobs.records import Record, digest, plain, plain_softness, read_record
 from meta.learning import inner
 from meta.learning.inner import InnerSettings
 from taichisoft import appearance, base, cameras, engine, geometry, render, shapes, softness
+from taichisoft.base.processor import processor
 from tasks.base import Split, TaskFamily
 
 FORMAT = 2
@@ -43,10 +44,13 @@ class Evaluation:
         Its settings.
     outcomes : dict of Split to Measurements
         Its results on the problems of each split asked for.
+    processor : str
+        What they were made on; empty in records of earlier versions.
     """
 
     tuned: Tuned
     outcomes: dict[Split, Measurements]
+    processor: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +120,8 @@ class CandidateJob(Job):
             for name, value in outcome.to_tensors().items()
         }
         seconds = {split.value: outcome.seconds for split, outcome in evaluation.outcomes.items()}
-        values = {"tuned": asdict(evaluation.tuned), "seconds": seconds}
+        made = {"processor": processor()}
+        values = {"tuned": asdict(evaluation.tuned), "seconds": seconds, **made}
         write_record(self.path, Record(tensors, values), self.origin)
 
     def load(self) -> Evaluation:
@@ -154,7 +159,8 @@ class CandidateJob(Job):
                 if name.startswith(prefix)
             }
             outcomes[split] = Measurements.from_tensors(own, record.values["seconds"][split.value])
-        return Evaluation(Tuned(choice, tuple(tuned["scores"]), tuple(tuned["at_edge"])), outcomes)
+        settings = Tuned(choice, tuple(tuned["scores"]), tuple(tuned["at_edge"]))
+        return Evaluation(settings, outcomes, str(record.values.get("processor", "")))
 
     def _evaluate(self) -> Evaluation:
         family, protocol, candidate = self.family, self.protocol, self.candidate

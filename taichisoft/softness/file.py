@@ -74,7 +74,8 @@ def read(path: str | os.PathLike, kind: type[Softness] = Softness) -> Softness:
         softness.load_state_dict(tensors)
         softness.trained = check_type(_parse(header["trained"], "trained"), "trained", dict)
     except DAMAGE as error:
-        raise ValueError(f"path: {path} is damaged: {error}") from error
+        # Torch says it in several lines.
+        raise ValueError(f"path: {path} is damaged: {' '.join(str(error).split())}") from error
     return softness
 
 
