@@ -102,7 +102,7 @@ class RunFolder:
         try:
             return TrainSettings.from_json(about["settings"])
         # What else than numbers, texts and lists may be in the place of any of them.
-        except (TypeError, ValueError, LookupError, AttributeError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
             raise ValueError(f"{self.config} is damaged: settings: {error}") from error
 
 

@@ -45,7 +45,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise _about(error, path) from error
+            named = _about(error, path)
+            raise named from error
         raise
     _sync_folder(path.parent)
     _remove_abandoned(path)
@@ -80,7 +81,8 @@ def append_line(path: Path, line: str) -> None:
                     file.truncate(length)
                 raise
     except OSError as error:
-        raise _about(error, path) from error
+        named = _about(error, path)
+        raise named from error
 
 
 def cut(path: Path, length: int) -> None:
