@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 import taichisoft as ts
 from meta.runs.folder import write_json_atomically, write_text_atomically
 from taichisoft.base.backend import threads
+from taichisoft.base.processor import processor
 
 
 def about(module: str, arguments: list[str] | None) -> dict[str, object]:
@@ -40,13 +40,3 @@ def write_results(stem: Path, result: dict[str, object], text: str | None = None
     if text is not None:
         write_text_atomically(stem.with_suffix(".md"), text)
         print(text)
-
-
-def processor() -> str:
-    """Return the name of the processor, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

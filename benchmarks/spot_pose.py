@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import json
 import math
-import platform
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -214,7 +213,6 @@ def main(arguments: list[str] | None = None) -> int:
     results["about"] = {
         "command": command.strip(),
         "mesh": options.mesh.name,
-        "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "backend": ts.backend(),
         **versions(),

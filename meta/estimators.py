@@ -41,7 +41,8 @@ from meta.learning.inner import InnerSettings
 from meta.learning.objective import Rollout, TrajectoryObjective
 from meta.report.estimators import EstimatorStatistics, draw, markdown
 from meta.report.figures import save_figure
-from meta.runs.folder import write_json_atomically, write_text_atomically
+from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
+from meta.runs.lock import Lock
 from meta.runs.versions import versions
 from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
 from tasks import PoseFamily, Split
@@ -212,11 +213,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         taichisoft.init(None if settings.backend == "auto" else settings.backend)
-        write(
-            estimate_all(settings),
-            settings,
-            shlex.join(["python", "-m", "meta.estimators", *given]),
-        )
+        out = Path(settings.out)
+        out.mkdir(parents=True, exist_ok=True)
+        with Lock(RunFolder(out).results_lock):
+            command = shlex.join(["python", "-m", "meta.estimators", *given])
+            write(estimate_all(settings), settings, command)
     except (OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

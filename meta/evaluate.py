@@ -22,14 +22,17 @@ from meta.config.command_line import parse
 from meta.config.settings import from_fields
 from meta.evaluation.candidates import FIXED, LEARNED, Learned
 from meta.evaluation.comparison import Comparison
-from meta.evaluation.family_jobs import compare
+from meta.evaluation.family_jobs import RECORDS, compare
 from meta.evaluation.settings import EvaluationSettings, renamed_options
+from meta.jobs.full_disk import cure
 from meta.learning.settings import build_families
 from meta.report.animation import save_examples
 from meta.report.plots import save_convergence, save_softness_curves
-from meta.report.tables import markdown, rows, verdicts
+from meta.report.tables import markdown, processors, rows, verdicts
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
+from meta.runs.lock import Lock
 from meta.runs.versions import versions
+from taichisoft.base.files import remove_partials
 
 FILES = ("evaluation.json", "evaluation.md", "softness.png", "convergence.png", "examples.gif")
 
@@ -65,7 +68,9 @@ def evaluate(
     ValueError, TypeError
         A file in it is damaged.
     RuntimeError
-        A job failed; what is done is kept.
+        A job failed; what is done is kept. Or another process writes results there (`InUse`).
+    OSError
+        A file cannot be written.
     """
     folder = RunFolder(Path(run))
     training = folder.read_settings()
@@ -92,8 +97,11 @@ def evaluate(
         ]
         for family in families
     }
-    comparisons = compare(families, candidates, training, replace(settings, out=str(out)))
-    write(comparisons, out, settings, command, training.image_size)
+    with Lock(RunFolder(out).results_lock):
+        remove_partials(out, FILES)
+        remove_partials(out / RECORDS)
+        comparisons = compare(families, candidates, training, replace(settings, out=str(out)))
+        write(comparisons, out, settings, command, training.image_size)
     return comparisons
 
 
@@ -110,6 +118,7 @@ def write(
         "verdicts": {c.family.name: verdicts(c) for c in comparisons},
         "settings": settings.to_json(),
         "versions": versions(),
+        "processors": processors(comparisons),
         "backend": taichisoft.backend(),
         "command": command,
     }
@@ -162,8 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         taichisoft.init(None if given.backend == "auto" else given.backend)
         settings = from_fields(EvaluationSettings, given)
         evaluate(given.run, settings, command, named_files(given.also))
-    except (FileNotFoundError, ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}{cure(error)}", file=sys.stderr)
         return 1
     out = Path(settings.out or given.run)
     print((out / "evaluation.md").read_text(encoding="utf-8"))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from meta.evaluation.candidates import LEARNED
-from meta.report.row import Row
+from meta.report.page.ranking import read_rankings
 from meta.report.weights import WEIGHTS, publish
 from meta.runs.folder import RunFolder
 
@@ -29,11 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         file = given.evaluation or given.run / "evaluation.json"
-        values = json.loads(file.read_text(encoding="utf-8"))["rows"]
-        rows = [Row.from_json(row) for row in values]
+        rows = [row for ranking in read_rankings(file) for row in ranking.rows]
         key, folder = given.softness, given.weights
         print(publish(RunFolder(given.run), given.name, rows, softness=key, folder=folder))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -23,8 +23,9 @@ from meta.config.settings import BackendName, Count, Index, Settings
 from meta.config.softness import initial_renderer
 from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison
-from meta.evaluation.family_jobs import compare
+from meta.evaluation.family_jobs import RECORDS, compare
 from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, Plan
+from meta.jobs.full_disk import cure
 from meta.jobs.jobs import run_jobs
 from meta.learning.settings import build_families
 from meta.report.animation import save_examples
@@ -32,11 +33,13 @@ from meta.report.matrix import Matrix, save_heat_maps
 from meta.report.overview import save_overview
 from meta.report.plots import save_convergence, save_softness_curves
 from meta.report.results import main_results, results_markdown, table_markdown
-from meta.report.tables import rows, verdicts
+from meta.report.tables import processors, rows, verdicts
 from meta.report.weights import WEIGHTS, publish
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
+from meta.runs.lock import Lock
 from meta.runs.training import Training
 from meta.runs.versions import versions
+from taichisoft.base.files import remove_partials
 from tasks.base import TaskFamily
 
 
@@ -85,9 +88,19 @@ def make_results(plan: Plan, settings: ResultsSettings, command: str = "") -> li
     ValueError
         A run folder holds a run that is not the planned one.
     RuntimeError
-        A job failed, or a worker process died; what is done is kept.
+        A job failed, or a worker process died; what is done is kept. Or another process makes the results.
+    OSError
+        A file cannot be written; what is done is kept.
     """
     out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    with Lock(RunFolder(out).results_lock):
+        remove_partials(out)
+        remove_partials(out / RECORDS)
+        return _make(plan, settings, out, command)
+
+
+def _make(plan: Plan, settings: ResultsSettings, out: Path, command: str) -> list[Comparison]:
     runs = _train(plan, settings)
     comparisons = _compare(plan, runs, settings)
     matrix = Matrix.of(comparisons, {name: name for name in plan.learned})
@@ -97,6 +110,7 @@ def make_results(plan: Plan, settings: ResultsSettings, command: str = "") -> li
     about = _about(plan, runs, command)
     values = {
         **about,
+        "processors": processors(comparisons),
         "rows": [row.to_json() for row in every],
         "verdicts": {c.family.name: verdicts(c) for c in comparisons},
         "matrix": matrix.to_json(),
@@ -193,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         taichisoft.init(None if settings.backend == "auto" else settings.backend)
         make_results(settings.plan, settings, command)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{cure(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped; what is done is kept. The same command goes on.", file=sys.stderr)

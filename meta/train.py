@@ -10,10 +10,12 @@ from pathlib import Path
 import torch
 
 from meta.config.softness import load_renderer, scale_in_pixels
+from meta.jobs.full_disk import is_full
 from meta.learning.distributed import WorkerLost, join
 from meta.learning.group import Alone, Group
 from meta.learning.settings import TrainSettings
 from meta.runs import history
+from meta.runs.checkpoint import Checkpoint
 from meta.runs.command import Command, read_command
 from meta.runs.folder import RunFolder
 from meta.runs.run import Run, create, reopen, train
@@ -65,11 +67,18 @@ def _run(command: Command, words: Sequence[str], group: Group) -> int:
         raise
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         if group.rank == 0:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {error}{_cure(error, command.folder, group)}", file=sys.stderr)
         return FAILED
     # A setting of the process, hence made here and not in what others may call.
     torch.set_num_threads(run.trainer.settings.threads)
-    run.finish()
+    try:
+        run.finish()
+    # A file could not be written: the disk is full, or gone.
+    except OSError as error:
+        space = "; free some space first" if is_full(error) else ""
+        return _stopped(command, group, f"error: {error}. {_kept(run)}{space}", FAILED)
+    finally:
+        run.release()
     group.close()
     if group.rank == 0:
         print(_summary(run.folder))
@@ -102,6 +111,20 @@ def _terminated(group: Group) -> str:
     return "Stopped by SIGTERM, which torchrun sends when a worker died or when it is stopped"
 
 
+def _cure(error: Exception, path: Path, group: Group) -> str:
+    return f". Free some space first. {_advice(path, group)}" if is_full(error) else ""
+
+
+def _kept(run: Run) -> str:
+    """Return what a run still has after a file could not be written."""
+    total = run.trainer.settings.outer.steps
+    try:
+        step = Checkpoint.load(run.folder.checkpoint).step
+    except (OSError, ValueError, TypeError):
+        return "The checkpoint cannot be read"
+    return f"Kept: the checkpoint after {step} of {total} steps"
+
+
 def _advice(path: Path, group: Group) -> str:
     # Only the first process can be sure to see the folder.
     if group.rank == 0 and not RunFolder(path).config.exists():
@@ -113,9 +136,10 @@ def _summary(folder: RunFolder) -> str:
     steps = history.read(folder.history)
     renderer = load_renderer(folder.softness)
     scale = scale_in_pixels(renderer, folder.read_settings().image_size)
+    first, last = (history.number_in(steps[index], "objective") for index in (0, -1))
     return (
-        f"{len(steps)} steps, loss {steps[0]['objective']:.4f} at the first and "
-        f"{steps[-1]['objective']:.4f} at the last (other problems), scale {scale:.3f} px\n"
+        f"{len(steps)} steps, loss {first:.4f} at the first and "
+        f"{last:.4f} at the last (other problems), scale {scale:.3f} px\n"
         f"softness: {folder.softness}\nhistory:  {folder.history}\n"
         f"compare:  python -m meta.evaluate {folder.path}"
     )

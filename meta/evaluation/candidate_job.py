@@ -21,6 +21,7 @@ from meta.jobs.records import Record, digest, plain, plain_softness, read_record
 from meta.learning import inner
 from meta.learning.inner import InnerSettings
 from taichisoft import appearance, base, cameras, engine, geometry, render, shapes, softness
+from taichisoft.base.processor import processor
 from tasks.base import Split, TaskFamily
 
 FORMAT = 2
@@ -43,10 +44,13 @@ class Evaluation:
         Its settings.
     outcomes : dict of Split to Measurements
         Its results on the problems of each split asked for.
+    processor : str
+        What they were made on; empty in records of earlier versions.
     """
 
     tuned: Tuned
     outcomes: dict[Split, Measurements]
+    processor: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +108,8 @@ class CandidateJob(Job):
         return self.folder / name
 
     def done(self) -> bool:
-        """Return whether the record is there."""
-        return read_record(self.path, self.origin) is not None
+        """Return whether the record is there, and whole."""
+        return self._read() is not None
 
     def run(self) -> None:
         """Choose settings, solve the problems of every split, and write the record."""
@@ -116,7 +120,8 @@ class CandidateJob(Job):
             for name, value in outcome.to_tensors().items()
         }
         seconds = {split.value: outcome.seconds for split, outcome in evaluation.outcomes.items()}
-        values = {"tuned": asdict(evaluation.tuned), "seconds": seconds}
+        made = {"processor": processor()}
+        values = {"tuned": asdict(evaluation.tuned), "seconds": seconds, **made}
         write_record(self.path, Record(tensors, values), self.origin)
 
     def load(self) -> Evaluation:
@@ -127,9 +132,21 @@ class CandidateJob(Job):
         FileNotFoundError
             It has not run.
         """
-        record = read_record(self.path, self.origin)
-        if record is None:
+        evaluation = self._read()
+        if evaluation is None:
             raise FileNotFoundError(f"no result of {self.name}: {self.path} is missing or damaged")
+        return evaluation
+
+    def _read(self) -> Evaluation | None:
+        """Return what is in the record, or None if there is none, or it is damaged."""
+        record = read_record(self.path, self.origin)
+        try:
+            return None if record is None else self._evaluation(record)
+        # Something is missing, or of another kind.
+        except (LookupError, TypeError, ValueError, AttributeError, StopIteration):
+            return None
+
+    def _evaluation(self, record: Record) -> Evaluation:
         tuned = record.values["tuned"]
         choices = self.candidate.choices(self.protocol.grid(self.family))
         choice = next(choice for choice in choices if asdict(choice) == tuned["choice"])
@@ -142,7 +159,8 @@ class CandidateJob(Job):
                 if name.startswith(prefix)
             }
             outcomes[split] = Measurements.from_tensors(own, record.values["seconds"][split.value])
-        return Evaluation(Tuned(choice, tuple(tuned["scores"]), tuple(tuned["at_edge"])), outcomes)
+        settings = Tuned(choice, tuple(tuned["scores"]), tuple(tuned["at_edge"]))
+        return Evaluation(settings, outcomes, str(record.values.get("processor", "")))
 
     def _evaluate(self) -> Evaluation:
         family, protocol, candidate = self.family, self.protocol, self.candidate

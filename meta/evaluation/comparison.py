@@ -36,6 +36,8 @@ class Result:
         The error of a problem whose error is infinite or not a number.
     bootstrap : Bootstrap
         Resamples of the problems, the same for every result.
+    processor : str
+        What it was made on; empty if that is not known.
     """
 
     candidate: Candidate
@@ -44,6 +46,7 @@ class Result:
     outcome: Measurements
     error_cap: float
     bootstrap: Bootstrap
+    processor: str = ""
 
     @property
     def key(self) -> str:
@@ -214,7 +217,15 @@ def collect(
 
     def results(jobs: Sequence[CandidateJob], split: Split) -> tuple[Result, ...]:
         return tuple(
-            Result(job.candidate, split, e.tuned, e.outcomes[split], family.error_cap, bootstrap)
+            Result(
+                job.candidate,
+                split,
+                e.tuned,
+                e.outcomes[split],
+                family.error_cap,
+                bootstrap,
+                e.processor,
+            )
             for job, e in zip(jobs, [job.load() for job in jobs], strict=True)
             if split in e.outcomes
         )

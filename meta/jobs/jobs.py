@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 
 import taichisoft
+from meta.jobs.full_disk import cure
 from meta.learning.distributed import KERNEL_THREADS
 from taichisoft.base.checks import check_integer
 
@@ -78,7 +79,7 @@ def _run(job: Job) -> None:
     try:
         job.run()
     except Exception as error:
-        raise RuntimeError(f"{job.name} failed: {error}") from error
+        raise RuntimeError(f"{job.name} failed: {error}{cure(error)}") from error
 
 
 def _run_in_processes(jobs: Sequence[Job], workers: int, report: Callable[[Job], object]) -> None:

@@ -61,24 +61,40 @@ def write_record(path: Path, record: Record, origin: dict[str, Any]) -> None:
         "values": json.dumps(record.values),
     }
     tensors = {name: value.contiguous() for name, value in record.tensors.items()}
+    header["sum"] = _sum(tensors, header["values"])
     path.parent.mkdir(parents=True, exist_ok=True)
     content = safetensors.torch.save(tensors, metadata=header)
     write_atomically(path, lambda partial: partial.write_bytes(content))
 
 
 def read_record(path: Path, origin: dict[str, Any]) -> Record | None:
-    """Return the record of a file, or None if there is none, or it is damaged or of another origin."""
+    """Return the record of a file, or None if there is none, or it is damaged or of another origin.
+
+    Records of earlier versions have no checksum, and are taken as they are.
+    """
     if not path.is_file():
         return None
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError:
+        values = json.loads(header.get("values", ""))
+    # Not even readable: a folder without permission, a header that is no text.
+    except (SafetensorError, OSError, ValueError, RecursionError):
         return None
     if header.get("format") != FORMAT or header.get("origin") != json.dumps(origin, sort_keys=True):
         return None
-    return Record(tensors, json.loads(header["values"]))
+    if not isinstance(values, dict):
+        return None
+    if header.get("sum", "") not in ("", _sum(tensors, header["values"])):
+        return None
+    return Record(tensors, values)
+
+
+def _sum(tensors: Mapping[str, Tensor], values: str) -> str:
+    """Return a checksum of the content, which the format has none of."""
+    parts = [[name, str(t.dtype), list(t.shape), _hash(t)] for name, t in sorted(tensors.items())]
+    return digest({"tensors": parts, "values": values})
 
 
 def digest(origin: dict[str, Any]) -> str:

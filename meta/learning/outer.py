@@ -9,7 +9,13 @@ import torch
 
 from meta.learning.gradients import Estimate, trainable
 from taichisoft import SoftRasterizer
-from taichisoft.base.checks import check_integer, check_number
+from taichisoft.base.checks import (
+    check_finite,
+    check_integer,
+    check_number,
+    check_tensor,
+    check_type,
+)
 
 
 class OuterOptimizer:
@@ -79,7 +85,37 @@ class OuterOptimizer:
         return {"adam": self.adam.state_dict(), **counts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state."""
-        self.adam.load_state_dict(state["adam"])
-        self.skipped = check_integer(state["skipped"], "skipped", minimum=0)
-        self.clipped = check_integer(state["clipped"], "clipped", minimum=0)
+        """Continue from a state.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Something in it is missing, of a wrong kind or shape, or not finite; the message says what.
+        """
+        check_type(state, "outer", dict)
+        for name in ("adam", "skipped", "clipped"):
+            if name not in state:
+                raise ValueError(
+                    f"outer must have {name!r}, got {', '.join(map(str, state)) or 'nothing'}"
+                )
+        moments = check_type(state["adam"], "outer.adam", dict).get("state")
+        self._check_moments(check_type(moments, "outer.adam.state", dict))
+        # The rest of its state are settings, which are those of this optimiser.
+        self.adam.load_state_dict({**self.adam.state_dict(), "state": moments})
+        self.skipped = check_integer(state["skipped"], "outer.skipped", minimum=0)
+        self.clipped = check_integer(state["clipped"], "outer.clipped", minimum=0)
+
+    def _check_moments(self, moments: dict[int, Any]) -> None:
+        """Check Adam's moments, which it would take whatever they are, and fail with in the next step."""
+        parameters = dict(enumerate(self.parameters.values()))
+        if moments and moments.keys() != parameters.keys():
+            raise ValueError(
+                f"outer.adam.state must be of {len(parameters)} parameters, got those of "
+                f"{', '.join(map(str, moments))}"
+            )
+        for index, found in moments.items():
+            name, shape = f"outer.adam.state[{index}]", tuple(parameters[index].shape)
+            check_type(found, name, dict)
+            for key, expected in (("step", ()), ("exp_avg", shape), ("exp_avg_sq", shape)):
+                value = check_tensor(found.get(key), f"{name}.{key}", expected)
+                check_finite(value, f"{name}.{key}")

@@ -9,6 +9,7 @@ from meta.evaluation.comparison import Comparison
 from meta.evaluation.verdicts import Verdict, number, percent
 from meta.report.markdown import markdown_table
 from meta.report.row import Row
+from meta.runs.versions import versions
 
 
 def rows(comparison: Comparison) -> list[Row]:
@@ -35,9 +36,25 @@ def verdicts(comparison: Comparison) -> dict[str, dict[str, str]]:
 
 def markdown(comparisons: Sequence[Comparison]) -> str:
     """Return the whole report as Markdown: how it was made, then a table and verdicts per family."""
-    parts = ["# Learned against fixed softness\n", METHOD]
+    parts = ["# Learned against fixed softness\n", METHOD, origin(comparisons)]
     parts += [section(comparison) for comparison in comparisons]
     return "\n".join(parts)
+
+
+def processors(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the processors that results were made on, as far as they are known."""
+    results = [result for comparison in comparisons for result in comparison.ranked]
+    return sorted({result.processor for result in results} - {""})
+
+
+def origin(comparisons: Sequence[Comparison]) -> str:
+    """Return where the numbers come from, in a paragraph."""
+    software = ", ".join(f"{name} {versions()[name]}" for name in ("taichisoft", "torch", "taichi"))
+    where = " and ".join(processors(comparisons)) or "a processor that was not noted"
+    return (
+        f"Made on {where}, with {software}. Another seed gives other numbers, and so does the same seed on a "
+        "processor with other vector instructions, whose rounding many steps magnify.\n"
+    )
 
 
 METHOD = f"""\

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,10 +58,14 @@ def publish(
         keys = ", ".join(sorted({row.softness for row in rows})) or "none"
         raise ValueError(f"rows must hold one of {softness!r}, got those of {keys}")
     run.read_settings()
-    about = json.loads(run.config.read_text(encoding="utf-8"))
+    about = run.read_about()
     learned = Softness.load(run.softness)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
+    if "versions" not in about:
+        raise ValueError(f"{run.config} is damaged: the field 'versions' is missing")
+    if "step" not in learned.trained:
+        raise ValueError(f"{run.softness} is damaged: trained: the field 'step' is missing")
     origin = {"step": learned.trained["step"]} | {n: about[n] for n in ("settings", "versions")}
     learned.save(path, trained={**origin, "evaluation": earned})
     return path

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
+import io
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from meta.learning.gradients import MetaGradient
 from meta.learning.outer import OuterOptimizer
 from taichisoft import SoftRasterizer
-from taichisoft.base.checks import check_integer
+from taichisoft.base.checks import check_finite, check_integer, check_type
 from taichisoft.base.files import write_atomically
 
 
@@ -58,7 +60,10 @@ class Checkpoint:
     def save(self, path: Path) -> None:
         """Write the file atomically: a crash leaves the old one or the new one."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        write_atomically(path, lambda partial: torch.save(values, partial))
+        # Not straight into the file: of a full disk torch would say nothing but that writing failed.
+        content = io.BytesIO()
+        torch.save(values, content)
+        write_atomically(path, lambda partial: partial.write_bytes(content.getbuffer()))
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -68,8 +73,8 @@ class Checkpoint:
         ------
         FileNotFoundError
             There is no such file.
-        ValueError
-            It is no checkpoint, is damaged, or was made by another version.
+        TypeError, ValueError
+            It is no checkpoint, is damaged, or was made by another version; the message names the field.
         """
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint: {path} is missing")
@@ -78,7 +83,8 @@ class Checkpoint:
             values = torch.load(path, map_location="cpu", weights_only=True)
         # Damaged bytes make the reader fail in nearly any way.
         except Exception as error:
-            raise ValueError(f"{path} is no checkpoint, or is damaged: {error!r}") from error
+            text = f"{type(error).__name__}: {error}".split("\n")[0]
+            raise ValueError(f"{path} is no checkpoint, or is damaged: {text}") from error
         names = [field.name for field in fields(cls)]
         if not isinstance(values, dict) or values.keys() != set(names):
             raise ValueError(
@@ -86,6 +92,13 @@ class Checkpoint:
                 f"it must hold {', '.join(names)} and nothing else"
             )
         check_integer(values["step"], f"step in {path}", minimum=0)
+        for name in names[1:]:
+            check_type(values[name], f"{name} in {path}", dict)
+        for name, value in values["softness"].items():
+            check_finite(
+                check_type(value, f"softness.{name} in {path}", Tensor),
+                f"softness.{name} in {path}",
+            )
         return cls(**values)
 
 

@@ -39,6 +39,16 @@ class RunFolder:
         return self.path / "checkpoint.pt"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that trains; there while it runs."""
+        return self.path / "run.lock"
+
+    @property
+    def results_lock(self) -> Path:
+        """Held by the process that writes an evaluation, or other results, into the folder."""
+        return self.path / "results.lock"
+
+    @property
     def start(self) -> Path:
         """The softness before the first step, written by `meta.results`."""
         return self.path / "start.safetensors"
@@ -58,6 +68,24 @@ class RunFolder:
         """The page about the run, written by `meta.report`."""
         return self.path / "report.html"
 
+    def check_run(self) -> None:
+        """Raise FileNotFoundError unless there is a run in the folder."""
+        if not self.config.is_file():
+            raise FileNotFoundError(f"no training run in {self.path}: {self.config} is missing")
+
+    def read_about(self) -> dict[str, Any]:
+        """Return what config.json holds.
+
+        Raises
+        ------
+        FileNotFoundError
+            The folder or its config.json is missing.
+        ValueError
+            The file is damaged.
+        """
+        self.check_run()
+        return read_json_object(self.config)
+
     def read_settings(self) -> TrainSettings:
         """Return the settings of the run.
 
@@ -65,16 +93,39 @@ class RunFolder:
         ------
         FileNotFoundError
             The folder or its config.json is missing.
-        ValueError, TypeError
-            The file is damaged or from another version.
+        ValueError
+            The file is damaged or from another version; the message names the field.
         """
-        if not self.config.is_file():
-            raise FileNotFoundError(f"no training run in {self.path}: {self.config} is missing")
+        about = self.read_about()
+        if "settings" not in about:
+            raise ValueError(f"{self.config} is damaged: the field 'settings' is missing")
         try:
-            values = json.loads(self.config.read_text(encoding="utf-8"))["settings"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{self.config} is damaged: {error!r}") from error
-        return TrainSettings.from_json(values)
+            return TrainSettings.from_json(about["settings"])
+        # What else than numbers, texts and lists may be in the place of any of them.
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+            raise ValueError(f"{self.config} is damaged: settings: {error}") from error
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    # Text that is no UTF-8, no JSON, a number of too many digits, brackets in brackets without end.
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"{path} is damaged: it must hold an object, got a {type(values).__name__}"
+        )
+    return values
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from taichisoft.base.files import append_line, write_atomically
+from taichisoft.base.files import append_line, cut, write_atomically
 
 
 @dataclass(frozen=True)
@@ -76,40 +76,117 @@ def read(path: Path) -> list[dict]:
     return [_parsed(line, path, number) for number, line in enumerate(_lines(path), 1)]
 
 
-def truncate(path: Path, steps: int) -> None:
-    """Cut the file to its first steps.
+def read_whole(path: Path) -> tuple[list[dict], list[str]]:
+    """Return the steps from the first on as far as they are whole, and what is wrong with the file.
+
+    Of a step that is there several times, since two processes wrote the file at once, the last one counts.
+    """
+    rows, faults = _by_step(path)
+    whole = []
+    while len(whole) + 1 in rows:
+        whole.append(rows[len(whole) + 1])
+    return whole, faults
+
+
+def number_in(row: dict, name: str) -> float:
+    """Return a number of a step; NaN if it has none that a float can hold."""
+    value = row.get(name)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    try:
+        return float(value) if number else math.nan
+    except OverflowError:
+        return math.nan
+
+
+def truncate(path: Path, steps: int) -> str:
+    """Cut the file to its first steps, and repair what several processes that wrote it at once have ruined.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    steps : int
+        How many to keep.
+
+    Returns
+    -------
+    str
+        What was repaired, in a sentence; empty if the steps were there, each in its line.
 
     Raises
     ------
     ValueError
-        It has fewer, or one of them is damaged or not the one that belongs there.
+        One of the steps is missing or damaged.
     """
     if steps == 0 and not path.is_file():
-        return
-    lines = _lines(path)
+        return ""
+    lines = _lines(path)[:steps]
+    try:
+        _check_steps(lines, steps, path)
+    except ValueError:
+        return _repair(path, steps)
+    # Needs no space, so that it can be done on a full disk.
+    cut(path, sum(len(line) + 1 for line in lines))
+    return ""
+
+
+def _check_steps(lines: list[bytes], steps: int, path: Path) -> None:
+    for number, line in enumerate(lines, 1):
+        found = _parsed(line, path, number).get("step")
+        if found != number:
+            raise ValueError(f"line {number} of {path} must be of step {number}, got {found}")
     if len(lines) < steps:
         raise ValueError(
             f"{path} must have at least the {steps} steps of the checkpoint, got {len(lines)}"
         )
-    for number, line in enumerate(lines[:steps], 1):
-        found = _parsed(line, path, number).get("step")
-        if found != number:
-            raise ValueError(f"line {number} of {path} must be of step {number}, got {found}")
-    text = "".join(line + "\n" for line in lines[:steps])
+
+
+def _repair(path: Path, steps: int) -> str:
+    """Write the last line of each step, in their order."""
+    rows, faults = _by_step(path)
+    if any(step not in rows for step in range(1, steps + 1)):
+        # Says which line is the first that is wrong.
+        _check_steps(_lines(path)[:steps], steps, path)
+    text = "".join(json.dumps(rows[step]) + "\n" for step in range(1, steps + 1))
     write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    return (
+        f"{path} was written by several processes at once ({len(faults)} lines too many, the first: "
+        f"{faults[0]}): cut at the checkpoint, {steps} steps are kept, of each the last line"
+    )
 
 
-def _lines(path: Path) -> list[str]:
+def _by_step(path: Path) -> tuple[dict[int, dict], list[str]]:
+    """Return the last row of each step, and what is wrong with the file."""
+    rows: dict[int, dict] = {}
+    faults = []
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            row = _parsed(line, path, number)
+        except ValueError as error:
+            faults.append(str(error))
+            continue
+        step = row.get("step")
+        if type(step) is not int or step < 1:
+            faults.append(
+                f"line {number} of {path} must have a step, a number from 1, got {step!r}"
+            )
+            continue
+        if step != len(rows) + 1:
+            faults.append(f"line {number} of {path} is of step {step} and not {len(rows) + 1}")
+        rows[step] = row
+    return rows, faults
+
+
+def _lines(path: Path) -> list[bytes]:
     """Return the whole lines; text after the last line break is none, and may end within a character."""
-    if not path.is_file():
-        return []
-    return path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    return path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
 
 
-def _parsed(line: str, path: Path, number: int) -> dict:
+def _parsed(line: bytes, path: Path, number: int) -> dict:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
+        row = json.loads(line.decode("utf-8", errors="replace"))
+    # A line may hold brackets in brackets without end, or a number of too many digits.
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"line {number} of {path} is damaged: {error}") from error
     if not isinstance(row, dict):
         raise ValueError(f"line {number} of {path} is damaged: no step")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,17 +15,20 @@ from meta.learning.settings import TrainSettings
 from meta.runs import history
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder, write_json_atomically
+from meta.runs.lock import Lock
 from meta.runs.recorder import FolderRecorder, NoRecorder, Recorder
 from meta.runs.stopping import undisturbed
 from meta.runs.trainer import Trainer
 from meta.runs.versions import versions
+from taichisoft.base.files import remove_partials
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """A run that can take its next steps.
 
-    Where several processes share it, each has the whole state, and the first one has the folder.
+    Where several processes share it, each has the whole state, and the first one has the folder, which it
+    keeps locked as long as there is a run to go on with.
 
     Parameters
     ----------
@@ -31,10 +36,13 @@ class Run:
         Where things are.
     trainer : Trainer
         The learner, in the state of the last checkpoint.
+    lock : Lock or None
+        Of the folder; None on processes that do not write it.
     """
 
     folder: RunFolder
     trainer: Trainer
+    lock: Lock | None
 
     def finish(self) -> None:
         """Take the remaining steps; whatever stops them, a checkpoint of the last whole one is written."""
@@ -55,6 +63,13 @@ class Run:
             # It may have come when another error was about to be dealt with.
             self._close(last)
             raise
+        # Nothing is left to be written.
+        self.release()
+
+    def release(self) -> None:
+        """Let others write the folder: this run takes no more steps."""
+        if self.lock is not None:
+            self.lock.release()
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint of the current state, and the softness; the first process does."""
@@ -96,16 +111,17 @@ def create(settings: TrainSettings, command: Sequence[str] = (), group: Group | 
     ValueError
         The processes have different settings, or settings that cannot be used; see `Trainer`.
     RuntimeError
-        The backend cannot be had, or another process failed.
+        The backend cannot be had, another process failed, or one of another run writes the folder (`InUse`).
+    OSError
+        A file cannot be written. There is no run then.
     """
     group = Alone() if group is None else group
     folder = RunFolder(Path(settings.out))
     everyones = group.gather(settings)
     together(group, lambda: _check_equal(everyones))
     together(group, lambda: _check_new(folder, group))
-    run = together(group, lambda: Run(folder, _trainer(settings, group)))
-    together(group, lambda: _write_first(run, command))
-    return run
+    trainer = together(group, lambda: _trainer(settings, group))
+    return together(group, lambda: _begun(folder, trainer, command))
 
 
 def reopen(path: Path, group: Group | None = None) -> Run:
@@ -121,15 +137,18 @@ def reopen(path: Path, group: Group | None = None) -> Run:
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        There is no run, or it is damaged.
+    FileNotFoundError, ValueError, TypeError
+        There is no run, or it is damaged; the message names the file.
     RuntimeError
-        The backend cannot be had, or another process failed.
+        The backend cannot be had, another process failed, or one of another run writes the folder (`InUse`).
     """
     group = Alone() if group is None else group
     folder = RunFolder(path)
-    settings, checkpoint = group.gather(together(group, lambda: _read(folder, group)))[0]
-    return together(group, lambda: _restored(folder, settings, checkpoint, group))
+    lock = together(group, lambda: _lock_run(folder, group))
+    with _released_on_failure(lock):
+        settings, checkpoint = group.gather(together(group, lambda: _read(folder, group)))[0]
+        trainer = together(group, lambda: _restored(folder, settings, checkpoint, group))
+    return Run(folder, trainer, lock)
 
 
 def train(settings: TrainSettings) -> RunFolder:
@@ -174,15 +193,53 @@ def _trainer(settings: TrainSettings, group: Group) -> Trainer:
     return Trainer(settings, group)
 
 
+def _begun(folder: RunFolder, trainer: Trainer, command: Sequence[str]) -> Run:
+    lock = None
+    if trainer.group.rank == 0:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        lock = _lock(folder)
+    run = Run(folder, trainer, lock)
+    with _released_on_failure(lock):
+        # Another process may have begun one since it was looked for.
+        _check_new(folder, trainer.group)
+        _write_first(run, command)
+    return run
+
+
 def _write_first(run: Run, command: Sequence[str]) -> None:
     settings, group = run.trainer.settings, run.trainer.group
     if group.rank > 0:
         return
-    run.folder.path.mkdir(parents=True, exist_ok=True)
     run.folder.history.unlink(missing_ok=True)
     run.save(run.trainer.checkpoint())
     # Last, so that a folder with settings is one that can be resumed.
     write_json_atomically(run.folder.config, describe(settings, command, group.size))
+
+
+@contextlib.contextmanager
+def _released_on_failure(lock: Lock | None) -> Iterator[None]:
+    """Give a lock back if there will be no run; an error keeps alive what it came through."""
+    try:
+        yield
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+
+
+def _lock_run(folder: RunFolder, group: Group) -> Lock | None:
+    """Lock a folder that holds a run."""
+    if group.rank > 0:
+        return None
+    folder.check_run()
+    return _lock(folder)
+
+
+def _lock(folder: RunFolder) -> Lock:
+    lock = Lock(folder.lock)
+    written = (folder.config, folder.history, folder.checkpoint, folder.softness)
+    remove_partials(folder.path, {path.name for path in written})
+    return lock
 
 
 def _read(folder: RunFolder, group: Group) -> tuple[TrainSettings, Checkpoint] | None:
@@ -193,9 +250,19 @@ def _read(folder: RunFolder, group: Group) -> tuple[TrainSettings, Checkpoint] |
 
 def _restored(
     folder: RunFolder, settings: TrainSettings, checkpoint: Checkpoint, group: Group
-) -> Run:
+) -> Trainer:
     trainer = _trainer(settings, group)
-    trainer.restore(checkpoint)
+    try:
+        trainer.restore(checkpoint)
+    # What does not fit fails in any of the three, each in its own way.
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        text = " ".join((repr(error) if isinstance(error, LookupError) else str(error)).split())
+        raise ValueError(
+            f"{folder.checkpoint} is damaged, or is not of the run that {folder.config.name} "
+            f"describes: {text}"
+        ) from error
     if group.rank == 0:
-        history.truncate(folder.history, checkpoint.step)
-    return Run(folder, trainer)
+        repaired = history.truncate(folder.history, checkpoint.step)
+        if repaired:
+            print(f"repaired: {repaired}", file=sys.stderr)
+    return trainer

@@ -13,6 +13,7 @@ from meta.learning.settings import TrainSettings
 from meta.runs.folder import RunFolder
 from meta.runs.run import create, reopen
 from taichisoft import Softness
+from taichisoft.base.checks import check_integer
 
 # Where a run is made, and not what comes of it.
 CIRCUMSTANCES = {"out", "backend", "threads"}
@@ -51,7 +52,9 @@ class Training(Job):
         if not self.folder.config.is_file():
             return False
         self._check_same(self.folder.read_settings())
-        return Softness.load(self.folder.softness).trained["step"] >= self.settings.outer.steps
+        step = Softness.load(self.folder.softness).trained.get("step")
+        check_integer(step, f"trained step in {self.folder.softness}", minimum=0)
+        return step >= self.settings.outer.steps
 
     def run(self) -> None:
         """Take the steps that are left; progress goes to log.txt in the folder."""

@@ -1,4 +1,4 @@
-"""Versions of the software that made a result."""
+"""Versions of the software that made a result, and the processor that it was made on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from importlib.metadata import version
 import torch
 
 import taichisoft
+from taichisoft.base.processor import processor
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of taichisoft, torch, taichi and Python."""
+    """Return the versions of taichisoft, torch, taichi and Python, and the processor."""
     return {
         "taichisoft": taichisoft.__version__,
         "torch": torch.__version__,
         "taichi": version("taichi"),
         "python": platform.python_version(),
+        "processor": processor(),
     }

@@ -103,7 +103,7 @@ def renderer_of(softness: str) -> SoftRasterizer:
     """
     scale = scale_of(softness)
     if scale is None:
-        return SoftRasterizer.pretrained(softness).requires_grad_(False)
+        return SoftRasterizer.pretrained(softness)
     return SoftRasterizer.hard() if scale == 0 else SoftRasterizer(Gaussian(scale))
 
 

@@ -78,7 +78,8 @@ def read(
         trained = check_type(_parse(header["trained"], "trained"), "trained", dict)
         softness.trained = Trained(trained)
     except DAMAGE as error:
-        raise ValueError(f"path: {path} is damaged: {error}") from error
+        # Torch says it in several lines.
+        raise ValueError(f"path: {path} is damaged: {' '.join(str(error).split())}") from error
     return softness.requires_grad_(trainable)
 
 

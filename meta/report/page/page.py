@@ -26,9 +26,9 @@ from meta.report.page.training import (
     history_charts,
     parameter_charts,
     readings,
-    value_in,
 )
 from meta.report.row import Row
+from meta.runs.history import number_in
 
 # Fixed softnesses in a chart, for which the style sheet has looks.
 MOST_FIXED = 6
@@ -115,15 +115,15 @@ def summary(run: RunData) -> dict[str, str]:
     if rows:
         texts["loss, first to last"] = _ends(rows, "objective")
         texts["solved, first to last"] = _ends(rows, "success", 100.0, " %")
-        seconds = sum(value for row in rows if math.isfinite(value := value_in(row, "seconds")))
+        seconds = sum(value for row in rows if math.isfinite(value := number_in(row, "seconds")))
         texts["time of the steps"] = f"{seconds / 60:.1f} min"
-        counts = [f"{digits(value_in(rows[-1], name))} {name}" for name in ("clipped", "skipped")]
+        counts = [f"{digits(number_in(rows[-1], name))} {name}" for name in ("clipped", "skipped")]
         texts["gradients"] = ", ".join(counts)
     return texts
 
 
 def _ends(rows: Sequence[dict], key: str, factor: float = 1.0, unit: str = "") -> str:
-    first, last = (digits(factor * value_in(rows[i], key), unit) for i in (0, -1))
+    first, last = (digits(factor * number_in(rows[i], key), unit) for i in (0, -1))
     return f"{first} to {last}"
 
 

@@ -58,8 +58,17 @@ def read_rankings(path: Path) -> tuple[Ranking, ...]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return _rankings(values["rows"], values["verdicts"])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path.name} is no evaluation, or is damaged: {error!r}") from error
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise ValueError(
+            f"{path} is no evaluation, or is damaged: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _rankings(
@@ -76,6 +85,11 @@ def _rankings(
 def _ranking(name: str, rows: Sequence[Row], verdicts: Mapping[str, Any]) -> Ranking:
     texts = {str(key): str(verdict["text"]) for key, verdict in verdicts.items()}
     held_out = {row.softness for row in rows if row.held_out}
+    for row in rows:
+        if not row.solved_by or len(row.solved_by) != len(row.solved_by_steps):
+            raise ValueError(
+                f"solved_by of {row.softness} must have a rate for each of solved_by_steps"
+            )
     if not texts or not held_out.issuperset(texts):
         raise ValueError(
             f"{name} has verdicts on {', '.join(texts) or 'nothing'}, and no such rows"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from taichisoft import Softness
 
 T = TypeVar("T")
 # What reading a missing or damaged file may raise.
-UNREADABLE = (OSError, ValueError, TypeError, LookupError)
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +79,17 @@ def read_run_data(path: Path, evaluation: Path | None = None) -> RunData:
     ------
     FileNotFoundError
         The folder is no run, or a file that was named is missing.
-    ValueError, TypeError
+    ValueError
         Its config.json is damaged. Other damaged files are left out, with a note.
     """
     folder = RunFolder(path)
     settings = folder.read_settings()
-    about = json.loads(folder.config.read_text(encoding="utf-8"))
+    about = folder.read_about()
     if evaluation is not None and not evaluation.is_file():
         raise FileNotFoundError(f"evaluation: no such file: {evaluation}")
     evaluation = evaluation or folder.evaluation
     notes: dict[str, str] = {}
-    steps = _attempt("history", notes, lambda: _history(folder), [])
+    steps = _attempt("history", notes, lambda: _history(folder, notes), [])
     checkpoints = _attempt(
         "checkpoints", notes, lambda: _checkpoints(folder, settings, steps, notes), ()
     )
@@ -108,13 +107,13 @@ def _attempt(name: str, notes: dict[str, str], read: Callable[[], T], otherwise:
         return otherwise
 
 
-def _history(folder: RunFolder) -> list[dict]:
+def _history(folder: RunFolder, notes: dict[str, str]) -> list[dict]:
     if not folder.history.is_file():
         raise FileNotFoundError(f"no steps are known: {folder.history.name} is missing")
-    rows = history.read(folder.history)
-    for number, row in enumerate(rows, 1):
-        if row.get("step") != number:
-            raise ValueError(f"line {number} of {folder.history.name} is of step {row.get('step')}")
+    rows, faults = history.read_whole(folder.history)
+    if faults:
+        more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        notes["history"] = f"Only {len(rows)} steps are whole: {faults[0]}{more}"
     return rows
 
 
@@ -129,7 +128,13 @@ def _checkpoints(
 def _loaded(path: Path, settings: TrainSettings) -> Softness:
     """Return the softness of a file, of which only what the run learns requires gradients."""
     softness = Softness.load(path)
-    learn_only(softness, settings.softness.learn)
+    step = softness.trained.get("step", 0)
+    if type(step) is not int or step < 0:
+        raise ValueError(f"{path} is damaged: trained: step must be an int from 0, got {step!r}")
+    try:
+        learn_only(softness, settings.softness.learn)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ValueError(f"{path} is not of this run: {error}") from error
     return softness
 
 

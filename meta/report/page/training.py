@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from meta.report.page.chart import MOST_POINTS, Chart, Line, around, thinned
 from meta.report.page.checkpoints import Checkpoint, distance, numbers_of
+from meta.runs.history import number_in
 
 # Of the history: key, title and unit, and whether 0 belongs into the picture.
 MEASURES = (
@@ -26,7 +27,7 @@ def history_charts(
     """Return a chart of each measure; there are none without steps."""
     rows = [history[i] for i in thinned(len(history), MOST_POINTS)] if history else []
     return [
-        _chart(key.replace("_", "-"), title, rows, [value_in(row, key) for row in rows], from_zero)
+        _chart(key.replace("_", "-"), title, rows, [number_in(row, key) for row in rows], from_zero)
         for key, title, from_zero in measures
         if rows
     ]
@@ -62,19 +63,12 @@ def _reading(checkpoint: Checkpoint, history: Sequence[dict], image_height: int)
     # The row of a step tells of the problems that were solved before its update.
     row = history[checkpoint.step - 1] if 0 < checkpoint.step <= len(history) else {}
     texts = {
-        "loss": digits(value_in(row, "objective")),
-        "solved": digits(100 * value_in(row, "success"), " %"),
-        "gradient norm": digits(value_in(row, "gradient_norm")),
+        "loss": digits(number_in(row, "objective")),
+        "solved": digits(100 * number_in(row, "success"), " %"),
+        "gradient norm": digits(number_in(row, "gradient_norm")),
     }
     numbers = numbers_of(checkpoint.softness, image_height)
     return texts | {name: digits(value) for name, value in numbers.items()}
-
-
-def value_in(row: dict, key: str) -> float:
-    """Return a number of a step; NaN if it has none."""
-    value = row.get(key)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number else math.nan
 
 
 def digits(value: float, unit: str = "") -> str:

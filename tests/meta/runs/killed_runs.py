@@ -161,7 +161,7 @@ def report(path: Path, seed: int) -> dict:
         "operations": at_operations(short, exact, path / "operations", count()),
         # The first two are in the first steps, the last is in the second.
         "rendered": at_operations(
-            rendered(outer_steps=2, **every), lambda: None, path / "rendered", (13, 16, 21)
+            rendered(outer_steps=2, **every), lambda: None, path / "rendered", (15, 18, 24)
         ),
     }
 

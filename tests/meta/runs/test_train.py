@@ -65,7 +65,8 @@ def test_run_folder_contents(points, tmp_path):
     run.finish()
     assert run.folder.read_settings() == settings
     config = json.loads(run.folder.config.read_text())
-    assert config["versions"].keys() == {"taichisoft", "torch", "taichi", "python"}
+    names = {"taichisoft", "torch", "taichi", "python", "processor"}
+    assert config["versions"].keys() == names
     assert config["backend"] == taichisoft.backend()
     assert config["command"] == ["python", "-m", "meta.train"]
     assert config["started"].startswith("20")
