@@ -42,6 +42,10 @@ class MonotoneSpline(Coverage):
         flat = rises.new_zeros(())
         return monotone_cubic((s / self.reach + 1) * (len(rises) / 2), rises, flat, flat)
 
+    def ends(self) -> Tensor:
+        """Return 0 and 1, whatever the weights."""
+        return torch.tensor([0.0, 1.0], dtype=torch.float64)
+
     def domain(self) -> Domain:
         """Return [-reach, reach]; the second derivative jumps at the knots."""
         knots = tuple(self.reach * (2 * k / self.knots - 1) for k in range(1, self.knots))
