@@ -179,6 +179,10 @@ def generator_domain(softness: Softness) -> Domain:
     # Grading reaches up to here only, where its cells are as wide as uniform ones.
     meeting = domain.low + domain.span / 32
     kinks = domain.kinks if meeting in domain.kinks else (*domain.kinks, meeting)
+    # Nor may cells that shrink towards the upper end be wide down there.
+    apart = domain.low + domain.span * 3 / 4
+    if any(at == domain.high for at, _ in domain.graded) and apart not in kinks:
+        kinks = (*kinks, apart)
     return replace(domain, kinks=kinks).with_graded(domain.low)
 
 
