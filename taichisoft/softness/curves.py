@@ -180,7 +180,7 @@ def generator_domain(softness: Softness) -> Domain:
     meeting = domain.low + domain.span / 32
     kinks = domain.kinks if meeting in domain.kinks else (*domain.kinks, meeting)
     # Nor may cells that shrink towards the upper end be wide down there.
-    apart = domain.low + domain.span * 3 / 4
+    apart = domain.low + domain.span * 7 / 8
     if any(at == domain.high for at, _ in domain.graded) and apart not in kinks:
         kinks = (*kinks, apart)
     return replace(domain, kinks=kinks).with_graded(domain.low)

@@ -145,8 +145,11 @@ def test_initial_spline_is_near_a_logistic_curve():
 @pytest.mark.parametrize("reach", [1e-6, 4.0, 30.0, 37.8, 1e4])
 def test_spline_starts_finite_whatever_its_reach(reach):
     for weight, s in (
-        (MonotoneSpline(reach=reach).weight, torch.linspace(-reach, reach, 13).double()),
-        (MonotoneDepth(reach=reach).weight, torch.linspace(-reach, 0, 9).double()),
+        (
+            MonotoneSpline(reach=reach).weight,
+            torch.linspace(-reach, reach, 13, dtype=torch.float64),
+        ),
+        (MonotoneDepth(reach=reach).weight, torch.linspace(-reach, 0, 9, dtype=torch.float64)),
     ):
         assert bool(weight.isfinite().all())
         curve = (lambda x: torch.sigmoid(2 * x)) if len(s) == 13 else torch.exp
