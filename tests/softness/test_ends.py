@@ -36,8 +36,9 @@ from tests.helpers import pixel_camera
 from tests.zoo.coverage import FAMILIES, OTHERS, numbers
 
 STEP = 1e-6
-# A domain may end where F is 1e-6 short of full, and moves over that a little.
-SHORT_OF_FULL = 3e-6
+# A domain may end where F is 1e-6 short of full, and moves over that as its cells are aligned with a kink:
+# measured, by at most 1.3e-5, which follows no derivative.
+SHORT_OF_FULL = 2e-5
 
 
 def wide(width: float) -> Pixels:

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from taichisoft.softness.part import Part
 from taichisoft.softness.scale import Scale, as_scale
-from taichisoft.softness.tables.clipping import LEAST_RISE, clipped
+from taichisoft.softness.tables.clipping import clipped
 from taichisoft.softness.tables.domain import Domain
 
 # Distances within this part of the upper end count as it. Scaling by a width moves a distance by less, tables
 # ask farther inside.
 AT_THE_END = 2.0**-50
+# Least rise above the cut-off: what rises less is rounding of numbers near 1, and counts as less than full.
+LEAST_RISE = 1e-9
 
 
 class Surrogate(Protocol):

@@ -113,6 +113,8 @@ class ClosedForm(Coverage):
     def ends(self) -> Tensor:
         """Return the coverages at both ends: constants, but for that at a cut-off which `reach` gives."""
         cut, end = self._fixed_cut(), self._location().new_tensor(self._end())
+        if self.domain().high != float(self._distance_at(self._end()).detach()):
+            end = self._argument(end.new_tensor(self.domain().high)).detach()
         lower = self._argument(self.low()) if cut is None else end.new_tensor(cut)
         return self.cdf(torch.stack([lower, end]))
 

@@ -91,7 +91,7 @@ class Mixture(Coverage):
 
     def ends(self) -> Tensor:
         """Return the coverages at both ends; what starts or is full there is exactly 0 or 1."""
-        at = torch.stack([self.low(), self._farthest()])
+        at = torch.stack([self.low(), self.high()])
         low, high = at.tolist()
         values = []
         for f, w in zip(self.components, self.weights(), strict=True):
@@ -179,5 +179,7 @@ def _around(domain: Domain) -> float:
 
 
 def _reached(first: float, second: float) -> bool:
-    """Return whether the first is not above the second, but for rounding."""
+    """Return whether the first, if finite, is not above the second, but for rounding."""
+    if not (math.isfinite(first) and math.isfinite(second)):
+        return False
     return first <= second + ROUNDING * (abs(first) + abs(second))
