@@ -382,6 +382,6 @@ def test_what_could_not_be_loaded_is_not_saved(path):
         softness.save(path)
     with torch.no_grad():
         softness.occlusion.coverage.shift.value.fill_(torch.nan)
-    with pytest.raises((ValueError, TypeError), match="JSON-able|finite"):
+    with pytest.raises((ValueError, TypeError), match=r"JSON-able|finite"):
         softness.save(path)
     assert not path.exists()
