@@ -79,7 +79,7 @@ CURES = (
     (
         r"must be \{below\}|must be at least \{minimum\}|must be greater than|tolerance must not be negative"
         r"|must be positive, got|target_length must not be negative|progress must be from 0 to 1|shininess must be positive"
-        r"|must be at most \{maximum\}|must be from \{self.low:g\}",
+        r"|must be at most \{maximum\}|must be from \{low\} to",
         "A number outside of its range.",
         "Take one inside of it. Angles are in degrees, scales in pixels, gamma and near in scene units.",
     ),
