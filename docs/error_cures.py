@@ -99,7 +99,8 @@ CURES = (
     ),
     (
         r"must be \{below\}|must be at least \{minimum\}|must be greater than|tolerance must not be negative"
-        r"|must be positive, got|target_length must not be negative|progress must be from 0 to 1|shininess must be positive",
+        r"|must be positive, got|target_length must not be negative|progress must be from 0 to 1|shininess must be positive"
+        r"|must be at most \{maximum\}|must be from \{low\} to",
         "A number outside of its range.",
         "Take one inside of it. Angles are in degrees, scales in pixels, gamma and near in scene units.",
     ),
@@ -211,7 +212,7 @@ CURES = (
     ),
     (
         r"^path: \{path\}|cannot be saved, only|at most \{max_|levels deep|must have a kind and settings|kind must be one of the library"
-        r"|JSON|softness must have \{|must hold floating-point numbers|at most \{MAX",
+        r"|JSON|softness must have \{|must hold floating-point numbers|at most \{MAX|softness could not be loaded again|softness must fit",
         "A file of a softness is damaged, was made by something else, or would hold what cannot be stored safely.",
         "Save again with `softness.save(path)`. Of modules of your own save the `state_dict`, and construct them again.",
     ),

@@ -189,13 +189,16 @@ def check_number(
     return number
 
 
-def check_integer(value: object, name: str, *, minimum: int) -> int:
-    """Return ``value`` as an int if it is an integer (of NumPy, too; not a bool), at least ``minimum``."""
+def check_integer(value: object, name: str, *, minimum: int, maximum: int | None = None) -> int:
+    """Return ``value`` as an int if it is an integer (of NumPy, too; not a bool) within both bounds."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an int, got {type(value).__name__}")
-    if value < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {value}")
-    return int(value)
+    number = int(value)
+    if number < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {number}")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {number}")
+    return number
 
 
 def check_image_size(value: object, name: str = "image_size") -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -110,6 +111,7 @@ class SoftnessCurves:
                 lambda s: aggregation.generator(below_full(coverage.without_tail(s))),
                 aggregation.generator(top),
                 domain,
+                within=(0.0, math.inf),
             )
 
         table = self._tables.get(
@@ -124,7 +126,12 @@ class SoftnessCurves:
         coverage = self._softness.coverage
 
         def build(high: Tensor) -> Table:
-            return tabulate(coverage.without_tail, coverage.without_tail(high), coverage.domain())
+            return tabulate(
+                coverage.without_tail,
+                coverage.without_tail(high),
+                coverage.domain(),
+                within=(0.0, 1.0),
+            )
 
         table = self._tables.get(
             "coverage", build, coverage.domain(), coverage, apart=coverage.scale
@@ -138,7 +145,7 @@ class SoftnessCurves:
         occlusion = self._softness.occlusion
 
         def build(high: Tensor) -> Table:
-            return tabulate(occlusion, occlusion(high), occlusion.domain())
+            return tabulate(occlusion, occlusion(high), occlusion.domain(), within=(0.0, 1.0))
 
         table = self._tables.get(
             "occlusion", build, occlusion.domain(), occlusion, apart=occlusion.gamma
@@ -179,6 +186,10 @@ def generator_domain(softness: Softness) -> Domain:
     # Grading reaches up to here only, where its cells are as wide as uniform ones.
     meeting = domain.low + domain.span / 32
     kinks = domain.kinks if meeting in domain.kinks else (*domain.kinks, meeting)
+    # Nor may cells that shrink towards the upper end be wide down there.
+    apart = domain.low + domain.span * 7 / 8
+    if any(at == domain.high for at, _ in domain.graded) and apart not in kinks:
+        kinks = (*kinks, apart)
     return replace(domain, kinks=kinks).with_graded(domain.low)
 
 

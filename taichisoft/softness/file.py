@@ -59,6 +59,7 @@ def write(softness: Softness, path: str | os.PathLike, trained: dict) -> None:
     }
     tensors = {name: value.contiguous() for name, value in softness.state_dict().items()}
     content = safetensors.torch.save(tensors, metadata=header)
+    _check_loadable(content, header, type(softness))
     write_atomically(Path(path), lambda partial: partial.write_bytes(content))
 
 
@@ -72,15 +73,32 @@ def read(
     if found != FORMAT:
         raise ValueError(f"path: {path} must have the format {FORMAT!r}, got {found!r}")
     try:
-        _check_tensors(tensors)
-        softness = kind(**_build_parts(_parse(header["softness"], "softness")))
-        softness.load_state_dict(tensors)
-        trained = check_type(_parse(header["trained"], "trained"), "trained", dict)
-        softness.trained = Trained(trained)
+        softness = _restored(header, tensors, kind)
     except DAMAGE as error:
         # Torch says it in several lines.
         raise ValueError(f"path: {path} is damaged: {' '.join(str(error).split())}") from error
     return softness.requires_grad_(trainable)
+
+
+def _restored(header: dict[str, str], tensors: dict[str, Tensor], kind: type[Softness]) -> Softness:
+    """Return the softness of a header and its tensors; raise one of `DAMAGE`."""
+    _check_tensors(tensors)
+    softness = kind(**_build_parts(_parse(header["softness"], "softness")))
+    softness.load_state_dict(tensors)
+    softness.trained = Trained(check_type(_parse(header["trained"], "trained"), "trained", dict))
+    return softness
+
+
+def _check_loadable(content: bytes, header: dict[str, str], kind: type[Softness]) -> None:
+    """Raise ValueError unless what is about to be written could be read."""
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(
+            f"softness must fit into {MAX_FILE_BYTES} bytes to be saved, got {len(content)}"
+        )
+    try:
+        _restored(header, safetensors.torch.load(content), kind)
+    except DAMAGE as error:
+        raise ValueError(f"softness could not be loaded again: {error}") from error
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,7 +26,11 @@ class Number(Part):
         """Return the constructor arguments that make an equal number."""
         (kept,) = self.state_dict(keep_vars=True).values()
         # A frozen parameter is still one.
-        return {"value": float(self().detach()), "learn": isinstance(kept, nn.Parameter)}
+        return {"value": self._plain(), "learn": isinstance(kept, nn.Parameter)}
+
+    def _plain(self) -> float:
+        """Return the value as a number that the constructor takes."""
+        return float(self().detach())
 
     def extra_repr(self) -> str:
         """Return the current value."""
@@ -54,6 +60,10 @@ class Positive(Number):
         """Return the value, a float64 scalar tensor."""
         return self.log_value.exp()
 
+    def _plain(self) -> float:
+        # What was learned may leave the range of numbers; its logarithm is kept apart.
+        return min(max(super()._plain(), sys.float_info.min), sys.float_info.max)
+
 
 def as_positive(number: float | Positive, name: str) -> Positive:
     """Return a `Positive` as it is and a number as a fixed one.
@@ -73,6 +83,37 @@ def as_positive(number: float | Positive, name: str) -> Positive:
     if isinstance(number, Positive | type):
         return check_type(number, name, Positive)
     return Positive(check_number(number, name, above=0))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Between which numbers a parameter is used.
+
+    Parameters
+    ----------
+    low, high : float
+        Least and largest value, ``0 <= low < high``.
+    """
+
+    low: float
+    high: float
+
+    def check(self, number: float | Positive, name: str) -> Positive:
+        """Return a number within as a `Positive`; ValueError, with its name, if it is outside."""
+        positive = as_positive(number, name)
+        value = float(positive().detach())
+        # But for the rounding of a logarithm.
+        if not self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9):
+            raise ValueError(f"{name} must be from {self.low:g} to {self.high:g}, got {value:g}")
+        return positive
+
+    def hold(self, number: Positive) -> Tensor:
+        """Return the value, held at the bound that it was learned beyond, where it has no gradient."""
+        return number().clamp(self.low, self.high)
+
+    def copy(self, number: Positive) -> Positive:
+        """Return a fixed or learned number of the held value."""
+        return Positive(float(self.hold(number).detach()), learn=number.log_value.requires_grad)
 
 
 class Real(Number):

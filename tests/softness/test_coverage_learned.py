@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from taichisoft.softness.coverage import Coverage, MLPCoverage, MonotoneSpline
+from taichisoft.softness.occlusion import MonotoneDepth
 from taichisoft.softness.scale import Pixels
 from tests.helpers import soft, soup_setup
 from tests.zoo.coverage import with_random_weights
@@ -141,12 +142,31 @@ def test_initial_spline_is_near_a_logistic_curve():
     assert float((values(coverage, s) - torch.sigmoid(2 * s)).abs().max()) < 0.01
 
 
+@pytest.mark.parametrize("reach", [1e-6, 4.0, 30.0, 37.8, 1e4])
+def test_spline_starts_finite_whatever_its_reach(reach):
+    for weight, s in (
+        (
+            MonotoneSpline(reach=reach).weight,
+            torch.linspace(-reach, reach, 13, dtype=torch.float64),
+        ),
+        (MonotoneDepth(reach=reach).weight, torch.linspace(-reach, 0, 9, dtype=torch.float64)),
+    ):
+        assert bool(weight.isfinite().all())
+        curve = (lambda x: torch.sigmoid(2 * x)) if len(s) == 13 else torch.exp
+        expected = curve(s).diff() / curve(s).diff().sum()
+        torch.testing.assert_close(
+            torch.softmax(weight.detach(), 0), expected, rtol=1e-6, atol=1e-12
+        )
+
+
 @pytest.mark.parametrize(
     ("make_bad", "error", "message"),
     [
         (lambda: MLPCoverage(reach=0.0), ValueError, "reach must be"),
         (lambda: MonotoneSpline(knots=1), ValueError, "knots must be at least 2, got 1"),
         (lambda: MonotoneSpline(knots=2.5), TypeError, "knots must be an int, got float"),
+        (lambda: MonotoneSpline(knots=257), ValueError, "knots must be at most 256, got 257"),
+        (lambda: MonotoneDepth(knots=257), ValueError, "knots must be at most 256, got 257"),
         (lambda: MonotoneSpline(reach=-1.0), ValueError, "reach must be"),
     ],
 )

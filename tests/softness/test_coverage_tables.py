@@ -20,14 +20,17 @@ from taichisoft.softness.coverage import (
     Laplace,
     Logistic,
     Mixture,
+    MLPCoverage,
+    MonotoneSpline,
     Reciprocal,
     Uniform,
 )
-from taichisoft.softness.curves import below_full
+from taichisoft.softness.curves import SoftnessCurves, below_full
 from taichisoft.softness.scale import Pixels
+from taichisoft.softness.softness import Softness
 from taichisoft.softness.tables.table import Table, tabulate
 from tests.helpers import pixel_camera, soup_setup
-from tests.zoo.coverage import CASES, FAMILIES, OTHERS, VARIANTS, made, numbers
+from tests.zoo.coverage import CASES, FAMILIES, OTHERS, VARIANTS, made, numbers, with_random_weights
 
 # Cells of a table that is one piece of uniform cells: 1024, and the constants below and above.
 ONE_PIECE = 1026
@@ -175,3 +178,27 @@ def test_rendered_image_is_the_exact_one(name, dtype):
     # Measured in float64: 2.1e-8, by the tables.
     allowed = 5e-8 if dtype == torch.float64 else 3e-5
     assert float((found.double() - exact).abs().max()) < allowed
+
+
+@pytest.mark.parametrize("size", [0.1, 1.0, 3.0, 10.0, 100.0])
+@pytest.mark.parametrize("seed", range(6))
+@torch.no_grad()
+def test_tables_of_any_network_stay_between_zero_and_one(size, seed):
+    softness = Softness(with_random_weights(MLPCoverage(), size, seed))
+    for precision in (torch.float64, torch.float32):
+        s = torch.linspace(-4.5, 4.5, 60_001, dtype=precision)
+        found = SoftnessCurves(softness).coverage(1).table(s)
+        # Evaluating a cubic rounds.
+        assert -1e-6 <= float(found.min()) <= float(found.max()) <= 1 + 1e-6
+        alpha = Probabilistic().inverse(SoftnessCurves(softness).generator(1).table(s))
+        assert -1e-6 <= float(alpha.min()) <= float(alpha.max()) <= 1
+
+
+@pytest.mark.parametrize("size", [1.0, 10.0, 1e3])
+@pytest.mark.parametrize("seed", range(4))
+@torch.no_grad()
+def test_tables_of_any_spline_never_fall(size, seed):
+    softness = Softness(with_random_weights(MonotoneSpline(), size, seed))
+    s = torch.linspace(-4.5, 4.5, 60_001, dtype=torch.float64)
+    for curve in (SoftnessCurves(softness).coverage(1), SoftnessCurves(softness).generator(1)):
+        assert float(curve.table(s).diff().min()) > -1e-13

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import taichisoft as ts
 from taichisoft.softness import file as serialize
 from taichisoft.softness import registry as kinds
 from taichisoft.softness.annealing import ExponentialAnnealing
-from taichisoft.softness.softness import Softness
+from taichisoft.softness.softness import PARTS, Softness
 
 SOFTNESSES = {
     "default": lambda: Softness(),
@@ -380,3 +381,35 @@ def test_a_frozen_parameter_that_is_saved_again_can_still_be_learned(path):
         "coverage.components.0.shift.value",
         "coverage.logits",
     }
+
+
+@pytest.mark.parametrize("size", [0.1, 3.0, 50.0, 1e3])
+@pytest.mark.parametrize(
+    "kind",
+    [name for name, kind in kinds.kinds().items() if issubclass(kind, tuple(PARTS.values()))],
+)
+def test_what_saves_also_loads_whatever_its_weights(kind, size, path):
+    made = kinds.kinds()[kind](*deepcopy(ARGUMENTS.get(kind, ())))
+    part = next(name for name, base in PARTS.items() if isinstance(made, base))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.add_(size * noise)
+    softness = Softness(**{part: made})
+    softness.save(path)
+    for name, value in Softness.load(path).state_dict().items():
+        assert torch.equal(value, softness.state_dict()[name])
+
+
+def test_what_could_not_be_loaded_is_not_saved(path):
+    softness = Softness(occlusion=ts.DepthCurve(ts.Exponential(shift=ts.Real(-1.0, learn=True))))
+    with torch.no_grad():
+        softness.occlusion.coverage.shift.value.fill_(2.0)
+    with pytest.raises(ValueError, match="softness could not be loaded again: coverage must rise"):
+        softness.save(path)
+    with torch.no_grad():
+        softness.occlusion.coverage.shift.value.fill_(torch.nan)
+    with pytest.raises((ValueError, TypeError), match=r"JSON-able|finite"):
+        softness.save(path)
+    assert not path.exists()

@@ -21,8 +21,11 @@ class Aggregation(Part):
 
     takes_max: ClassVar[bool] = False
     """Whether faces are combined by their maximum instead of the sum of the generator."""
-    steep_at_zero: ClassVar[bool] = False
-    """Whether g rises like a fractional power at 0, so that a table needs small cells there."""
+
+    @property
+    def steep_at_zero(self) -> bool:
+        """Whether g rises like a power at 0, or bends next to it: a table needs small cells there."""
+        return False
 
     @abstractmethod
     def generator(self, coverage: Tensor) -> Tensor:

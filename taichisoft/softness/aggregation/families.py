@@ -7,6 +7,7 @@ Inverses are computed in float64, so that an optical depth that cancels loses no
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,8 +22,14 @@ from taichisoft.softness.aggregation.arithmetic import (
     optical_depth,
 )
 from taichisoft.softness.aggregation.base import Aggregation
-from taichisoft.softness.parameters import Positive, as_positive
+from taichisoft.softness.parameters import Bounds, Positive
 
+# Within these a table errs by at most 1.5e-6 in alpha (by 2.6e-7 with a uniform coverage); beyond, by more.
+HAMACHER = Bounds(0.0, 1e4)
+FRANK = Bounds(1e-5, 1e9)
+SCHWEIZER_SKLAR = Bounds(0.0, 4.0)
+# Above this p, Hamacher's generator bends within a few cells of 0.
+BENDS_AT_ZERO = 4.0
 # Keeps 1 - x, and with it the logarithm of it, finite; reached only for p > 1e15.
 ALMOST_ONE = 1 - 2.0**-52
 
@@ -36,13 +43,24 @@ class Hamacher(Aggregation):
     Parameters
     ----------
     p : float or Positive
-        A number >= 0 is fixed; ``Positive(p, learn=True)`` is learned, and may tend to 0.
+        From 0 to 1e4. A number is fixed; ``Positive(p, learn=True)`` is learned, may tend to 0, and is held
+        at the upper bound.
     """
 
     def __init__(self, p: float | Positive):
         super().__init__()
         is_zero = not isinstance(p, Positive) and check_number(p, "p") == 0
-        self.p = 0.0 if is_zero else as_positive(p, "p")
+        self.p = 0.0 if is_zero else HAMACHER.check(p, "p")
+
+    @property
+    def steep_at_zero(self) -> bool:
+        """Whether the generator bends next to 0, as it does for large p."""
+        value = self._value()
+        return float(value.detach() if isinstance(value, Tensor) else value) > BENDS_AT_ZERO
+
+    def settings(self) -> dict[str, Any]:
+        """Return p, as it is used."""
+        return {"p": HAMACHER.copy(self.p) if isinstance(self.p, Positive) else self.p}
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return log(1 + p u) / p with the odds u = D / (1 - D), at most 1e30."""
@@ -58,7 +76,7 @@ class Hamacher(Aggregation):
         return one_minus_exp(depth).to(total.dtype)
 
     def _value(self) -> Tensor | float:
-        return self.p() if isinstance(self.p, Positive) else self.p
+        return HAMACHER.hold(self.p) if isinstance(self.p, Positive) else self.p
 
 
 class Frank(Aggregation):
@@ -69,17 +87,22 @@ class Frank(Aggregation):
     Parameters
     ----------
     p : float or Positive
-        A number > 0 is fixed; ``Positive(p, learn=True)`` is learned, and may pass through 1. Up to 1e15.
+        From 1e-5 to 1e9. A number is fixed; ``Positive(p, learn=True)`` is learned, may pass through 1, and
+        is held at a bound.
     """
 
     def __init__(self, p: float | Positive):
         super().__init__()
-        self.p = as_positive(p, "p")
+        self.p = FRANK.check(p, "p")
+
+    def settings(self) -> dict[str, Any]:
+        """Return p, as it is used."""
+        return {"p": FRANK.copy(self.p)}
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return -log((p^(1-D) - 1) / (p - 1))."""
         # (p^y - 1) / (p - 1) is y times a ratio of two smooth functions that are 1 at p = 1.
-        rate, rest = torch.log(self.p()), 1 - coverage
+        rate, rest = torch.log(FRANK.hold(self.p)), 1 - coverage
         near_one = torch.log(mean_decay(-rate)) - torch.log(mean_decay(-rate * rest))
         # Its complement, for the digits that are lost where it is almost 1.
         share = coverage * mean_decay(rate * coverage) / mean_decay(rate)
@@ -88,7 +111,7 @@ class Frank(Aggregation):
 
     def inverse(self, total: Tensor) -> Tensor:
         """Return 1 - log_p(1 + (p - 1) exp(-total))."""
-        rate = torch.log(self.p())
+        rate = torch.log(FRANK.hold(self.p))
         share, decay = one_minus_exp(total.double()), mean_decay(rate)
         missing = (share * rate * decay).clamp(max=ALMOST_ONE)
         return (share * decay * mean_inverse(-missing)).clamp(max=1).to(total.dtype)
@@ -103,28 +126,34 @@ class SchweizerSklar(Aggregation):
     Parameters
     ----------
     p : float or Positive
-        A number < 0 is fixed; ``Positive(q, learn=True)`` is learned, with p = -q. The generator stops at
-        1e30 / q, so that full coverage counts as 1 - 10^(-30/q).
+        From -4 to below 0. A number is fixed; ``Positive(q, learn=True)`` is learned, with p = -q, and held
+        at the bound. The generator stops at 1e30 / q, so that full coverage counts as 1 - 10^(-30/q).
     """
 
     def __init__(self, p: float | Positive):
         super().__init__()
         if not isinstance(p, Positive):
             p = Positive(-check_number(p, "p", below=0))
-        self.minus_p = p
+        self.minus_p = SCHWEIZER_SKLAR.check(p, "-p")
 
     @property
     def p(self) -> Positive:
         """What the constructor takes: the learned or fixed -p."""
         return self.minus_p
 
+    def settings(self) -> dict[str, Any]:
+        """Return -p, as it is used."""
+        return {"p": SCHWEIZER_SKLAR.copy(self.minus_p)}
+
     def generator(self, coverage: Tensor) -> Tensor:
         """Return ((1 - D)^p - 1) / -p."""
-        q = self.minus_p()
+        q = SCHWEIZER_SKLAR.hold(self.minus_p)
         depth = torch.minimum(optical_depth(coverage), math.log(HUGE) / q)
         return depth * mean_decay(-q * depth)
 
     def inverse(self, total: Tensor) -> Tensor:
         """Return 1 - (1 - p total)^(1/p)."""
         exact = total.double()
-        return one_minus_exp(exact * mean_inverse(self.minus_p() * exact)).to(total.dtype)
+        return one_minus_exp(exact * mean_inverse(SCHWEIZER_SKLAR.hold(self.minus_p) * exact)).to(
+            total.dtype
+        )

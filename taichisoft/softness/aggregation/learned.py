@@ -12,6 +12,8 @@ from taichisoft.softness.aggregation.rational_spline import RationalSpline
 
 # No bin is narrower or flatter than this share of an equal one: a table must resolve it.
 LEAST_SHARE = 0.1
+# More would be narrower than the cells of a table.
+MOST_BINS = 256
 
 
 class MonotoneGenerator(Aggregation):
@@ -24,7 +26,7 @@ class MonotoneGenerator(Aggregation):
     Parameters
     ----------
     bins : int
-        Number of bins of the spline, at least 1: there are as many weights for their widths, and for their
+        Number of bins of the spline, from 1 to 256: there are as many weights for their widths, and for their
         heights.
     reach : float
         Optical depth at which the straight line begins: coverages up to ``1 - exp(-reach)`` are free.
@@ -32,7 +34,7 @@ class MonotoneGenerator(Aggregation):
 
     def __init__(self, *, bins: int = 8, reach: float = 6.0):
         super().__init__()
-        self.bins = check_integer(bins, "bins", minimum=1)
+        self.bins = check_integer(bins, "bins", minimum=1, maximum=MOST_BINS)
         self.reach = check_number(reach, "reach", above=0)
         self.widths = nn.Parameter(torch.zeros(self.bins, dtype=torch.float64))
         self.heights = nn.Parameter(torch.zeros(self.bins, dtype=torch.float64))

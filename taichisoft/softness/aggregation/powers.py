@@ -7,13 +7,17 @@ are computed in float64; those below 1e-30 count as 0, which hides alphas up to 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from taichisoft.softness.aggregation.arithmetic import odds, one_minus_exp, optical_depth, power
 from taichisoft.softness.aggregation.base import Aggregation
-from taichisoft.softness.parameters import Positive, as_positive
+from taichisoft.softness.parameters import Bounds, Positive
+
+# Beyond the larger one alphas above 2e-4 would be hidden, below the smaller one tables err by more than 1e-5.
+BOUNDS = Bounds(0.1, 8.0)
 
 
 class PowerFamily(Aggregation):
@@ -22,23 +26,34 @@ class PowerFamily(Aggregation):
     Parameters
     ----------
     p : float or Positive
-        A number > 0 is fixed; ``Positive(p, learn=True)`` is learned.
-    """
+        From 0.1 to 8. A number is fixed; ``Positive(p, learn=True)`` is learned, and held at a bound.
 
-    # A power is steep or flat at 0, in any case no polynomial.
-    steep_at_zero = True
+    Raises
+    ------
+    ValueError
+        p is outside of the bounds.
+    """
 
     def __init__(self, p: float | Positive):
         super().__init__()
-        self.p = as_positive(p, "p")
+        self.p = BOUNDS.check(p, "p")
+
+    @property
+    def steep_at_zero(self) -> bool:
+        """True: a power is steep or flat at 0, in any case no polynomial."""
+        return True
+
+    def settings(self) -> dict[str, Any]:
+        """Return p, as it is used."""
+        return {"p": BOUNDS.copy(self.p)}
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return the base to the power p, at most 1e30."""
-        return power(self.base(coverage), self.p())
+        return power(self.base(coverage), BOUNDS.hold(self.p))
 
     def inverse(self, total: Tensor) -> Tensor:
         """Return the inverse of the base at ``total^(1/p)``; totals up to 1e-30 give 0, without gradient."""
-        return self.inverse_base(power(total.double(), 1 / self.p())).to(total.dtype)
+        return self.inverse_base(power(total.double(), 1 / BOUNDS.hold(self.p))).to(total.dtype)
 
     @abstractmethod
     def base(self, coverage: Tensor) -> Tensor:
@@ -57,7 +72,7 @@ class Yager(PowerFamily):
     Parameters
     ----------
     p : float or Positive
-        A number > 0 is fixed; ``Positive(p, learn=True)`` is learned.
+        As in `PowerFamily`.
     """
 
     def base(self, coverage: Tensor) -> Tensor:
@@ -75,7 +90,7 @@ class AczelAlsina(PowerFamily):
     Parameters
     ----------
     p : float or Positive
-        A number > 0 is fixed; ``Positive(p, learn=True)`` is learned.
+        As in `PowerFamily`.
     """
 
     def base(self, coverage: Tensor) -> Tensor:
@@ -93,7 +108,7 @@ class Dombi(PowerFamily):
     Parameters
     ----------
     p : float or Positive
-        A number > 0 is fixed; ``Positive(p, learn=True)`` is learned. The generator stops at 1e30, so that
+        As in `PowerFamily`. The generator stops at 1e30, so that
         full coverage counts as 1 - 10^(-30/p).
     """
 

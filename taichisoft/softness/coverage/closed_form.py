@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -78,7 +79,7 @@ class ClosedForm(Coverage):
 
     def forward(self, s: Tensor) -> Tensor:
         """Return the coverage at signed distances `s` in scales."""
-        return self.cdf((s * s.abs() if self.squared else s) - self._location())
+        return self.cdf(self._argument(s))
 
     def placed(self) -> Support:
         """Return the support in signed distance (scales), shifted and squared."""
@@ -98,15 +99,41 @@ class ClosedForm(Coverage):
 
     def low(self) -> Tensor:
         """Return the cut-off in scales, differentiable with respect to the shift."""
-        start = self.support().low
+        cut = self._fixed_cut()
+        if cut is None:
+            return self._location().new_tensor(-cast("float", self.reach))
+        return self._distance_at(cut)
+
+    def high(self) -> Tensor:
+        """Return the upper end in scales, differentiable with respect to the shift."""
+        high = self._distance_at(self._end())
+        # The domain may end a little lower, by less than a thousandth.
+        return high + (self.domain().high - high).detach()
+
+    def ends(self) -> Tensor:
+        """Return the coverages at both ends: constants, but for that at a cut-off which `reach` gives."""
+        cut, end = self._fixed_cut(), self._location().new_tensor(self._end())
+        if self.domain().high != float(self._distance_at(self._end()).detach()):
+            end = self._argument(end.new_tensor(self.domain().high)).detach()
+        lower = self._argument(self.low()) if cut is None else end.new_tensor(cut)
+        return self.cdf(torch.stack([lower, end]))
+
+    def _fixed_cut(self) -> float | None:
+        """Return the argument of the distribution at which it is cut; None if that moves over it."""
+        start, last = self.support().low, self._last_cut
         if self.reach is None:
             longest = -(LONGEST_REACH**2) if self.squared else -LONGEST_REACH
             start = self._low_quantile if math.isinf(start) else start
-            return self._distance_at(min(max(start, longest), self._last_cut))
-        low = self._location().new_tensor(-self.reach)
-        if math.isfinite(start):
-            low = torch.maximum(low, self._distance_at(start))
-        return torch.minimum(low, self._distance_at(self._last_cut))
+            return min(max(start, longest), last)
+        with torch.no_grad():
+            if -self.reach >= float(self._distance_at(last)):
+                return last
+            return start if -self.reach <= float(self._distance_at(start)) else None
+
+    def _end(self) -> float:
+        """Return the argument from which on coverage is full."""
+        high = self.support().high
+        return self._high_quantile if math.isinf(high) else high
 
     def domain(self) -> Domain:
         """Return the range from the cut-off to full coverage, and where it is not smooth."""
@@ -117,16 +144,18 @@ class ClosedForm(Coverage):
         return self._domain[1]
 
     def _find_domain(self) -> Domain:
-        high = self.support().high
-        high = self._high_quantile if math.isinf(high) else high
         with torch.no_grad():
-            low, high = float(self.low()), float(self._distance_at(high))
+            low, high = float(self.low()), float(self._distance_at(self._end()))
         support = self.placed()
         if not support.graded:
             rise = self.rise()
             if high - low > UNIFORM_ENOUGH * rise:
                 support = support.with_rise(self.centre(), rise)
         return support.domain(low, high)
+
+    def _argument(self, s: Tensor) -> Tensor:
+        """Return the argument of the distribution at signed distances in scales."""
+        return (s * s.abs() if self.squared else s) - self._location()
 
     def _location(self) -> Tensor:
         """Return the shift, in float64 whatever the dtype of its parameter."""

@@ -23,6 +23,8 @@ LEAST_SPAN = 1 / 64
 # How far from a step, in widths, the domain begins and ends: at its very end a step would be removed with the
 # tail, or be seen from below.
 AROUND_STEP = 1 / 64
+# Ends of components this near to each other, as a part of them, are the same one.
+ROUNDING = 1e-14
 
 
 class Mixture(Coverage):
@@ -81,11 +83,35 @@ class Mixture(Coverage):
         begins = [(f.low() - _around(f.domain())) * relative_width(f) for f in self.components]
         return torch.stack(begins).min()
 
+    def high(self) -> Tensor:
+        """Return the upper end in scales, differentiable where it moves with the components."""
+        high = self._farthest()
+        # A domain may end a little lower, by less than a thousandth.
+        return high + (self.domain().high - high).detach()
+
+    def ends(self) -> Tensor:
+        """Return the coverages at both ends; what starts or is full there is exactly 0 or 1."""
+        at = torch.stack([self.low(), self.high()])
+        low, high = at.tolist()
+        values = []
+        for f, w in zip(self.components, self.weights(), strict=True):
+            width = relative_width(f)
+            support = f.placed().stretched(float(width.detach()))
+            known = at.new_tensor(
+                [_reached(low, support.low), _reached(support.high, high)], dtype=torch.bool
+            )
+            values.append(torch.where(known, at.new_tensor([0.0, 1.0]), f(at / width)) * w)
+        return torch.stack(values).sum(0)
+
+    def _farthest(self) -> Tensor:
+        ends = [(f.high() + _around(f.domain())) * relative_width(f) for f in self.components]
+        return torch.stack(ends).max()
+
     def domain(self) -> Domain:
         """Return the union of the components' domains with all their special points."""
         extents = [_Extent(f) for f in self.components]
         low = float(self.low().detach())
-        high = max(extent.high for extent in extents)
+        high = float(self._farthest().detach())
         kinks = tuple(kink for extent in extents for kink in extent.support.kinks)
         graded = tuple(point for extent in extents for point in extent.support.graded)
         graded += tuple(point for extent in extents for point in extent.ends(low, high))
@@ -116,7 +142,6 @@ class _Extent:
     def __init__(self, component: ClosedForm):
         domain, width = component.domain(), float(relative_width(component).detach())
         self.length = min(component.rise(), domain.span) * width
-        self.high = (domain.high + _around(domain)) * width
         self.centre = component.centre() * width
         self.support = component.placed().stretched(width)
 
@@ -151,3 +176,10 @@ def _logits(weights: Sequence[float] | None, count: int) -> Tensor:
 def _around(domain: Domain) -> float:
     """Return how far beyond a component's domain that of the mixture extends."""
     return AROUND_STEP if domain.span == 0 else 0.0
+
+
+def _reached(first: float, second: float) -> bool:
+    """Return whether the first, if finite, is not above the second, but for rounding."""
+    if not (math.isfinite(first) and math.isfinite(second)):
+        return False
+    return first <= second + ROUNDING * (abs(first) + abs(second))

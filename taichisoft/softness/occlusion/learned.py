@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from taichisoft.base.checks import check_integer, check_number
 from taichisoft.softness.occlusion.base import DepthWidth, Occlusion, anchored
 from taichisoft.softness.tables.domain import Domain
-from taichisoft.softness.tables.monotone import monotone_cubic
+from taichisoft.softness.tables.monotone import MOST_KNOTS, monotone_cubic
 
 HIDDEN = 6
 # The weight never falls more slowly than exp(u / 100), so that removing the tail stays possible.
@@ -32,15 +32,16 @@ class MonotoneDepth(Occlusion):
     reach : float
         Cut-off, in units of gamma: a face farther behind the front is hidden.
     knots : int
-        Number of intervals, hence of weights; at least 2.
+        Number of intervals, hence of weights; from 2 to 256.
     """
 
     def __init__(self, gamma: float | DepthWidth = 0.05, *, reach: float = 4.0, knots: int = 8):
         super().__init__(gamma)
         self.reach = check_number(reach, "reach", above=0)
-        self.knots = check_integer(knots, "knots", minimum=2)
+        self.knots = check_integer(knots, "knots", minimum=2, maximum=MOST_KNOTS)
         ends = torch.linspace(-self.reach, 0, self.knots + 1, dtype=torch.float64)
-        self.weight = nn.Parameter(ends.exp().diff().log())
+        # Logarithms of the rises, which themselves vanish far behind.
+        self.weight = nn.Parameter(ends[1:] + torch.log(-torch.expm1(-ends.diff())))
 
     def forward(self, u: Tensor) -> Tensor:
         """Return the weight at ``u = (front depth - depth) / gamma <= 0``."""

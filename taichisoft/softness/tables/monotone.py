@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# A table has cells of its own between any two knots: more would take it seconds.
+MOST_KNOTS = 256
+
 
 def monotone_cubic(x: Tensor, rises: Tensor, first: Tensor, last: Tensor) -> Tensor:
     """Return a piecewise cubic that never falls.

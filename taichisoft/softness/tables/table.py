@@ -20,6 +20,8 @@ from taichisoft.softness.tables.domain import Domain, Piece, pieces_of
 
 # Numbers per piece in the array that kernels read: low, anchor, rate, first, count, resolution.
 PIECE_NUMBERS = 6
+# Slopes of the wrong sign below this are rounding.
+ROUNDED = 1e-14
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,13 @@ class Table:
         return ((c3 * t + c2) * t + c1) * t + c0
 
 
-def tabulate(curve: Callable[[Tensor], Tensor], top: Tensor, domain: Domain) -> Table:
+def tabulate(
+    curve: Callable[[Tensor], Tensor],
+    top: Tensor,
+    domain: Domain,
+    *,
+    within: tuple[float, float] | None = None,
+) -> Table:
     """Tabulate a curve.
 
     Parameters
@@ -111,6 +119,10 @@ def tabulate(curve: Callable[[Tensor], Tensor], top: Tensor, domain: Domain) -> 
         Scalar: the value above ``domain.high`` (a curve may jump there).
     domain : Domain
         Where the curve varies.
+    within : tuple of float, optional
+        Between which numbers the samples lie. Then the table lies there everywhere, and rises (or falls)
+        between any two samples where the curve does so at both: a bend that the cells do not resolve makes
+        no cubic swing beyond them.
 
     Returns
     -------
@@ -132,7 +144,7 @@ def tabulate(curve: Callable[[Tensor], Tensor], top: Tensor, domain: Domain) -> 
             ends[0 if piece.rate > 0 else 1] = top_row
         if piece is pieces[-1]:
             ends[1 if piece.rate > 0 else 0] = torch.zeros_like(top_row)
-        rows += [ends[0][None], _cubics(piece, v, m), ends[1][None]]
+        rows += [ends[0][None], _cubics(piece, v, m, within), ends[1][None]]
     return Table(torch.cat(rows), pieces, domain)
 
 
@@ -159,12 +171,42 @@ def _constant(value: Tensor) -> Tensor:
     return torch.cat([value.reshape(1), value.new_zeros(3)])
 
 
-def _cubics(piece: Piece, value: Tensor, slope: Tensor) -> Tensor:
+def _cubics(
+    piece: Piece, value: Tensor, slope: Tensor, within: tuple[float, float] | None
+) -> Tensor:
     """Return the Hermite cubics of the cells, in t from 0 to 1."""
     step = piece.knots(value.device).diff()
     starts, ends = slice(piece.count), slice(-piece.count, None)
     v0, v1, m0, m1 = value[starts], value[ends], slope[starts] * step, slope[ends] * step
+    if within is not None:
+        m0, m1 = _limited(v0, v1, m0, m1)
+        # A cubic lies within its control points, which are a third of a slope from its ends.
+        m0 = 3 * ((v0 + m0 / 3).clamp(*within) - v0) if _leaves(v0 + m0 / 3, within) else m0
+        m1 = 3 * (v1 - (v1 - m1 / 3).clamp(*within)) if _leaves(v1 - m1 / 3, within) else m1
     return torch.stack([v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, 2 * (v0 - v1) + m0 + m1], dim=1)
+
+
+def _leaves(control: Tensor, within: tuple[float, float]) -> bool:
+    least, most = control.detach().aminmax()
+    return float(least) < within[0] or float(most) > within[1]
+
+
+def _limited(v0: Tensor, v1: Tensor, m0: Tensor, m1: Tensor) -> tuple[Tensor, Tensor]:
+    """Limit slopes of one sign to three times the rise between, which keeps a cubic monotone.
+
+    Fritsch and Carlson, "Monotone piecewise cubic interpolation" (1980).
+    """
+    most = 3 * (v1 - v0)
+    up = (most >= 0) & (m0 > -ROUNDED) & (m1 > -ROUNDED)
+    down = (most <= 0) & (m0 < ROUNDED) & (m1 < ROUNDED)
+    steep = (up | down) & (torch.maximum(m0.abs(), m1.abs()) > most.abs())
+    if not bool(steep.any()):
+        return m0, m1
+    low, high = most.clamp(max=0), most.clamp(min=0)
+    return (
+        torch.where(steep, torch.minimum(torch.maximum(m0, low), high), m0),
+        torch.where(steep, torch.minimum(torch.maximum(m1, low), high), m1),
+    )
 
 
 class TableCache:
