@@ -18,6 +18,7 @@ from taichisoft.appearance.surface import Surface
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
+from taichisoft.engine.kernels.blend_functions import TIES
 from taichisoft.engine.scene import Scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.render.image import SoftImage
@@ -207,9 +208,14 @@ def _render_image(
     cover = coverage(pairs.distance)
     # What is faint has no say in what is in front, and may itself be in front of that.
     faint = renderer.curves(scene.image_size[0] // renderer.ssaa)[1].faint
-    front = torch.where(cover > faint, depth, torch.inf).amin(0)
+    reaching = torch.where(cover > faint, depth, torch.inf)
+    # Of faces that are equally near the first one moves it.
+    front = reaching.gather(0, reaching.detach().argmin(0, keepdim=True))[0]
     hidden = (cover > 0) & front.isfinite()
-    behind = torch.where(hidden, front.where(front.isfinite(), 0) - depth, 0).clamp(max=0)
+    gap = front.where(front.isfinite(), 0) - depth
+    # What is as near as the front but for rounding is the front.
+    tie = TIES[torch.finfo(depth.dtype).bits] * corners[:, None, :, 2].abs().amax(-1)
+    behind = torch.where(hidden & (gap < -tie), gap, 0)
     weight = cover * occlusion(behind)
     parts = [weight.sum(0)[:, None], (weight * depth).sum(0)[:, None]]
     if channels:

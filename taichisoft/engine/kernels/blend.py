@@ -96,7 +96,7 @@ def blend_kernels(real, lanes):
                 share1[lane] = share[1]
                 share2[lane] = share[2]
                 pixel = pixels.base + ti.min(pixels.start + lane, raster.width - 1)
-                u = (front_out[pixel] - depth[lane]) * occlusion.numbers[0]
+                u = fragment.gap(front_out[pixel], depth[lane], corners) * occlusion.numbers[0]
                 keep, keep_slope, _, _ = fragment.occlusion_at(u, occlusion)
                 weight[lane] = cover * keep
                 if ti.static(step == FRONT_ADJOINT):

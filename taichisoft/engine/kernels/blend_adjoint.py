@@ -146,7 +146,7 @@ def blend_adjoint_kernel(real, lanes):
             bq = b * corners.q
             share = bq / bq.sum()
             depth = share.dot(corners.z)
-            u = (front[pixel] - depth) * occlusion.numbers[0]
+            u = fragment.gap(front[pixel], depth, corners) * occlusion.numbers[0]
             keep, _, _, _ = fragment.occlusion_at(u, occlusion)
             share0[lane] = share[0]
             share1[lane] = share[1]
@@ -203,7 +203,7 @@ def blend_adjoint_kernel(real, lanes):
             by_total = 1 / bq.sum()
             share = bq * by_total
             depth = share.dot(corners.z)
-            u = (front[pixel] - depth) * occlusion.numbers[0]
+            u = fragment.gap(front[pixel], depth, corners) * occlusion.numbers[0]
             keep, keep_slope, keep_cell, keep_t = fragment.occlusion_at(u, occlusion)
             # A face that neither covers nor would: nothing to pass on.
             live = ti.select(cover + ti.abs(followed) > 0, 1, 0)

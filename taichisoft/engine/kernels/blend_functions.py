@@ -9,9 +9,13 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.arithmetic import lesser
+from taichisoft.engine.kernels.arithmetic import greater, lesser
 from taichisoft.engine.kernels.curve import lookup_functions
 from taichisoft.engine.kernels.triangle import geometry_functions
+
+# Depths that differ by less, relative to the farthest corner of a face, are the same but for rounding.
+# By bits of the float type.
+TIES = {32: 2.0**-20, 64: 2.0**-49}
 
 
 @cache
@@ -19,6 +23,7 @@ def blend_functions(real):
     """Return a namespace of device functions for the float type `real`."""
     geo = geometry_functions(real)
     locate, value, slope = lookup_functions(real)
+    tie = TIES[32 if real is ti.f32 else 64]
     vec3 = ti.types.vector(3, real)
     int3 = ti.types.vector(3, ti.i32)
     # Of the vertices of a face: depth, inverse w, rows of the attributes; per edge, see the functions below.
@@ -80,6 +85,18 @@ def blend_functions(real):
         return value(table, cell, t), slope(table, cell, t) * dt, cell, t
 
     @ti.func
+    def gap(front, depth, corners: ti.template()):
+        """How far a face is behind the front; 0 if it is so by rounding alone.
+
+        Faces that share an edge are equally deep there. Kernels round their depths differently, so that the
+        slope of Z would be counted for one of them and not for the other.
+        """
+        z = ti.abs(corners.z)
+        least = real(tie) * greater(z[0], greater(z[1], z[2]))
+        difference = front - depth
+        return ti.select(ti.abs(difference) > least, difference, real(0.0))
+
+    @ti.func
     def occlusion_at(u, table: ti.template()):
         """Occlusion weight Z and its derivative at a depth difference in gammas (0 in front)."""
         # Rounding may put the front face in front of itself; the curve ends at 0. What is well in front
@@ -92,5 +109,6 @@ def blend_functions(real):
         corners_of=corners_of,
         barycentric=barycentric,
         coverage_at=coverage_at,
+        gap=gap,
         occlusion_at=occlusion_at,
     )

@@ -11,6 +11,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.blend_functions import TIES
 from taichisoft.engine.kernels.bundles import Corners
 from taichisoft.engine.kernels.curve import lookup_functions
 from taichisoft.engine.kernels.fragment_bundles import (
@@ -56,6 +57,7 @@ def fragment_transfers(real, kind, straight):
     corner_rows = corner_rows_of(kind)
     mat32 = ti.types.matrix(3, 2, real)
     int3 = ti.types.vector(3, ti.i32)
+    tie = TIES[32 if real is ti.f32 else 64]
     # A cell narrower than the rounding of its argument has no position in it.
     rounding = 1.2e-7 if real is ti.f32 else 2.3e-16
 
@@ -229,7 +231,11 @@ def fragment_transfers(real, kind, straight):
                 # What is in front of all that is covered (a straight-through fringe) is at the end of
                 # the curve and has no slope there.
                 past = (front[chunk.first + f] - depth) * occlusion.numbers[0] > 1e-3
-                put(Row.FRONT, f, ti.select(past, depth, front[chunk.first + f]))
+                # What is as near as the front but for rounding is the front.
+                z = ti.max(ti.abs(inputs[2][f]), ti.abs(inputs[6][f]), ti.abs(inputs[10][f]))
+                level = ti.abs(front[chunk.first + f] - depth) <= real(tie) * z
+                nearest = ti.select(past, depth, front[chunk.first + f])
+                put(Row.FRONT, f, ti.select(level, depth, nearest))
                 u = (inputs[Row.FRONT][f] - depth) * occlusion.numbers[0]
                 keep_cell, keep_t, keep_rate = place(ti.min(u, real(0.0)), occlusion)
                 constants[f, Fixed.U] = ti.min(u, real(0.0))

@@ -12,6 +12,8 @@ from taichisoft.softness.occlusion.base import DepthWidth, Occlusion, anchored
 from taichisoft.softness.scale import ConstantScale
 from taichisoft.softness.tables.domain import Domain
 
+# Within this many gammas of the front, a curve that is steep there is followed along its chord.
+AT_FRONT = 1e-3
 # exp(-16) = 1e-7: what is farther behind does not show in float32.
 SOFTMAX_REACH = 16.0
 
@@ -35,7 +37,9 @@ class DepthCurve(Occlusion):
     """A coverage function F of the depth: ``(F(u) - F(low)) / (F(0) - F(low))``.
 
     Every distribution, mixture or learned coverage becomes an occlusion function: its part outside the
-    boundary says how faces fade behind the front.
+    boundary says how faces fade behind the front. One whose slope has no bound at the front, such as
+    ``GammaReversed(shape=0.5)``, is replaced by its chord within 1e-3 gammas of it: faces that share an edge
+    are equally deep there but for rounding, of which such a slope would make gradients.
 
     Parameters
     ----------
@@ -70,7 +74,14 @@ class DepthCurve(Occlusion):
 
     def forward(self, u: Tensor) -> Tensor:
         """Return F(u) without its value at the cut-off, relative to that at 0."""
-        return anchored(self.coverage, u, self.coverage.low())
+        low = self.coverage.low()
+        if not any(_steep_at_front(place) for place in self.coverage.domain().graded):
+            return anchored(self.coverage, u, low)
+        edge = anchored(self.coverage, u.new_tensor([-AT_FRONT]), low)
+        chord = 1 + (1 - edge) * u / AT_FRONT
+        return torch.where(
+            u > -AT_FRONT, chord, anchored(self.coverage, u.clamp(max=-AT_FRONT), low)
+        )
 
     def domain(self) -> Domain:
         """Return the part of the domain of F below 0; ValueError if there is none."""
@@ -78,8 +89,18 @@ class DepthCurve(Occlusion):
         if whole.low >= 0:
             raise ValueError(f"coverage must rise below 0, got a cut-off at {whole.low:g}")
         # An upper end below 0 is a kink in the middle.
-        special = Support(kinks=(*whole.kinks, whole.high), graded=whole.graded)
-        return special.exact_domain(whole.low, 0.0)
+        kinks = (*whole.kinks, whole.high)
+        graded = tuple(place for place in whole.graded if not _steep_at_front(place))
+        if graded != whole.graded:
+            kinks = (*(kink for kink in kinks if kink < -AT_FRONT), -AT_FRONT)
+            graded = (*graded, (-AT_FRONT, AT_FRONT))
+        return Support(kinks=kinks, graded=graded).exact_domain(whole.low, 0.0)
+
+
+def _steep_at_front(place: tuple[float, float]) -> bool:
+    """Whether a point towards which cells shrink, and down to which distance, is a slope without bound."""
+    at, width = place
+    return abs(at) < AT_FRONT and width < AT_FRONT
 
 
 class HardOcclusion(Occlusion):
