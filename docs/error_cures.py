@@ -78,11 +78,6 @@ CURES = (
         "`pip install 'taichisoft[train]'`.",
     ),
     (
-        r"^mask must (be|have)",
-        "The mask of a command is no image, or shows no object.",
-        "Give an image whose opacity, or else whose brightness, is high on the object and low beside it.",
-    ),
-    (
         r"must be a pair \(height, width\)",
         "The size of the image is one number, or has floats.",
         "`image_size=(height, width)`, height first.",
@@ -212,7 +207,7 @@ CURES = (
     ),
     (
         r"^path: \{path\}|cannot be saved, only|at most \{max_|levels deep|must have a kind and settings|kind must be one of the library"
-        r"|JSON|softness must have \{|must hold floating-point numbers|at most \{MAX|softness could not be loaded again|softness must fit",
+        r"|JSON|softness must have \{|must hold floating-point numbers|at most \{MAX|could not be loaded again|softness must fit",
         "A file of a softness is damaged, was made by something else, or would hold what cannot be stored safely.",
         "Save again with `softness.save(path)`. Of modules of your own save the `state_dict`, and construct them again.",
     ),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meta.evaluation.candidates import LEARNED
-from meta.report.page.ranking import read_rankings
+from meta.report.page.ranking import read_rows
 from meta.report.weights import WEIGHTS, publish
 from meta.runs.folder import RunFolder
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         file = given.evaluation or given.run / "evaluation.json"
-        rows = [row for ranking in read_rankings(file) for row in ranking.rows]
+        rows = read_rows(file)
         key, folder = given.softness, given.weights
         print(publish(RunFolder(given.run), given.name, rows, softness=key, folder=folder))
     except (OSError, ValueError, TypeError) as error:

@@ -43,9 +43,9 @@ def stated_obj(content: bytes, *, textured: bool) -> Stated:
     faces: list[tuple[str, list[str]]] = []
     for where, line, words in obj_lines(content):
         if words[0] == "v":
-            positions.append(_row(words, 3, where, "vertices must be"))
+            positions.append(_row(words, 3, where, "vertices"))
         elif words[0] == "vt" and textured:
-            coordinates.append([*_row(words, 1, where, "vt must be"), 0.0][:2])
+            coordinates.append([*_row(words, 1, where, "vt"), 0.0][:2])
         elif words[0] == "f":
             corners = [_corner(w, len(positions), len(coordinates), where) for w in words[1:]]
             if len(corners) < 3:
@@ -58,11 +58,13 @@ def stated_obj(content: bytes, *, textured: bool) -> Stated:
 
 def _row(words: list[str], least: int, where: str, what: str) -> list[float]:
     if len(words) <= least:
-        raise ValueError(f"{where}: {what} {least} numbers or more, got {len(words) - 1}")
+        raise ValueError(f"{where}: {what} must be {least} numbers or more, got {len(words) - 1}")
     try:
         return numbers(words[1:], where)
     except ValueError as error:
-        raise ValueError(f"{where}: {what} finite numbers, got {' '.join(words[1:])}") from error
+        raise ValueError(
+            f"{where}: {what} must be finite numbers, got {' '.join(words[1:])}"
+        ) from error
 
 
 def _corner(word: str, positions: int, coordinates: int, where: str) -> str:

@@ -98,7 +98,9 @@ def _check_loadable(content: bytes, header: dict[str, str], kind: type[Softness]
     try:
         _restored(header, safetensors.torch.load(content), kind)
     except DAMAGE as error:
-        raise ValueError(f"softness could not be loaded again: {error}") from error
+        raise ValueError(
+            f"softness cannot be saved: it could not be loaded again: {error}"
+        ) from error
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

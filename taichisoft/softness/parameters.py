@@ -113,7 +113,9 @@ class Bounds:
 
     def copy(self, number: Positive) -> Positive:
         """Return a fixed or learned number of the held value."""
-        return Positive(float(self.hold(number).detach()), learn=number.log_value.requires_grad)
+        return Positive(
+            float(self.hold(number).detach()), learn=isinstance(number.log_value, nn.Parameter)
+        )
 
 
 class Real(Number):

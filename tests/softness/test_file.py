@@ -406,7 +406,9 @@ def test_what_could_not_be_loaded_is_not_saved(path):
     softness = Softness(occlusion=ts.DepthCurve(ts.Exponential(shift=ts.Real(-1.0, learn=True))))
     with torch.no_grad():
         softness.occlusion.coverage.shift.value.fill_(2.0)
-    with pytest.raises(ValueError, match="softness could not be loaded again: coverage must rise"):
+    with pytest.raises(
+        ValueError, match="cannot be saved: it could not be loaded again: coverage must rise"
+    ):
         softness.save(path)
     with torch.no_grad():
         softness.occlusion.coverage.shift.value.fill_(torch.nan)

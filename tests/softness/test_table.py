@@ -217,7 +217,8 @@ def test_a_width_that_is_also_a_part_of_the_curve_is_not_ignored():
 def test_an_annealed_or_learned_scale_leaves_the_tables_alone(monkeypatch):
     built = []
     monkeypatch.setattr(
-        "taichisoft.softness.curves.tabulate", lambda *a: built.append(a) or tabulate(*a)
+        "taichisoft.softness.curves.tabulate",
+        lambda *a, **options: built.append(a) or tabulate(*a, **options),
     )
     scale = ts.ExponentialAnnealing(ts.Pixels(2.0, learn=True), 0.2)
     gamma = ts.AnnealedPositive(ts.Positive(0.4, learn=True), 0.1)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from meta.evaluation.verdicts import number, percent
 from meta.report.row import Row
+
+# What reading a damaged file may end in.
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,28 @@ def read_rankings(path: Path) -> tuple[Ranking, ...]:
     ValueError
         The file is damaged, or from another version.
     """
-    try:
+    with _damage_named(path):
         values = json.loads(path.read_text(encoding="utf-8"))
         return _rankings(values["rows"], values["verdicts"])
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows alone of what `meta.evaluate` or `meta.results` wrote.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged, or from another version.
+    """
+    with _damage_named(path):
+        return [Row.from_json(row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
         raise ValueError(
             f"{path} is no evaluation, or is damaged: {type(error).__name__}: {error}"
         ) from error
