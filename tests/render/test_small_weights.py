@@ -1,0 +1,58 @@
+"""Pixels whose weights are so small that their squares are 0 in float32."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import taichisoft as ts
+from tests.helpers import pixel_camera
+
+
+def learned(value: float) -> ts.Pixels:
+    return ts.Pixels(value, learn=True)
+
+
+# Each is nearly flat where it begins.
+COVERAGES = {
+    "spline": lambda: ts.MonotoneSpline(learned(1.0), reach=37.8),
+    "levy": lambda: ts.Levy(learned(1.0), shift=ts.Real(-1.0, learn=True)),
+}
+
+
+@pytest.mark.parametrize("name", COVERAGES)
+@pytest.mark.parametrize("inside", [1e-1, 1e-2, 1e-3, 1e-4])
+def test_derivatives_just_inside_the_cut_off_in_float32(name, inside):
+    renderer = ts.SoftRasterizer(COVERAGES[name](), background=0.2)
+    edge = 0.5 - float(renderer.coverage.low().detach()) - inside
+    corners = torch.tensor([[edge, -50.0, 1.0], [edge, 50.0, 1.0], [edge + 200, 0.0, 1.0]])
+    vertices = corners.requires_grad_()
+    colors = torch.tensor([[0.2, 0.9], [0.4, 0.3], [0.8, 0.1]], requires_grad=True)
+    wanted = [vertices, colors, *renderer.parameters()]
+    mesh = ts.Mesh(vertices, torch.tensor([[0, 1, 2]]), colors)
+    image = renderer(mesh, pixel_camera(1, 1, torch.float32))
+    for value in (image.alpha, image.depth, image.color):
+        first = torch.autograd.grad(
+            value.sum(), wanted, create_graph=True, allow_unused=True, materialize_grads=True
+        )
+        along = sum(g.sum() for g in first)
+        second = (
+            torch.autograd.grad(
+                along, wanted, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            if along.requires_grad
+            else ()
+        )
+        for gradient in (*first, *second):
+            assert bool(gradient.isfinite().all())
+
+
+def test_a_faint_face_in_front_shows_its_own_colour():
+    """The mean of one face is its colour and depth, however small its weight."""
+    renderer = ts.SoftRasterizer(ts.MonotoneSpline(1.0, reach=37.8)).requires_grad_(False)
+    edge = 0.5 + 37.8 - 1e-3
+    corners = torch.tensor([[edge, -50.0, 3.0], [edge, 50.0, 3.0], [edge + 200, 0.0, 3.0]])
+    mesh = ts.Mesh(corners, torch.tensor([[0, 1, 2]]), torch.full((3, 1), 0.5))
+    image = renderer(mesh, pixel_camera(1, 1, torch.float32))
+    assert 0 < float(image.alpha) < 1e-30
+    assert float(image.depth) == pytest.approx(3.0, rel=1e-5)
