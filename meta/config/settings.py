@@ -29,6 +29,10 @@ _Argument = type(FLAT)
 _FIELD = re.compile(r"^(?: +# (.*)\n)? +(\w+): .*?(?:  # (.*))?$", re.MULTILINE)
 
 
+# Twice as much and one, the seed of held-out problems, is what torch takes.
+LARGEST = 2**62 - 1
+
+
 class AtLeast(NamedTuple):
     """A bound of an int."""
 
@@ -225,7 +229,7 @@ def _check(value: object, name: str, hint: Any) -> None:
             _check(element, f"{name}[{i}]", of)
     elif kind is int:
         minimum = next((mark.minimum for mark in marks if isinstance(mark, AtLeast)), -(2**63))
-        check_integer(value, name, minimum=minimum)
+        check_integer(value, name, minimum=minimum, maximum=LARGEST)
     elif kind is float:
         above = next((mark.bound for mark in marks if isinstance(mark, Above)), -math.inf)
         check_number(value, name, above=above)

@@ -183,7 +183,11 @@ def check_number(
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {type(value).__name__}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        # An int beyond all floats.
+        number = math.inf if value > 0 else -math.inf
     if not math.isfinite(number) or not above < number < below:
         raise ValueError(f"{name} must be {_format_range(above, below)}, got {value}")
     return number

@@ -44,7 +44,7 @@ def test_no_integers(value):
         check_integer(value, "n", minimum=0)
 
 
-@pytest.mark.parametrize("value", [np.float32("nan"), np.float64("inf"), np.int64(7)])
+@pytest.mark.parametrize("value", [np.float32("nan"), np.float64("inf"), np.int64(7), 10**400])
 def test_numbers_out_of_range(value):
     with pytest.raises(ValueError, match="x must be between 0 and 7"):
         check_number(value, "x", above=0, below=7)

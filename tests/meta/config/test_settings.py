@@ -82,6 +82,8 @@ def test_help_shows_every_field_with_its_default(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--seed", "9" * 23], f"seed must be at most {2**62 - 1}, got {'9' * 23}"),
+        (["--outer-steps", "9" * 23], f"outer_steps must be at most {2**62 - 1}, got {'9' * 23}"),
         (["--outer-steps", "0"], "outer_steps must be at least 1, got 0"),
         (
             ["--outer-steps", "many"],
