@@ -215,7 +215,8 @@ def _render_image(
     gap = front.where(front.isfinite(), 0) - depth
     # What is as near as the front but for rounding is the front.
     tie = TIES[torch.finfo(depth.dtype).bits] * corners[:, None, :, 2].abs().amax(-1)
-    behind = torch.where(hidden & (gap < -tie), gap, 0)
+    gap = torch.where(gap.abs() > tie, gap, gap - gap.detach())
+    behind = torch.where(hidden, gap, 0).clamp(max=0)
     weight = cover * occlusion(behind)
     parts = [weight.sum(0)[:, None], (weight * depth).sum(0)[:, None]]
     if channels:
