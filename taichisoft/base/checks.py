@@ -186,8 +186,8 @@ def check_number(
     try:
         number = float(value)
     except OverflowError:
-        # An int beyond all floats.
-        number = math.inf if value > 0 else -math.inf
+        # An int beyond all floats, of either sign.
+        number = math.inf
     if not math.isfinite(number) or not above < number < below:
         raise ValueError(f"{name} must be {_format_range(above, below)}, got {value}")
     return number
