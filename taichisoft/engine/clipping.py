@@ -4,7 +4,8 @@ Sutherland and Hodgman, "Reentrant Polygon Clipping" (CACM 1974), for triangles 
 coordinates, before projection. One corner of such a face is alone on its side of the plane. In front, it is
 the tip of the one triangle that is left; behind, a quadrilateral is left, drawn as two triangles. Either way
 two new points lie on the two edges that leave that corner. Beside the camera they are often far outside of
-the image, where an edge that is off by a little is off by pixels: they are computed in float64.
+the image, where an edge that is off by a little is off by pixels: they are computed in float64 where the
+device has it.
 """
 
 from __future__ import annotations
@@ -49,8 +50,10 @@ def clip_at_near_plane(scene: Scene, vertices: Tensor, camera: Camera) -> Scene:
     cuts = _Cuts.find(depth[scene.faces], scene)
     if not len(cuts.face):
         return scene
-    exact = camera.to(dtype=torch.float64)
-    view = exact.to_view(vertices.double()).expand(scene.batch_size, -1, -1).reshape(-1, 3)
+    # Apple's devices have no float64.
+    dtype = scene.points.dtype if vertices.device.type == "mps" else torch.float64
+    exact = camera.to(dtype=dtype)
+    view = exact.to_view(vertices.to(dtype)).expand(scene.batch_size, -1, -1).reshape(-1, 3)
     shares = cuts.shares(_at(view, cuts.rows(scene.faces))[..., 2] - scene.near)
     new_points = _project(cuts, shares, scene, view, exact).to(scene.points.dtype)
     points = torch.cat([scene.points, new_points])

@@ -1,4 +1,4 @@
-"""Rendered images: what a render returns, and the mean of a larger one (supersampling)."""
+"""Rendered images: what a render returns, and the means that it is made of."""
 
 from __future__ import annotations
 
@@ -60,8 +60,18 @@ def weighted_mean_of_blocks(image: Tensor, weight: Tensor, factor: int) -> Tenso
     if factor == 1:
         return image
     weight = weight.unsqueeze(-1)
-    total = mean_of_blocks(weight, factor)
-    some = total > 0
-    return torch.where(
-        some, mean_of_blocks(weight * image, factor) / torch.where(some, total, 1), 0
-    )
+    return ratio_or_zero(mean_of_blocks(weight * image, factor), mean_of_blocks(weight, factor))
+
+
+def ratio_or_zero(sums: Tensor, weight: Tensor) -> Tensor:
+    """Divide sums by weights >= 0, 0 where there are none; twice differentiable however small they are.
+
+    Both are brought to the size of 1 first: the square of a weight of 1e-20 would be 0 in float32. Below
+    4e-31 (in float64 7e-247) the ratio has no gradient.
+    """
+    least = torch.finfo(weight.dtype).tiny ** 0.8
+    held = weight.detach()
+    size = held.clamp(min=least)
+    ratio = (sums / size) / torch.where(held > least, weight / size, 1)
+    faint = torch.where(held > 0, sums.detach() / torch.where(held > 0, held, 1), 0)
+    return torch.where(held > least, ratio, faint)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from taichisoft.appearance.background import Background, as_background, over_background
@@ -25,7 +24,13 @@ from taichisoft.engine.shaded import shade_fragments
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.vectors import mean_direction
 from taichisoft.render.face_ids import nearest_faces
-from taichisoft.render.image import SoftImage, magnified, mean_of_blocks, weighted_mean_of_blocks
+from taichisoft.render.image import (
+    SoftImage,
+    magnified,
+    mean_of_blocks,
+    ratio_or_zero,
+    weighted_mean_of_blocks,
+)
 from taichisoft.softness.aggregation import Aggregation, Max
 from taichisoft.softness.coverage import Coverage, Heaviside
 from taichisoft.softness.curves import Curve, SoftnessCurves
@@ -402,7 +407,7 @@ class SoftRasterizer(nn.Module):
         fine = self.aggregation.inverse(total)
         alpha = mean_of_blocks(fine, self.ssaa)
         weight = sums[..., :1]
-        means = _ratio(sums[..., 1:], weight)
+        means = ratio_or_zero(sums[..., 1:], weight)
         depth, colors, normals = means.split([1, surface.channels, 3 * surface.normals], -1)
         depth = weighted_mean_of_blocks(depth, fine, self.ssaa)[..., 0]
         color = None
@@ -434,17 +439,3 @@ class SoftRasterizer(nn.Module):
             self.register_parameter("background", background)
         else:
             self.register_buffer("background", background)
-
-
-def _ratio(sums: Tensor, weight: Tensor) -> Tensor:
-    """Divide sums by weights >= 0, 0 where there are none; twice differentiable however small they are.
-
-    Both are brought to the size of 1 first: the square of a weight of 1e-20 would be 0 in float32. Below
-    1e-30 or so the ratio has no gradient.
-    """
-    least = torch.finfo(weight.dtype).tiny ** 0.8
-    held = weight.detach()
-    size = held.clamp(min=least)
-    ratio = (sums / size) / torch.where(held > least, weight / size, 1)
-    faint = torch.where(held > 0, sums.detach() / torch.where(held > 0, held, 1), 0)
-    return torch.where(held > least, ratio, faint)

@@ -50,9 +50,9 @@ def is_wild(renderer: ts.SoftRasterizer) -> bool:
 
 def is_clear(scene: FuzzScene) -> bool:
     """Whether of no face it is left to rounding if it reaches a pixel."""
-    arguments = scene.setup.build(scene.setup.leaves)
+    renderer, arguments = scene.renderer(), scene.setup.build(scene.setup.leaves)
     views = range(len(arguments[1]))
-    return all(exact.render(scene.renderer(), *arguments, view).clear.all() for view in views)
+    return all(exact.render(renderer, *arguments, view).clear.all() for view in views)
 
 
 def off(name: str, actual: Tensor, expected: np.ndarray, allowed: float) -> str:
@@ -194,7 +194,7 @@ def test_second_derivatives_are_finite(first, kind):
         loss = sum((x * normal_like(x, generator).to(kind)).sum() for x in values)
         gradients = torch.autograd.grad(loss, wanted, create_graph=True, allow_unused=True)
         along = [(g * normal_like(g, generator)).sum() for g in gradients if g is not None]
-        (total,) = [sum(along)]
+        total = sum(along)
         if not total.requires_grad:
             return ""
         second = torch.autograd.grad(total, wanted, allow_unused=True)

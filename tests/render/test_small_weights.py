@@ -22,9 +22,10 @@ COVERAGES = {
 
 @pytest.mark.parametrize("name", COVERAGES)
 @pytest.mark.parametrize("inside", [1e-1, 1e-2, 1e-3, 1e-4])
-def test_derivatives_just_inside_the_cut_off_in_float32(name, inside):
-    renderer = ts.SoftRasterizer(COVERAGES[name](), background=0.2)
-    edge = 0.5 - float(renderer.coverage.low().detach()) - inside
+@pytest.mark.parametrize(("ssaa", "centre"), [(1, 0.5), (2, 0.75)])
+def test_derivatives_just_inside_the_cut_off_in_float32(name, inside, ssaa, centre):
+    renderer = ts.SoftRasterizer(COVERAGES[name](), background=0.2, ssaa=ssaa)
+    edge = centre - float(renderer.coverage.low().detach()) - inside
     corners = torch.tensor([[edge, -50.0, 1.0], [edge, 50.0, 1.0], [edge + 200, 0.0, 1.0]])
     vertices = corners.requires_grad_()
     colors = torch.tensor([[0.2, 0.9], [0.4, 0.3], [0.8, 0.1]], requires_grad=True)
