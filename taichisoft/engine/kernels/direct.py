@@ -8,6 +8,7 @@ a version of Taichi that is built otherwise inside, every call takes the front d
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum, auto
 from weakref import WeakKeyDictionary
 
@@ -28,11 +29,19 @@ class Direct:
     Parameters
     ----------
     kernel : callable
-        Made by ``ti.kernel``. Its arguments are templates (hashable), flat arrays and numbers.
+        Made by ``ti.kernel``. Its arguments are templates (hashable), arrays and numbers. No kernel asks for the
+        length of an array of vectors, which is not handed on.
+    compiling : callable
+        Makes the context that an instantiation is compiled in.
     """
 
-    def __init__(self, kernel: Callable[..., None]):
+    def __init__(
+        self,
+        kernel: Callable[..., None],
+        compiling: Callable[[], AbstractContextManager] = nullcontext,
+    ):
         self._kernel = kernel
+        self._compiling = compiling
         # What was compiled goes with the runtime (``ti.reset``), and must not keep its program alive: that
         # writes the cache of kernels when it ends.
         self._by_runtime = WeakKeyDictionary()
@@ -47,7 +56,8 @@ class Direct:
             found = self._by_runtime[runtime] = (kinds, {})
         kinds, launchers = found
         if kinds is None or not _all_on_host(kinds, arguments):
-            self._kernel(*arguments)
+            with self._compiling():
+                self._kernel(*arguments)
             return
         key = tuple(
             argument
@@ -56,8 +66,9 @@ class Direct:
         )
         launcher = launchers.get(key)
         if launcher is None:
-            self._kernel(*arguments)
-            launchers[key] = _launcher(self._kernel, runtime.prog, arguments)
+            with self._compiling():
+                self._kernel(*arguments)
+                launchers[key] = _launcher(self._kernel, runtime.prog, arguments)
             return
         launcher(runtime.prog, kinds, arguments)
 

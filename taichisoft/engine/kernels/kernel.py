@@ -8,31 +8,54 @@ function is inlined there, so that bundles cost a device nothing.
 
 import linecache
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import Annotated, Any
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.direct import Direct
+from taichisoft.engine.kernels.vectors import lanes_of, whole_vectors
 
 # Flat arrays: of the float type of the kernel, and of int32.
 Floats = Annotated[Any, "floats"]
 Ints = Annotated[Any, "ints"]
+# Of vectors that fill a register, of both types, and of rows of four: (n, lanes) and (n, 4). Of vector kernels.
+Vectors = Annotated[Any, "vectors"]
+IntVectors = Annotated[Any, "int vectors"]
+Quads = Annotated[Any, "quads"]
 # Known when a kernel is compiled, once for each value.
 Constant = Annotated[int, "constant"]
 
-NAMES = {Floats: "Floats", Ints: "Ints", int: "int", float: "float", Constant: "Constant"}
+NAMES = {
+    Floats: "Floats",
+    Ints: "Ints",
+    Vectors: "Vectors",
+    IntVectors: "IntVectors",
+    Quads: "Quads",
+    int: "int",
+    float: "float",
+    Constant: "Constant",
+}
 
 
 def kernel(real):
     """Return a decorator that makes a kernel for the float type `real`."""
+    return _decorator(real, nullcontext)
 
+
+def vector_kernel(real):
+    """Return a decorator that makes a kernel whose vectors stay whole, for the float type `real`."""
+    return _decorator(real, whole_vectors)
+
+
+def _decorator(real, compiling: Callable[[], AbstractContextManager]) -> Callable:
     def decorate(function: Callable) -> Callable[..., None]:
         kinds = {name: p.annotation for name, p in signature(function).parameters.items()}
         leaves = [leaf for name, kind in kinds.items() for leaf in _leaves(name, kind)]
         # The arguments of the kernel that Taichi compiles; written out, since every launch does it.
         paths = ", ".join(path for path, _ in leaves)
         fields = eval(f"lambda {', '.join(kinds)}: ({paths},)")
-        compiled = Direct(ti.kernel(_taking_fields(function, kinds, leaves, real)))
+        compiled = Direct(ti.kernel(_taking_fields(function, kinds, leaves, real)), compiling)
 
         def run(*arguments) -> None:
             compiled(*fields(*arguments))
@@ -72,6 +95,9 @@ def _taking_fields(
     scope = {
         "Floats": ti.types.ndarray(real, 1),
         "Ints": ti.types.ndarray(ti.i32, 1),
+        "Vectors": ti.types.ndarray(ti.types.vector(lanes_of(real), real), 1),
+        "IntVectors": ti.types.ndarray(ti.types.vector(lanes_of(real), ti.i32), 1),
+        "Quads": ti.types.ndarray(ti.types.vector(4, real), 1),
         "int": ti.i32,
         "float": real,
         "Constant": ti.template(),

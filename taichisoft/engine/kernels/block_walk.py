@@ -1,0 +1,61 @@
+"""Device functions of the blocks of pixels in reach of a face: a walk over them."""
+
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
+from taichisoft.engine.kernels.vectors import lanes_of
+
+
+class Block(NamedTuple):
+    """A block of pixels, seen from a face."""
+
+    index: Any  # in tiled arrays
+    forms: Any  # of its row of blocks: see `block_functions`
+    x: Any  # columns of pixels from where the forms are
+
+
+@cache
+def block_walk_functions(real):
+    """Return the device functions for the float type `real`."""
+    geo = block_functions(real)
+    lanes = lanes_of(real)
+
+    @ti.func
+    def blocks_of(rows: ti.template(), index):
+        """First and past-last row of blocks that a face reaches, from its rows of pixels."""
+        return rows[2 * index] // geo.rows, (rows[2 * index + 1] + geo.rows - 1) // geo.rows
+
+    @ti.func
+    def walk(
+        face: ti.template(),
+        first,
+        last,
+        first_block,
+        columns,
+        width,
+        reach,
+        visit: ti.template(),
+        state: ti.template(),
+    ):
+        """Call the device function ``visit(block, face, state)`` for all blocks within reach.
+
+        In the rows of blocks from `first` to before `last` of an image that begins at `first_block`, and has
+        so many columns of blocks.
+        """
+        dx, dy = geo.offsets()
+        for group in range((last - first + lanes - 1) // lanes):
+            above = first + group * lanes
+            begins, ends = geo.row_spans(face, reach, above, width)
+            for line in range(ti.min(lanes, last - above)):
+                begin = begins[line]
+                row = above + line
+                base = first_block + row * columns
+                forms = geo.forms_of(face, dx, dy, begin, row)
+                for column in range(begin, ends[line]):
+                    x = ti.cast((column - begin) * COLUMNS, real)
+                    visit(ti.static(Block(base + column, forms, x)), face, state)
+
+    return SimpleNamespace(blocks_of=blocks_of, walk=walk)

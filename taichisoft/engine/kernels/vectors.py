@@ -1,0 +1,145 @@
+"""Vector registers as a type: kernels whose vectors stay whole down to the instructions of the processor.
+
+Taichi takes vectors apart into numbers, and hopes that LLVM puts them together again. With its option
+``real_matrix_scalarize`` off they stay as they are. Then some operations on them abort the compiler (1.7.4):
+unary minus, conversions between integers and floating-point numbers, ``bit_cast``, ``exp``, ``log``, ``abs``,
+``rsqrt``, ``pow``. Their replacements are here, lane by lane, which LLVM makes one instruction of, or by
+arithmetic.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import SimpleNamespace
+
+from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.arithmetic import greater, lesser
+
+# Of a register of 256 bits; wider ones bring less than they cost in lanes that are not needed.
+REGISTER_BITS = 256
+OPTION = "real_matrix_scalarize"
+
+
+def has_vectors() -> bool:
+    """Return whether this version of Taichi can keep vectors whole."""
+    return hasattr(ti.lang.impl.current_cfg(), OPTION)
+
+
+@contextmanager
+def whole_vectors() -> Iterator[None]:
+    """Keep vectors whole in what is compiled meanwhile."""
+    config = ti.lang.impl.current_cfg()
+    before = getattr(config, OPTION)
+    setattr(config, OPTION, False)
+    try:
+        yield
+    finally:
+        setattr(config, OPTION, before)
+
+
+def lanes_of(real) -> int:
+    """Return how many numbers of a float type a register holds."""
+    return REGISTER_BITS // (32 if real is ti.f32 else 64)
+
+
+@cache
+def vector_functions(real):
+    """Return a namespace of vector types and device functions for the float type `real`."""
+    lanes = lanes_of(real)
+    integer, mantissa = (ti.i32, 23) if real is ti.f32 else (ti.i64, 52)
+    bias = 127 if real is ti.f32 else 1023
+    vec = ti.types.vector(lanes, real)
+    ints = ti.types.vector(lanes, ti.i32)
+    bits = ti.types.vector(lanes, integer)
+    # exp(-87.3) is the smallest number of float32 that keeps all digits.
+    most = 87.0 if real is ti.f32 else 708.0
+    # ln 2 in two parts, the first of which has so few digits that its multiples are exact.
+    ln2_high = 0.693359375 if real is ti.f32 else 0.693147180369123816490
+    ln2_low = -2.12194440054690583e-4 if real is ti.f32 else 1.90821492927058770002e-10
+    degree = 7 if real is ti.f32 else 13
+
+    @ti.func
+    def broadcast(number):
+        """Return a vector of equal numbers."""
+        return vec(0.0) + number
+
+    @ti.func
+    def to_ints(v):
+        """Convert to int32, towards zero."""
+        result = ints(0)
+        for lane in ti.static(range(lanes)):
+            result[lane] = ti.cast(v[lane], ti.i32)
+        return result
+
+    @ti.func
+    def to_bits(v):
+        """Return the representation of floating-point numbers."""
+        result = bits(0)
+        for lane in ti.static(range(lanes)):
+            result[lane] = ti.bit_cast(v[lane], integer)
+        return result
+
+    @ti.func
+    def from_bits(v):
+        """Return the floating-point numbers of a representation."""
+        result = vec(0.0)
+        for lane in ti.static(range(lanes)):
+            result[lane] = ti.bit_cast(v[lane], real)
+        return result
+
+    @ti.func
+    def narrowed(v):
+        """Convert integers as wide as the floating-point numbers to int32."""
+        result = ints(0)
+        for lane in ti.static(range(lanes)):
+            result[lane] = ti.cast(v[lane], ti.i32)
+        return result
+
+    @ti.func
+    def integers(v):
+        """Convert to integers as wide as the floating-point numbers, towards zero."""
+        result = bits(0)
+        for lane in ti.static(range(lanes)):
+            result[lane] = ti.cast(v[lane], integer)
+        return result
+
+    @ti.func
+    def one_where(condition):
+        """Return 1 where a condition holds, else 0."""
+        return ti.select(condition, vec(1.0), vec(0.0))
+
+    @ti.func
+    def exp_and_rest(v):
+        """Return ``exp(-v)`` and ``1 - exp(-v)`` for v >= 0, each to a few units in the last place.
+
+        Cody and Waite, "Software Manual for the Elementary Functions" (1980): v = -(n ln 2 + r), and
+        ``exp(r) - 1`` by its series. Beyond the range of the numbers, which is that of v up to `most`, it is 0.
+        """
+        x = 0.0 - lesser(v, vec(most))
+        n = ti.floor(x * 1.4426950408889634 + 0.5)
+        r = (x - n * ln2_high) - n * ln2_low
+        # Horner's scheme of the series.
+        q = vec(1.0)
+        for k in ti.static(range(degree, 1, -1)):
+            q = q * r * (1.0 / k) + 1.0
+        q = q * r
+        power = from_bits((integers(n) + bias) << mantissa)
+        return power + power * q, (1.0 - power) - power * q
+
+    return SimpleNamespace(
+        lanes=lanes,
+        vec=vec,
+        ints=ints,
+        bits=bits,
+        integer=integer,
+        mantissa=mantissa,
+        lesser=lesser,
+        greater=greater,
+        broadcast=broadcast,
+        to_ints=to_ints,
+        to_bits=to_bits,
+        from_bits=from_bits,
+        narrowed=narrowed,
+        one_where=one_where,
+        exp_and_rest=exp_and_rest,
+    )
