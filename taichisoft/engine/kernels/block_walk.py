@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
-from taichisoft.engine.kernels.vectors import lanes_of
+from taichisoft.engine.kernels.vectors import vector_functions
 
 
 class Block(NamedTuple):
@@ -21,41 +21,37 @@ class Block(NamedTuple):
 def block_walk_functions(real):
     """Return the device functions for the float type `real`."""
     geo = block_functions(real)
-    lanes = lanes_of(real)
-
-    @ti.func
-    def blocks_of(rows: ti.template(), index):
-        """First and past-last row of blocks that a face reaches, from its rows of pixels."""
-        return rows[2 * index] // geo.rows, (rows[2 * index + 1] + geo.rows - 1) // geo.rows
+    of = vector_functions(real)
+    lanes = of.lanes
 
     @ti.func
     def walk(
         face: ti.template(),
+        bounds: ti.template(),
+        tiles: ti.template(),
+        image,
         first,
         last,
-        first_block,
-        columns,
-        width,
         reach,
         visit: ti.template(),
         state: ti.template(),
     ):
         """Call the device function ``visit(block, face, state)`` for all blocks within reach.
 
-        In the rows of blocks from `first` to before `last` of an image that begins at `first_block`, and has
-        so many columns of blocks.
+        In the rows of blocks from `first` to before `last` of an image.
         """
         dx, dy = geo.offsets()
+        origin = image * tiles.rows * tiles.columns
         for group in range((last - first + lanes - 1) // lanes):
             above = first + group * lanes
-            begins, ends = geo.row_spans(face, reach, above, width)
+            begins, ends = geo.row_spans(face, bounds, reach, above, tiles.width)
             for line in range(ti.min(lanes, last - above)):
                 begin = begins[line]
                 row = above + line
-                base = first_block + row * columns
+                base = origin + row * tiles.columns
                 forms = geo.forms_of(face, dx, dy, begin, row)
                 for column in range(begin, ends[line]):
-                    x = ti.cast((column - begin) * COLUMNS, real)
+                    x = of.broadcast(ti.cast((column - begin) * COLUMNS, real))
                     visit(ti.static(Block(base + column, forms, x)), face, state)
 
-    return SimpleNamespace(blocks_of=blocks_of, walk=walk)
+    return SimpleNamespace(walk=walk)

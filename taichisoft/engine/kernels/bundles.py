@@ -5,7 +5,7 @@ Bundles of one kernel are defined beside it.
 
 from typing import NamedTuple
 
-from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, Quads
+from taichisoft.engine.kernels.kernel import Constant, Floats, Ints
 
 
 class Corners(NamedTuple):
@@ -33,11 +33,3 @@ class Table(NamedTuple):
     pieces: Constant  # a power of two; of slopes, 0 where the curve has no slopes of its own
     numbers: Floats  # (2 + pieces * 6)
     cells: Floats  # (K * 4); of slopes without a piece they are not read
-
-
-class VectorTable(NamedTuple):
-    """A tabulated curve whose cells are read as rows; the fields of `Table` otherwise."""
-
-    pieces: Constant
-    numbers: Floats
-    cells: Quads

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.block_walk import block_walk_functions
 from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
-from taichisoft.engine.kernels.bundles import Raster, VectorTable
+from taichisoft.engine.kernels.bundles import Corners
+from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import (
     Constant,
     Floats,
@@ -23,15 +24,9 @@ from taichisoft.engine.kernels.kernel import (
     vector_kernel,
 )
 from taichisoft.engine.kernels.launch import Launch
-from taichisoft.engine.kernels.vector_curve import vector_lookup_functions
+from taichisoft.engine.kernels.vector_bundles import Faces, Tiles, VectorTable
+from taichisoft.engine.kernels.vector_curve import LoadedTable, vector_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
-
-
-class Tiles(NamedTuple):
-    """Blocks that cover an image."""
-
-    rows: int
-    columns: int
 
 
 class VectorAdjointArrays(NamedTuple):
@@ -39,7 +34,7 @@ class VectorAdjointArrays(NamedTuple):
 
     take_max: Constant
     into_cells: Constant
-    raster: Raster
+    faces: Faces
     tiles: Tiles
     curve: VectorTable
     slopes: VectorTable
@@ -60,12 +55,15 @@ def vector_coverage_kernels(real):
     """Compile-on-first-use kernels for a float type."""
     of = vector_functions(real)
     geo = block_functions(real)
+    frames = face_functions(real)
     blocks = block_walk_functions(real)
     look = vector_lookup_functions(real)
     vec, ints, lanes = of.vec, of.ints, of.lanes
     row_of_cells = ti.types.vector(4, real)
-    # Gradients of x and y of the three vertices, and of log(width).
-    Sums = ti.types.struct(x0=vec, y0=vec, x1=vec, y1=vec, x2=vec, y2=vec, by_width=vec)
+    # Of an edge, of each lane: gradients of the distance, across the edge and along it, and the same times the
+    # position along the edge.
+    EdgeSums = ti.types.struct(normal=vec, tangent=vec, normal_far=vec, tangent_far=vec)
+    Total = ti.types.struct(sum=vec)
 
     @ti.func
     def accumulate_block(block: ti.template(), face: ti.template(), state: ti.template()):
@@ -84,9 +82,33 @@ def vector_coverage_kernels(real):
             total_out[at] = total_out[at] + amount
 
     @vector_kernel(real)
+    def set_faces_up(
+        corners: Corners,
+        numbers: Floats,  # of the curve
+        near: float,  # scene units
+        tiles: Tiles,
+        launch: Launch,
+        faces_out: Faces,  # frames and rows
+    ):
+        for slot in range(launch.slots):
+            if slot % launch.stride == 0:
+                workers = launch.slots // launch.stride
+                worker = slot // launch.stride
+                groups = (faces_out.count + lanes - 1) // lanes
+                for group in range(groups * worker // workers, groups * (worker + 1) // workers):
+                    frames.set_up(
+                        corners,
+                        group * lanes,
+                        numbers[1],
+                        near,
+                        tiles,
+                        faces_out,
+                    )
+
+    @vector_kernel(real)
     def accumulate(
         take_max: Constant,
-        raster: Raster,
+        faces: Faces,
         tiles: Tiles,
         curve: VectorTable,
         band: int,  # rows of blocks a worker owns at a time
@@ -97,12 +119,13 @@ def vector_coverage_kernels(real):
     ):
         for slot in range(launch.slots):
             if slot % launch.stride == 0:
-                height, width = ti.static((raster.height, raster.width))
-                face_start = ti.static(raster.face_start)
                 bands = (tiles.rows + band - 1) // band
-                items = bands * (face_start.shape[0] - 1)
+                items = bands * tiles.images
                 workers = launch.slots // launch.stride
                 worker = slot // launch.stride
+                reach = curve.numbers[1]
+                layout = look.layout_of(curve)
+                table = ti.static(LoadedTable(*curve, layout))
                 for turn in range((items - worker + workers - 1) // workers):
                     item = worker + turn * workers
                     image = item // bands
@@ -113,24 +136,14 @@ def vector_coverage_kernels(real):
                         tiled_out[at] = vec(0.0)
                         if ti.static(take_max):
                             winner_out[at] = ints(-1)
-                    for index in range(face_start[image], face_start[image + 1]):
-                        first, last = blocks.blocks_of(raster.rows, index)
-                        first = ti.max(top, first)
-                        last = ti.min(bottom, last)
+                    for index in range(faces.start[image], faces.start[image + 1]):
+                        first = ti.max(top, faces.rows[2 * index])
+                        last = ti.min(bottom, faces.rows[2 * index + 1])
                         if first < last:
-                            face = geo.face_of(raster.corners, index)
-                            state = ti.static((index, take_max, curve, tiled_out, winner_out))
-                            reach = curve.numbers[1]
+                            face, bounds = frames.read(faces.frames, index)
+                            state = ti.static((index, take_max, table, tiled_out, winner_out))
                             blocks.walk(
-                                face,
-                                first,
-                                last,
-                                origin,
-                                tiles.columns,
-                                width,
-                                reach,
-                                accumulate_block,
-                                state,
+                                face, bounds, tiles, image, first, last, reach, accumulate_block, state
                             )
                     for row in range(top, bottom):
                         for column in range(tiles.columns):
@@ -138,44 +151,71 @@ def vector_coverage_kernels(real):
                             for lane in ti.static(range(lanes)):
                                 y = row * geo.rows + lane // COLUMNS
                                 x = column * COLUMNS + lane % COLUMNS
-                                if y < height:
-                                    if x < width:
-                                        total_out[(image * height + y) * width + x] = found[lane]
+                                if y < tiles.height and x < tiles.width:
+                                    total_out[(image * tiles.height + y) * tiles.width + x] = found[lane]
+
+    @ti.func
+    def add(edge: ti.template(), normal, tangent, along):
+        """Add the parts of a gradient to an edge."""
+        edge.normal = edge.normal + normal
+        edge.tangent = edge.tangent + tangent
+        edge.normal_far = edge.normal_far + normal * along
+        edge.tangent_far = edge.tangent_far + tangent * along
+
+    @ti.func
+    def by_ends(face: ti.template(), edge: ti.template(), e: ti.template()):
+        """Return the gradients of x and y of the start and the end of an edge.
+
+        Moving an end by m moves the foot by its share of m, and the distance by the opposite of its component along
+        the gradient.
+        """
+        nx = 0 - face.winding * face.uy[e]
+        ny = face.winding * face.ux[e]
+        normal, tangent = edge.normal.sum(), edge.tangent.sum()
+        normal_far, tangent_far = edge.normal_far.sum(), edge.tangent_far.sum()
+        normal -= normal_far
+        tangent -= tangent_far
+        near_x = 0 - (normal * nx + tangent * face.ux[e])
+        near_y = 0 - (normal * ny + tangent * face.uy[e])
+        far_x = 0 - (normal_far * nx + tangent_far * face.ux[e])
+        far_y = 0 - (normal_far * ny + tangent_far * face.uy[e])
+        turned = face.low[e] < 0
+        return (
+            ti.select(turned, far_x, near_x),
+            ti.select(turned, far_y, near_y),
+            ti.select(turned, near_x, far_x),
+            ti.select(turned, near_y, far_y),
+        )
 
     @ti.func
     def adjoint_block(block: ti.template(), face: ti.template(), state: ti.template()):
         """Add the gradients of a face at a block."""
-        index, arrays, sums, table, cells_out = ti.static(state)
-        curve, slopes = ti.static((arrays.curve, arrays.slopes))
+        index, arrays, curve, slopes, sums, table, cells_out = ti.static(state)
+        edge0, edge1, edge2, by_width = ti.static(sums)
         inv_width = curve.numbers[0]
         up = arrays.upstream[block.index]
         if ti.static(arrays.take_max):
             up = ti.select(arrays.winner[block.index] == index, up, vec(0.0))
-        foot = geo.foot(face, block.forms, block.x)
-        s = foot.distance * inv_width
+        d, across, beyond, along, second, third, inverse = geo.nearest_edge(face, block.forms, block.x)
+        s = d * inv_width
         cell, t, dt = look.locate(s, curve)
         by_s = up * look.slope(look.cubic(curve, cell), t) * dt
-        sums.by_width = sums.by_width - by_s * s
+        by_width.sum = by_width.sum - by_s * s
         if ti.static(slopes.pieces > 0):
             at_slope, t_slope, _ = look.locate(s, slopes)
             by_s = up * look.value(look.cubic(slopes, at_slope), t_slope)
-        # Moving a vertex by m moves the foot by its share of m, and the distance by the opposite of its
-        # component along the gradient.
         by_d = by_s * inv_width
-        gx = by_d * foot.gx
-        gy = by_d * foot.gy
-        share = foot.along + foot.turned * (1.0 - 2.0 * foot.along)
-        end_x = gx * share
-        end_y = gy * share
-        start_x = gx - end_x
-        start_y = gy - end_y
-        edge0 = 1.0 - foot.edge1 - foot.edge2
-        sums.x0 = sums.x0 - (edge0 * start_x + foot.edge2 * end_x)
-        sums.y0 = sums.y0 - (edge0 * start_y + foot.edge2 * end_y)
-        sums.x1 = sums.x1 - (foot.edge1 * start_x + edge0 * end_x)
-        sums.y1 = sums.y1 - (foot.edge1 * start_y + edge0 * end_y)
-        sums.x2 = sums.x2 - (foot.edge2 * start_x + foot.edge1 * end_x)
-        sums.y2 = sums.y2 - (foot.edge2 * start_y + foot.edge1 * end_y)
+        # Parts of the gradient of the distance: across the edge, which alone is there where the foot is within it,
+        # and along it. On the edge itself the offset vanishes; the normal still tells where inside is.
+        by_offset = by_d * inverse
+        normal = ti.select(beyond == face.solid, by_d, by_offset * across)
+        tangent = by_offset * beyond
+        none = vec(0.0)
+        normal_rest = ti.select(third, none, normal)
+        tangent_rest = ti.select(third, none, tangent)
+        add(edge2, ti.select(third, normal, none), ti.select(third, tangent, none), along)
+        add(edge1, ti.select(second, normal_rest, none), ti.select(second, tangent_rest, none), along)
+        add(edge0, ti.select(second, none, normal_rest), ti.select(second, none, tangent_rest), along)
         if ti.static(arrays.into_cells):
             for lane in ti.static(range(lanes)):
                 row = table + cell[lane]
@@ -191,61 +231,66 @@ def vector_coverage_kernels(real):
         launch: Launch,
         gradients_out: VectorGradients,
     ):
-        for at in range(
-            (arrays.raster.face_start.shape[0] - 1) * arrays.tiles.rows * arrays.tiles.columns
-        ):
-            height, width = ti.static((arrays.raster.height, arrays.raster.width))
-            row = at // arrays.tiles.columns
-            column = at - row * arrays.tiles.columns
-            image = row // arrays.tiles.rows
-            row = row - image * arrays.tiles.rows
+        tiles = ti.static(arrays.tiles)
+        for at in range(tiles.images * tiles.rows * tiles.columns):
+            row = at // tiles.columns
+            column = at - row * tiles.columns
+            image = row // tiles.rows
+            row = row - image * tiles.rows
             up = vec(0.0)
             for lane in ti.static(range(lanes)):
                 y = row * geo.rows + lane // COLUMNS
                 x = column * COLUMNS + lane % COLUMNS
-                if y < height:
-                    if x < width:
-                        up[lane] = upstream[(image * height + y) * width + x]
+                if y < tiles.height and x < tiles.width:
+                    up[lane] = upstream[(image * tiles.height + y) * tiles.width + x]
             arrays.upstream[at] = up
         for slot in range(launch.slots):
             if slot % launch.stride == 0:
-                raster = ti.static(arrays.raster)
-                tiles = ti.static(arrays.tiles)
+                faces = ti.static(arrays.faces)
                 corners_out, log_width_out, cells_out = ti.static(gradients_out)
                 workers = launch.slots // launch.stride
                 worker = slot // launch.stride
+                reach = arrays.curve.numbers[1]
+                layout = look.layout_of(arrays.curve)
+                curve = ti.static(LoadedTable(*arrays.curve, layout))
+                slopes_layout = look.layout_of(arrays.slopes)
+                slopes = ti.static(LoadedTable(*arrays.slopes, slopes_layout))
                 table = worker * cells
                 log_width = real(0.0)
-                items = raster.face_image.shape[0] * raster.slices
+                items = faces.count * faces.slices
                 for turn in range((items - worker + workers - 1) // workers):
                     item = worker + turn * workers
-                    index = item // raster.slices
-                    top, bottom = blocks.blocks_of(raster.rows, index)
-                    count = bottom - top
-                    part = item - index * raster.slices
-                    first = top + count * part // raster.slices
-                    last = top + count * (part + 1) // raster.slices
-                    sums = Sums()
-                    if raster.rows[2 * index] < raster.rows[2 * index + 1]:
-                        if first < last:
-                            face = geo.face_of(raster.corners, index)
-                            state = ti.static((index, arrays, sums, table, cells_out))
-                            origin = raster.face_image[index] * tiles.rows * tiles.columns
-                            blocks.walk(
-                                face,
-                                first,
-                                last,
-                                origin,
-                                tiles.columns,
-                                raster.width,
-                                arrays.curve.numbers[1],
-                                adjoint_block,
-                                state,
-                            )
-                    parts = ti.static((sums.x0, sums.y0, sums.x1, sums.y1, sums.x2, sums.y2))
-                    for k in ti.static(range(6)):
-                        corners_out[6 * item + k] = parts[k].sum()
-                    log_width += sums.by_width.sum()
+                    index = item // faces.slices
+                    part = item - index * faces.slices
+                    top = faces.rows[2 * index]
+                    count = faces.rows[2 * index + 1] - top
+                    first = top + count * part // faces.slices
+                    last = top + count * (part + 1) // faces.slices
+                    edge0 = EdgeSums()
+                    edge1 = EdgeSums()
+                    edge2 = EdgeSums()
+                    by_width = Total()
+                    face = geo.Face()
+                    if first < last:
+                        face, bounds = frames.read(faces.frames, index)
+                        sums = ti.static((edge0, edge1, edge2, by_width))
+                        state = ti.static((index, arrays, curve, slopes, sums, table, cells_out))
+                        image = faces.image[index]
+                        blocks.walk(
+                            face, bounds, tiles, image, first, last, reach, adjoint_block, state
+                        )
+                    sx0, sy0, ex0, ey0 = by_ends(face, edge0, 0)
+                    sx1, sy1, ex1, ey1 = by_ends(face, edge1, 1)
+                    sx2, sy2, ex2, ey2 = by_ends(face, edge2, 2)
+                    corners_out[6 * item] = sx0 + ex2
+                    corners_out[6 * item + 1] = sy0 + ey2
+                    corners_out[6 * item + 2] = sx1 + ex0
+                    corners_out[6 * item + 3] = sy1 + ey0
+                    corners_out[6 * item + 4] = sx2 + ex1
+                    corners_out[6 * item + 5] = sy2 + ey1
+                    log_width += by_width.sum.sum()
                 log_width_out[worker] = log_width
 
-    return SimpleNamespace(accumulate=accumulate, accumulate_adjoint=accumulate_adjoint)
+    return SimpleNamespace(
+        set_faces_up=set_faces_up, accumulate=accumulate, accumulate_adjoint=accumulate_adjoint
+    )
