@@ -17,6 +17,15 @@ class Block(NamedTuple):
     x: Any  # columns of pixels from where the forms are
 
 
+class Rows(NamedTuple):
+    """Rows of blocks of an image, and where a worker keeps what it finds in them."""
+
+    image: Any
+    first: Any
+    last: Any  # past the last row
+    place: Any  # room for `lanes` rows of blocks
+
+
 @cache
 def block_walk_functions(real):
     """Return the device functions for the float type `real`."""
@@ -29,29 +38,35 @@ def block_walk_functions(real):
         face: ti.template(),
         bounds: ti.template(),
         tiles: ti.template(),
-        image,
-        first,
-        last,
+        rows: ti.template(),
         reach,
-        visit: ti.template(),
+        find: ti.template(),
+        use: ti.template(),
         state: ti.template(),
     ):
-        """Call the device function ``visit(block, face, state)`` for all blocks within reach.
+        """Visit all blocks within reach in some rows of blocks, twice.
 
-        In the rows of blocks from `first` to before `last` of an image.
+        First ``find(block, place, face, state)`` keeps what depends on the geometry, in the places from
+        ``rows.place`` on, then ``use(place, face, state)`` reads it.
         """
         dx, dy = geo.offsets()
-        origin = image * tiles.rows * tiles.columns
-        for group in range((last - first + lanes - 1) // lanes):
-            above = first + group * lanes
+        origin = rows.image * tiles.rows * tiles.columns
+        for group in range((rows.last - rows.first + lanes - 1) // lanes):
+            above = rows.first + group * lanes
             begins, ends = geo.row_spans(face, bounds, reach, above, tiles.width)
-            for line in range(ti.min(lanes, last - above)):
+            place = rows.place
+            for line in range(ti.min(lanes, rows.last - above)):
                 begin = begins[line]
+                end = ends[line]
                 row = above + line
                 base = origin + row * tiles.columns
                 forms = geo.forms_of(face, dx, dy, begin, row)
-                for column in range(begin, ends[line]):
+                for column in range(begin, end):
                     x = of.broadcast(ti.cast((column - begin) * COLUMNS, real))
-                    visit(ti.static(Block(base + column, forms, x)), face, state)
+                    block = ti.static(Block(base + column, forms, x))
+                    find(block, place + column - begin, face, state)
+                place += end - begin
+            for at in range(rows.place, place):
+                use(at, face, state)
 
     return SimpleNamespace(walk=walk)

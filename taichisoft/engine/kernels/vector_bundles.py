@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, Quads
+from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, IntVectors, Quads, Vectors
 
 
 class Tiles(NamedTuple):
@@ -32,3 +32,13 @@ class VectorTable(NamedTuple):
     pieces: Constant
     numbers: Floats
     cells: Quads  # (K)
+
+
+class Found(NamedTuple):
+    """Room for what is found at the blocks of a face; for each worker some places."""
+
+    places: int  # of a worker
+    blocks: Ints  # number of the block
+    cells: IntVectors
+    cell_numbers: Ints  # the same memory, to be read one by one
+    numbers: Vectors  # for each place as many vectors as the pass keeps

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.block_walk import block_walk_functions
+from taichisoft.engine.kernels.block_walk import Rows, block_walk_functions
 from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
 from taichisoft.engine.kernels.bundles import Corners
 from taichisoft.engine.kernels.faces import face_functions
@@ -24,9 +24,13 @@ from taichisoft.engine.kernels.kernel import (
     vector_kernel,
 )
 from taichisoft.engine.kernels.launch import Launch
-from taichisoft.engine.kernels.vector_bundles import Faces, Tiles, VectorTable
-from taichisoft.engine.kernels.vector_curve import LoadedTable, vector_lookup_functions
+from taichisoft.engine.kernels.vector_bundles import Faces, Found, Tiles, VectorTable
+from taichisoft.engine.kernels.vector_curve import CellsAt, LoadedTable, vector_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
+
+
+# Vectors that the adjoint keeps of each block.
+KEPT = 7
 
 
 class VectorAdjointArrays(NamedTuple):
@@ -66,20 +70,29 @@ def vector_coverage_kernels(real):
     Total = ti.types.struct(sum=vec)
 
     @ti.func
-    def accumulate_block(block: ti.template(), face: ti.template(), state: ti.template()):
-        """Add a face to a block, or keep the maximum and its face."""
-        index, take_max, curve, total_out, winner_out = ti.static(state)
-        at = block.index
+    def find_amount(block: ti.template(), place, face: ti.template(), state: ti.template()):
+        """Keep the cell of the distance and the position in it."""
+        index, take_max, curve, found, tiled_out, winner_out = ti.static(state)
         d = geo.distance(face, block.forms, block.x)
         cell, t, _ = look.locate(d * curve.numbers[0], curve)
-        amount = look.value(look.cubic(curve, cell), t)
+        found.blocks[place] = block.index
+        found.cells[place] = cell
+        found.numbers[place] = t
+
+    @ti.func
+    def use_amount(place, face: ti.template(), state: ti.template()):
+        """Add a face to a block, or keep the maximum and its face."""
+        index, take_max, curve, found, tiled_out, winner_out = ti.static(state)
+        at = found.blocks[place]
+        cubic = look.cubic(curve, ti.static(CellsAt(found.cell_numbers, place * lanes)))
+        amount = look.value(cubic, found.numbers[place])
         if ti.static(take_max):
             # Of tied faces the one with the smallest index wins.
-            more = amount > total_out[at]
-            total_out[at] = ti.select(more, amount, total_out[at])
+            more = amount > tiled_out[at]
+            tiled_out[at] = ti.select(more, amount, tiled_out[at])
             winner_out[at] = ti.select(more, ints(0) + index, winner_out[at])
         else:
-            total_out[at] = total_out[at] + amount
+            tiled_out[at] = tiled_out[at] + amount
 
     @vector_kernel(real)
     def set_faces_up(
@@ -113,6 +126,7 @@ def vector_coverage_kernels(real):
         curve: VectorTable,
         band: int,  # rows of blocks a worker owns at a time
         launch: Launch,
+        found: Found,
         tiled_out: Vectors,  # tiled totals
         winner_out: IntVectors,  # tiled, face of the maximum or -1; one vector unless take_max
         total_out: Floats,  # (B * H * W)
@@ -141,18 +155,21 @@ def vector_coverage_kernels(real):
                         last = ti.min(bottom, faces.rows[2 * index + 1])
                         if first < last:
                             face, bounds = frames.read(faces.frames, index)
-                            state = ti.static((index, take_max, table, tiled_out, winner_out))
+                            state = ti.static(
+                                (index, take_max, table, found, tiled_out, winner_out)
+                            )
+                            rows = ti.static(Rows(image, first, last, worker * found.places))
                             blocks.walk(
-                                face, bounds, tiles, image, first, last, reach, accumulate_block, state
+                                face, bounds, tiles, rows, reach, find_amount, use_amount, state
                             )
                     for row in range(top, bottom):
                         for column in range(tiles.columns):
-                            found = tiled_out[origin + row * tiles.columns + column]
+                            block = tiled_out[origin + row * tiles.columns + column]
                             for lane in ti.static(range(lanes)):
                                 y = row * geo.rows + lane // COLUMNS
                                 x = column * COLUMNS + lane % COLUMNS
                                 if y < tiles.height and x < tiles.width:
-                                    total_out[(image * tiles.height + y) * tiles.width + x] = found[lane]
+                                    total_out[(image * tiles.height + y) * tiles.width + x] = block[lane]
 
     @ti.func
     def add(edge: ti.template(), normal, tangent, along):
@@ -188,37 +205,60 @@ def vector_coverage_kernels(real):
         )
 
     @ti.func
-    def adjoint_block(block: ti.template(), face: ti.template(), state: ti.template()):
-        """Add the gradients of a face at a block."""
-        index, arrays, curve, slopes, sums, table, cells_out = ti.static(state)
-        edge0, edge1, edge2, by_width = ti.static(sums)
-        inv_width = curve.numbers[0]
-        up = arrays.upstream[block.index]
-        if ti.static(arrays.take_max):
-            up = ti.select(arrays.winner[block.index] == index, up, vec(0.0))
-        d, across, beyond, along, second, third, inverse = geo.nearest_edge(face, block.forms, block.x)
-        s = d * inv_width
+    def find_gradient(block: ti.template(), place, face: ti.template(), state: ti.template()):
+        """Keep what of the gradients depends on the geometry."""
+        arrays, curve, found = ti.static((state[1], state[2], state[4]))
+        d, across, beyond, along, second, third, inverse = geo.nearest_edge(
+            face, block.forms, block.x
+        )
+        s = d * curve.numbers[0]
         cell, t, dt = look.locate(s, curve)
-        by_s = up * look.slope(look.cubic(curve, cell), t) * dt
+        found.blocks[place] = block.index
+        found.cells[place] = cell
+        at = KEPT * place
+        found.numbers[at] = s
+        found.numbers[at + 1] = t
+        found.numbers[at + 2] = dt
+        # Parts of the gradient of the distance: across the edge, which alone is there where the foot is within it,
+        # and along it. On the edge itself the offset vanishes; the normal still tells where inside is.
+        found.numbers[at + 3] = ti.select(beyond == face.solid, vec(1.0), across * inverse)
+        found.numbers[at + 4] = beyond * inverse
+        found.numbers[at + 5] = along
+        found.numbers[at + 6] = ti.select(third, vec(2.0), ti.select(second, vec(1.0), vec(0.0)))
+
+    @ti.func
+    def use_gradient(place, face: ti.template(), state: ti.template()):
+        """Add the gradients of a face at a block."""
+        index, arrays, curve, slopes, found, sums, table, cells_out = ti.static(state)
+        edge0, edge1, edge2, by_width = ti.static(sums)
+        block = found.blocks[place]
+        at = KEPT * place
+        s = found.numbers[at]
+        t = found.numbers[at + 1]
+        along = found.numbers[at + 5]
+        edge = found.numbers[at + 6]
+        up = arrays.upstream[block]
+        if ti.static(arrays.take_max):
+            up = ti.select(arrays.winner[block] == index, up, vec(0.0))
+        cell = ti.static(CellsAt(found.cell_numbers, place * lanes))
+        by_s = up * look.slope(look.cubic(curve, cell), t) * found.numbers[at + 2]
         by_width.sum = by_width.sum - by_s * s
         if ti.static(slopes.pieces > 0):
             at_slope, t_slope, _ = look.locate(s, slopes)
             by_s = up * look.value(look.cubic(slopes, at_slope), t_slope)
-        by_d = by_s * inv_width
-        # Parts of the gradient of the distance: across the edge, which alone is there where the foot is within it,
-        # and along it. On the edge itself the offset vanishes; the normal still tells where inside is.
-        by_offset = by_d * inverse
-        normal = ti.select(beyond == face.solid, by_d, by_offset * across)
-        tangent = by_offset * beyond
+        by_d = by_s * curve.numbers[0]
+        normal = by_d * found.numbers[at + 3]
+        tangent = by_d * found.numbers[at + 4]
         none = vec(0.0)
-        normal_rest = ti.select(third, none, normal)
-        tangent_rest = ti.select(third, none, tangent)
-        add(edge2, ti.select(third, normal, none), ti.select(third, tangent, none), along)
-        add(edge1, ti.select(second, normal_rest, none), ti.select(second, tangent_rest, none), along)
-        add(edge0, ti.select(second, none, normal_rest), ti.select(second, none, tangent_rest), along)
+        is1 = edge == 1.0
+        is2 = edge == 2.0
+        is0 = edge == 0.0
+        add(edge0, ti.select(is0, normal, none), ti.select(is0, tangent, none), along)
+        add(edge1, ti.select(is1, normal, none), ti.select(is1, tangent, none), along)
+        add(edge2, ti.select(is2, normal, none), ti.select(is2, tangent, none), along)
         if ti.static(arrays.into_cells):
             for lane in ti.static(range(lanes)):
-                row = table + cell[lane]
+                row = table + found.cell_numbers[place * lanes + lane]
                 p = t[lane]
                 powers = row_of_cells(1.0, p, p * p, p * p * p)
                 cells_out[row] = cells_out[row] + powers * up[lane]
@@ -229,6 +269,7 @@ def vector_coverage_kernels(real):
         upstream: Floats,  # (B * H * W)
         cells: int,  # rows of the table
         launch: Launch,
+        found: Found,
         gradients_out: VectorGradients,
     ):
         tiles = ti.static(arrays.tiles)
@@ -274,10 +315,13 @@ def vector_coverage_kernels(real):
                     if first < last:
                         face, bounds = frames.read(faces.frames, index)
                         sums = ti.static((edge0, edge1, edge2, by_width))
-                        state = ti.static((index, arrays, curve, slopes, sums, table, cells_out))
+                        state = ti.static(
+                            (index, arrays, curve, slopes, found, sums, table, cells_out)
+                        )
                         image = faces.image[index]
+                        rows = ti.static(Rows(image, first, last, worker * found.places))
                         blocks.walk(
-                            face, bounds, tiles, image, first, last, reach, adjoint_block, state
+                            face, bounds, tiles, rows, reach, find_gradient, use_gradient, state
                         )
                     sx0, sy0, ex0, ey0 = by_ends(face, edge0, 0)
                     sx1, sy1, ex1, ey1 = by_ends(face, edge1, 1)

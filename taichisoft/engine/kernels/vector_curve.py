@@ -18,6 +18,13 @@ class LoadedTable(NamedTuple):
     layout: Any  # of `layout_of`
 
 
+class CellsAt(NamedTuple):
+    """Cells that were written to memory, from which they are read one by one."""
+
+    array: Any
+    start: Any
+
+
 @cache
 def vector_lookup_functions(real):
     """Return a namespace of device functions for the float type `real`.
@@ -95,7 +102,17 @@ def vector_lookup_functions(real):
         return cell, t, (0.0 - rate) * of.from_bits(per_cell)
 
     @ti.func
-    def cubic(table: ti.template(), cell):
+    def cell_of(cells: ti.template(), lane: ti.template()):
+        """Return a cell of a vector, or of `CellsAt`."""
+        result = 0
+        if ti.static(isinstance(cells, CellsAt)):
+            result = cells.array[cells.start + lane]
+        else:
+            result = cells[lane]
+        return result
+
+    @ti.func
+    def cubic(table: ti.template(), cell: ti.template()):
         """Return the cubics of cells, a load of four numbers a lane.
 
         In registers of eight the coefficients stay in pairs, which takes half of the shuffles of a
@@ -104,7 +121,7 @@ def vector_lookup_functions(real):
         """
         result = Cubic()
         for lane in ti.static(range(of.lanes)):
-            row = table.cells[cell[lane]]
+            row = table.cells[cell_of(cell, lane)]
             if ti.static(paired):
                 at = ti.static(lane // 4 * 4 + 2 * (lane % 2))
                 for k in ti.static(range(2)):
