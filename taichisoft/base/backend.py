@@ -123,6 +123,11 @@ def threads() -> int:
     return ti.lang.impl.current_cfg().cpu_max_num_threads
 
 
+def in_debug_mode() -> bool:
+    """Return whether kernels check their array bounds."""
+    return ti.lang.impl.current_cfg().debug
+
+
 def cache_folder() -> Path:
     """Return where Taichi keeps compiled kernels; ``XDG_CACHE_HOME`` moves it."""
     return Path(ti._lib.core.get_repo_dir()) / "ticache"

@@ -19,12 +19,13 @@ def slopes_table(curve: Curve, numbers: Tensor, cells: Tensor) -> Table:
     return Table(curve.slope_pieces, numbers, flat(cells))
 
 
-def points_gradient(job: RasterJob, grad_corners: Tensor) -> Tensor:
-    """Sum gradients of face corners, (N * slices * 3 * 4), into those of the points, (P, 4)."""
+def points_gradient(job: RasterJob, grad_corners: Tensor, *, columns: int = 4) -> Tensor:
+    """Sum gradients of face corners, (N * slices * 3 * columns), into those of the points, (P, 4)."""
     rows = job.scene.points.shape[0]
     if not job.num_faces:
         return grad_corners.new_zeros(rows, 4)
-    return job.gather_corners(grad_corners, job.scene.faces, rows, 4)
+    found = job.gather_corners(grad_corners, job.scene.faces, rows, columns)
+    return found if columns == 4 else torch.nn.functional.pad(found, (0, 4 - columns))
 
 
 def table_gradient(grad_cells: Tensor, launch: Launch, cells: Tensor) -> Tensor:

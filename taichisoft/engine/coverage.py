@@ -19,11 +19,13 @@ from taichisoft.engine.adjoints import (
     width_gradient,
 )
 from taichisoft.engine.autodiff import total_of_fragments
+from taichisoft.engine.block_job import works_in_blocks
 from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
 from taichisoft.engine.inputs import CoverageInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.bundles import Raster, Table
 from taichisoft.engine.kernels.coverage import AdjointArrays, CoverageGradients, coverage_kernels
+from taichisoft.engine.vector_coverage import VectorCoveragePass
 from taichisoft.softness.curves import Curve
 
 
@@ -130,4 +132,6 @@ class CoveragePass(Rendered):
 
 def accumulate(job: RasterJob, generator: Curve, takes_max: bool) -> Tensor:
     """Return (B, H, W): the generator of coverage summed over faces, or its maximum."""
-    return CoveragePass(job, generator, takes_max)(*CoverageInputs.of(job, generator))
+    in_blocks = job.num_faces > 0 and works_in_blocks(job)
+    kind = VectorCoveragePass if in_blocks else CoveragePass
+    return kind(job, generator, takes_max)(*CoverageInputs.of(job, generator))

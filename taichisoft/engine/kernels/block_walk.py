@@ -23,7 +23,8 @@ class Rows(NamedTuple):
     image: Any
     first: Any
     last: Any  # past the last row
-    place: Any  # room for `lanes` rows of blocks
+    place: Any
+    together: Any  # rows that there is room for; at most as many as there are lanes
 
 
 @cache
@@ -51,11 +52,11 @@ def block_walk_functions(real):
         """
         dx, dy = geo.offsets()
         origin = rows.image * tiles.rows * tiles.columns
-        for group in range((rows.last - rows.first + lanes - 1) // lanes):
-            above = rows.first + group * lanes
+        for group in range((rows.last - rows.first + rows.together - 1) // rows.together):
+            above = rows.first + group * rows.together
             begins, ends = geo.row_spans(face, bounds, reach, above, tiles.width)
             place = rows.place
-            for line in range(ti.min(lanes, rows.last - above)):
+            for line in range(ti.min(rows.together, rows.last - above)):
                 begin = begins[line]
                 end = ends[line]
                 row = above + line

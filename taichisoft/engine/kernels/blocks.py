@@ -37,7 +37,15 @@ def block_functions(real):
     # Per edge: anchor, unit direction from its start to its end, range of the positions along it from the
     # anchor, inverse length (0 if none). 1 or -1 by the winding; see `solidity` of `triangle`.
     Face = ti.types.struct(
-        x=vec3, y=vec3, ux=vec3, uy=vec3, low=vec3, high=vec3, inverse=vec3, winding=real, solid=real
+        x=vec3,
+        y=vec3,
+        ux=vec3,
+        uy=vec3,
+        low=vec3,
+        high=vec3,
+        inverse=vec3,
+        winding=real,
+        solid=real,
     )
     # Smallest and largest x, and per edge 1 / normal.x, or 0 if it bounds no row.
     Bounds = ti.types.struct(left=real, right=real, slopes=vec3)

@@ -35,9 +35,10 @@ class VectorTable(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Room for what is found at the blocks of a face; for each worker some places."""
+    """Room for what is found at the blocks of some rows of a face."""
 
-    places: int  # of a worker
+    rows: int  # that there is room for
+    places: int  # of a worker: one for each block of the rows
     blocks: Ints  # number of the block
     cells: IntVectors
     cell_numbers: Ints  # the same memory, to be read one by one

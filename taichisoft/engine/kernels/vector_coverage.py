@@ -158,7 +158,8 @@ def vector_coverage_kernels(real):
                             state = ti.static(
                                 (index, take_max, table, found, tiled_out, winner_out)
                             )
-                            rows = ti.static(Rows(image, first, last, worker * found.places))
+                            place = worker * found.places
+                            rows = ti.static(Rows(image, first, last, place, found.rows))
                             blocks.walk(
                                 face, bounds, tiles, rows, reach, find_amount, use_amount, state
                             )
@@ -169,7 +170,9 @@ def vector_coverage_kernels(real):
                                 y = row * geo.rows + lane // COLUMNS
                                 x = column * COLUMNS + lane % COLUMNS
                                 if y < tiles.height and x < tiles.width:
-                                    total_out[(image * tiles.height + y) * tiles.width + x] = block[lane]
+                                    total_out[(image * tiles.height + y) * tiles.width + x] = block[
+                                        lane
+                                    ]
 
     @ti.func
     def add(edge: ti.template(), normal, tangent, along):
@@ -181,22 +184,20 @@ def vector_coverage_kernels(real):
 
     @ti.func
     def by_ends(face: ti.template(), edge: ti.template(), e: ti.template()):
-        """Return the gradients of x and y of the start and the end of an edge.
+        """Return the gradients of x and y of the start and the end of an edge, of each lane.
 
-        Moving an end by m moves the foot by its share of m, and the distance by the opposite of its component along
-        the gradient.
+        Moving an end by m moves the foot by its share of m, and the distance by the opposite of its component
+        along the gradient.
         """
         nx = 0 - face.winding * face.uy[e]
         ny = face.winding * face.ux[e]
-        normal, tangent = edge.normal.sum(), edge.tangent.sum()
-        normal_far, tangent_far = edge.normal_far.sum(), edge.tangent_far.sum()
-        normal -= normal_far
-        tangent -= tangent_far
-        near_x = 0 - (normal * nx + tangent * face.ux[e])
-        near_y = 0 - (normal * ny + tangent * face.uy[e])
-        far_x = 0 - (normal_far * nx + tangent_far * face.ux[e])
-        far_y = 0 - (normal_far * ny + tangent_far * face.uy[e])
-        turned = face.low[e] < 0
+        normal = edge.normal_far - edge.normal
+        tangent = edge.tangent_far - edge.tangent
+        near_x = normal * nx + tangent * face.ux[e]
+        near_y = normal * ny + tangent * face.uy[e]
+        far_x = 0.0 - (edge.normal_far * nx + edge.tangent_far * face.ux[e])
+        far_y = 0.0 - (edge.normal_far * ny + edge.tangent_far * face.uy[e])
+        turned = vec(face.low[e]) < 0.0
         return (
             ti.select(turned, far_x, near_x),
             ti.select(turned, far_y, near_y),
@@ -319,19 +320,20 @@ def vector_coverage_kernels(real):
                             (index, arrays, curve, slopes, found, sums, table, cells_out)
                         )
                         image = faces.image[index]
-                        rows = ti.static(Rows(image, first, last, worker * found.places))
+                        place = worker * found.places
+                        rows = ti.static(Rows(image, first, last, place, found.rows))
                         blocks.walk(
                             face, bounds, tiles, rows, reach, find_gradient, use_gradient, state
                         )
                     sx0, sy0, ex0, ey0 = by_ends(face, edge0, 0)
                     sx1, sy1, ex1, ey1 = by_ends(face, edge1, 1)
                     sx2, sy2, ex2, ey2 = by_ends(face, edge2, 2)
-                    corners_out[6 * item] = sx0 + ex2
-                    corners_out[6 * item + 1] = sy0 + ey2
-                    corners_out[6 * item + 2] = sx1 + ex0
-                    corners_out[6 * item + 3] = sy1 + ey0
-                    corners_out[6 * item + 4] = sx2 + ex1
-                    corners_out[6 * item + 5] = sy2 + ey1
+                    corners_out[6 * item] = (sx0 + ex2).sum()
+                    corners_out[6 * item + 1] = (sy0 + ey2).sum()
+                    corners_out[6 * item + 2] = (sx1 + ex0).sum()
+                    corners_out[6 * item + 3] = (sy1 + ey0).sum()
+                    corners_out[6 * item + 4] = (sx2 + ex1).sum()
+                    corners_out[6 * item + 5] = (sy2 + ey1).sum()
                     log_width += by_width.sum.sum()
                 log_width_out[worker] = log_width
 

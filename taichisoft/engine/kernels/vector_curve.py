@@ -37,8 +37,6 @@ def vector_lookup_functions(real):
     exponent_of_one = (127 if real is ti.f32 else 1023) << mantissa
     sign_and_exponent = -(1 << mantissa)
     mantissa_bits = (1 << mantissa) - 1
-    # The largest number below 1 is of the row before the first cell.
-    below_one = 1 - 2.0 ** -(mantissa + 1)
     # Whether the coefficients of a cubic are kept in pairs.
     paired = of.lanes == 8
     # Coefficients of the cubics of cells: see `cubic`.
@@ -52,6 +50,9 @@ def vector_lookup_functions(real):
         return ti.types.struct(
             anchor=reals, rate=reals, limit=reals, low=reals, base=integers, resolution=integers
         )
+
+    # Called by a device function, to make a type: Taichi would warn of it.
+    layout_type._is_taichi_function = True
 
     @ti.func
     def layout_of(table: ti.template()):
@@ -90,7 +91,9 @@ def vector_lookup_functions(real):
             limit = ti.select(below, of.broadcast(table.layout.limit[p]), limit)
             base = ti.select(below, bits(0) + table.layout.base[p], base)
             resolution = ti.select(below, bits(0) + table.layout.resolution[p], resolution)
-        v = of.lesser(of.greater(1.0 + (anchor - s) * rate, vec(below_one)), limit)
+        # The largest number below 1 is of the row before the first cell.
+        below_one = of.from_bits(bits(0) + integer(exponent_of_one - 1))
+        v = of.lesser(of.greater(1.0 + (anchor - s) * rate, below_one), limit)
         number = of.to_bits(v)
         cell = of.narrowed((number >> (mantissa - resolution)) + base)
         # What is left of the mantissa, as the mantissa of a number in [1, 2).
@@ -98,7 +101,7 @@ def vector_lookup_functions(real):
         t = of.from_bits(rest) - 1.0
         # 2^resolution over the octave of v, by its exponent alone.
         octave = number & integer(sign_and_exponent)
-        per_cell = ((resolution << mantissa) + integer(2 * exponent_of_one)) - octave
+        per_cell = (integer(2 * exponent_of_one) - octave) + (resolution << mantissa)
         return cell, t, (0.0 - rate) * of.from_bits(per_cell)
 
     @ti.func

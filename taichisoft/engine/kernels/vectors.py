@@ -115,13 +115,13 @@ def vector_functions(real):
         Cody and Waite, "Software Manual for the Elementary Functions" (1980): v = -(n ln 2 + r), and
         ``exp(r) - 1`` by its series. Beyond the range of the numbers, which is that of v up to `most`, it is 0.
         """
-        x = 0.0 - lesser(v, vec(most))
-        n = ti.floor(x * 1.4426950408889634 + 0.5)
-        r = (x - n * ln2_high) - n * ln2_low
+        x = 0.0 - lesser(v, vec(real(most)))
+        n = ti.floor(x * real(1.4426950408889634) + 0.5)
+        r = (x - n * real(ln2_high)) - n * real(ln2_low)
         # Horner's scheme of the series.
         q = vec(1.0)
         for k in ti.static(range(degree, 1, -1)):
-            q = q * r * (1.0 / k) + 1.0
+            q = q * r * real(1.0 / k) + 1.0
         q = q * r
         power = from_bits((integers(n) + bias) << mantissa)
         return power + power * q, (1.0 - power) - power * q
