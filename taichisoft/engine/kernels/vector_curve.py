@@ -25,6 +25,22 @@ class CellsAt(NamedTuple):
     start: Any
 
 
+class _Layouts(dict):
+    """Structs of the pieces of a table, by their number; device functions may look up but not call."""
+
+    def __init__(self, real, integer):
+        super().__init__()
+        self._types = (real, integer)
+
+    def __missing__(self, pieces: int):
+        # Taichi has no vectors of one number that stay whole.
+        reals, integers = (ti.types.vector(max(pieces, 2), of) for of in self._types)
+        self[pieces] = ti.types.struct(
+            anchor=reals, rate=reals, limit=reals, low=reals, base=integers, resolution=integers
+        )
+        return self[pieces]
+
+
 @cache
 def vector_lookup_functions(real):
     """Return a namespace of device functions for the float type `real`.
@@ -42,17 +58,7 @@ def vector_lookup_functions(real):
     # Coefficients of the cubics of cells: see `cubic`.
     Cubic = ti.types.struct(low=vec, high=vec, low2=vec, high2=vec)
 
-    @cache
-    def layout_type(pieces: int):
-        # Taichi has no vectors of one number that stay whole.
-        reals = ti.types.vector(max(pieces, 2), real)
-        integers = ti.types.vector(max(pieces, 2), integer)
-        return ti.types.struct(
-            anchor=reals, rate=reals, limit=reals, low=reals, base=integers, resolution=integers
-        )
-
-    # Called by a device function, to make a type: Taichi would warn of it.
-    layout_type._is_taichi_function = True
+    layouts = _Layouts(real, integer)
 
     @ti.func
     def layout_of(table: ti.template()):
@@ -62,7 +68,7 @@ def vector_lookup_functions(real):
         is added to the leading bits of a number for its cell, and its resolution.
         """
         curve = ti.static(table.numbers)
-        layout = layout_type(table.pieces)()
+        layout = layouts[table.pieces]()
         for p in ti.static(range(table.pieces)):
             k = HEADER + PIECE * p
             resolution = ti.cast(curve[k + 5], integer)
