@@ -124,7 +124,19 @@ def check_finite(value: torch.Tensor, name: str) -> None:
     finite = torch.isfinite(held)
     if not bool(finite.all()):
         where = tuple(torch.nonzero(~finite)[0].tolist())
-        raise ValueError(f"{name} must be finite, got {held[where].item()} at index {where}")
+        bad = held[where].item()
+        raise ValueError(f"{name} must be finite, got {bad} at index {where}")
+
+
+def check_all_finite(values: Mapping[str, torch.Tensor]) -> None:
+    """Raise as `check_finite` does for the first of tensors of one device that is not finite."""
+    if not any(v.is_meta or torch._C._functorch.is_batchedtensor(v) for v in values.values()):
+        sums = [value.detach().sum() for value in values.values()]
+        # Their device is waited for once.
+        if math.isfinite(torch.stack(sums).sum().item()):
+            return
+    for name, value in values.items():
+        check_finite(value, name)
 
 
 def check_holds_numbers(value: torch.Tensor, name: str) -> None:

@@ -2,13 +2,13 @@
 
 A render asks this of its softness every time, and nearly always nothing has changed. What may have is
 compared by identity: all that hangs on a module lies in four dictionaries. Numbers in tensors are compared
-bit by bit in the memory where they lie, so that writing through ``.data``, of which no version tells, is
-noticed. Both may take what is equal for changed, never what is changed for equal.
+bit by bit, see `taichisoft.base.bits`. Both may take what is equal for changed, never what is changed for
+equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from itertools import chain
@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from taichisoft.base.bits import Bits, readable
+
 # Attributes that every module has, all but the mode that it is in: torch's own, or looked at here.
 OWN = frozenset(vars(nn.Module())) - {"training"}
 # Values that nobody can change in their place.
@@ -27,9 +29,6 @@ CONSTANT = (
     *(int, float, complex, str, bytes, type(None), type, Enum),
     *(FunctionType, BuiltinFunctionType, torch.dtype, torch.device),
 )
-PLAIN_TENSORS = (Tensor, nn.Parameter)
-# Of tensors whose bits NumPy shows.
-DTYPES = (torch.float32, torch.float64, torch.float16, torch.int64, torch.int32, torch.bool)
 # Stands for a value that is not looked into.
 NOT_PLAIN = object()
 # Bytes of tensors up to which they are compared here: larger ones torch compares faster.
@@ -88,16 +87,8 @@ class Watch:
     def __init__(self, modules: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]):
         groups = ([vars(m), m._parameters, m._buffers, m._modules] for m in modules)
         self._held = _Held(chain.from_iterable(groups))
-        self._learned = tuple(tensor for tensor in tensors if tensor.is_floating_point())
-        # A view keeps its memory from being given to something new.
-        views = [tensor.detach().numpy() for tensor in tensors]
-        reads: list[Callable[[], object]] = [view.tobytes for view in views]
-        reads += [tensor.data_ptr for tensor in tensors]
-        for tensor in tensors:
-            if tensor.numel() > 1:
-                reads += [tensor.size, tensor.stride]
-        self._reads = tuple(reads)
-        self._found = [read() for read in reads]
+        self._tensors = tensors
+        self._bits = Bits(tensors)
 
     @classmethod
     def over(cls, modules: tuple[nn.Module, ...], tensors: tuple[Tensor, ...]) -> Watch | None:
@@ -106,7 +97,7 @@ class Watch:
         That is so of a tensor that is not in the main memory, or large, and of an attribute that could be
         changed in its place: a list, say, or an object of the user.
         """
-        if not all(map(_lies_open, tensors)) or sum(t.nbytes for t in tensors) > MOST_BYTES:
+        if not all(map(readable, tensors)) or sum(t.nbytes for t in tensors) > MOST_BYTES:
             return None
         attributes = (item for module in modules for item in vars(module).items())
         if all(k in OWN or isinstance(v, Tensor) or _is_constant(v) for k, v in attributes):
@@ -115,11 +106,11 @@ class Watch:
 
     def is_same(self) -> bool:
         """Return whether nothing was touched."""
-        return self._held.is_same() and [read() for read in self._reads] == self._found
+        return self._held.is_same() and self._bits.are_of(self._tensors)
 
     def requires_grad(self) -> bool:
         """Return whether any of the tensors does."""
-        return any([tensor.requires_grad for tensor in self._learned])
+        return any([tensor.requires_grad for tensor in self._tensors])
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         # See `_Held`.
@@ -140,18 +131,6 @@ def plain_value(value: object, depth: int = 4) -> object:
     if depth and isinstance(value, dict):
         return tuple((key, plain_value(item, depth - 1)) for key, item in value.items())
     return NOT_PLAIN
-
-
-def _lies_open(tensor: Tensor) -> bool:
-    """Return whether a tensor is plain numbers in the main memory."""
-    return (
-        type(tensor) in PLAIN_TENSORS
-        and tensor.device.type == "cpu"
-        and tensor.layout == torch.strided
-        and tensor.dtype in DTYPES
-        and not tensor.is_neg()
-        and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
-    )
 
 
 def _is_constant(value: object) -> bool:
