@@ -1,19 +1,19 @@
 """Where the time of a step goes: `python -m benchmarks.profile_step`.
 
-A timer interrupts the step a thousand times a second and looks which part of the code runs, to which the time
-since the last look is added: while a kernel runs, looks have to wait. That takes next to no time from the
-step, and tells the forward pass from the backward one. Of torch's own backward pass, which is no Python, what
-comes before a function of Python is counted for that one.
+A second thread looks a thousand times a second which part of the code runs, and adds the time since its last
+look to that part. It tells the forward pass from the backward one; torch's own backward pass, which is no
+Python, is "autograd". The processor time of the thread that takes the steps says what a part costs there if
+other programs run as well; the threads of the kernels are not in it.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
+import sys
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -30,8 +30,9 @@ from meta.learning.settings import InnerLoop, TrainSettings
 from meta.report.markdown import markdown_table
 from meta.runs.trainer import Trainer
 
-# Seconds between two looks.
+# Seconds between two looks, and after which the step is asked to let one happen.
 INTERVAL = 1e-3
+PATIENCE = 1e-5
 
 ROOT = str(Path(__file__).resolve().parent.parent) + "/"
 LIBRARY = ROOT + str(Path(ts.__file__).resolve().parent.relative_to(ROOT)) + "/"
@@ -92,40 +93,59 @@ def _first(parts: tuple[tuple[str, str], ...], name: str) -> str | None:
     return next((part for beginning, part in parts if name.startswith(beginning)), None)
 
 
-@contextmanager
-def looking(found: dict[str, float]) -> Iterator[None]:
-    """Add up the seconds of the parts that run, until the block ends."""
-    last = time.perf_counter()
+class Looker(threading.Thread):
+    """Looks at what the thread that made it runs, and adds the time since the last look to that part.
 
-    def look(_: int, frame: FrameType | None) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        found[part_of(frame)] += now - last
-        last = now
+    Attributes
+    ----------
+    wall, own : dict of float
+        Seconds of each part, by the wall clock and of processor time of that thread.
+    """
 
-    before = signal.signal(signal.SIGALRM, look)
-    # System calls go on after an interruption.
-    signal.siginterrupt(signal.SIGALRM, False)
-    signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.wall: dict[str, float] = defaultdict(float)
+        self.own: dict[str, float] = defaultdict(float)
+        self._watched = threading.get_ident()
+        self._clock = time.pthread_getcpuclockid(self._watched)
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        """Look until the end."""
+        last = self._now()
+        while not self._end.wait(INTERVAL):
+            part, now = part_of(sys._current_frames().get(self._watched)), self._now()
+            self.wall[part] += now[0] - last[0]
+            self.own[part] += now[1] - last[1]
+            last = now
+
+    def stop(self) -> None:
+        """End it."""
+        self._end.set()
+        self.join()
+
+    def _now(self) -> tuple[float, float]:
+        return time.perf_counter(), time.clock_gettime(self._clock)
 
 
-def profile(work: Work, seconds: float, warm_up: int = 3) -> dict[str, float]:
-    """Return the seconds of each part of a step, the longest first."""
+def profile(work: Work, seconds: float, warm_up: int = 3) -> dict[str, tuple[float, float]]:
+    """Return the seconds of each part of a step, by the wall clock and of its thread, the longest first."""
     for _ in range(warm_up):
         work()
-    found: dict[str, float] = defaultdict(float)
-    steps, begin = 0, time.perf_counter()
-    with looking(found):
+    patience = sys.getswitchinterval()
+    looker, steps, begin = Looker(), 0, time.perf_counter()
+    # Otherwise it would see little but operations of torch, which let other threads of Python run.
+    sys.setswitchinterval(PATIENCE)
+    try:
+        looker.start()
         while steps == 0 or time.perf_counter() - begin < seconds:
             work()
             steps += 1
-    longest = sorted(found.items(), key=lambda item: -item[1])
-    return {part: total / steps for part, total in longest}
+        looker.stop()
+    finally:
+        sys.setswitchinterval(patience)
+    longest = sorted(looker.wall, key=looker.wall.__getitem__, reverse=True)
+    return {part: (looker.wall[part] / steps, looker.own[part] / steps) for part in longest}
 
 
 def outer_step(gradient: MetaGradientSettings, problems: int, steps: int) -> Work:
@@ -171,10 +191,14 @@ def main(arguments: list[str] | None = None) -> None:
     for name, make in works(options.mesh).items():
         if options.only in name:
             parts = profile(make(), options.seconds)
-            whole = sum(parts.values())
+            whole = sum(wall for wall, _ in parts.values())
             result[name] = {"seconds": whole, "parts": parts}
-            rows = [(part, f"{1e3 * t:.2f}", f"{t / whole:.1%}") for part, t in parts.items()]
-            table = markdown_table(("part", "ms", "share"), rows, right_aligned=True)
+            rows = [
+                (part, f"{1e3 * wall:.2f}", f"{wall / whole:.1%}", f"{1e3 * own:.2f}")
+                for part, (wall, own) in parts.items()
+            ]
+            columns = ("part", "ms", "share", "of the calling thread, ms")
+            table = markdown_table(columns, rows, right_aligned=True)
             text += f"\n## {name}\n\n{1e3 * whole:.2f} ms.\n\n{table}\n"
     write_results(options.out, result, text)
 
