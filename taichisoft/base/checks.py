@@ -114,15 +114,35 @@ def check_finite(value: torch.Tensor, name: str) -> None:
 
     RuntimeError if it is that of a ``vmap``, of which nothing can be checked.
     """
-    if value.is_meta:
-        raise ValueError(f"{name} must be on a device that holds numbers, got {value.device}")
+    check_holds_numbers(value, name)
     if torch._C._functorch.is_batchedtensor(value):
         refuse_transforms()
-    finite = torch.isfinite(value.detach())
+    held = value.detach()
+    # A sum of all is the quickest look at them; that of finite numbers overflows at worst.
+    if math.isfinite(held.sum().item()):
+        return
+    finite = torch.isfinite(held)
     if not bool(finite.all()):
         where = tuple(torch.nonzero(~finite)[0].tolist())
-        bad = value.detach()[where].item()
+        bad = held[where].item()
         raise ValueError(f"{name} must be finite, got {bad} at index {where}")
+
+
+def check_all_finite(values: Mapping[str, torch.Tensor]) -> None:
+    """Raise as `check_finite` does for the first of tensors of one device that is not finite."""
+    if not any(v.is_meta or torch._C._functorch.is_batchedtensor(v) for v in values.values()):
+        sums = [value.detach().sum() for value in values.values()]
+        # Their device is waited for once.
+        if math.isfinite(torch.stack(sums).sum().item()):
+            return
+    for name, value in values.items():
+        check_finite(value, name)
+
+
+def check_holds_numbers(value: torch.Tensor, name: str) -> None:
+    """Raise ValueError if ``value`` is on the device meta."""
+    if value.is_meta:
+        raise ValueError(f"{name} must be on a device that holds numbers, got {value.device}")
 
 
 def refuse_transforms() -> NoReturn:

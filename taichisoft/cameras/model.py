@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import (
+    check_all_finite,
     check_batch,
     check_dtype,
     check_finite,
@@ -53,8 +54,7 @@ class CameraModel:
         check_tensor(self.intrinsics, "intrinsics", (batch, 3, 3))
         for name in ("translation", "intrinsics"):
             check_like(getattr(self, name), name, self.rotation, "rotation")
-        for name in MATRICES:
-            check_finite(getattr(self, name), name)
+        check_all_finite({name: getattr(self, name) for name in MATRICES})
         check_type(self.perspective, "perspective", bool)
         above = 0.0 if self.perspective else -math.inf
         object.__setattr__(self, "near", check_number(self.near, "near", above=above))
@@ -118,8 +118,17 @@ class CameraModel:
         check_tensor(vertices, "vertices", ("V", 3), ("B", "V", 3))
         check_like(vertices, "vertices", self.rotation, "camera")
         check_finite(vertices, "vertices")
+        batch = vertices.shape[0] if vertices.ndim == 3 else 1
+        check_batch({"vertices": batch, "camera": self.batch_size})
+        return self._to_view(vertices)
+
+    @full_precision
+    def project_unchecked(self, vertices: Tensor) -> Tensor:
+        """Project points like `project`, without a look at them: what is not finite stays so."""
+        return self.to_image(self._to_view(vertices))
+
+    def _to_view(self, vertices: Tensor) -> Tensor:
         points = vertices if vertices.ndim == 3 else vertices[None]
-        check_batch({"vertices": points.shape[0], "camera": self.batch_size})
         return points @ self.rotation.mT + self.translation[:, None]
 
     @full_precision

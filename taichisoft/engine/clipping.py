@@ -17,6 +17,7 @@ from torch import Tensor
 
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.scene import Scene
+from taichisoft.engine.topology import CornerRows, Topology
 
 
 def clip_at_near_plane(scene: Scene, vertices: Tensor, camera: Camera) -> Scene:
@@ -34,9 +35,9 @@ def clip_at_near_plane(scene: Scene, vertices: Tensor, camera: Camera) -> Scene:
     Returns
     -------
     Scene
-        The very same one if nothing crosses, at the cost of two tests on the host. Otherwise one with the new
-        points and their attributes after the old ones, and with one or two triangles in the place of each
-        face that crossed. Faces wholly behind the plane stay: the kernels leave them out.
+        The very same one if nothing crosses. Otherwise one with the new points and their attributes after
+        the old ones, and with one or two triangles in the place of each face that crossed. Faces wholly
+        behind the plane stay: the kernels leave them out.
 
     Notes
     -----
@@ -68,11 +69,13 @@ def clip_at_near_plane(scene: Scene, vertices: Tensor, camera: Camera) -> Scene:
     return replace(
         scene,
         points=points,
-        faces=cuts.replaced(scene.faces, source, len(scene.points)),
-        face_counts=tuple(counts.tolist()),
+        topology=Topology(
+            CornerRows(cuts.replaced(scene.faces, source, len(scene.points))),
+            tuple(counts.tolist()),
+            scene.source_face[source],
+        ),
         attributes=attributes,
-        attribute_index=cuts.replaced(scene.attribute_index, source, len(channels)),
-        source_face=scene.source_face[source],
+        attribute_rows=CornerRows(cuts.replaced(scene.attribute_index, source, len(channels))),
     )
 
 

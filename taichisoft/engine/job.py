@@ -43,29 +43,25 @@ class RasterJob:
         _check_countable(scene)
         _check_memory(scene)
         self.points = points.detach().contiguous().reshape(-1)
-        faces = scene.faces.to(torch.int32).contiguous().reshape(-1)
-        self.corners = Corners(self.points, faces)
+        self.corners = Corners(self.points, scene.topology.corners.flat)
         self.lanes = CPU_LANES if self.on_cpu else GPU_LANES
         items = CPU_WORKERS * ITEMS_PER_WORKER if self.on_cpu else GPU_ITEMS
         self.slices = max(1, min(self.height, -(-items // max(self.num_faces, 1))))
 
-    @cached_property
+    @property
     def face_start(self) -> Tensor:
         """(B + 1) first face of each image and the end."""
-        counts = torch.tensor((0, *self.scene.face_counts), device=self.points.device)
-        return counts.cumsum(0).to(torch.int32)
+        return self.scene.topology.face_start
 
-    @cached_property
+    @property
     def face_image(self) -> Tensor:
         """(N) image of each face."""
-        if self.images == 1:  # spares a small render the making of a list of images
-            return self.indices(self.num_faces, 0)
-        return self.scene.face_images.to(torch.int32)
+        return self.scene.topology.face_image
 
-    @cached_property
+    @property
     def attribute_index(self) -> Tensor:
         """(N * 3) rows of the attributes of the corners of each face."""
-        return self.scene.attribute_index.to(torch.int32).contiguous().reshape(-1)
+        return self.scene.attribute_rows.flat
 
     @property
     def pixels(self) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_batch, check_type
+from taichisoft.base.checks import check_batch, check_finite, check_like, check_type
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.clipping import clip_at_near_plane
 from taichisoft.engine.scene import Scene
+from taichisoft.engine.topology import CornerRows, packed, repeated, repeated_rows
 from taichisoft.geometry.attributes import Attributes, colors_of
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 
@@ -60,11 +61,16 @@ def build_scene(
     if attributes is not None and not isinstance(mesh, MeshBatch):
         sizes["colors"] = attributes.batch_size
     images = check_batch(sizes)
-    points = camera.project(mesh.vertices)
+    check_like(mesh.vertices, "vertices", camera.rotation, "camera")
+    # Whether they are finite is seen in what becomes of them.
+    points = camera.project_unchecked(mesh.vertices)
     if isinstance(mesh, MeshBatch):
         scene = _pack_different(mesh, points, camera, attributes, source)
     else:
         scene = _pack_shared(mesh, points, images, camera, attributes, source)
+    if _is_plain(scene):
+        return scene
+    check_finite(mesh.vertices, "vertices")
     scene = clip_at_near_plane(scene, mesh.vertices, camera)
     _check_range(scene)
     return scene
@@ -79,25 +85,21 @@ def _pack_shared(
     source: Tensor | None,
 ) -> Scene:
     """Pack one topology for all images."""
-    offset = torch.arange(images, device=mesh.device)[:, None, None]
     if points.shape[0] != images:
         points = points.expand(images, -1, -1)
-    faces = mesh.faces + offset * mesh.num_vertices
-    index = faces
+    topology = repeated(mesh.faces, images, mesh.num_vertices, source)
+    rows = topology.corners
     if attributes is not None:
-        own_rows = attributes.values.ndim == 3
-        index = attributes.index + offset * (attributes.values.shape[-2] if own_rows else 0)
-    if source is None:
-        source = torch.arange(mesh.num_faces, device=mesh.device)
+        step = attributes.values.shape[-2] if attributes.values.ndim == 3 else 0
+        if attributes.index is not mesh.faces or step != mesh.num_vertices:
+            rows = repeated_rows(attributes.index, images, step)
     return Scene(
         points=points.reshape(-1, 4),
-        faces=faces.reshape(-1, 3),
-        face_counts=(mesh.num_faces,) * images,
+        topology=topology,
         attributes=None if attributes is None else attributes.values.flatten(0, -2),
-        attribute_index=index.reshape(-1, 3),
+        attribute_rows=rows,
         image_size=camera.image_size,
         near=camera.near,
-        source_face=source.repeat(images),
     )
 
 
@@ -109,18 +111,31 @@ def _pack_different(
     source: Tensor | None,
 ) -> Scene:
     """Pack a topology for each image."""
-    if source is None:
-        source = torch.cat([torch.arange(n, device=mesh.device) for n in mesh.face_counts])
+    topology = packed(mesh.faces, mesh.face_counts, source)
+    rows = topology.corners
+    if attributes is not None and attributes.index is not mesh.faces:
+        rows = CornerRows(attributes.index)
     return Scene(
         points=points.reshape(-1, 4),
-        faces=mesh.faces,
-        face_counts=mesh.face_counts,
+        topology=topology,
         attributes=None if attributes is None else attributes.values,
-        attribute_index=mesh.faces if attributes is None else attributes.index,
+        attribute_rows=rows,
         image_size=camera.image_size,
         near=camera.near,
-        source_face=source,
     )
+
+
+def _is_plain(scene: Scene) -> bool:
+    """Return whether all points are for certain finite, within range and before the near plane.
+
+    The device is waited for once. A point that is not finite, or a vertex that was not, is neither above nor
+    below any limit; the fourth number of points far beyond a tiny near plane may be too large.
+    """
+    points, limit = scene.points.detach(), FARTHEST[scene.points.dtype]
+    if not points.numel():
+        return True
+    least, most, nearest = torch.stack((*torch.aminmax(points), points[:, 2].min())).tolist()
+    return -limit <= least and most <= limit and nearest >= scene.near
 
 
 def _check_range(scene: Scene) -> None:

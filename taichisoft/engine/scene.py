@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
+
+from taichisoft.engine.topology import CornerRows, Topology
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,30 +17,44 @@ class Scene:
     ----------
     points : Tensor, (P, 4)
         x and y in pixels, depth, inverse w of the vertices of all images.
-    faces : Tensor, (N, 3), int64
-        Rows of `points`; the faces of an image are consecutive.
-    face_counts : tuple of int
-        Number of faces of each image.
+    topology : Topology
+        Its faces.
     attributes : Tensor, (A, C), or None
         Colours, and whatever else is to be interpolated.
-    attribute_index : Tensor, (N, 3), int64
+    attribute_rows : CornerRows
         Rows of `attributes` of the three corners of each face.
     image_size : tuple of int
         Height and width.
     near : float
         Faces with a vertex nearer than this are not drawn. `build_scene` has cut those that cross it.
-    source_face : Tensor, (N,), int64
-        Which face of its mesh each face is, or is a part of: faces of every mesh are counted from 0.
     """
 
     points: Tensor
-    faces: Tensor
-    face_counts: tuple[int, ...]
+    topology: Topology
     attributes: Tensor | None
-    attribute_index: Tensor
+    attribute_rows: CornerRows
     image_size: tuple[int, int]
     near: float
-    source_face: Tensor
+
+    @property
+    def faces(self) -> Tensor:
+        """Rows of `points`, (N, 3), int64; the faces of an image are consecutive."""
+        return self.topology.corners.rows
+
+    @property
+    def face_counts(self) -> tuple[int, ...]:
+        """Number of faces of each image."""
+        return self.topology.face_counts
+
+    @property
+    def source_face(self) -> Tensor:
+        """Which face of its mesh each face is, or is a part of, (N,), int64; counted from 0 in every mesh."""
+        return self.topology.source_face
+
+    @property
+    def attribute_index(self) -> Tensor:
+        """Rows of `attributes` of the three corners of each face, (N, 3), int64."""
+        return self.attribute_rows.rows
 
     @property
     def batch_size(self) -> int:
@@ -56,5 +71,4 @@ class Scene:
     @property
     def face_images(self) -> Tensor:
         """The image of each face, (N,), int64."""
-        counts = torch.tensor(self.face_counts, device=self.points.device)
-        return torch.arange(self.batch_size, device=self.points.device).repeat_interleave(counts)
+        return self.topology.face_images

@@ -13,7 +13,12 @@ from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.order import in_canonical_order
 from taichisoft.appearance.surface import Surface, prepare
 from taichisoft.appearance.texture import Texture
-from taichisoft.base.checks import check_integer, check_type, check_untransformed
+from taichisoft.base.checks import (
+    check_holds_numbers,
+    check_integer,
+    check_type,
+    check_untransformed,
+)
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.engines import AutodiffEngine, FusedEngine
@@ -422,11 +427,8 @@ class SoftRasterizer(nn.Module):
     def _check_ready(self) -> None:
         """Raise within a transform of ``torch.func``, and if this module has no numbers (device meta)."""
         check_untransformed()
-        for tensor in (self.background, next(self.softness.parameters(), self.background)):
-            if tensor.is_meta:
-                raise ValueError(
-                    f"the renderer must be on a device that holds numbers, got {tensor.device}"
-                )
+        # Of the softness this is found out when it is tabulated.
+        check_holds_numbers(self.background, "the renderer")
 
     def _magnified(self, curve: Curve) -> Curve:
         return curve if self.ssaa == 1 else replace(curve, width=curve.width * self.ssaa)

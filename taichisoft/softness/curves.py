@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from taichisoft.base.checks import check_holds_numbers
 from taichisoft.softness.coverage.straight_through import FAINT
 from taichisoft.softness.softness import Softness
 from taichisoft.softness.tables.domain import Domain
@@ -60,24 +62,26 @@ class Curve:
 
     def cells(self, like: Tensor) -> Tensor:
         """Return the cells in the dtype and on the device of `like`, differentiable."""
-        return self.table.cells.to(like.device, like.dtype)
+        return self.table.cells_like(like)
 
     def slope_cells(self, like: Tensor) -> Tensor:
         """Return the cells of the slopes; one row of zeros if there is no such table."""
         if self.slopes is None:
-            return like.new_zeros(1, 4)
-        return self.slopes.cells.to(like.device, like.dtype)
+            return _no_cells(like.dtype, like.device)
+        return self.slopes.cells_like(like)
 
     def _numbers(self, table: Table, like: Tensor) -> Tensor:
-        # In float64 where the width is: not every device has it.
-        width = self.width.detach().to(torch.float64).reshape(1)
-        lowest = min(t.domain.low for t in (self.table, self.slopes) if t is not None)
-        reach = max(-lowest, 0.0) * width
-        return (
-            torch.cat([1 / width, reach, width.new_tensor(table.layout)])
-            .to(like.dtype)
-            .to(like.device)
-        )
+        check_holds_numbers(self.width, "the renderer")
+        lowest = self.table.domain.low
+        if self.slopes is not None:
+            lowest = min(lowest, self.slopes.domain.low)
+        return table.numbers_like(like, self.width.item(), lowest)
+
+
+@lru_cache(maxsize=16)
+def _no_cells(dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.zeros(1, 4, dtype=dtype, device=device)
 
 
 def below_full(coverage: Tensor) -> Tensor:
@@ -100,10 +104,11 @@ class SoftnessCurves:
 
     def generator(self, image_height: int) -> Curve:
         """Return the generator of coverage ``g(F(s))``, and of its slopes if they have their own."""
-        coverage, aggregation = self._softness.coverage, self._softness.aggregation
-        domain = generator_domain(self._softness)
+        softness = self._softness
+        coverage, aggregation = softness.coverage, softness.aggregation
+        scale = coverage.scale
 
-        def build(high: Tensor) -> Table:
+        def build(high: Tensor, domain: Domain) -> Table:
             top = coverage.without_tail(high)
             # A slope of its own wants a generator whose derivative at full coverage is finite.
             top = top if coverage.surrogate is None else below_full(top)
@@ -115,48 +120,47 @@ class SoftnessCurves:
             )
 
         table = self._tables.get(
-            "generator", build, domain, coverage, aggregation, apart=coverage.scale
+            "generator",
+            build,
+            lambda: generator_domain(softness),
+            coverage,
+            aggregation,
+            apart=scale,
         )
-        return Curve(
-            table, coverage.scale.in_pixels(image_height), self._slopes("generator slopes", True)
-        )
+        slopes = self._slopes("generator slopes", of_generator=True)
+        return Curve(table, scale.in_pixels(image_height), slopes)
 
     def coverage(self, image_height: int) -> Curve:
         """Return the coverage ``F(s)``, and its slopes if they have their own."""
         coverage = self._softness.coverage
+        scale = coverage.scale
 
-        def build(high: Tensor) -> Table:
-            return tabulate(
-                coverage.without_tail,
-                coverage.without_tail(high),
-                coverage.domain(),
-                within=(0.0, 1.0),
-            )
+        def build(high: Tensor, domain: Domain) -> Table:
+            top = coverage.without_tail(high)
+            return tabulate(coverage.without_tail, top, domain, within=(0.0, 1.0))
 
-        table = self._tables.get(
-            "coverage", build, coverage.domain(), coverage, apart=coverage.scale
-        )
-        return Curve(
-            table, coverage.scale.in_pixels(image_height), self._slopes("coverage slopes", False)
-        )
+        table = self._tables.get("coverage", build, coverage.domain, coverage, apart=scale)
+        slopes = self._slopes("coverage slopes", of_generator=False)
+        return Curve(table, scale.in_pixels(image_height), slopes)
 
     def occlusion(self) -> Curve:
         """Return the occlusion ``Z(u)``."""
         occlusion = self._softness.occlusion
 
-        def build(high: Tensor) -> Table:
-            return tabulate(occlusion, occlusion(high), occlusion.domain(), within=(0.0, 1.0))
+        gamma = occlusion.gamma
 
-        table = self._tables.get(
-            "occlusion", build, occlusion.domain(), occlusion, apart=occlusion.gamma
-        )
-        return Curve(table, occlusion.gamma())
+        def build(high: Tensor, domain: Domain) -> Table:
+            return tabulate(occlusion, occlusion(high), domain, within=(0.0, 1.0))
 
-    def _slopes(self, name: str, of_generator: bool) -> Table | None:
-        coverage, aggregation = self._softness.coverage, self._softness.aggregation
+        table = self._tables.get("occlusion", build, occlusion.domain, occlusion, apart=gamma)
+        return Curve(table, gamma())
+
+    def _slopes(self, name: str, *, of_generator: bool) -> Table | None:
+        coverage = self._softness.coverage
         surrogate = coverage.surrogate
         if surrogate is None:
             return None
+        aggregation = self._softness.aggregation
 
         def slopes(s: Tensor) -> Tensor:
             slope = slope_of(surrogate.without_tail(s), s, create_graph=True)
@@ -167,11 +171,10 @@ class SoftnessCurves:
             rate = slope_of(aggregation.generator(value), value, create_graph=True)
             return rate * slope
 
-        domain = slope_domain(surrogate.domain(), coverage.domain())
         return self._tables.get(
             name,
-            lambda high: tabulate(slopes, torch.zeros_like(high), domain),
-            domain,
+            lambda high, domain: tabulate(slopes, torch.zeros_like(high), domain),
+            lambda: slope_domain(surrogate.domain(), coverage.domain()),
             coverage,
             aggregation,
             apart=coverage.scale,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from taichisoft.softness.annealing import FollowsProgress
 from taichisoft.softness.softness import Softness
+from taichisoft.softness.untouched import ModuleTree
 
 # Backward passes before a word is said: a gradient or two may be wanted of the widest softness.
 PASSES = 10
@@ -26,13 +27,14 @@ class ProgressWatch:
 
     def __init__(self) -> None:
         self.passes = 0
+        self._tree = ModuleTree()
 
     def watch(self, softness: Softness, *results: Tensor) -> None:
         """Count a render, given what it made, if a gradient comes back through any of it."""
         if self.passes >= PASSES or not any(result.requires_grad for result in results):
             return
-        parts = (m for m in softness.modules() if isinstance(m, FollowsProgress))
-        if all(part.told for part in parts):
+        modules = self._tree.of(softness)
+        if all(module.told for module in modules if isinstance(module, FollowsProgress)):
             return
         counted = False
 

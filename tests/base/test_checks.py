@@ -9,7 +9,13 @@ import pytest
 import torch
 
 import taichisoft as ts
-from taichisoft.base.checks import check_integer, check_number, check_tensor
+from taichisoft.base.checks import (
+    check_all_finite,
+    check_finite,
+    check_integer,
+    check_number,
+    check_tensor,
+)
 from taichisoft.softness.aggregation import MonotoneGenerator
 from taichisoft.softness.occlusion import MonotoneDepth
 from taichisoft.softness.registry import build, describe
@@ -103,3 +109,28 @@ def test_tensors_of_other_types_say_what_converts_them():
         check_tensor(torch.zeros(2, 3, dtype=torch.bool), "mask")
     with pytest.raises(TypeError, match=r"got torch\.uint8; \.to\(torch\.int64\) converts it"):
         check_tensor(torch.zeros(2, 3, dtype=torch.uint8), "faces", dtypes=(torch.int64,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("values", [[], [3e38], [3e38] * 9, [-3e38] * 9, [3e38, -3e38] * 9])
+def test_large_numbers_are_finite_although_their_sum_is_not(values, dtype):
+    tensor = torch.tensor(values, dtype=dtype)
+    check_finite(tensor, "x")
+    check_all_finite({"x": tensor, "y": tensor})
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_the_first_that_is_not_finite_is_named(bad):
+    good, spoilt = torch.ones(2, 3), torch.ones(2, 3)
+    spoilt[1, 2] = bad
+    pairs = torch.tensor([float("inf"), -float("inf")])
+    for name, tensor, where in (("y", spoilt, r"\(1, 2\)"), ("z", pairs, r"\(0,\)")):
+        found = bad if tensor is spoilt else "inf"
+        with pytest.raises(
+            ValueError, match=rf"^{name} must be finite, got {found} at index {where}$"
+        ):
+            check_all_finite({"x": good, name: tensor, "w": spoilt})
+        with pytest.raises(
+            ValueError, match=rf"^{name} must be finite, got {found} at index {where}$"
+        ):
+            check_finite(tensor, name)

@@ -10,9 +10,21 @@ import numpy as np
 import pytest
 
 import taichisoft as ts
-from benchmarks import appearance, backends, bench, cost, kernels, renderers, scaling, workloads
+from benchmarks import (
+    appearance,
+    backends,
+    bench,
+    cost,
+    kernels,
+    profile_step,
+    renderers,
+    scaling,
+    workloads,
+)
 from benchmarks.scenes import Setting, sphere_scene
 from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
+from meta.learning.gradients import AntitheticSettings
+from taichisoft.base.checks import check_number
 from taichisoft.engine.fragments import Fragments, count_fragments
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
@@ -165,3 +177,44 @@ def test_appearance_of_every_kind(kind, capsys):
     line = capsys.readouterr().out
     assert line.startswith(f"{kind}: ")
     assert float(line.split()[1]) > 0
+
+
+def test_parts_of_a_step_are_told_apart(tmp_path, capsys):
+    out = tmp_path / "profile"
+    profile_step.main(["--out", str(out), "--seconds", "0.5", "--only", "silhouettes"])
+    result = json.loads(out.with_suffix(".json").read_text())
+    (name,) = set(result) - {"about"}
+    parts = result[name]["parts"]
+    assert {"kernels, forward", "kernels, backward", "projection", "autograd"} <= set(parts)
+    assert set(parts) <= _all_parts()
+    assert all(0 <= own <= 2 * wall + 0.01 for wall, own in parts.values())
+    assert out.with_suffix(".md").read_text() in capsys.readouterr().out
+
+
+def _all_parts():
+    names = {part for _, part in (*profile_step.PARTS, *profile_step.OTHERS)}
+    both = {f"{part}, {way}" for part in names for way in ("forward", "backward")}
+    return names | both | {"autograd", "rest", "rest of a render"}
+
+
+def test_time_is_given_to_the_part_that_took_it():
+    def work():
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < 0.02:
+            check_number(1.0, "x")
+        time.sleep(0.02)
+
+    parts = profile_step.profile(work, seconds=0.4)
+    # The first half computes here and in the checks, the second waits here.
+    assert set(parts) == {"checks", "rest"}
+    whole = sum(wall for wall, _ in parts.values())
+    assert 0.04 <= whole < 0.2
+    assert parts["rest"][0] >= 0.02
+    assert parts["checks"][0] > 0
+    assert sum(own for _, own in parts.values()) <= whole
+
+
+def test_outer_steps_are_profiled():
+    assert sum("meta-training" in name for name in profile_step.works(None)) == 2
+    work = profile_step.outer_step(AntitheticSettings(pairs=1), problems=1, steps=2)
+    assert work().step == 1

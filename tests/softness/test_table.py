@@ -159,16 +159,14 @@ class Counter:
     def __init__(self, coverage: ts.Coverage):
         self.coverage, self.built, self.cache = coverage, 0, TableCache()
 
-    def build(self, high):
+    def build(self, high, domain):
         """Tabulate, and count it."""
         self.built += 1
-        return tabulate(self.coverage, self.coverage(high), self.coverage.domain())
+        return tabulate(self.coverage, self.coverage(high), domain)
 
     def get(self, apart=None):
         """Ask the cache."""
-        return self.cache.get(
-            "curve", self.build, self.coverage.domain(), self.coverage, apart=apart
-        )
+        return self.cache.get("curve", self.build, self.coverage.domain, self.coverage, apart=apart)
 
 
 def test_cache_builds_a_fixed_curve_once():

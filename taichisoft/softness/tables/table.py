@@ -9,19 +9,46 @@ autograd, so that nothing is derived by hand for any particular curve. Where the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import is_
 
 import torch
 from torch import Tensor, nn
 
+from taichisoft.base.checks import check_holds_numbers
 from taichisoft.softness.tables.domain import Domain, Piece, pieces_of
+from taichisoft.softness.untouched import NOT_PLAIN, OWN, Watch, plain_value
 
 # Numbers per piece in the array that kernels read: low, anchor, rate, first, count, resolution.
 PIECE_NUMBERS = 6
+# Tensors that are kept for a table: those of an annealed width are new each step.
+MOST_FORMS = 16
 # Slopes of the wrong sign below this are rounding.
 ROUNDED = 1e-14
+
+
+class _Forms:
+    """Tensors that were made of a table, by what they were made for."""
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, Tensor] = {}
+
+    def get(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """Return the tensor of a key; a new one is kept."""
+        found = self._made.get(key)
+        if found is None:
+            # One made in inference mode could not be used outside of it.
+            with torch.inference_mode(False):
+                found = make()
+            if len(self._made) >= MOST_FORMS:
+                self._made.clear()
+            # A mode of torch may have given it another class, which holds no numbers.
+            if type(found) is Tensor:
+                self._made[key] = found
+        return found
 
 
 @dataclass(frozen=True)
@@ -54,6 +81,38 @@ class Table:
         # The last real piece reaches down without end, so those behind it are never chosen.
         rows[len(self.pieces) - 1] = (-1e30, *rows[len(self.pieces) - 1][1:])
         return tuple(float(number) for row in rows for number in row)
+
+    def cells_like(self, like: Tensor) -> Tensor:
+        """Return the cells in the dtype and on the device of `like`, differentiable."""
+        cells = self.cells
+        if cells.requires_grad:
+            return cells.to(like.device, like.dtype)
+        return self._forms.get((like.dtype, like.device), lambda: cells.to(like.device, like.dtype))
+
+    def numbers_like(self, like: Tensor, width: float, lowest: float) -> Tensor:
+        """Return the array that `taichisoft.engine.kernels.curve` describes.
+
+        Parameters
+        ----------
+        like : Tensor
+            Of the dtype and on the device wanted.
+        width : float
+            Pixels (or scene units) per unit of the argument.
+        lowest : float
+            The argument below which nothing is reached.
+        """
+
+        def make() -> Tensor:
+            inverse = 1 / width if width else math.inf
+            # In float64 first: it rounds, and not every device has it.
+            numbers = (inverse, max(-lowest, 0.0) * width, *self.layout)
+            return torch.tensor(numbers, dtype=torch.float64).to(like.dtype).to(like.device)
+
+        return self._forms.get((like.dtype, like.device, width, lowest), make)
+
+    @cached_property
+    def _forms(self) -> _Forms:
+        return _Forms()
 
     def locate(self, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return for each argument its cell and the two numbers of ``t = (s - corner) rate``.
@@ -213,45 +272,54 @@ class TableCache:
     """Keeps tables whose curves have not changed, so that an inner loop tabulates once."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[_State, Table]] = {}
+        self._kept: dict[str, _Kept] = {}
 
     def get(
         self,
         name: str,
-        build: Callable[[Tensor], Table],
-        domain: Domain,
+        build: Callable[[Tensor, Domain], Table],
+        domain: Callable[[], Domain],
         *modules: nn.Module,
         apart: nn.Module | None = None,
     ) -> Table:
-        """Return ``build(high)``, or the last table of that name if nothing it depends on changed.
+        """Return ``build(high, domain())``, or the last table of that name if nothing it depends on changed.
 
         Parameters
         ----------
         name : str
             Which of the tables.
         build : callable
-            Makes the table, given the upper end of the domain as a float64 scalar tensor.
-        domain : Domain
-            Domain of the curve.
+            Makes the table, given the upper end of the domain as a float64 scalar tensor, and the domain.
+        domain : callable
+            Returns the domain of the curve, which depends on the modules as well.
         *modules : nn.Module
-            What the curve depends on: which modules there are in them, and their tensors and plain numbers
-            by value.
+            What the curve depends on: which modules there are in them, and their tensors and plain values,
+            also those in lists, tuples and dictionaries.
         apart : Module, optional
             A part of them that it does not depend on: the width in which its argument is counted, which may
             change every step.
+
+        Raises
+        ------
+        ValueError
+            A tensor of them holds no numbers (device meta).
         """
+        kept = self._kept.get(name)
+        if kept is not None and kept.is_untouched(modules, apart):
+            return kept.table
         state = _State.of(domain, modules, apart)
         learned = torch.is_grad_enabled() and any(t.requires_grad for t in state.tensors)
-        kept = self._kept.get(name)
-        if not learned and kept is not None and kept[0].equals(state):
-            return kept[1]
+        if not learned and kept is not None and kept.state.equals(state):
+            self._kept[name] = _Kept.of(modules, apart, state, kept.state, kept.table)
+            return kept.table
         # A table made in inference mode could not be used outside of it. Leaving that mode turns gradients
         # on, so they are switched as they were.
         with torch.inference_mode(False), torch.set_grad_enabled(learned):
             device = state.tensors[0].device if state.tensors else None
-            table = build(torch.tensor(domain.high, dtype=torch.float64, device=device))
+            high = torch.tensor(state.domain.high, dtype=torch.float64, device=device)
+            table = build(high, state.domain)
             if not learned:
-                self._kept[name] = (state.copied(), table)
+                self._kept[name] = _Kept.of(modules, apart, state, state.copied(), table)
         return table
 
 
@@ -264,7 +332,7 @@ class _State:
     domain : Domain
     modules : tuple of Module
         Kept, since the identity of what is gone may be given to something new.
-    numbers : tuple
+    values : tuple
         Plain attributes of the modules.
     tensors : tuple of Tensor
         Parameters, buffers and tensors among the attributes.
@@ -272,24 +340,27 @@ class _State:
 
     domain: Domain
     modules: tuple[nn.Module, ...]
-    numbers: tuple
+    values: tuple
     tensors: tuple[Tensor, ...]
 
     @classmethod
     def of(
-        cls, domain: Domain, roots: tuple[nn.Module, ...], apart: nn.Module | None = None
+        cls,
+        domain: Callable[[], Domain],
+        roots: tuple[nn.Module, ...],
+        apart: nn.Module | None = None,
     ) -> _State:
         modules = tuple(module for root in roots for module in _modules(root, apart))
-        attributes = [item for module in modules for item in vars(module).items()]
+        attributes = [item for m in modules for item in vars(m).items()]
         tensors = [
             t for m in modules for t in (*m.parameters(recurse=False), *m.buffers(recurse=False))
         ]
-        return cls(
-            domain,
-            modules,
-            tuple((k, v) for k, v in attributes if isinstance(v, (int, float, str, type(None)))),
-            (*tensors, *(v for _, v in attributes if isinstance(v, Tensor))),
-        )
+        tensors += [v for _, v in attributes if isinstance(v, Tensor)]
+        for tensor in tensors:
+            check_holds_numbers(tensor, "the renderer")
+        plain = [(k, plain_value(v)) for k, v in attributes if k not in OWN]
+        values = tuple(item for item in plain if item[1] is not NOT_PLAIN)
+        return cls(domain(), modules, values, tuple(tensors))
 
     def copied(self) -> _State:
         return replace(self, tensors=tuple(t.detach().clone() for t in self.tensors))
@@ -299,12 +370,54 @@ class _State:
             self.domain == other.domain
             and len(self.modules) == len(other.modules)
             and all(a is b for a, b in zip(self.modules, other.modules, strict=True))
-            and self.numbers == other.numbers
-            and len(self.tensors) == len(other.tensors)
-            and all(
-                a.device == b.device and torch.equal(a, b)
-                for a, b in zip(self.tensors, other.tensors, strict=True)
-            )
+            and self.values == other.values
+            and _equal(self.tensors, other.tensors)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A table, what it was made of, and what tells quickly whether that was touched.
+
+    Parameters
+    ----------
+    roots : tuple of Module
+        As they were given.
+    apart : Module or None
+        As it was given.
+    state : _State
+        With copies of the tensors.
+    table : Table
+    watch : Watch or None
+        None if it cannot be told quickly.
+    """
+
+    roots: tuple[nn.Module, ...]
+    apart: nn.Module | None
+    state: _State
+    table: Table
+    watch: Watch | None
+
+    @classmethod
+    def of(
+        cls,
+        roots: tuple[nn.Module, ...],
+        apart: nn.Module | None,
+        now: _State,
+        state: _State,
+        table: Table,
+    ) -> _Kept:
+        return cls(roots, apart, state, table, Watch.over(now.modules, now.tensors))
+
+    def is_untouched(self, roots: tuple[nn.Module, ...], apart: nn.Module | None) -> bool:
+        """Return whether the table is that of these modules for certain, with no gradient to be had."""
+        return (
+            self.watch is not None
+            and apart is self.apart
+            and len(roots) == len(self.roots)
+            and all(map(is_, roots, self.roots))
+            and self.watch.is_same()
+            and not (torch.is_grad_enabled() and self.watch.requires_grad())
         )
 
 
@@ -314,3 +427,18 @@ def _modules(root: nn.Module, apart: nn.Module | None) -> Iterator[nn.Module]:
     for child in root.children():
         if child is not apart:
             yield from child.modules()
+
+
+def _equal(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
+    """Return whether tensors are equal, at the cost of one answer of their device for all of them."""
+    if len(first) != len(second):
+        return False
+    pairs = list(zip(first, second, strict=True))
+    if any((a.device, a.dtype, a.shape) != (b.device, b.dtype, b.shape) for a, b in pairs):
+        return False
+    # In the main memory each answers at once, and the first that differs ends it.
+    here = [pair for pair in pairs if pair[0].device.type == "cpu"]
+    there = [(a == b).all() for a, b in pairs if a.device.type != "cpu"]
+    if not all(torch.equal(*pair) for pair in here):
+        return False
+    return not there or bool(torch.stack([t.to(there[0].device) for t in there]).all())
