@@ -13,7 +13,6 @@ from taichisoft.engine.kernels.blocks import COLUMNS, block_rows
 from taichisoft.engine.kernels.faces import FRAME
 from taichisoft.engine.kernels.launch import CPU_WORKERS, Launch, launch_for
 from taichisoft.engine.kernels.vector_bundles import Faces, Found, Tiles
-from taichisoft.engine.kernels.vector_coverage import vector_coverage_kernels
 from taichisoft.engine.kernels.vectors import has_vectors, lanes_of
 from taichisoft.engine.scratch import scratch
 
@@ -33,13 +32,10 @@ class BlockJob:
     ----------
     job : RasterJob
         On the CPU.
-    numbers : Tensor
-        Of the curve: how far faces reach.
     """
 
-    def __init__(self, job: RasterJob, numbers: Tensor):
+    def __init__(self, job: RasterJob):
         self.job = job
-        self._numbers = numbers
         self.lanes = lanes_of(job.kernel_type)
         self.tiles = Tiles(
             job.images,
@@ -54,17 +50,21 @@ class BlockJob:
         """Number of blocks of all images."""
         return self.tiles.images * self.tiles.rows * self.tiles.columns
 
-    def faces(self) -> Faces:
-        """Set the faces up."""
+    def unwritten_faces(self) -> Faces:
+        """Return memory for the faces as they are to be set up."""
         job = self.job
-        faces = self.faces_of(
+        return self.faces_of(
             job.points.new_empty(job.num_faces * FRAME),
             torch.empty(2 * job.num_faces, dtype=torch.int32),
         )
-        launch = launch_for(-(-job.num_faces // self.lanes), True, CPU_WORKERS)
-        kernels = vector_coverage_kernels(job.kernel_type)
-        kernels.set_faces_up(job.corners, self._numbers, job.scene.near, self.tiles, launch, faces)
-        return faces
+
+    def set_up_launch(self) -> Launch:
+        """Workers that set faces up."""
+        return launch_for(-(-self.job.num_faces // self.lanes), True, CPU_WORKERS)
+
+    def tiling_launch(self) -> Launch:
+        """Workers that cut rows of blocks out of images."""
+        return launch_for(self.tiles.images * self.tiles.rows, True, CPU_WORKERS)
 
     def faces_of(self, frames: Tensor, rows: Tensor) -> Faces:
         """Return faces that have been set up."""
@@ -99,9 +99,9 @@ class BlockJob:
         """Return scratch memory for vectors."""
         return scratch(purpose, self.job.points.dtype, vectors, self.lanes)
 
-    def tiled_indices(self) -> Tensor:
-        """Return an index for each pixel of all blocks, not yet written."""
-        return torch.empty(self.blocks, self.lanes, dtype=torch.int32)
+    def tiled_indices(self, blocks: int) -> Tensor:
+        """Return indices for each pixel of so many blocks, not yet written."""
+        return torch.empty(blocks, self.lanes, dtype=torch.int32)
 
     def flattened(self, tiled: Tensor) -> Tensor:
         """Return what is tiled in the order of pixels, (B * H * W)."""

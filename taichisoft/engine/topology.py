@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.bits import Bits, readable
+from taichisoft.engine.kernels.silhouette import Fans
 
 # Kept for one tensor of faces: for so many numbers of images.
 MOST_KEPT = 4
@@ -56,11 +57,32 @@ class Topology:
         Number of faces of each image.
     source_face : Tensor, (N,), int64
         Which face of its mesh each face is, or is a part of: faces of every mesh are counted from 0.
+    groups : int
+        How many groups of faces there are that are alike but for the rows of their points.
     """
 
     corners: CornerRows
     face_counts: tuple[int, ...]
     source_face: Tensor
+    groups: int = 1
+
+    def fans(self, points: int) -> Fans:
+        """Return the corners that meet at each point, given the number of all points."""
+        found = self._fans
+        if found is None or found.points * self.groups != points:
+            found = self._make_fans(points // self.groups)
+            object.__setattr__(self, "_fans", found)
+        return found
+
+    _fans = None
+
+    def _make_fans(self, points: int) -> Fans:
+        faces = len(self.corners.rows) // self.groups
+        with torch.inference_mode(False):
+            rows = self.corners.rows[:faces].reshape(-1)
+            start = torch.bincount(rows, minlength=points).cumsum(0)
+            start = torch.cat([start.new_zeros(1), start]).to(torch.int32)
+            return Fans(start, rows.argsort(stable=True).to(torch.int32), points, faces)
 
     @cached_property
     def face_images(self) -> Tensor:
@@ -97,8 +119,8 @@ def repeated(faces: Tensor, images: int, points: int, source: Tensor | None = No
         corners = repeated_rows(faces, images, points)
         counts = (len(faces),) * images
         if source is None:
-            return Topology(corners, counts, _by_counts(_sources, counts, faces.device))
-        return Topology(corners, counts, source.repeat(images))
+            return Topology(corners, counts, _by_counts(_sources, counts, faces.device), images)
+        return Topology(corners, counts, source.repeat(images), images)
 
     # Faces that have names of their own were sorted for this render.
     return make() if source is not None else _kept(faces, (images, points), make)

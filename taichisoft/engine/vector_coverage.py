@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 
-import torch
 from torch import Tensor
 
 from taichisoft.engine.adjoints import points_gradient, table_gradient, width_gradient
@@ -15,13 +14,11 @@ from taichisoft.engine.block_job import BlockJob
 from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
 from taichisoft.engine.inputs import CoverageInputs
 from taichisoft.engine.job import RasterJob
-from taichisoft.engine.kernels.vector_bundles import VectorTable
-from taichisoft.engine.kernels.vector_coverage import (
-    KEPT,
-    VectorAdjointArrays,
-    VectorGradients,
-    vector_coverage_kernels,
-)
+from taichisoft.engine.kernels.launch import Launch
+from taichisoft.engine.kernels.vector_accumulate import Accumulation
+from taichisoft.engine.kernels.vector_adjoint import KEPT, AdjointArrays, FoundGradients
+from taichisoft.engine.kernels.vector_bundles import Faces, VectorTable
+from taichisoft.engine.kernels.vector_coverage import vector_coverage_kernels
 from taichisoft.softness.curves import Curve
 
 
@@ -53,29 +50,18 @@ class VectorCoveragePass(Rendered):
 
     @cached_property
     def _blocks(self) -> BlockJob:
-        return BlockJob(self.job, self._numbers)
+        return BlockJob(self.job)
 
     def values(self, *inputs: Tensor) -> tuple[Tensor, Tensors]:
         """Return totals, (B, H, W); the faces as they are set up, and the winners of the blocks, if any."""
         job, blocks = self.job, self._blocks
-        total = job.points.new_empty(job.pixels)
-        winner = self._winners()
-        launch = blocks.forward_launch()
-        faces = blocks.faces()
-        self._kernels.accumulate(
-            self.takes_max,
-            faces,
-            blocks.tiles,
-            self._table(inputs[1]),
-            blocks.band,
-            launch,
-            blocks.found(1, launch),
-            blocks.scratch("totals", blocks.blocks),
-            winner,
-            total,
+        arrays = self.accumulation(
+            blocks.unwritten_faces(), inputs[1], blocks.scratch("totals", blocks.blocks)
         )
-        kept = (faces.frames, faces.rows, winner)
-        return total.reshape(job.images, job.height, job.width), kept
+        set_up, launch = blocks.set_up_launch(), blocks.forward_launch()
+        self._kernels.accumulate(job.corners, job.scene.near, set_up, launch, arrays)
+        total = arrays.image_out.reshape(job.images, job.height, job.width)
+        return total, (arrays.faces.frames, arrays.faces.rows, arrays.winner_out)
 
     def adjoint(
         self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
@@ -84,31 +70,74 @@ class VectorCoveragePass(Rendered):
         job, blocks = self.job, self._blocks
         _, cells, slope_cells, _ = inputs
         frames, rows, winner = kept
-        into_cells = needed[1]
-        launch = job.backward_launch(into_cells)
-        gradients = VectorGradients(
-            job.unwritten(job.num_faces, job.slices, 3, 2),
-            job.unwritten(launch.workers),
-            job.zeros(launch.workers if into_cells else 1, len(cells), 4).reshape(-1, 4),
+        launch = job.backward_launch(needed[1])
+        found = self.found_gradients(launch, cells, needed[1])
+        arrays = self.adjoint_arrays(
+            launch, blocks.faces_of(frames, rows), cells, slope_cells, winner, upstream, needed[1]
         )
-        arrays = VectorAdjointArrays(
+        self._kernels.accumulate_adjoint(blocks.tiling_launch(), launch, arrays, found)
+        return (
+            points_gradient(job, found.corners, columns=2),
+            table_gradient(found.cells, launch, cells) if needed[1] else None,
+            None,
+            width_gradient(found.log_width.sum(), self._numbers),
+        )
+
+    def accumulation(
+        self, faces: Faces, cells: Tensor, tiled: Tensor, *, exponential: bool = False
+    ) -> Accumulation:
+        """Return what the kernel of the forward pass is given; the image is yet to be written."""
+        blocks = self._blocks
+        return Accumulation(
             self.takes_max,
+            exponential,
+            faces,
+            blocks.tiles,
+            self._table(cells),
+            blocks.band,
+            blocks.found(1, blocks.forward_launch()),
+            tiled,
+            blocks.tiled_indices(blocks.blocks if self.takes_max else 1),
+            self.job.points.new_empty(self.job.pixels),
+        )
+
+    def adjoint_arrays(
+        self,
+        launch: Launch,
+        faces: Faces,
+        cells: Tensor,
+        slope_cells: Tensor,
+        winner: Tensor,
+        upstream: Tensor,
+        into_cells: bool,
+        passed: Tensor | None = None,
+    ) -> AdjointArrays:
+        """Return what the kernel of the adjoint is given; with `passed` that of ``1 - exp(-total)``."""
+        blocks = self._blocks
+        return AdjointArrays(
+            self.takes_max,
+            passed is not None,
             into_cells,
-            blocks.faces_of(frames, rows),
+            faces,
             blocks.tiles,
             self._table(cells),
             self._slopes(slope_cells),
+            len(cells),
             winner,
+            blocks.scratch("none", 1) if passed is None else passed,
+            flat(upstream),
+            blocks.found(KEPT, launch),
             blocks.scratch("upstream", blocks.blocks),
         )
-        self._kernels.accumulate_adjoint(
-            arrays, flat(upstream), len(cells), launch, blocks.found(KEPT, launch), gradients
-        )
-        return (
-            points_gradient(job, gradients.corners, columns=2),
-            table_gradient(gradients.cells, launch, cells) if into_cells else None,
-            None,
-            width_gradient(gradients.log_width.sum(), self._numbers),
+
+    def found_gradients(self, launch: Launch, cells: Tensor, into_cells: bool) -> FoundGradients:
+        """Return memory for what the kernel of the adjoint finds."""
+        job = self.job
+        tables = (launch.workers, len(cells)) if into_cells else (1, 1)
+        return FoundGradients(
+            job.points.new_empty(job.items * 6),
+            job.points.new_empty(launch.workers),
+            job.points.new_zeros(*tables, 4).flatten(0, 1),
         )
 
     def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
@@ -117,11 +146,6 @@ class VectorCoveragePass(Rendered):
         return total_of_fragments(
             self.job, self.curve, winner, CoverageInputs(*inputs), differentiated=False
         )
-
-    def _winners(self) -> Tensor:
-        if self.takes_max:
-            return self._blocks.tiled_indices()
-        return torch.empty(1, self._blocks.lanes, dtype=torch.int32)
 
     def _table(self, cells: Tensor) -> VectorTable:
         return VectorTable(self.curve.pieces, self._numbers, cells.detach().contiguous())

@@ -1,0 +1,218 @@
+"""Device functions of the adjoint of coverage in whole vectors.
+
+A worker owns faces, or slices of their rows, and reads the pixels, so that a face's gradient stays in registers.
+"""
+
+from functools import cache
+from types import SimpleNamespace
+from typing import NamedTuple
+
+from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.block_walk import Rows, block_walk_functions
+from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
+from taichisoft.engine.kernels.faces import face_functions
+from taichisoft.engine.kernels.kernel import Constant, Floats, IntVectors, Quads, Vectors
+from taichisoft.engine.kernels.vector_bundles import Faces, Found, Tiles, VectorTable
+from taichisoft.engine.kernels.vector_curve import CellsAt, LoadedTable, vector_lookup_functions
+from taichisoft.engine.kernels.vectors import vector_functions
+
+# Vectors that the adjoint keeps of each block.
+KEPT = 7
+
+
+class AdjointArrays(NamedTuple):
+    """What the adjoint reads."""
+
+    take_max: Constant
+    exponential: Constant  # whether the upstream gradient is that of ``1 - exp(-total)``
+    into_cells: Constant
+    faces: Faces
+    tiles: Tiles
+    curve: VectorTable
+    slopes: VectorTable
+    cells: int  # rows of the table
+    winner: IntVectors  # tiled; one vector unless take_max
+    passed: Vectors  # tiled ``exp(-total)``; one vector unless exponential
+    upstream: Floats  # (B * H * W)
+    found: Found
+    tiled: Vectors  # tiled gradient of the totals, written here
+
+
+class FoundGradients(NamedTuple):
+    """What the adjoint finds."""
+
+    corners: Floats  # (N * slices * 3 * 2)
+    log_width: Floats  # (workers)
+    cells: Quads  # (workers * K) starts at 0; one row unless into_cells
+
+
+@cache
+def adjoint_functions(real):
+    """Return the device functions for the float type `real`."""
+    of = vector_functions(real)
+    geo = block_functions(real)
+    frames = face_functions(real)
+    blocks = block_walk_functions(real)
+    look = vector_lookup_functions(real)
+    vec, lanes = of.vec, of.lanes
+    row_of_cells = ti.types.vector(4, real)
+    # Of an edge, of each lane: gradients of the distance, across the edge and along it, and the same times the
+    # position along the edge.
+    EdgeSums = ti.types.struct(normal=vec, tangent=vec, normal_far=vec, tangent_far=vec)
+    Total = ti.types.struct(sum=vec)
+
+    @ti.func
+    def tile(row, arrays: ti.template()):
+        """Cut a row of blocks of the upstream gradient into blocks, as a gradient of the totals."""
+        tiles = ti.static(arrays.tiles)
+        image = row // tiles.rows
+        top = (row - image * tiles.rows) * geo.rows
+        for column in range(tiles.columns):
+            at = row * tiles.columns + column
+            up = vec(0.0)
+            for lane in ti.static(range(lanes)):
+                y = top + lane // COLUMNS
+                x = column * COLUMNS + lane % COLUMNS
+                if y < tiles.height and x < tiles.width:
+                    up[lane] = arrays.upstream[(image * tiles.height + y) * tiles.width + x]
+            if ti.static(arrays.exponential):
+                up = up * arrays.passed[at]
+            arrays.tiled[at] = up
+
+    @ti.func
+    def add(edge: ti.template(), normal, tangent, along):
+        """Add the parts of a gradient to an edge."""
+        edge.normal = edge.normal + normal
+        edge.tangent = edge.tangent + tangent
+        edge.normal_far = edge.normal_far + normal * along
+        edge.tangent_far = edge.tangent_far + tangent * along
+
+    @ti.func
+    def by_ends(face: ti.template(), edge: ti.template(), e: ti.template()):
+        """Return the gradients of x and y of the start and the end of an edge, of each lane.
+
+        Moving an end by m moves the foot by its share of m, and the distance by the opposite of its component
+        along the gradient.
+        """
+        nx = 0 - face.winding * face.uy[e]
+        ny = face.winding * face.ux[e]
+        normal = edge.normal_far - edge.normal
+        tangent = edge.tangent_far - edge.tangent
+        near_x = normal * nx + tangent * face.ux[e]
+        near_y = normal * ny + tangent * face.uy[e]
+        far_x = 0.0 - (edge.normal_far * nx + edge.tangent_far * face.ux[e])
+        far_y = 0.0 - (edge.normal_far * ny + edge.tangent_far * face.uy[e])
+        turned = vec(face.low[e]) < 0.0
+        return (
+            ti.select(turned, far_x, near_x),
+            ti.select(turned, far_y, near_y),
+            ti.select(turned, near_x, far_x),
+            ti.select(turned, near_y, far_y),
+        )
+
+    @ti.func
+    def find_gradient(block: ti.template(), place, face: ti.template(), state: ti.template()):
+        """Keep what of the gradients depends on the geometry."""
+        arrays, curve, found = ti.static((state[1], state[2], state[4]))
+        d, across, beyond, along, second, third, inverse = geo.nearest_edge(
+            face, block.forms, block.x
+        )
+        s = d * curve.numbers[0]
+        cell, t, dt = look.locate(s, curve)
+        found.blocks[place] = block.index
+        found.cells[place] = cell
+        at = KEPT * place
+        found.numbers[at] = s
+        found.numbers[at + 1] = t
+        found.numbers[at + 2] = dt
+        # Parts of the gradient of the distance: across the edge, which alone is there where the foot is within it,
+        # and along it. On the edge itself the offset vanishes; the normal still tells where inside is.
+        found.numbers[at + 3] = ti.select(beyond == face.solid, vec(1.0), across * inverse)
+        found.numbers[at + 4] = beyond * inverse
+        found.numbers[at + 5] = along
+        found.numbers[at + 6] = ti.select(third, vec(2.0), ti.select(second, vec(1.0), vec(0.0)))
+
+    @ti.func
+    def use_gradient(place, face: ti.template(), state: ti.template()):
+        """Add the gradients of a face at a block."""
+        index, arrays, curve, slopes, found, sums, table, cells_out = ti.static(state)
+        edge0, edge1, edge2, by_width = ti.static(sums)
+        block = found.blocks[place]
+        at = KEPT * place
+        s = found.numbers[at]
+        t = found.numbers[at + 1]
+        along = found.numbers[at + 5]
+        edge = found.numbers[at + 6]
+        up = arrays.tiled[block]
+        if ti.static(arrays.take_max):
+            up = ti.select(arrays.winner[block] == index, up, vec(0.0))
+        cell = ti.static(CellsAt(found.cell_numbers, place * lanes))
+        by_s = up * look.slope(look.cubic(curve, cell), t) * found.numbers[at + 2]
+        by_width.sum = by_width.sum - by_s * s
+        if ti.static(slopes.pieces > 0):
+            at_slope, t_slope, _ = look.locate(s, slopes)
+            by_s = up * look.value(look.cubic(slopes, at_slope), t_slope)
+        by_d = by_s * curve.numbers[0]
+        normal = by_d * found.numbers[at + 3]
+        tangent = by_d * found.numbers[at + 4]
+        none = vec(0.0)
+        is1 = edge == 1.0
+        is2 = edge == 2.0
+        is0 = edge == 0.0
+        add(edge0, ti.select(is0, normal, none), ti.select(is0, tangent, none), along)
+        add(edge1, ti.select(is1, normal, none), ti.select(is1, tangent, none), along)
+        add(edge2, ti.select(is2, normal, none), ti.select(is2, tangent, none), along)
+        if ti.static(arrays.into_cells):
+            for lane in ti.static(range(lanes)):
+                row = table + found.cell_numbers[place * lanes + lane]
+                p = t[lane]
+                powers = row_of_cells(1.0, p, p * p, p * p * p)
+                cells_out[row] = cells_out[row] + powers * up[lane]
+
+    @ti.func
+    def pull_back(worker, workers, arrays: ti.template(), gradients_out: ti.template()):
+        """Find the gradients of a worker's share of the faces."""
+        faces, tiles, found = ti.static((arrays.faces, arrays.tiles, arrays.found))
+        corners_out, log_width_out, cells_out = ti.static(gradients_out)
+        reach = arrays.curve.numbers[1]
+        layout = look.layout_of(arrays.curve)
+        curve = ti.static(LoadedTable(*arrays.curve, layout))
+        slopes_layout = look.layout_of(arrays.slopes)
+        slopes = ti.static(LoadedTable(*arrays.slopes, slopes_layout))
+        table = worker * arrays.cells
+        log_width = real(0.0)
+        items = faces.count * faces.slices
+        for turn in range((items - worker + workers - 1) // workers):
+            item = worker + turn * workers
+            index = item // faces.slices
+            part = item - index * faces.slices
+            top = faces.rows[2 * index]
+            count = faces.rows[2 * index + 1] - top
+            first = top + count * part // faces.slices
+            last = top + count * (part + 1) // faces.slices
+            edge0 = EdgeSums()
+            edge1 = EdgeSums()
+            edge2 = EdgeSums()
+            by_width = Total()
+            face = geo.Face()
+            if first < last:
+                face, bounds = frames.read(faces.frames, index)
+                sums = ti.static((edge0, edge1, edge2, by_width))
+                state = ti.static((index, arrays, curve, slopes, found, sums, table, cells_out))
+                image = faces.image[index]
+                place = worker * found.places
+                rows = ti.static(Rows(image, first, last, place, found.rows))
+                blocks.walk(face, bounds, tiles, rows, reach, find_gradient, use_gradient, state)
+            sx0, sy0, ex0, ey0 = by_ends(face, edge0, 0)
+            sx1, sy1, ex1, ey1 = by_ends(face, edge1, 1)
+            sx2, sy2, ex2, ey2 = by_ends(face, edge2, 2)
+            corners_out[6 * item] = (sx0 + ex2).sum()
+            corners_out[6 * item + 1] = (sy0 + ey2).sum()
+            corners_out[6 * item + 2] = (sx1 + ex0).sum()
+            corners_out[6 * item + 3] = (sy1 + ey0).sum()
+            corners_out[6 * item + 4] = (sx2 + ex1).sum()
+            corners_out[6 * item + 5] = (sy2 + ey1).sum()
+            log_width += by_width.sum.sum()
+        log_width_out[worker] = log_width
+
+    return SimpleNamespace(tile=tile, pull_back=pull_back)
