@@ -22,7 +22,7 @@ PLACES = 2048
 
 def works_in_blocks(job: RasterJob) -> bool:
     """Return whether the kernels that work in whole vectors can run a job."""
-    return job.on_cpu and has_vectors() and not in_debug_mode()
+    return job.on_cpu and job.points.is_cpu and has_vectors() and not in_debug_mode()
 
 
 class BlockJob:

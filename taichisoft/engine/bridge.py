@@ -113,6 +113,11 @@ class _Values(Function):
     @staticmethod
     def backward(ctx, upstream):
         needed = ctx.needs_input_grad[1:]
+        if not torch.is_grad_enabled():
+            # Not to be differentiated: then it need not be an operation of torch.
+            tensors = ctx.saved_tensors
+            kept, inputs = tensors[: ctx.split], tensors[ctx.split :]
+            return None, *ctx.operation.adjoint(upstream, kept, inputs, needed)
         return None, *_Adjoint.apply(ctx.operation, ctx.split, needed, upstream, *ctx.saved_tensors)
 
     @staticmethod

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from taichisoft.cameras.camera import Camera
 from taichisoft.engine.autodiff import sums_of_fragments, total_of_fragments
 from taichisoft.engine.blend import BlendPass, blend
 from taichisoft.engine.coverage import CoveragePass, accumulate
 from taichisoft.engine.inputs import BlendInputs, CoverageInputs
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.projection import build_scene, unprojected_scene
+from taichisoft.engine.silhouette import OutOfBoundsError, can_draw, silhouette
+from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.softness.aggregation import Aggregation
 from taichisoft.softness.curves import Curve
 
 
 class Engine(ABC):
     """Sums a tabulated softness over the faces at each pixel, differentiably."""
+
+    def silhouette(
+        self,
+        mesh: Mesh | MeshBatch,
+        camera: Camera,
+        source: Tensor | None,
+        generator: Curve,
+        aggregation: Aggregation,
+    ) -> Tensor:
+        """Return (B, H, W): alpha alone; `source` as in `build_scene`."""
+        scene = build_scene(mesh, camera, None, source=source)
+        return aggregation.inverse(self.total(RasterJob(scene), generator, aggregation.takes_max))
 
     @abstractmethod
     def total(self, job: RasterJob, generator: Curve, takes_max: bool) -> Tensor:
@@ -28,6 +46,22 @@ class Engine(ABC):
 
 class FusedEngine(Engine):
     """One launch per pass, its adjoint written by hand. The fast one."""
+
+    def silhouette(
+        self,
+        mesh: Mesh | MeshBatch,
+        camera: Camera,
+        source: Tensor | None,
+        generator: Curve,
+        aggregation: Aggregation,
+    ) -> Tensor:
+        """Return (B, H, W): alpha alone; in one launch where that can be."""
+        scene = unprojected_scene(mesh, camera, source=source)
+        if can_draw(scene):
+            # What has to be clipped or refused is found out while it is drawn.
+            with contextlib.suppress(OutOfBoundsError):
+                return silhouette(scene, mesh.vertices, camera, generator, aggregation)
+        return super().silhouette(mesh, camera, source, generator, aggregation)
 
     def total(self, job: RasterJob, generator: Curve, takes_max: bool) -> Tensor:
         """Return (B, H, W): the generator of coverage summed over faces, or its maximum."""

@@ -76,6 +76,20 @@ def build_scene(
     return scene
 
 
+def unprojected_scene(
+    mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, *, source: Tensor | None = None
+) -> Scene:
+    """Return a scene without attributes whose points are yet to be written; arguments as in `build_scene`."""
+    mesh = as_drawable(mesh)
+    check_type(camera, "camera", Camera)
+    images = check_batch({"mesh": mesh.batch_size, "camera": camera.batch_size})
+    check_like(mesh.vertices, "vertices", camera.rotation, "camera")
+    points = mesh.vertices.detach().new_empty(images, mesh.vertices.shape[-2], 4)
+    if isinstance(mesh, MeshBatch):
+        return _pack_different(mesh, points, camera, None, source)
+    return _pack_shared(mesh, points, images, camera, None, source)
+
+
 def _pack_shared(
     mesh: Mesh,
     points: Tensor,

@@ -45,16 +45,18 @@ class VectorCoveragePass(Rendered):
         return vector_coverage_kernels(self.job.kernel_type)
 
     @cached_property
-    def _numbers(self) -> Tensor:
+    def numbers(self) -> Tensor:
+        """The numbers of the curve, for kernels."""
         return self.curve.numbers(self.job.points)
 
     @cached_property
-    def _blocks(self) -> BlockJob:
+    def blocks(self) -> BlockJob:
+        """The blocks of the render."""
         return BlockJob(self.job)
 
     def values(self, *inputs: Tensor) -> tuple[Tensor, Tensors]:
         """Return totals, (B, H, W); the faces as they are set up, and the winners of the blocks, if any."""
-        job, blocks = self.job, self._blocks
+        job, blocks = self.job, self.blocks
         arrays = self.accumulation(
             blocks.unwritten_faces(), inputs[1], blocks.scratch("totals", blocks.blocks)
         )
@@ -67,7 +69,7 @@ class VectorCoveragePass(Rendered):
         self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
     ) -> Gradients:
         """Return the gradients of points, cells (None unless asked for), slope cells (None) and width."""
-        job, blocks = self.job, self._blocks
+        job, blocks = self.job, self.blocks
         _, cells, slope_cells, _ = inputs
         frames, rows, winner = kept
         launch = job.backward_launch(needed[1])
@@ -80,14 +82,14 @@ class VectorCoveragePass(Rendered):
             points_gradient(job, found.corners, columns=2),
             table_gradient(found.cells, launch, cells) if needed[1] else None,
             None,
-            width_gradient(found.log_width.sum(), self._numbers),
+            width_gradient(found.log_width.sum(), self.numbers),
         )
 
     def accumulation(
         self, faces: Faces, cells: Tensor, tiled: Tensor, *, exponential: bool = False
     ) -> Accumulation:
         """Return what the kernel of the forward pass is given; the image is yet to be written."""
-        blocks = self._blocks
+        blocks = self.blocks
         return Accumulation(
             self.takes_max,
             exponential,
@@ -113,7 +115,7 @@ class VectorCoveragePass(Rendered):
         passed: Tensor | None = None,
     ) -> AdjointArrays:
         """Return what the kernel of the adjoint is given; with `passed` that of ``1 - exp(-total)``."""
-        blocks = self._blocks
+        blocks = self.blocks
         return AdjointArrays(
             self.takes_max,
             passed is not None,
@@ -142,15 +144,15 @@ class VectorCoveragePass(Rendered):
 
     def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
         """Return the totals as a graph of torch, of the winning faces; zeros but for their gradients."""
-        winner = self._blocks.flattened(kept[2]) if self.takes_max else None
+        winner = self.blocks.flattened(kept[2]) if self.takes_max else None
         return total_of_fragments(
             self.job, self.curve, winner, CoverageInputs(*inputs), differentiated=False
         )
 
     def _table(self, cells: Tensor) -> VectorTable:
-        return VectorTable(self.curve.pieces, self._numbers, cells.detach().contiguous())
+        return VectorTable(self.curve.pieces, self.numbers, cells.detach().contiguous())
 
     def _slopes(self, cells: Tensor) -> VectorTable:
         # Without slopes of its own they are not read.
-        numbers = self.curve.slope_numbers(self._numbers) if self.curve.slopes else self._numbers
+        numbers = self.curve.slope_numbers(self.numbers) if self.curve.slopes else self.numbers
         return VectorTable(self.curve.slope_pieces, numbers, cells.detach().contiguous())

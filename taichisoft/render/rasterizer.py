@@ -307,11 +307,16 @@ class SoftRasterizer(nn.Module):
     def silhouette(self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
         """Render alpha alone, (B, H, W): less than half the work of a full image."""
         self._check_ready()
-        _, scene = self.scene(mesh, camera)
+        mesh = as_drawable(mesh)
+        check_type(camera, "camera", Camera)
+        source = None
+        if self.deterministic:
+            mesh, _, source = in_canonical_order(mesh, None)
         curve = self._magnified(self._curves.generator(camera.image_size[0]))
-        total = self._engine.total(RasterJob(scene), curve, self.aggregation.takes_max)
-        self._watch.watch(self.softness, total)
-        return self.alpha(total)
+        camera = magnified(camera, self.ssaa)
+        alpha = self._engine.silhouette(mesh, camera, source, curve, self.aggregation)
+        self._watch.watch(self.softness, alpha)
+        return mean_of_blocks(alpha, self.ssaa)
 
     def anneal(self, steps: int) -> Iterator[int]:
         """Count the steps of an optimisation: annealed scales and gammas follow.

@@ -157,7 +157,12 @@ def silhouette_kernels(real):
 
     @ti.func
     def gather(
-        views: ti.template(), at, fans: ti.template(), slices, corners, gradients: ti.template()
+        views: ti.template(),
+        at,
+        fans: ti.template(),
+        slices,
+        corners: ti.template(),
+        gradients: ti.template(),
     ):
         """Add up the gradients of the corners at a point, and carry them into camera coordinates."""
         group = at // fans.points
