@@ -20,9 +20,14 @@ FOV_SHARPNESS = 1.0
 
 
 def place(
-    mesh: Mesh, turn: Tensor, values: Unknowns, *, image_size: tuple[int, int]
+    mesh: Mesh,
+    turn: Tensor,
+    values: Unknowns,
+    *,
+    image_size: tuple[int, int],
+    radius: float | None = None,
 ) -> tuple[Mesh, Camera]:
-    """Return the mesh as each camera sees it, and a camera on the z axis for each.
+    """Return the mesh, and a camera for each view of it.
 
     Parameters
     ----------
@@ -34,18 +39,43 @@ def place(
         "distance", "elevation", "azimuth" and "fov", each (P,), bounded here. Differentiable.
     image_size : (int, int)
         Height and width in pixels.
+    radius : float, optional
+        That of the mesh, if it is known.
     """
     rotation = orbit(values["elevation"], values["azimuth"]) @ turn
-    distance = bounded_distance(values["distance"], radius_of(mesh))
-    camera = camera_in_front(distance, 2 * bounded_half_fov(values["fov"]), image_size)
-    return mesh.with_vertices(mesh.vertices @ rotation.mT), camera
+    radius = radius_of(mesh) if radius is None else radius
+    distance = bounded_distance(values["distance"], radius)
+    fov = 2 * bounded_half_fov(values["fov"])
+    return mesh, camera_in_front(distance, fov, image_size, rotation)
 
 
-def camera_in_front(distance: Tensor, fov: Tensor, image_size: tuple[int, int]) -> Camera:
-    """Return cameras on the z axis that look at the origin, from distances and fields of view (P,)."""
+def camera_in_front(
+    distance: Tensor, fov: Tensor, image_size: tuple[int, int], turn: Tensor | None = None
+) -> Camera:
+    """Return cameras on the z axis that look at the origin, from distances and fields of view (P,).
+
+    What `Camera.look_at` gives there, to the last bit, in a few operations.
+
+    Parameters
+    ----------
+    distance, fov : Tensor, (P,)
+        In scene units, positive, and in degrees between 0 and 180.
+    image_size : (int, int)
+        Height and width in pixels.
+    turn : Tensor, (P, 3, 3), optional
+        A rotation of the world in front of the cameras, which is made theirs: they see its points as they are
+        after the turn. To multiply all points by it would take longer, and give the same numbers.
+    """
+    height, width = image_size
     zero = torch.zeros_like(distance)
-    eye = torch.stack([zero, zero, distance], -1)
-    return Camera.look_at(eye, fov=fov, image_size=image_size)
+    focal = (height / 2) / torch.tan(torch.deg2rad(fov) / 2)
+    # x to the right, y down, z forwards.
+    axes = distance.new_tensor([1.0, -1.0, -1.0])
+    rotation = axes.diag().expand(len(distance), 3, 3) if turn is None else axes[:, None] * turn
+    middle = focal.new_tensor([[0, 0, width / 2], [0, 0, height / 2], [0, 0, 1]])
+    scaled = focal[:, None, None] * focal.new_tensor([1, 1, 0]).diag()
+    translation = torch.stack([zero, zero, distance], -1)
+    return Camera(rotation, translation, middle + scaled, image_size)
 
 
 def orbit(elevation: Tensor, azimuth: Tensor) -> Tensor:

@@ -8,11 +8,12 @@ with published rates.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from taichisoft import Mesh, SoftRasterizer
+from taichisoft import Camera, Mesh, SoftRasterizer
 from taichisoft.base.checks import check_image_size, check_type
 from taichisoft.geometry.losses import iou
 from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
@@ -79,7 +80,7 @@ class LookAtPoseTask(Task):
         """Return ``1 - IoU`` of soft silhouette and target of each problem, (P,)."""
         check_unknowns(unknowns, self.start)
         values = {**self.fixed, **unknowns}
-        scene = place(self.mesh, self.turn, values, image_size=self.image_size)
+        scene = self._scene(self.turn, values)
         return 1 - iou(renderer.silhouette(*scene), self.targets)
 
     def error(self, unknowns: Unknowns) -> Tensor:
@@ -98,8 +99,14 @@ class LookAtPoseTask(Task):
         check_unknowns(unknowns, self.start)
         check_problem(problem, self.count)
         one = {name: value[[problem]] for name, value in {**self.fixed, **unknowns}.items()}
-        scene = place(self.mesh, self.turn[[problem]], one, image_size=self.image_size)
-        return SoftRasterizer.hard().silhouette(*scene)[0]
+        return SoftRasterizer.hard().silhouette(*self._scene(self.turn[[problem]], one))[0]
+
+    def _scene(self, turn: Tensor, values: Unknowns) -> tuple[Mesh, Camera]:
+        return place(self.mesh, turn, values, image_size=self.image_size, radius=self._radius)
+
+    @cached_property
+    def _radius(self) -> float:
+        return radius_of(self.mesh)
 
 
 @dataclass(frozen=True, eq=False)

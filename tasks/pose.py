@@ -106,9 +106,8 @@ class PoseTask(Task):
 
     def _scene(self, unknowns: Unknowns) -> tuple[MeshBatch, Camera]:
         values = {**self.truth, **unknowns}
-        return _place(
-            self.meshes, self._rotation(values["rotation"]), values, image_size=self.image_size
-        )
+        rotation = self._rotation(values["rotation"])
+        return _place(self.meshes, rotation, values, self.image, image_size=self.image_size)
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ class PoseFamily(TaskFamily):
             if is_unknown:
                 start[name] = estimate
         rotation = from_axis_angle(truth["rotation"]) @ start_rotation
-        mesh, camera = _place(meshes, rotation, truth, image_size=self.image_size)
+        mesh, camera = _place(meshes, rotation, truth, self.image, image_size=self.image_size)
         targets = self.image.draw(mesh, camera, SoftRasterizer.hard())
         return PoseTask(meshes, self.image_size, start_rotation, start, truth, targets, self.image)
 
@@ -193,13 +192,20 @@ class PoseFamily(TaskFamily):
 
 
 def _place(
-    meshes: MeshBatch, rotation: Tensor, values: Unknowns, *, image_size: tuple[int, int]
+    meshes: MeshBatch,
+    rotation: Tensor,
+    values: Unknowns,
+    image: PoseImage,
+    *,
+    image_size: tuple[int, int],
 ) -> tuple[MeshBatch, Camera]:
-    """Return the turned meshes, and a camera on the z axis for each."""
+    """Return the turned meshes and a camera on the z axis for each, or what looks the same in the image."""
     distance = DISTANCE * _bounded(values["distance"]).exp()
     fov = FIELD_OF_VIEW * _bounded(values["fov"]).exp()
-    camera = camera_in_front(distance, fov, image_size)
-    return meshes.with_vertices(meshes.vertices @ rotation.mT), camera
+    if not image.sees_light:
+        return meshes, camera_in_front(distance, fov, image_size, rotation)
+    turned = meshes.with_vertices(meshes.vertices @ rotation.mT)
+    return turned, camera_in_front(distance, fov, image_size)
 
 
 def _bounded(logarithm: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -16,7 +17,16 @@ BACKGROUND = 0.0
 
 
 class PoseImage(ABC):
-    """The kind of image from which `tasks.pose.PoseFamily` is to be solved."""
+    """The kind of image from which `tasks.pose.PoseFamily` is to be solved.
+
+    Attributes
+    ----------
+    sees_light : bool
+        Whether it matters that the meshes are turned under a light that is not, and not the camera around
+        them.
+    """
+
+    sees_light: ClassVar[bool]
 
     @abstractmethod
     def draw(self, meshes: MeshBatch, camera: Camera, renderer: SoftRasterizer) -> Tensor:
@@ -32,6 +42,8 @@ class PoseImage(ABC):
 @dataclass(frozen=True)
 class Silhouette(PoseImage):
     """Black and white. The loss is ``1 - IoU``."""
+
+    sees_light = False
 
     def draw(self, meshes: MeshBatch, camera: Camera, renderer: SoftRasterizer) -> Tensor:
         """Return silhouettes, (P, H, W)."""
@@ -55,6 +67,8 @@ class Shaded(PoseImage):
     weight : float
         Of the squared difference, not negative.
     """
+
+    sees_light = True
 
     weight: float = 2.0
 

@@ -22,6 +22,7 @@ from taichisoft.base.checks import (
     check_tensor,
 )
 from taichisoft.base.precision import full_precision
+from taichisoft.geometry.overlap import overlap
 from taichisoft.geometry.topology import adjacent_faces, check_faces, unique_edges
 from taichisoft.geometry.vectors import unit_normals
 
@@ -50,9 +51,7 @@ def iou(alpha: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """
     check_tensor(alpha, "alpha", ("B", "H", "W"))
     target = _as_target(target, alpha, "alpha")
-    product = alpha * target
-    intersection = product.sum((1, 2))
-    union = (alpha + target - product).sum((1, 2))
+    intersection, union = overlap(alpha, target)
     # the square root keeps second derivatives, of the order of 1 / union^2, within range
     empty = union <= torch.finfo(union.dtype).tiny ** 0.5
     one = torch.ones_like(union)

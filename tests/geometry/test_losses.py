@@ -341,3 +341,60 @@ def test_bad_target_length():
         EdgeLength(quad().faces, target_length=-1)
     with pytest.raises(TypeError, match=r"target_length.*number"):
         EdgeLength(quad().faces, target_length="1")
+
+
+def plain_iou(a, t):
+    """Return the formula as it is written."""
+    product = a * t
+    return product.sum((1, 2)) / (a + t - product).sum((1, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_iou_is_the_plain_formula_to_the_last_bit_in_two_orders(dtype):
+    random = torch.Generator().manual_seed(1)
+    a, t = (torch.rand(3, 9, 7, generator=random, dtype=dtype) for _ in range(2))
+    seed, direction = torch.rand(3, generator=random, dtype=dtype), torch.rand_like(a)
+    found = []
+    for function in (losses.iou, plain_iou):
+        x = a.clone().requires_grad_()
+        value = function(x, t)
+        (once,) = torch.autograd.grad(value, x, seed, retain_graph=True)
+        (first,) = torch.autograd.grad(value, x, seed, create_graph=True)
+        (second,) = torch.autograd.grad(first, x, direction, create_graph=True)
+        (third,) = torch.autograd.grad(second, x, direction)
+        found.append((value, once, first, second, third))
+    assert all(torch.equal(*pair) for pair in zip(*(each[:3] for each in found), strict=True))
+    torch.testing.assert_close(found[0][3:], found[1][3:])
+
+
+def test_iou_has_gradients_of_both_images_and_of_one_target_for_all():
+    random = torch.Generator().manual_seed(2)
+    a, t = (torch.rand(2, 3, 4, generator=random, dtype=torch.float64) for _ in range(2))
+    for target in (t, t[:1], t[0]):
+        pair = (a.clone().requires_grad_(), target.clone().requires_grad_())
+        assert torch.autograd.gradcheck(losses.iou, pair)
+        assert torch.autograd.gradgradcheck(losses.iou, pair)
+        assert torch.autograd.gradcheck(lambda x, fixed=target: losses.iou(x, fixed), pair[:1])
+        assert torch.autograd.gradgradcheck(lambda x, fixed=target: losses.iou(x, fixed), pair[:1])
+
+
+# Of torch itself, which compiles some of its transforms.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_iou_goes_through_transforms_of_torch():
+    random = torch.Generator().manual_seed(3)
+    a, t, v = (torch.rand(2, 3, 4, generator=random, dtype=torch.float64) for _ in range(3))
+
+    def total(x):
+        return losses.iou(x, t).sum()
+
+    x = a.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(plain_iou(x, t).sum(), x)
+    torch.testing.assert_close(torch.func.grad(total)(a), expected)
+    _, slope = torch.func.jvp(total, (a,), (v,))
+    torch.testing.assert_close(slope, (expected * v).sum())
+    with torch.autograd.forward_ad.dual_level():
+        dual = total(torch.autograd.forward_ad.make_dual(a, v))
+        tangent = torch.autograd.forward_ad.unpack_dual(dual).tangent
+    torch.testing.assert_close(tangent, (expected * v).sum())
+    stacked = torch.func.vmap(lambda y: losses.iou(y, t))(torch.stack([a, v]))
+    torch.testing.assert_close(stacked, torch.stack([plain_iou(a, t), plain_iou(v, t)]))

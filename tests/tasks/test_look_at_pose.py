@@ -8,7 +8,7 @@ import torch
 from meta.learning.inner import InnerSettings, solve
 from taichisoft import Camera, Gaussian, Mesh, SoftRasterizer, shapes
 from tasks import Split
-from tasks.look_at import bounded_distance, bounded_half_fov, orbit, place
+from tasks.look_at import bounded_distance, bounded_half_fov, camera_in_front, orbit, place
 from tasks.look_at_pose import LookAtPoseFamily
 from tests.zoo.tasks import soft
 
@@ -108,6 +108,33 @@ def test_bounds_hold_and_do_not_touch_the_usual_range():
         unknown = torch.tensor(value, dtype=torch.float64, requires_grad=True)
         (slope,) = torch.autograd.grad(bounded(unknown), unknown)
         assert slope > 0, "an unknown beyond a bound must find back"
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_camera_in_front_is_that_which_looks_at_the_origin(dtype, turned):
+    """To the last bit, gradients too, also with the turn of the points made its own."""
+    random = torch.Generator().manual_seed(0)
+
+    def uniform(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=random, dtype=dtype)
+
+    points, seed = uniform(20, 7, 3) - 0.5, uniform(20, 7, 4)
+    distance, fov = (2 + uniform(20)).requires_grad_(), (20 + 60 * uniform(20)).requires_grad_()
+    angles = (360 * uniform(2, 20)).requires_grad_()
+    turn = orbit(*angles) if turned else torch.eye(3, dtype=dtype).expand(20, 3, 3)
+    zero = torch.zeros_like(distance)
+    camera = Camera.look_at(torch.stack([zero, zero, distance], -1), fov=fov, image_size=SIZE)
+    expected = camera.project(points @ turn.mT if turned else points)
+    found = camera_in_front(distance, fov, SIZE, turn if turned else None).project(points)
+    assert torch.equal(found, expected)
+    unknowns = (distance, fov, *([angles] if turned else []))
+    gradients = (
+        torch.autograd.grad(x, unknowns, seed, retain_graph=True) for x in (found, expected)
+    )
+    for first, second in zip(*gradients, strict=True):
+        assert torch.equal(first, second)
 
 
 def test_any_unknowns_can_be_rendered():
