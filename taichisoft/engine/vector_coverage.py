@@ -22,6 +22,7 @@ from taichisoft.engine.kernels.vector_coverage import (
     VectorGradients,
     vector_coverage_kernels,
 )
+from taichisoft.engine.vector_second import Motion, second_order
 from taichisoft.softness.curves import Curve
 
 
@@ -109,6 +110,30 @@ class VectorCoveragePass(Rendered):
             table_gradient(gradients.cells, launch, cells) if into_cells else None,
             None,
             width_gradient(gradients.log_width.sum(), self._numbers),
+        )
+
+    def second_order(
+        self,
+        upstream: Tensor,
+        kept: Tensors,
+        inputs: Tensors,
+        cotangents: Gradients,
+        needed: Needed,
+    ) -> Gradients:
+        """Return the gradients of ``<adjoint, cotangents>`` in the upstream gradient and in the inputs."""
+        return second_order(self.motion(kept, inputs, cotangents), upstream, needed)
+
+    def motion(self, kept: Tensors, inputs: Tensors, tangents: Gradients) -> Motion:
+        """Return this coverage with inputs that move."""
+        frames, rows, winner = kept
+        return Motion(
+            self._blocks,
+            self._blocks.faces_of(frames, rows),
+            self.curve,
+            self.takes_max,
+            winner,
+            CoverageInputs(*inputs),
+            tangents,
         )
 
     def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
