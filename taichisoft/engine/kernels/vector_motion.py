@@ -1,8 +1,8 @@
 """Device functions of a triangle whose vertices move: how its distance moves, and the derivatives of that.
 
-In blocks of pixels, one pixel a lane: see `taichisoft.engine.kernels.blocks`, whose `Foot` is the nearest
-point of the boundary. A foot on an edge from a to b is ``f = (1 - t) a + t b``. With g the gradient of the
-distance d by the pixel, moving the ends by a' and b' moves the distance by
+In blocks of pixels, one pixel a lane: see `taichisoft.engine.kernels.blocks`. The nearest point of the
+boundary, the foot, is ``f = (1 - t) a + t b``, where a is the anchor of its edge and b the other end. With g
+the gradient of the distance d by the pixel, moving the ends by a' and b' moves the distance by
 
     d' = -g.w,  w = a' + t E',  E' = b' - a'.
 
@@ -17,13 +17,15 @@ so that
 
     d(d') = (w - g (g.w)).dw / d.
 
-Both have the form ``p.(da + t dE) + q g.dE``. Own derivation.
+Both have the form ``p.(da + t dE) + q g.dE``. Own derivation. Vectors are written in the frame of the edge,
+by its normal inwards and its direction, in which they are sums of few terms.
 """
 
 from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.blocks import block_functions
 from taichisoft.engine.kernels.triangle import FAR_AWAY
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -32,88 +34,129 @@ from taichisoft.engine.kernels.vectors import vector_functions
 def motion_functions(real):
     """Return a namespace of structs and device functions for the float type `real`."""
     of = vector_functions(real)
+    geo = block_functions(real)
     vec = of.vec
     vec3 = ti.types.vector(3, real)
     # Nearer to a vertex than vertices are rounded there is no direction to it, hence no turn of it.
     nearest = FAR_AWAY * (1.2e-7 if real is ti.f32 else 2.3e-16)
     most_squared = 1 / nearest**2
-    # Motions of the three vertices.
-    FaceMotion = ti.types.struct(x=vec3, y=vec3)
-    # Of the foot of each pixel, and of the end of its edge relative to the start.
-    FootMotion = ti.types.struct(wx=vec, wy=vec, ex=vec, ey=vec)
+    # Per edge, in its frame: motion of the anchor, and of the other end relative to it. Inverse length, its
+    # sign that of the direction from the anchor to the other end.
+    FaceMotion = ti.types.struct(an=vec3, at=vec3, en=vec3, et=vec3, inverse=vec3)
+    # Distance, its gradient g, its motion d', position along the edge from the anchor, number of the edge.
+    Moved = ti.types.struct(distance=vec, gn=vec, gt=vec, motion=vec, along=vec, edge=vec)
     # The p and q of the derivatives of d'.
-    Turn = ti.types.struct(px=vec, py=vec, q=vec)
-    # Gradients of x and y of the three vertices.
-    Corners = ti.types.struct(x0=vec, y0=vec, x1=vec, y1=vec, x2=vec, y2=vec)
+    Turn = ti.types.struct(pn=vec, pt=vec, q=vec)
+    # Of an edge, of each lane: gradients of the motion of the foot, and of that of the end that is no anchor.
+    EdgeSums = ti.types.struct(normal=vec, tangent=vec, normal_far=vec, tangent_far=vec)
 
     @ti.func
-    def face_motion(faces: ti.template(), tangents: ti.template(), index):
+    def face_motion(face: ti.template(), faces: ti.template(), tangents: ti.template(), index):
         """Return the `FaceMotion` of a face, given tangents of points, (P * 4)."""
         motion = FaceMotion()
         for e in ti.static(range(3)):
-            at = 4 * faces[3 * index + e]
-            motion.x[e] = tangents[at]
-            motion.y[e] = tangents[at + 1]
+            start = 4 * faces[3 * index + e]
+            end = 4 * faces[3 * index + (e + 1) % 3]
+            turned = face.low[e] < 0
+            anchor = ti.select(turned, end, start)
+            other = ti.select(turned, start, end)
+            ax = tangents[anchor]
+            ay = tangents[anchor + 1]
+            ex = tangents[other] - ax
+            ey = tangents[other + 1] - ay
+            nx = 0 - face.winding * face.uy[e]
+            ny = face.winding * face.ux[e]
+            motion.an[e] = nx * ax + ny * ay
+            motion.at[e] = face.ux[e] * ax + face.uy[e] * ay
+            motion.en[e] = nx * ex + ny * ey
+            motion.et[e] = face.ux[e] * ex + face.uy[e] * ey
+            motion.inverse[e] = ti.select(turned, 0 - face.inverse[e], face.inverse[e])
         return motion
 
     @ti.func
-    def ends_of(foot: ti.template(), numbers: ti.template()):
-        """Return of a number of each vertex those of the start and of the end of the edge of each foot."""
-        edge0 = 1.0 - foot.edge1 - foot.edge2
-        start = edge0 * numbers[0] + foot.edge1 * numbers[1] + foot.edge2 * numbers[2]
-        end = edge0 * numbers[1] + foot.edge1 * numbers[2] + foot.edge2 * numbers[0]
-        return start, end
+    def pick(numbers: ti.template(), second, third):
+        """Return of three numbers that of the edge of each lane."""
+        one = ti.select(second, of.broadcast(numbers[1]), of.broadcast(numbers[0]))
+        return ti.select(third, of.broadcast(numbers[2]), one)
 
     @ti.func
-    def foot_motion(foot: ti.template(), motion: ti.template()):
-        """Return the `FootMotion` of feet on a face."""
-        ax, bx = ends_of(foot, motion.x)
-        ay, by = ends_of(foot, motion.y)
-        # Not a + t E: of a far end the share is small, and its motion may be large.
-        wx = foot.start * ax + foot.end * bx
-        wy = foot.start * ay + foot.end * by
-        return FootMotion(wx, wy, bx - ax, by - ay)
+    def moved(
+        face: ti.template(), motion: ti.template(), forms: ti.template(), x, turns: ti.template()
+    ):
+        """Return `Moved` and, if it `turns`, `Turn`, `x` pixels to the right of the forms."""
+        distance, across, beyond, along, second, third, inverse = geo.nearest_edge(face, forms, x)
+        # On the edge itself the offset vanishes; the normal still tells where inside is, if there is one.
+        gn = ti.select(beyond == face.solid, vec(1.0), across * inverse)
+        gt = beyond * inverse
+        end_n = pick(motion.en, second, third)
+        end_t = pick(motion.et, second, third)
+        wn = pick(motion.an, second, third) + along * end_n
+        wt = pick(motion.at, second, third) + along * end_t
+        ahead = gn * wn + gt * wt
+        edge = ti.select(third, vec(2.0), ti.select(second, vec(1.0), vec(0.0)))
+        result = Moved(distance, gn, gt, 0.0 - ahead, along, edge)
+        turn = Turn()
+        if ti.static(turns):
+            per_length = pick(motion.inverse, second, third)
+            close = inverse * inverse > most_squared
+            per_gap = ti.select(close, vec(0.0), inverse)
+            slide = gn * end_n * per_length
+            # An edge without length is a vertex.
+            vertex = ti.select(per_length == 0.0, vec(1.0), beyond) != 0.0
+            turn.pn = ti.select(vertex, (wn - gn * ahead) * per_gap, vec(0.0))
+            turn.pt = ti.select(vertex, (wt - gt * ahead) * per_gap, slide)
+            turn.q = ti.select(vertex, vec(0.0), (wt - slide * distance) * per_length)
+        return result, turn
 
     @ti.func
-    def distance_motion(foot: ti.template(), moved: ti.template()):
-        """Return d', given a `FootMotion`."""
-        return 0.0 - (foot.gx * moved.wx + foot.gy * moved.wy)
+    def add_edge(sums: ti.template(), here, normal, tangent, normal_far, tangent_far):
+        none = vec(0.0)
+        sums.normal = sums.normal + ti.select(here, normal, none)
+        sums.tangent = sums.tangent + ti.select(here, tangent, none)
+        sums.normal_far = sums.normal_far + ti.select(here, normal_far, none)
+        sums.tangent_far = sums.tangent_far + ti.select(here, tangent_far, none)
 
     @ti.func
-    def turn(foot: ti.template(), moved: ti.template()):
-        """Return the `Turn` of d', given a `FootMotion`."""
-        # An edge without length is a vertex.
-        on_edge = foot.within * foot.per_length > 0.0
-        gap = foot.inverse * foot.inverse
-        inverse = ti.select(gap > most_squared, vec(0.0), foot.inverse)
-        across = (foot.gx * moved.ex + foot.gy * moved.ey) * foot.per_length
-        aside = (foot.gx * moved.wy - foot.gy * moved.wx) * inverse
-        ahead = (foot.ux * moved.wx + foot.uy * moved.wy) - across * foot.distance
-        return Turn(
-            ti.select(on_edge, across * foot.ux, 0.0 - aside * foot.gy),
-            ti.select(on_edge, across * foot.uy, aside * foot.gx),
-            ti.select(on_edge, ahead * foot.per_length, vec(0.0)),
+    def add(sums: ti.template(), edge, normal, tangent, normal_far, tangent_far):
+        """Add gradients to the `EdgeSums` of the three edges."""
+        edge0, edge1, edge2 = ti.static(sums)
+        add_edge(edge0, edge == 0.0, normal, tangent, normal_far, tangent_far)
+        add_edge(edge1, edge == 1.0, normal, tangent, normal_far, tangent_far)
+        add_edge(edge2, edge == 2.0, normal, tangent, normal_far, tangent_far)
+
+    @ti.func
+    def by_ends(face: ti.template(), sums: ti.template(), e: ti.template()):
+        """Return the gradients of x and y of the start and the end of an edge, of each lane."""
+        nx = 0 - face.winding * face.uy[e]
+        ny = face.winding * face.ux[e]
+        normal = sums.normal - sums.normal_far
+        tangent = sums.tangent - sums.tangent_far
+        near_x = normal * nx + tangent * face.ux[e]
+        near_y = normal * ny + tangent * face.uy[e]
+        far_x = sums.normal_far * nx + sums.tangent_far * face.ux[e]
+        far_y = sums.normal_far * ny + sums.tangent_far * face.uy[e]
+        turned = vec(face.low[e]) < 0.0
+        return (
+            ti.select(turned, far_x, near_x),
+            ti.select(turned, far_y, near_y),
+            ti.select(turned, near_x, far_x),
+            ti.select(turned, near_y, far_y),
         )
 
     @ti.func
-    def add_corners(edge, start_x, start_y, end_x, end_y, sums: ti.template()):
-        """Add to `Corners` the gradients of the ends of the edges of this number."""
-        none = vec(0.0)
-        is0 = edge == 0.0
-        is1 = edge == 1.0
-        is2 = edge == 2.0
-        sums.x0 = sums.x0 + ti.select(is0, start_x, ti.select(is2, end_x, none))
-        sums.y0 = sums.y0 + ti.select(is0, start_y, ti.select(is2, end_y, none))
-        sums.x1 = sums.x1 + ti.select(is1, start_x, ti.select(is0, end_x, none))
-        sums.y1 = sums.y1 + ti.select(is1, start_y, ti.select(is0, end_y, none))
-        sums.x2 = sums.x2 + ti.select(is2, start_x, ti.select(is1, end_x, none))
-        sums.y2 = sums.y2 + ti.select(is2, start_y, ti.select(is1, end_y, none))
+    def store(corners_out: ti.template(), item, face: ti.template(), sums: ti.template()):
+        """Write the gradients of x and y of the vertices of a face, (3 * 2)."""
+        edge0, edge1, edge2 = ti.static(sums)
+        sx0, sy0, ex0, ey0 = by_ends(face, edge0, 0)
+        sx1, sy1, ex1, ey1 = by_ends(face, edge1, 1)
+        sx2, sy2, ex2, ey2 = by_ends(face, edge2, 2)
+        corners_out[6 * item] = (sx0 + ex2).sum()
+        corners_out[6 * item + 1] = (sy0 + ey2).sum()
+        corners_out[6 * item + 2] = (sx1 + ex0).sum()
+        corners_out[6 * item + 3] = (sy1 + ey0).sum()
+        corners_out[6 * item + 4] = (sx2 + ex1).sum()
+        corners_out[6 * item + 5] = (sy2 + ey1).sum()
 
     return SimpleNamespace(
-        Corners=Corners,
-        face_motion=face_motion,
-        foot_motion=foot_motion,
-        distance_motion=distance_motion,
-        turn=turn,
-        add_corners=add_corners,
+        EdgeSums=EdgeSums, face_motion=face_motion, moved=moved, add=add, store=store
     )

@@ -49,7 +49,7 @@ from taichisoft.engine.kernels.vectors import vector_functions
 
 # Vectors that `tangent` and `second` keep of each block.
 TANGENT_KEPT = 4
-SECOND_KEPT = 12
+SECOND_KEPT = 11
 
 
 class Tangents(NamedTuple):
@@ -120,7 +120,7 @@ class SecondState(NamedTuple):
     slopes: Any
     found: Any
     corners: Any
-    first_corners: Any
+    firsts: Any
     log_width: Any
     cells: Any  # the table that a worker adds to, its first row
     cells_start: Any
@@ -171,15 +171,14 @@ def vector_second_kernels(real):
     def find_motion(block: ti.template(), place, face: ti.template(), state: ti.template()):
         """Keep the cell of the distance, the position in it, and how that moves."""
         arrays, curve, found = ti.static((state.arrays, state.curve, state.found))
-        foot = geo.foot(face, block.forms, block.x)
-        moved = moving.foot_motion(foot, state.motion)
-        s = foot.distance * curve.numbers[0]
+        moved, _ = moving.moved(face, state.motion, block.forms, block.x, False)
+        s = moved.distance * curve.numbers[0]
         cell, t, dt = place_of(s, curve)
         found.blocks[place] = block.index
         found.cells[place] = cell
         at = TANGENT_KEPT * place
         found.numbers[at] = t
-        by_vertices = moving.distance_motion(foot, moved) * curve.numbers[0]
+        by_vertices = moved.motion * curve.numbers[0]
         by_scale = 0.0 - s * arrays.tangents.log_width
         if ti.static(arrays.slopes.pieces > 0):
             found.numbers[at + 1] = dt * by_scale
@@ -243,7 +242,7 @@ def vector_second_kernels(real):
                         if first < last:
                             face, bounds = frames.read(faces.frames, index)
                             motion = moving.face_motion(
-                                arrays.corners, arrays.tangents.points, index
+                                face, arrays.corners, arrays.tangents.points, index
                             )
                             state = ti.static(
                                 TangentState(index, motion, arrays, curve, slopes, found, tiled_out)
@@ -267,10 +266,8 @@ def vector_second_kernels(real):
     def find_second(block: ti.template(), place, face: ti.template(), state: ti.template()):
         """Keep what depends on the geometry."""
         curve, found = ti.static((state.curve, state.found))
-        foot = geo.foot(face, block.forms, block.x)
-        moved = moving.foot_motion(foot, state.motion)
-        turn = moving.turn(foot, moved)
-        s = foot.distance * curve.numbers[0]
+        moved, turn = moving.moved(face, state.motion, block.forms, block.x, True)
+        s = moved.distance * curve.numbers[0]
         cell, t, dt = place_of(s, curve)
         found.blocks[place] = block.index
         found.cells[place] = cell
@@ -278,15 +275,14 @@ def vector_second_kernels(real):
         found.numbers[at] = s
         found.numbers[at + 1] = t
         found.numbers[at + 2] = dt
-        found.numbers[at + 3] = moving.distance_motion(foot, moved)
-        found.numbers[at + 4] = foot.gx
-        found.numbers[at + 5] = foot.gy
-        found.numbers[at + 6] = turn.px
-        found.numbers[at + 7] = turn.py
-        found.numbers[at + 8] = turn.q
-        found.numbers[at + 9] = foot.start
-        found.numbers[at + 10] = foot.end
-        found.numbers[at + 11] = foot.edge1 + 2.0 * foot.edge2
+        found.numbers[at + 3] = moved.motion
+        found.numbers[at + 4] = moved.gn
+        found.numbers[at + 5] = moved.gt
+        found.numbers[at + 6] = moved.along
+        found.numbers[at + 7] = moved.edge
+        found.numbers[at + 8] = turn.pn
+        found.numbers[at + 9] = turn.pt
+        found.numbers[at + 10] = turn.q
 
     @ti.func
     def use_second(place, face: ti.template(), state: ti.template()):
@@ -338,27 +334,19 @@ def vector_second_kernels(real):
             by_log = by_log - other * slope * s
         state.log_width.sum = state.log_width.sum + by_log
         by_d = by_s * inv_width
-        gx = found.numbers[at + 4]
-        gy = found.numbers[at + 5]
-        start = found.numbers[at + 9]
-        end = found.numbers[at + 10]
-        edge = found.numbers[at + 11]
-        # Of da + t dE, and of dE.
-        x = by_motion * found.numbers[at + 6] - by_d * gx
-        y = by_motion * found.numbers[at + 7] - by_d * gy
-        turning = by_motion * found.numbers[at + 8]
-        moving.add_corners(
-            edge,
-            start * x - turning * gx,
-            start * y - turning * gy,
-            end * x + turning * gx,
-            end * y + turning * gy,
-            state.corners,
-        )
+        gn = found.numbers[at + 4]
+        gt = found.numbers[at + 5]
+        along = found.numbers[at + 6]
+        edge = found.numbers[at + 7]
+        # Of da + t dE, in the frame of the edge; where g has a part along the edge there is no q.
+        normal = by_motion * found.numbers[at + 8] - by_d * gn
+        tangent = by_motion * found.numbers[at + 9] - by_d * gt
+        normal_far = normal * along + by_motion * found.numbers[at + 10] * gn
+        moving.add(state.corners, edge, normal, tangent, normal_far, tangent * along)
         if ti.static(others.keeps_first):
-            x = 0.0 - by_motion * gx
-            y = 0.0 - by_motion * gy
-            moving.add_corners(edge, start * x, start * y, end * x, end * y, state.first_corners)
+            normal = 0.0 - by_motion * gn
+            tangent = 0.0 - by_motion * gt
+            moving.add(state.firsts, edge, normal, tangent, normal * along, tangent * along)
         if ti.static(others.into_cells):
             motion_of_s = by_scale
             if ti.static(slopes.pieces == 0):
@@ -377,12 +365,6 @@ def vector_second_kernels(real):
                 row = state.slope_cells_start + slope_cell[lane]
                 gradient = powers(slope_t[lane]) * weight[lane]
                 state.slope_cells[row] = state.slope_cells[row] + gradient
-
-    @ti.func
-    def store_corners(corners_out: ti.template(), item, sums: ti.template()):
-        parts = ti.static((sums.x0, sums.y0, sums.x1, sums.y1, sums.x2, sums.y2))
-        for k in ti.static(range(6)):
-            corners_out[6 * item + k] = parts[k].sum()
 
     @vector_kernel(real)
     def second(
@@ -425,12 +407,21 @@ def vector_second_kernels(real):
                     count = faces.rows[2 * index + 1] - top
                     first = top + count * part // faces.slices
                     last = top + count * (part + 1) // faces.slices
-                    corners = moving.Corners()
-                    firsts = moving.Corners()
-                    widths = Total()
+                    edge0 = moving.EdgeSums()
+                    edge1 = moving.EdgeSums()
+                    edge2 = moving.EdgeSums()
+                    first0 = moving.EdgeSums()
+                    first1 = moving.EdgeSums()
+                    first2 = moving.EdgeSums()
+                    corners = ti.static((edge0, edge1, edge2))
+                    firsts = ti.static((first0, first1, first2))
+                    by_width = Total()
+                    face = geo.Face()
                     if first < last:
                         face, bounds = frames.read(faces.frames, index)
-                        motion = moving.face_motion(arrays.corners, arrays.tangents.points, index)
+                        motion = moving.face_motion(
+                            face, arrays.corners, arrays.tangents.points, index
+                        )
                         state = ti.static(
                             SecondState(
                                 index,
@@ -442,7 +433,7 @@ def vector_second_kernels(real):
                                 found,
                                 corners,
                                 firsts,
-                                widths,
+                                by_width,
                                 gradients_out.cells,
                                 cells_start,
                                 gradients_out.slopes,
@@ -455,10 +446,10 @@ def vector_second_kernels(real):
                         blocks.walk(
                             face, bounds, tiles, rows, reach, find_second, use_second, state
                         )
-                    store_corners(gradients_out.corners, item, corners)
+                    moving.store(gradients_out.corners, item, face, corners)
                     if ti.static(others.keeps_first):
-                        store_corners(gradients_out.first_corners, item, firsts)
-                    log_width += widths.sum.sum()
+                        moving.store(gradients_out.first_corners, item, face, firsts)
+                    log_width += by_width.sum.sum()
                 gradients_out.log_width[worker] = log_width
 
     return SimpleNamespace(tangent=tangent, second=second)
