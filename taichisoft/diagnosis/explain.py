@@ -13,6 +13,7 @@ from taichisoft.base.backend import backend
 from taichisoft.diagnosis.explanation import SATURATED, Against, Explanation, Faces
 from taichisoft.diagnosis.projected_faces import ProjectedFaces
 from taichisoft.diagnosis.suggest import as_mask, narrow_scale
+from taichisoft.engine.block_job import works_in_blocks
 from taichisoft.engine.coverage import accumulate
 from taichisoft.engine.job import RasterJob, least_bytes
 from taichisoft.engine.scene import Scene
@@ -31,6 +32,8 @@ LEAST_MILLISECONDS = 2.5
 # Memory of a second derivative of a silhouette, by the growth of the peak over 0.7 and 6 million fragments
 # (38 to 40 in float32). Of an image of three colours it was 330 to 420.
 SECOND_ORDER_BYTES = 40
+# Where no fragment is kept, by that over 4 million pixels and over 1.3 million faces.
+NUMBERS_OF_A_PIXEL, NUMBERS_OF_A_FACE = 13, 62
 
 
 @torch.no_grad()
@@ -111,12 +114,21 @@ class _Situation:
             faces_per_pixel=reaching / max(reached, 1),
             most_faces_per_pixel=int(count.max()),
             memory=least_bytes(rendered),
-            second_order_memory=SECOND_ORDER_BYTES * fragments,
+            second_order_memory=_second_order_bytes(job, rendered, fragments),
             milliseconds=time if backend() == "cpu" else None,
             inflation=float(alpha.sum(dtype=torch.float64)) / area - 1 if area else None,
             saturated=int(saturated.sum()) / area if area else None,
             against=against,
         )
+
+
+def _second_order_bytes(job: RasterJob, rendered: Scene, fragments: int) -> int:
+    """Return the memory of a second derivative of a silhouette."""
+    if not works_in_blocks(job):
+        return SECOND_ORDER_BYTES * fragments
+    pixels = rendered.batch_size * rendered.image_size[0] * rendered.image_size[1]
+    numbers = NUMBERS_OF_A_PIXEL * pixels + NUMBERS_OF_A_FACE * job.num_faces
+    return numbers * rendered.points.element_size()
 
 
 def _within_reach(curve: Curve) -> Curve:

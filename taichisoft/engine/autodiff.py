@@ -1,7 +1,8 @@
 """Renders as torch graphs of fragment maps that Taichi differentiates: exact to the second order.
 
 A fragment is a face at a pixel within its reach. A map takes each fragment to its contribution, and torch
-sums those into the pixels. Memory grows with the number of fragments.
+sums those into the pixels. Memory grows with the number of fragments. Second derivatives are made so, but for
+those of silhouettes on the CPU (`taichisoft.engine.vector_second`), of which this is the oracle.
 """
 
 from __future__ import annotations

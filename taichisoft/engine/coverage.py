@@ -1,7 +1,9 @@
 """Coverage: sums or maxima of a tabulated curve over faces. Private.
 
 A first derivative is one launch of a hand-written adjoint. When it is itself to be differentiated
-(``create_graph=True``) its derivative is taken by Taichi, over the fragments (`taichisoft.engine.autodiff`).
+(``create_graph=True``) its derivative is written by hand too (`taichisoft.engine.vector_second`). On a GPU,
+and where Taichi cannot keep vectors whole, it is taken by Taichi, over the fragments
+(`taichisoft.engine.autodiff`).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from taichisoft.engine.kernels.vector_accumulate import Accumulation
 from taichisoft.engine.kernels.vector_adjoint import KEPT, AdjointArrays, FoundGradients
 from taichisoft.engine.kernels.vector_bundles import Faces, VectorTable
 from taichisoft.engine.kernels.vector_coverage import vector_coverage_kernels
+from taichisoft.engine.vector_second import Motion, second_order
 from taichisoft.softness.curves import Curve
 
 
@@ -140,6 +141,30 @@ class VectorCoveragePass(Rendered):
             job.points.new_empty(job.items * 6),
             job.points.new_empty(launch.workers),
             job.points.new_zeros(*tables, 4).flatten(0, 1),
+        )
+
+    def second_order(
+        self,
+        upstream: Tensor,
+        kept: Tensors,
+        inputs: Tensors,
+        cotangents: Gradients,
+        needed: Needed,
+    ) -> Gradients:
+        """Return the gradients of ``<adjoint, cotangents>`` in the upstream gradient and in the inputs."""
+        return second_order(self.motion(kept, inputs, cotangents), upstream, needed)
+
+    def motion(self, kept: Tensors, inputs: Tensors, tangents: Gradients) -> Motion:
+        """Return this coverage with inputs that move."""
+        frames, rows, winner = kept
+        return Motion(
+            self.blocks,
+            self.blocks.faces_of(frames, rows),
+            self.curve,
+            self.takes_max,
+            winner,
+            CoverageInputs(*inputs),
+            tangents,
         )
 
     def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:

@@ -195,6 +195,25 @@ def test_words_hold_the_numbers(dtype):
     assert (found.milliseconds is None) == (ts.backend() != "cpu")
 
 
+@pytest.mark.cpu_only
+def test_memory_of_second_derivatives_is_that_of_pixels_and_faces(monkeypatch):
+    mesh, camera = halves(2, 8, torch.float32), pixel_camera(*SIZE, torch.float32)
+
+    def found(scale: float, ssaa: int = 1):
+        return ts.SoftRasterizer(ts.Gaussian(scale), ssaa=ssaa).explain(mesh, camera)
+
+    narrow, wide, large = found(0.3), found(3.0), found(0.3, ssaa=2)
+    assert wide.fragments > 2 * narrow.fragments
+    assert wide.second_order_memory == narrow.second_order_memory
+    assert 2 * narrow.second_order_memory < large.second_order_memory
+    assert large.second_order_memory < 4 * narrow.second_order_memory
+    # Without the kernels that sweep over the faces every fragment is kept.
+    monkeypatch.setattr("taichisoft.engine.block_job.has_vectors", lambda: False)
+    narrow, wide = found(0.3), found(3.0)
+    per_fragment = narrow.second_order_memory / narrow.fragments
+    assert wide.second_order_memory == pytest.approx(per_fragment * wide.fragments)
+
+
 def test_annealing_is_explained_where_it_is(dtype):
     mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
     renderer = ts.SoftRasterizer(ts.Gaussian(ts.ExponentialAnnealing(4.0, 1.0)))
