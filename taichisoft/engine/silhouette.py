@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.adjoints import table_gradient, width_gradient
 from taichisoft.engine.block_job import works_in_blocks
-from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
+from taichisoft.engine.bridge import Gradients, Needed, Operation, Tensors, flat
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.launch import CPU_STRIDE, CPU_WORKERS, Launch, launch_for
 from taichisoft.engine.kernels.silhouette import (
@@ -21,6 +22,7 @@ from taichisoft.engine.kernels.silhouette import (
     Views,
     silhouette_kernels,
 )
+from taichisoft.engine.moving_points import Projected, moving_points, with_zeros
 from taichisoft.engine.projection import FARTHEST
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.vector_coverage import VectorCoveragePass
@@ -39,7 +41,7 @@ class OutOfBoundsError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class SilhouettePass(Rendered):
+class SilhouettePass(Operation):
     """Alpha of the probabilistic sum, or the sums or maxima of a curve, of a mesh seen by cameras.
 
     Its inputs are the vertices, (V, 3) or (B, V, 3), the rotation, the translation and the intrinsics of the
@@ -139,18 +141,57 @@ class SilhouettePass(Rendered):
             width_gradient(found.log_width.sum(), coverage.numbers) if needed[6] else None,
         )
 
-    def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
-        """Return the image as a graph of torch that is differentiable twice."""
-        vertices, rotation, translation, intrinsics, cells, slope_cells, width = inputs
-        camera = replace(
-            self.camera, rotation=rotation, translation=translation, intrinsics=intrinsics
+    def second_order(
+        self,
+        upstream: Tensor,
+        kept: Tensors,
+        inputs: Tensors,
+        cotangents: Gradients,
+        needed: Needed,
+    ) -> Gradients:
+        """Return the gradients of ``<adjoint, cotangents>`` in the upstream gradient and in the inputs.
+
+        With the totals T and their rates T' along the cotangents, that is ``<u, T'>``, or ``<u exp(-T), T'>`` for
+        ``1 - exp(-T)``. It is differentiated in the points, their rates, and the softness; from there on torch
+        goes back to vertices and cameras.
+        """
+        points, frames, rows, winner, *passed = kept
+        coverage, images = self._coverage, self.scene.batch_size
+        wanted = [
+            x.detach().requires_grad_(n) for x, n in zip(inputs[:4], needed[1:5], strict=True)
+        ]
+        at = Projected(*wanted)
+        with torch.enable_grad():
+            places, rates = moving_points(
+                at,
+                with_zeros(cotangents[:4], Projected(*(x.detach() for x in at))),
+                perspective=self.camera.perspective,
+                near=self.camera.near,
+            )
+            places, rates = (x.expand(images, -1, -1).reshape(-1, 2) for x in (places, rates))
+        by_points = pad(rates.detach(), (0, 2))
+        motion = coverage.motion(
+            (frames, rows, winner),
+            (points.view(-1, 4), *inputs[4:]),
+            (by_points, *cotangents[4:]),
         )
-        images = self.scene.batch_size
-        points = camera.project_unchecked(vertices).expand(images, -1, -1).reshape(-1, 4)
-        job = RasterJob(replace(self.scene, points=points))
-        coverage = VectorCoveragePass(job, self.curve, self.takes_max)
-        total = coverage(points, cells, slope_cells, width)
-        return -torch.expm1(-total) if self.exponential else total
+        seen, other, by_upstream = upstream.detach(), None, None
+        if self.exponential or needed[0]:
+            by_upstream = motion.totals()
+        if self.exponential:
+            through = coverage.blocks.flattened(passed[0]).view(seen.shape)
+            by_upstream = by_upstream * through
+            other = -seen * by_upstream
+            seen = seen * through
+        (by_places, *by_softness), by_rates = motion.gradients(
+            seen,
+            into_cells=needed[5],
+            into_slopes=needed[6] and self.curve.slopes is not None,
+            keeps_first=True,
+            other=other,
+        )
+        by_cameras = _pulled_back(wanted, (places, rates), (by_places, by_rates))
+        return by_upstream if needed[0] else None, *by_cameras, *by_softness
 
     def _views(self, inputs: Tensors) -> Views:
         vertices, rotation, translation, intrinsics = inputs[:4]
@@ -202,6 +243,21 @@ class SilhouettePass(Rendered):
             x.sum(0, keepdim=True) if x is not None and len(rotation) != images else x
             for x in found
         )
+
+
+def _pulled_back(inputs: list[Tensor], results: Tensors, gradients: Gradients) -> Gradients:
+    """Return the gradients of inputs from those of results, (P, 4), of which they are the first two numbers."""
+    chosen = [x for x in inputs if x.requires_grad]
+    pairs = [
+        (r, g[:, :2])
+        for r, g in zip(results, gradients, strict=True)
+        if r.requires_grad and g is not None
+    ]
+    if not chosen or not pairs:
+        return (None,) * len(inputs)
+    roots, seeds = zip(*pairs, strict=True)
+    found = iter(torch.autograd.grad(roots, chosen, seeds, allow_unused=True))
+    return tuple(next(found) if x.requires_grad else None for x in inputs)
 
 
 def silhouette(
