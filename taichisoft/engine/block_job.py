@@ -51,11 +51,10 @@ class BlockJob:
         return self.tiles.images * self.tiles.rows * self.tiles.columns
 
     def unwritten_faces(self) -> Faces:
-        """Return memory for the faces as they are to be set up."""
-        job = self.job
+        """Return memory for the faces as they are to be set up, as many together as there are lanes."""
+        room = -(-self.job.num_faces // self.lanes) * self.lanes
         return self.faces_of(
-            job.points.new_empty(job.num_faces * FRAME),
-            torch.empty(2 * job.num_faces, dtype=torch.int32),
+            self.job.points.new_empty(room * FRAME), torch.empty(2 * room, dtype=torch.int32)
         )
 
     def set_up_launch(self) -> Launch:

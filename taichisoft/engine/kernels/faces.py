@@ -100,17 +100,15 @@ def face_functions(real):
         return area, ti.sqrt(first) * ti.sqrt(second)
 
     @ti.func
-    def store(frames_out: ti.template(), face, end, place: ti.template(), v):
+    def store(frames_out: ti.template(), face, place: ti.template(), v):
         """Write a number of each face."""
         for lane in ti.static(range(lanes)):
-            if face + lane < end:
-                frames_out[FRAME * (face + lane) + place] = v[lane]
+            frames_out[FRAME * (face + lane) + place] = v[lane]
 
     @ti.func
     def set_edge_up(
         frames_out: ti.template(),
         face,
-        last,
         e: ti.template(),
         start: ti.template(),
         end: ti.template(),
@@ -132,14 +130,14 @@ def face_functions(real):
         steep = size(nx) + solid > 1e-6
         slope = ti.select(steep, 1.0 / ti.select(steep, nx, vec(1.0)), vec(0.0))
         place = ti.static(EDGE * e)
-        store(frames_out, face, last, place, ti.select(turned, end.x, start.x))
-        store(frames_out, face, last, place + 1, ti.select(turned, end.y, start.y))
-        store(frames_out, face, last, place + 2, ux)
-        store(frames_out, face, last, place + 3, uy)
-        store(frames_out, face, last, place + 4, ti.select(turned, 0.0 - length, vec(0.0)))
-        store(frames_out, face, last, place + 5, ti.select(turned, vec(0.0), length))
-        store(frames_out, face, last, place + 6, inverse)
-        store(frames_out, face, last, place + 7, slope)
+        store(frames_out, face, place, ti.select(turned, end.x, start.x))
+        store(frames_out, face, place + 1, ti.select(turned, end.y, start.y))
+        store(frames_out, face, place + 2, ux)
+        store(frames_out, face, place + 3, uy)
+        store(frames_out, face, place + 4, ti.select(turned, 0.0 - length, vec(0.0)))
+        store(frames_out, face, place + 5, ti.select(turned, vec(0.0), length))
+        store(frames_out, face, place + 6, inverse)
+        store(frames_out, face, place + 7, slope)
 
     @ti.func
     def set_up(
@@ -150,7 +148,10 @@ def face_functions(real):
         tiles: ti.template(),
         faces_out: ti.template(),
     ):
-        """Write the frames and the rows of as many faces as there are lanes, from `face` on."""
+        """Write the frames and the rows of as many faces as there are lanes, from `face` on.
+
+        Behind the last face there is room for as many.
+        """
         end = faces_out.count
         frames_out, rows_out = ti.static((faces_out.frames, faces_out.rows))
         a = corner_of(corners, face, end, 0)
@@ -164,18 +165,17 @@ def face_functions(real):
         winding = ti.select(area > 0.0, vec(1.0), vec(-1.0))
         has_area = size(area) > 1e-7 * greater(shorter, vec(1e-13))
         solid = ti.select(has_area, vec(0.0), vec(-1e30))
-        set_edge_up(frames_out, face, end, 0, a, b, e0, winding, solid)
-        set_edge_up(frames_out, face, end, 1, b, c, e1, winding, solid)
-        set_edge_up(frames_out, face, end, 2, c, a, e2, winding, solid)
+        set_edge_up(frames_out, face, 0, a, b, e0, winding, solid)
+        set_edge_up(frames_out, face, 1, b, c, e1, winding, solid)
+        set_edge_up(frames_out, face, 2, c, a, e2, winding, solid)
         place = ti.static(3 * EDGE)
-        store(frames_out, face, end, place, least(a.x, b.x, c.x))
-        store(frames_out, face, end, place + 1, most(a.x, b.x, c.x))
-        store(frames_out, face, end, place + 2, winding)
-        store(frames_out, face, end, place + 3, solid)
+        store(frames_out, face, place, least(a.x, b.x, c.x))
+        store(frames_out, face, place + 1, most(a.x, b.x, c.x))
+        store(frames_out, face, place + 2, winding)
+        store(frames_out, face, place + 3, solid)
         for lane in ti.static(range(lanes)):
-            if face + lane < end:
-                rows_out[2 * (face + lane)] = first[lane]
-                rows_out[2 * (face + lane) + 1] = last[lane]
+            rows_out[2 * (face + lane)] = first[lane]
+            rows_out[2 * (face + lane) + 1] = last[lane]
 
     @ti.func
     def read(frames: ti.template(), index):
