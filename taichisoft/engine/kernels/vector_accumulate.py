@@ -96,11 +96,14 @@ def accumulate_functions(real):
                     passed, alpha = of.exp_and_rest(shown)
                     arrays.tiled_out[at] = passed
                     shown = alpha
-                for lane in ti.static(range(lanes)):
-                    y = row * geo.rows + lane // COLUMNS
-                    x = column * COLUMNS + lane % COLUMNS
-                    if y < tiles.height and x < tiles.width:
-                        arrays.image_out[(image * tiles.height + y) * tiles.width + x] = shown[lane]
+                for line in ti.static(range(geo.rows)):
+                    y = row * geo.rows + line
+                    if y < tiles.height:
+                        x = column * COLUMNS
+                        pixel = (image * tiles.height + y) * tiles.width + x
+                        arrays.image_out[pixel] = shown[COLUMNS * line]
+                        if x + 1 < tiles.width:
+                            arrays.image_out[pixel + 1] = shown[COLUMNS * line + 1]
 
     @ti.func
     def accumulate(worker, workers, arrays: ti.template()):

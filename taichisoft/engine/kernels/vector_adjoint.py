@@ -70,11 +70,13 @@ def adjoint_functions(real):
         for column in range(tiles.columns):
             at = row * tiles.columns + column
             up = vec(0.0)
-            for lane in ti.static(range(lanes)):
-                y = top + lane // COLUMNS
-                x = column * COLUMNS + lane % COLUMNS
-                if y < tiles.height and x < tiles.width:
-                    up[lane] = arrays.upstream[(image * tiles.height + y) * tiles.width + x]
+            for line in ti.static(range(geo.rows)):
+                if top + line < tiles.height:
+                    x = column * COLUMNS
+                    pixel = (image * tiles.height + top + line) * tiles.width + x
+                    up[COLUMNS * line] = arrays.upstream[pixel]
+                    if x + 1 < tiles.width:
+                        up[COLUMNS * line + 1] = arrays.upstream[pixel + 1]
             if ti.static(arrays.exponential):
                 up = up * arrays.passed[at]
             arrays.tiled[at] = up
