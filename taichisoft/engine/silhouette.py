@@ -175,10 +175,9 @@ class SilhouettePass(Operation):
             (points.view(-1, 4), *inputs[4:]),
             (by_points, *cotangents[4:]),
         )
-        seen, other, by_upstream = upstream.detach(), None, None
-        if self.exponential or needed[0]:
-            by_upstream = motion.totals()
-        if self.exponential:
+        seen, other = upstream.detach(), None
+        by_upstream = motion.totals() if self.exponential or needed[0] else None
+        if by_upstream is not None and self.exponential:
             through = coverage.blocks.flattened(passed[0]).view(seen.shape)
             by_upstream = by_upstream * through
             other = -seen * by_upstream
@@ -216,10 +215,10 @@ class SilhouettePass(Operation):
 
     def _launches(self, first: Launch, second: Launch) -> Launches:
         """Return the launches of a kernel, the first of which is over points."""
-        of = (launch_for(len(self.scene.points), True, CPU_WORKERS), first, second)
+        launches = (launch_for(len(self.scene.points), True, CPU_WORKERS), first, second)
         if self._serial:
-            of = tuple(Launch(launch.slots // CPU_STRIDE, 1) for launch in of)
-        return Launches(*of)
+            return Launches(*(Launch(launch.slots // CPU_STRIDE, 1) for launch in launches))
+        return Launches(*launches)
 
     def _by_camera(
         self, gradients: StepGradients, points: Tensor, inputs: Tensors, needed: Needed

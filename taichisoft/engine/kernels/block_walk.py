@@ -32,7 +32,6 @@ def block_walk_functions(real):
     """Return the device functions for the float type `real`."""
     geo = block_functions(real)
     of = vector_functions(real)
-    lanes = of.lanes
 
     @ti.func
     def walk(

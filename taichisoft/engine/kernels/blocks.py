@@ -1,8 +1,8 @@
-"""Device functions of a triangle over blocks of pixels, one pixel a lane: reach, distance, foot point.
+"""Device functions of a triangle over blocks of pixels, one pixel a lane: reach, distance, nearest edge.
 
-An image is cut into blocks of two columns and as many rows as a vector register has room for. A block that does
-not fit at the right or lower end of the image has lanes outside of it; their numbers are of no use and do no
-harm. Arrays over blocks, "tiled", are indexed ``(image * block rows + row) * block columns + column``.
+An image is cut into blocks of two columns and as many rows as a vector register has room for. A block that
+does not fit at the right or lower end of the image has lanes outside of it; their numbers are of no use and
+do no harm. Arrays over blocks, "tiled", are indexed ``(image * block rows + row) * block columns + column``.
 
 What is computed is that of `taichisoft.engine.kernels.triangle`. In a row of blocks the distances across an
 edge and along it are linear in the column, so that one product and one sum each are left for a block. An edge
@@ -51,25 +51,6 @@ def block_functions(real):
     Bounds = ti.types.struct(left=real, right=real, slopes=vec3)
     # Distances across and along the three edges, at the first block of a row of blocks.
     Forms = ti.types.struct(a0=vec, a1=vec, a2=vec, u0=vec, u1=vec, u2=vec)
-    # Of the nearest point of the boundary: signed distance, shares of the start and the end of its edge, gradient
-    # of the distance by the pixel; direction, inward normal and inverse length of the edge; 1 for the edge 1 and
-    # 2; whether the point is within the edge; the inverse of the distance, negative outside.
-    Foot = ti.types.struct(
-        distance=vec,
-        start=vec,
-        end=vec,
-        gx=vec,
-        gy=vec,
-        ux=vec,
-        uy=vec,
-        nx=vec,
-        ny=vec,
-        per_length=vec,
-        edge1=vec,
-        edge2=vec,
-        within=vec,
-        inverse=vec,
-    )
 
     @ti.func
     def offsets():
@@ -158,8 +139,9 @@ def block_functions(real):
     def nearest_edge(face: ti.template(), forms: ti.template(), x):
         """Return what of a gradient depends on the pixel, `x` pixels to the right of the forms.
 
-        Signed distance, distances across the nearest edge and beyond its end, position along it from its anchor in
-        lengths of the edge, whether it is edge 1, whether it is edge 2, and 1 / distance, negative outside.
+        Signed distance, distances across the nearest edge and beyond its end, position along it from its
+        anchor in lengths of the edge, whether it is edge 1, whether it is edge 2, and 1 / distance, negative
+        outside.
         """
         across, along = edge_forms(face, forms, 0, x)
         held = on_edge(face, 0, along)
@@ -198,81 +180,17 @@ def block_functions(real):
 
     @ti.func
     def from_anchor(face: ti.template(), e: ti.template()):
-        """Return what makes of a position along an edge one from 0 to 1: the inverse length, with its sign."""
+        """Return what makes of a position along an edge one from 0 to 1: an inverse length with a sign."""
         return ti.select(face.low[e] < 0, 0 - face.inverse[e], face.inverse[e])
-
-    @ti.func
-    def foot(face: ti.template(), forms: ti.template(), x):
-        """Return the `Foot` of the nearest boundary point, `x` pixels to the right of the forms."""
-        line = vec(1e30)
-        nearest = vec(1e30)
-        across = vec(0.0)
-        beyond = vec(0.0)
-        # Position from the anchor, in lengths of the edge; 1 where the anchor is the end of the edge.
-        part = vec(0.0)
-        turned = vec(0.0)
-        result = Foot()
-        for e in ti.static(range(3)):
-            ahead, along = edge_forms(face, forms, e, x)
-            held = on_edge(face, e, along)
-            excess = along - held
-            squared = ahead * ahead + excess * excess
-            line = lesser(line, ahead)
-            from_end = ti.select(face.low[e] < 0, real(1.0), real(0.0))
-            inverse = face.inverse[e] * (1 - 2 * from_end)
-            if ti.static(e == 0):
-                nearest = squared
-                across = ahead
-                beyond = excess
-                part = held * inverse
-                turned = of.broadcast(from_end)
-                result.ux = of.broadcast(face.ux[e])
-                result.uy = of.broadcast(face.uy[e])
-                result.per_length = of.broadcast(face.inverse[e])
-            else:
-                nearer = squared < nearest
-                nearest = ti.select(nearer, squared, nearest)
-                across = ti.select(nearer, ahead, across)
-                beyond = ti.select(nearer, excess, beyond)
-                part = ti.select(nearer, held * inverse, part)
-                turned = ti.select(nearer, of.broadcast(from_end), turned)
-                result.ux = ti.select(nearer, of.broadcast(face.ux[e]), result.ux)
-                result.uy = ti.select(nearer, of.broadcast(face.uy[e]), result.uy)
-                result.per_length = ti.select(
-                    nearer, of.broadcast(face.inverse[e]), result.per_length
-                )
-                result.edge1 = ti.select(nearer, vec(2.0 - e), result.edge1)
-                result.edge2 = ti.select(nearer, vec(e - 1.0), result.edge2)
-        line = line + face.solid
-        far = ti.sqrt(greater(nearest, vec(tiny)))
-        inside = line >= 0.0
-        result.distance = ti.select(inside, line, 0.0 - far)
-        result.inverse = ti.select(inside, vec(1.0), vec(-1.0)) / far
-        # A share near 0 must not be a difference of larger numbers.
-        rest = 1.0 - part
-        result.start = ti.select(turned > 0.5, part, rest)
-        result.end = ti.select(turned > 0.5, rest, part)
-        result.within = of.one_where(beyond == 0.0)
-        # On the edge itself the offset vanishes; the normal still tells where inside is, unless there is none.
-        on_line = beyond == face.solid
-        by_normal = ti.select(on_line, vec(1.0), across * result.inverse)
-        by_edge = ti.select(on_line, vec(0.0), beyond * result.inverse)
-        result.nx = (0.0 - face.winding) * result.uy
-        result.ny = face.winding * result.ux
-        result.gx = by_normal * result.nx + by_edge * result.ux
-        result.gy = by_normal * result.ny + by_edge * result.uy
-        return result
 
     return SimpleNamespace(
         rows=rows,
         Face=Face,
         Bounds=Bounds,
         Forms=Forms,
-        Foot=Foot,
         offsets=offsets,
         row_spans=row_spans,
         forms_of=forms_of,
         distance=distance,
         nearest_edge=nearest_edge,
-        foot=foot,
     )

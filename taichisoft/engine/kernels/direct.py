@@ -29,8 +29,8 @@ class Direct:
     Parameters
     ----------
     kernel : callable
-        Made by ``ti.kernel``. Its arguments are templates (hashable), arrays and numbers. No kernel asks for the
-        length of an array of vectors, which is not handed on.
+        Made by ``ti.kernel``. Its arguments are templates (hashable), arrays and numbers. No kernel asks for
+        the length of an array of vectors, which is not handed on.
     compiling : callable
         Makes the context that an instantiation is compiled in.
     """
@@ -75,7 +75,7 @@ class Direct:
 
 @contextmanager
 def _short_positions() -> Iterator[None]:
-    """Let Taichi note the line of each expression that it compiles, and not print that line with marks as well.
+    """Let Taichi note the line of each expression that it compiles, and not print it with marks as well.
 
     It does so for all of them, needed or not, in half of the time that it takes to read a kernel.
     """

@@ -1,7 +1,7 @@
-"""Device functions that set faces up for `taichisoft.engine.kernels.blocks`: many at a time, once for a render.
+"""Device functions that set faces up for `taichisoft.engine.kernels.blocks`: many at a time, once a render.
 
-A face is set up with five roots and six divisions, which in one lane takes as long as a dozen blocks of pixels.
-Here a lane is a face. What is found is kept, `FRAME` numbers a face, and read by every pass.
+A face is set up with five roots and six divisions, which in one lane takes as long as a dozen blocks of
+pixels. Here a lane is a face. What is found is kept, `FRAME` numbers a face, and read by every pass.
 """
 
 from functools import cache
@@ -12,7 +12,8 @@ from taichisoft.engine.kernels.blocks import block_functions
 from taichisoft.engine.kernels.triangle import FAR_AWAY
 from taichisoft.engine.kernels.vectors import vector_functions
 
-# Numbers of a face, filled up to whole cache lines: those of its three edges, one after the other, and of itself.
+# Numbers of an edge and of a face: its three edges, one after the other, what else it has, and whole lines of
+# the cache.
 EDGE = 8
 FRAME = 32
 

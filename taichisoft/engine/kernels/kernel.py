@@ -19,7 +19,7 @@ from taichisoft.engine.kernels.vectors import lanes_of, whole_vectors
 # Flat arrays: of the float type of the kernel, and of int32.
 Floats = Annotated[Any, "floats"]
 Ints = Annotated[Any, "ints"]
-# Of vectors that fill a register, of both types, and of rows of four: (n, lanes) and (n, 4). Of vector kernels.
+# Of vector kernels: vectors that fill a register, of both types, (n, lanes), and rows of four, (n, 4).
 Vectors = Annotated[Any, "vectors"]
 IntVectors = Annotated[Any, "int vectors"]
 Quads = Annotated[Any, "quads"]

@@ -1,7 +1,7 @@
 """Kernels of a whole silhouette on the CPU: from vertices and cameras to an image, and back.
 
-One launch has several loops, one after the other. Between launches torch would run a dozen small operations, which
-take longer than the loops of a small scene.
+One launch has several loops, one after the other. Between launches torch would run a dozen small operations,
+which take longer than the loops of a small scene.
 """
 
 from functools import cache
@@ -66,6 +66,15 @@ def silhouette_kernels(real):
     forward = accumulate_functions(real)
     backward = adjoint_functions(real)
     vec3 = ti.types.vector(3, real)
+    integer, without_sign = (ti.i32, 2**31 - 1) if real is ti.f32 else (ti.i64, 2**63 - 1)
+
+    @ti.func
+    def size(x):
+        """Return an integer that grows with the absolute value; those of infinity and NaN are the largest.
+
+        Kernels are compiled as if there were no NaN: comparisons of them tell nothing.
+        """
+        return ti.bit_cast(x, integer) & integer(without_sign)
 
     @ti.func
     def in_view(views: ti.template(), at):
@@ -104,11 +113,8 @@ def silhouette_kernels(real):
         px = matrix[k] * u + matrix[k + 1] * v + matrix[k + 2]
         py = matrix[k + 3] * u + matrix[k + 4] * v + matrix[k + 5]
         # Not so for a NaN.
-        plain = 0
-        if ti.abs(px) <= limit and ti.abs(py) <= limit:
-            if point[2] <= limit and point[2] >= views.near:
-                plain = 1
-        if plain == 0:
+        largest = ti.max(size(px), size(py), size(point[2]))
+        if largest > size(limit) or point[2] < views.near:
             flag_out[0] = 1
         points_out[4 * at] = px
         points_out[4 * at + 1] = py

@@ -1,13 +1,15 @@
 """Device functions of the forward pass of coverage in whole vectors: set-up of faces, sums or maxima.
 
 They compute what `taichisoft.engine.kernels.coverage` does, and share the work alike: a worker owns bands of
-rows of an image and adds every face that reaches them, in the order of the faces. A vector is a block of pixels
-and not a piece of a row: see `taichisoft.engine.kernels.blocks`.
+rows of an image and adds every face that reaches them, in the order of the faces. A vector is a block of
+pixels and not a piece of a row: see `taichisoft.engine.kernels.blocks`. Every face is walked over twice. A
+processor looks ahead by some hundred instructions: the shorter chains of two walks overlap there, where one
+long chain from the distance to the sum would be waited for.
 """
 
 from functools import cache
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.block_walk import Rows, block_walk_functions
@@ -32,6 +34,17 @@ class Accumulation(NamedTuple):
     tiled_out: Vectors  # tiled totals, or ``exp(-total)`` if exponential
     winner_out: IntVectors  # tiled, face of the maximum or -1; one vector unless take_max
     image_out: Floats  # (B * H * W)
+
+
+class State(NamedTuple):
+    """What the two visits of a block are given."""
+
+    index: Any  # of the face
+    take_max: Any
+    curve: Any
+    found: Any
+    tiled_out: Any
+    winner_out: Any
 
 
 @cache
@@ -62,7 +75,7 @@ def accumulate_functions(real):
     @ti.func
     def find_amount(block: ti.template(), place, face: ti.template(), state: ti.template()):
         """Keep the cell of the distance and the position in it."""
-        index, take_max, curve, found, tiled_out, winner_out = ti.static(state)
+        curve, found = ti.static((state.curve, state.found))
         d = geo.distance(face, block.forms, block.x)
         cell, t, _ = look.locate(d * curve.numbers[0], curve)
         found.blocks[place] = block.index
@@ -72,15 +85,16 @@ def accumulate_functions(real):
     @ti.func
     def use_amount(place, face: ti.template(), state: ti.template()):
         """Add a face to a block, or keep the maximum and its face."""
-        index, take_max, curve, found, tiled_out, winner_out = ti.static(state)
+        curve, found = ti.static((state.curve, state.found))
+        tiled_out, winner_out = ti.static((state.tiled_out, state.winner_out))
         at = found.blocks[place]
         cubic = look.cubic(curve, ti.static(CellsAt(found.cell_numbers, place * lanes)))
         amount = look.value(cubic, found.numbers[place])
-        if ti.static(take_max):
+        if ti.static(state.take_max):
             # Of tied faces the one with the smallest index wins.
             more = amount > tiled_out[at]
             tiled_out[at] = ti.select(more, amount, tiled_out[at])
-            winner_out[at] = ti.select(more, ints(0) + index, winner_out[at])
+            winner_out[at] = ti.select(more, ints(0) + state.index, winner_out[at])
         else:
             tiled_out[at] = tiled_out[at] + amount
 
@@ -131,7 +145,7 @@ def accumulate_functions(real):
                 last = ti.min(bottom, faces.rows[2 * index + 1])
                 if first < last:
                     face, bounds = frames.read(faces.frames, index)
-                    state = ti.static((index, take_max, table, found, tiled_out, winner_out))
+                    state = ti.static(State(index, take_max, table, found, tiled_out, winner_out))
                     place = worker * found.places
                     rows = ti.static(Rows(image, first, last, place, found.rows))
                     blocks.walk(face, bounds, tiles, rows, reach, find_amount, use_amount, state)

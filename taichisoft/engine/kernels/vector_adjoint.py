@@ -1,11 +1,12 @@
 """Device functions of the adjoint of coverage in whole vectors.
 
-A worker owns faces, or slices of their rows, and reads the pixels, so that a face's gradient stays in registers.
+A worker owns faces, or slices of their rows, and reads the pixels, so that a face's gradient stays in
+registers. It is summed in the frames of the three edges, and turned into x and y once a face.
 """
 
 from functools import cache
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.block_walk import Rows, block_walk_functions
@@ -46,6 +47,19 @@ class FoundGradients(NamedTuple):
     cells: Quads  # (workers * K) starts at 0; one row unless into_cells
 
 
+class State(NamedTuple):
+    """What the two visits of a block are given."""
+
+    index: Any  # of the face
+    arrays: Any
+    curve: Any
+    slopes: Any
+    found: Any
+    sums: Any  # of the three edges, and of the logarithm of the width
+    table: Any  # first row of the worker's gradient of the cells
+    cells_out: Any
+
+
 @cache
 def adjoint_functions(real):
     """Return the device functions for the float type `real`."""
@@ -56,8 +70,8 @@ def adjoint_functions(real):
     look = vector_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
     row_of_cells = ti.types.vector(4, real)
-    # Of an edge, of each lane: gradients of the distance, across the edge and along it, and the same times the
-    # position along the edge.
+    # Of an edge, of each lane: gradients of the distance, across the edge and along it, and the same times
+    # the position along the edge.
     EdgeSums = ti.types.struct(normal=vec, tangent=vec, normal_far=vec, tangent_far=vec)
     Total = ti.types.struct(sum=vec)
 
@@ -115,7 +129,7 @@ def adjoint_functions(real):
     @ti.func
     def find_gradient(block: ti.template(), place, face: ti.template(), state: ti.template()):
         """Keep what of the gradients depends on the geometry."""
-        arrays, curve, found = ti.static((state[1], state[2], state[4]))
+        curve, found = ti.static((state.curve, state.found))
         d, across, beyond, along, second, third, inverse = geo.nearest_edge(
             face, block.forms, block.x
         )
@@ -127,8 +141,9 @@ def adjoint_functions(real):
         found.numbers[at] = s
         found.numbers[at + 1] = t
         found.numbers[at + 2] = dt
-        # Parts of the gradient of the distance: across the edge, which alone is there where the foot is within it,
-        # and along it. On the edge itself the offset vanishes; the normal still tells where inside is.
+        # Parts of the gradient of the distance: across the edge, which alone is there where the foot is
+        # within it, and along it. On the edge itself the offset vanishes; the normal still tells where inside
+        # is.
         found.numbers[at + 3] = ti.select(beyond == face.solid, vec(1.0), across * inverse)
         found.numbers[at + 4] = beyond * inverse
         found.numbers[at + 5] = along
@@ -137,8 +152,9 @@ def adjoint_functions(real):
     @ti.func
     def use_gradient(place, face: ti.template(), state: ti.template()):
         """Add the gradients of a face at a block."""
-        index, arrays, curve, slopes, found, sums, table, cells_out = ti.static(state)
-        edge0, edge1, edge2, by_width = ti.static(sums)
+        arrays, found = ti.static((state.arrays, state.found))
+        curve, slopes = ti.static((state.curve, state.slopes))
+        edge0, edge1, edge2, by_width = ti.static(state.sums)
         block = found.blocks[place]
         at = KEPT * place
         s = found.numbers[at]
@@ -147,7 +163,7 @@ def adjoint_functions(real):
         edge = found.numbers[at + 6]
         up = arrays.tiled[block]
         if ti.static(arrays.take_max):
-            up = ti.select(arrays.winner[block] == index, up, vec(0.0))
+            up = ti.select(arrays.winner[block] == state.index, up, vec(0.0))
         cell = ti.static(CellsAt(found.cell_numbers, place * lanes))
         by_s = up * look.slope(look.cubic(curve, cell), t) * found.numbers[at + 2]
         by_width.sum = by_width.sum - by_s * s
@@ -166,10 +182,10 @@ def adjoint_functions(real):
         add(edge2, ti.select(is2, normal, none), ti.select(is2, tangent, none), along)
         if ti.static(arrays.into_cells):
             for lane in ti.static(range(lanes)):
-                row = table + found.cell_numbers[place * lanes + lane]
+                row = state.table + found.cell_numbers[place * lanes + lane]
                 p = t[lane]
                 powers = row_of_cells(1.0, p, p * p, p * p * p)
-                cells_out[row] = cells_out[row] + powers * up[lane]
+                state.cells_out[row] = state.cells_out[row] + powers * up[lane]
 
     @ti.func
     def pull_back(worker, workers, arrays: ti.template(), gradients_out: ti.template()):
@@ -200,7 +216,9 @@ def adjoint_functions(real):
             if first < last:
                 face, bounds = frames.read(faces.frames, index)
                 sums = ti.static((edge0, edge1, edge2, by_width))
-                state = ti.static((index, arrays, curve, slopes, found, sums, table, cells_out))
+                state = ti.static(
+                    State(index, arrays, curve, slopes, found, sums, table, cells_out)
+                )
                 image = faces.image[index]
                 place = worker * found.places
                 rows = ti.static(Rows(image, first, last, place, found.rows))

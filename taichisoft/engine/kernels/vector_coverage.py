@@ -1,4 +1,4 @@
-"""Kernels of coverage on the CPU, in whole vectors: set-up of faces, forward sums or maxima, and the adjoint."""
+"""Kernels of coverage on the CPU, in whole vectors: sums or maxima of projected faces, and the adjoint."""
 
 from functools import cache
 from types import SimpleNamespace

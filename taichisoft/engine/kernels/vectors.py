@@ -104,11 +104,6 @@ def vector_functions(real):
         return result
 
     @ti.func
-    def one_where(condition):
-        """Return 1 where a condition holds, else 0."""
-        return ti.select(condition, vec(1.0), vec(0.0))
-
-    @ti.func
     def exp_and_rest(v):
         """Return ``exp(-v)`` and ``1 - exp(-v)`` for v >= 0, each to a few units in the last place.
 
@@ -140,6 +135,5 @@ def vector_functions(real):
         to_bits=to_bits,
         from_bits=from_bits,
         narrowed=narrowed,
-        one_where=one_where,
         exp_and_rest=exp_and_rest,
     )
