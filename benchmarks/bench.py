@@ -16,7 +16,7 @@ from pathlib import Path
 
 import taichisoft as ts
 from benchmarks import cost
-from benchmarks.about import about, write_results
+from benchmarks.about import about, versions, write_results
 from benchmarks.renderers import (
     CHANNELS,
     Renderer,
@@ -150,7 +150,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows = list(run(plan, options.rounds))
     costs = cost.compare_all(plan.parts, options.rounds)
     memory = {setting.label: peak_memory(setting) for setting in plan.memory}
-    head = about("benchmarks.bench", arguments)
+    head = {**about("benchmarks.bench", arguments), "peers": versions("deodr", "pytorch3d")}
     result = {
         "about": head,
         "rows": [asdict(row) for row in rows],

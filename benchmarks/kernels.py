@@ -1,6 +1,7 @@
 """Times of the kernels of silhouettes alone, per fragment: `python -m benchmarks.kernels`.
 
-What torch, autograd and launching add to a step is left out. A fragment is a pair of a face and a pixel
+On the CPU those that work in whole vectors next to those that every backend can run. What projection, autograd
+and the inverse of the sums add to a step is left out. A fragment is a pair of a face and a pixel
 within its reach. With ``TI_CPU_MAX_NUM_THREADS=1`` the times are those of one core.
 """
 
@@ -15,13 +16,15 @@ import torch
 
 from benchmarks.about import about, headline, write_results
 from benchmarks.scenes import Setting
-from benchmarks.timing import measure
+from benchmarks.timing import Work, measure
 from meta.report.markdown import markdown_table
+from taichisoft.engine.block_job import works_in_blocks
 from taichisoft.engine.coverage import CoveragePass
 from taichisoft.engine.fragments import count_fragments
 from taichisoft.engine.inputs import CoverageInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
+from taichisoft.engine.vector_coverage import VectorCoveragePass
 
 SETTINGS = tuple(
     Setting(subdivisions, size, sigma=sigma)
@@ -39,13 +42,16 @@ class Times:
     ----------
     scene : str
         What was rendered.
+    kernels : str
+        Which of them: those in whole vectors, or those of every backend.
     fragments : int
         Of all images.
     forward_ms, adjoint_ms : float
-        Fastest of many launches, which is what other programs disturb least.
+        Fastest of many launches, which is what other programs disturb least. The first sets the faces up.
     """
 
     scene: str
+    kernels: str
     fragments: int
     forward_ms: float
     adjoint_ms: float
@@ -57,30 +63,32 @@ class Times:
 
 
 def times(settings: tuple[Setting, ...], seconds: float) -> Iterator[Times]:
-    """Time the kernels of each scene for about so many seconds."""
+    """Time the kernels of each scene for about so many seconds, in turn."""
     for setting in settings:
         seen = setting.scene
         scene = build_scene(seen.mesh, seen.camera, None)
         curve = setting.renderer.curves(setting.size)[0]
         job = RasterJob(scene)
-        operation = CoveragePass(job, curve, takes_max=False)
-        inputs = CoverageInputs.of(job, curve)
-        total, kept = operation.values(*inputs)
-        upstream = torch.exp(-total)
-        needed = (True, False, False, True)
+        kinds = {"every backend": CoveragePass}
+        if works_in_blocks(job):
+            kinds = {"whole vectors": VectorCoveragePass, **kinds}
+        works = [work for kind in kinds.values() for work in _works(kind(job, curve, False))]
+        fastest = 1e3 * measure(*works, rounds=1000, seconds=seconds).min(0)
+        fragments = count_fragments(job, curve.numbers(scene.points))
+        for name, found in zip(kinds, fastest.reshape(-1, 2), strict=True):
+            yield Times(setting.label, name, fragments, *found)
 
-        def forward(operation=operation, inputs=inputs) -> object:
-            return operation.values(*inputs)
 
-        def adjoint(operation=operation, given=(upstream, kept, inputs, needed)) -> object:
-            return operation.adjoint(*given)
-
-        fastest = measure(forward, adjoint, rounds=1000, seconds=seconds).min(0)
-        yield Times(
-            setting.label,
-            count_fragments(job, curve.numbers(scene.points)),
-            *(1e3 * fastest),
-        )
+def _works(operation: CoveragePass | VectorCoveragePass) -> tuple[Work, Work]:
+    """Return the forward pass and the adjoint."""
+    inputs = CoverageInputs.of(operation.job, operation.curve)
+    total, kept = operation.values(*inputs)
+    upstream = torch.exp(-total)
+    needed = (True, False, False, True)
+    return (
+        lambda: operation.values(*inputs),
+        lambda: operation.adjoint(upstream, kept, inputs, needed),
+    )
 
 
 def to_markdown(found: list[Times], head: dict[str, object]) -> str:
@@ -88,6 +96,7 @@ def to_markdown(found: list[Times], head: dict[str, object]) -> str:
     columns = (
         "scene",
         "fragments",
+        "kernels",
         "forward ms",
         "ns per fragment",
         "adjoint ms",
@@ -97,7 +106,7 @@ def to_markdown(found: list[Times], head: dict[str, object]) -> str:
     for one in found:
         forward, adjoint = (f"{ns:.1f}" for ns in one.per_fragment())
         times_ms = (f"{one.forward_ms:.2f}", forward, f"{one.adjoint_ms:.2f}", adjoint)
-        rows.append((one.scene, f"{one.fragments:,}", *times_ms))
+        rows.append((one.scene, f"{one.fragments:,}", one.kernels, *times_ms))
     return (
         f"# Kernels\n\n{headline(head)}; backend {head['backend']}; fastest of many launches.\n\n"
         f"{markdown_table(columns, rows)}\n"

@@ -50,6 +50,7 @@ def to_markdown(
     about : dict
         What was run, on what.
     """
+    versions = ", ".join(f"{name} {version}" for name, version in about["peers"].items())
     peers = [(row.scene, row.peer, row.work, *_times(row)) for row in rows]
     parts = [
         (cost.scene, cost.work, cost.ours, cost.peer, *_times(cost), *_target(cost))
@@ -59,7 +60,7 @@ def to_markdown(
     sections = (
         "# Benchmark",
         f"{headline(about)}; backend {about['backend']}; taichisoft {about['taichisoft']}, torch "
-        f"{about['torch']}. Medians; the ratio is ours / peer, round by round, with its quartiles.",
+        f"{about['torch']}; peers: {versions or 'none'}. Medians; the ratio is ours / peer, round by round, with its quartiles.",
         "## Peers",
         "Silhouettes unless stated.",
         markdown_table(("scene", "peer", "work", *TIMES), peers),
