@@ -1,7 +1,7 @@
 """Times of the kernels of silhouettes alone, per fragment: `python -m benchmarks.kernels`.
 
-On the CPU those that work in whole vectors next to those that every backend can run. What projection, autograd
-and the inverse of the sums add to a step is left out. A fragment is a pair of a face and a pixel
+On the CPU those that work in whole vectors next to those that every backend can run. What projection,
+autograd and the inverse of the sums add to a step is left out. A fragment is a pair of a face and a pixel
 within its reach. With ``TI_CPU_MAX_NUM_THREADS=1`` the times are those of one core.
 """
 

@@ -60,7 +60,8 @@ def to_markdown(
     sections = (
         "# Benchmark",
         f"{headline(about)}; backend {about['backend']}; taichisoft {about['taichisoft']}, torch "
-        f"{about['torch']}; peers: {versions or 'none'}. Medians; the ratio is ours / peer, round by round, with its quartiles.",
+        f"{about['torch']}; peers: {versions or 'none'}. Medians; the ratio is ours / peer, round by round, "
+        "with its quartiles.",
         "## Peers",
         "Silhouettes unless stated.",
         markdown_table(("scene", "peer", "work", *TIMES), peers),

@@ -151,9 +151,9 @@ class SilhouettePass(Operation):
     ) -> Gradients:
         """Return the gradients of ``<adjoint, cotangents>`` in the upstream gradient and in the inputs.
 
-        With the totals T and their rates T' along the cotangents, that is ``<u, T'>``, or ``<u exp(-T), T'>`` for
-        ``1 - exp(-T)``. It is differentiated in the points, their rates, and the softness; from there on torch
-        goes back to vertices and cameras.
+        With the totals T and their rates T' along the cotangents, that is ``<u, T'>``, and of ``1 - exp(-T)``
+        it is ``<u exp(-T), T'>``. It is differentiated in the points, their rates, and the softness;
+        from there on torch goes back to vertices and cameras.
         """
         points, frames, rows, winner, *passed = kept
         coverage, images = self._coverage, self.scene.batch_size
@@ -224,7 +224,7 @@ class SilhouettePass(Operation):
         self, gradients: StepGradients, points: Tensor, inputs: Tensors, needed: Needed
     ) -> Gradients:
         """Return the gradients of rotation, translation and intrinsics, as far as they are needed."""
-        vertices, rotation, translation, intrinsics = (x.detach() for x in inputs[:4])
+        vertices, rotation, translation, _ = (x.detach() for x in inputs[:4])
         images = self.scene.batch_size
         by_view = gradients.by_view.view(images, -1, 3)
         found: list[Tensor | None] = [None, None, None]
@@ -245,7 +245,7 @@ class SilhouettePass(Operation):
 
 
 def _pulled_back(inputs: list[Tensor], results: Tensors, gradients: Gradients) -> Gradients:
-    """Return the gradients of inputs from those of results, (P, 4), of which they are the first two numbers."""
+    """Return the gradients of inputs from those of results, (P, 2), with two columns too many."""
     chosen = [x for x in inputs if x.requires_grad]
     pairs = [
         (r, g[:, :2])

@@ -3,9 +3,8 @@
 from functools import cache
 from types import SimpleNamespace
 
-from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.bundles import Corners
-from taichisoft.engine.kernels.kernel import Floats, vector_kernel
+from taichisoft.engine.kernels.kernel import vector_kernel
 from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.vector_accumulate import Accumulation, accumulate_functions
 from taichisoft.engine.kernels.vector_adjoint import (

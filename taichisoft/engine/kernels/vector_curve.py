@@ -1,4 +1,4 @@
-"""Device functions of a tabulated curve in whole vectors: twins of those of `taichisoft.engine.kernels.curve`."""
+"""Device functions of a tabulated curve in whole vectors: twins of `taichisoft.engine.kernels.curve`."""
 
 from functools import cache
 from types import SimpleNamespace
@@ -49,7 +49,7 @@ def vector_lookup_functions(real):
     ``slope`` and ``bend`` evaluate.
     """
     of = vector_functions(real)
-    vec, ints, bits, integer, mantissa = of.vec, of.ints, of.bits, of.integer, of.mantissa
+    vec, bits, integer, mantissa = of.vec, of.bits, of.integer, of.mantissa
     exponent_of_one = (127 if real is ti.f32 else 1023) << mantissa
     sign_and_exponent = -(1 << mantissa)
     mantissa_bits = (1 << mantissa) - 1
@@ -64,8 +64,8 @@ def vector_lookup_functions(real):
     def layout_of(table: ti.template()):
         """Read the pieces of a table.
 
-        Of each its anchor, its rate, the number that stands for the row behind its last cell, its lower end, what
-        is added to the leading bits of a number for its cell, and its resolution.
+        Of each its anchor, its rate, the number that stands for the row behind its last cell, its lower end,
+        what is added to the leading bits of a number for its cell, and its resolution.
         """
         curve = ti.static(table.numbers)
         layout = layouts[table.pieces]()
@@ -125,8 +125,8 @@ def vector_lookup_functions(real):
         """Return the cubics of cells, a load of four numbers a lane.
 
         In registers of eight the coefficients stay in pairs, which takes half of the shuffles of a
-        transposition: ``low`` has the first two, ``high`` the last two of the lanes 0, 1, 4, 5, and ``low2`` and
-        ``high2`` those of the lanes 2, 3, 6, 7. Else the four are those of all lanes.
+        transposition: ``low`` has the first two, ``high`` the last two of the lanes 0, 1, 4, 5, and ``low2``
+        and ``high2`` those of the lanes 2, 3, 6, 7. Else the four are those of all lanes.
         """
         result = Cubic()
         for lane in ti.static(range(of.lanes)):

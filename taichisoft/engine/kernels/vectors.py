@@ -108,7 +108,7 @@ def vector_functions(real):
         """Return ``exp(-v)`` and ``1 - exp(-v)`` for v >= 0, each to a few units in the last place.
 
         Cody and Waite, "Software Manual for the Elementary Functions" (1980): v = -(n ln 2 + r), and
-        ``exp(r) - 1`` by its series. Beyond the range of the numbers, which is that of v up to `most`, it is 0.
+        ``exp(r) - 1`` by its series. Of numbers beyond `most` it is that of `most`, the end of their range.
         """
         x = 0.0 - lesser(v, vec(real(most)))
         n = ti.floor(x * real(1.4426950408889634) + 0.5)
