@@ -9,11 +9,7 @@ import torch
 
 import taichisoft as ts
 from taichisoft.engine.engines import Engine, FusedEngine
-from taichisoft.engine.inputs import CoverageInputs
-from taichisoft.engine.job import RasterJob
-from taichisoft.engine.projection import build_scene
 from taichisoft.engine.silhouette import SilhouettePass
-from taichisoft.engine.vector_coverage import VectorCoveragePass
 from tests.helpers import assert_close, learned
 
 pytestmark = pytest.mark.cpu_only
@@ -130,21 +126,3 @@ def test_small_scenes_are_drawn_as_large_ones_are(monkeypatch):
         found.append(outcome(FusedEngine(), ts.shapes.icosphere(1), camera, renderer))
     for name, value in found[0].items():
         assert torch.equal(value, found[1][name]), name
-
-
-def test_alpha_is_exact_from_the_faintest_to_full(dtype):
-    mesh = ts.shapes.icosphere(2).to(dtype=dtype)
-    camera = ts.Camera.look_at((0.5, 0.4, 6.0), image_size=(24, 24), dtype=dtype)
-    renderer = ts.SoftRasterizer(ts.Gaussian(0.6))
-    total = total_of(renderer, mesh, camera).detach()
-    alpha = renderer.silhouette(mesh, camera)
-    assert total.min() < 1e-6 < 10 < total.max()
-    epsilon = torch.finfo(dtype).eps
-    assert ((alpha + torch.expm1(-total)).abs() <= 8 * epsilon * alpha).all()
-
-
-def total_of(renderer: ts.SoftRasterizer, mesh: ts.Mesh, camera: ts.Camera) -> torch.Tensor:
-    """Return the sum of the generators at each pixel."""
-    job = RasterJob(build_scene(mesh, camera, None))
-    curve = renderer.curves(camera.image_size[0])[0]
-    return VectorCoveragePass(job, curve, False).values(*CoverageInputs.of(job, curve))[0]
