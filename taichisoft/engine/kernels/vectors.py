@@ -52,8 +52,8 @@ def vector_functions(real):
     vec = ti.types.vector(lanes, real)
     ints = ti.types.vector(lanes, ti.i32)
     bits = ti.types.vector(lanes, integer)
-    # exp(-87.3) is the smallest number of float32 that keeps all digits.
-    most = 87.0 if real is ti.f32 else 708.0
+    # Beyond, parts of exp(-v) are too small to be told from 0.
+    most = 80.0 if real is ti.f32 else 700.0
     ln2 = math.log(2)
     # Of the series of exp.
     degree = 7 if real is ti.f32 else 13
@@ -109,7 +109,7 @@ def vector_functions(real):
 
         The first to 4 + v units in the last place, the second to 4: v = -(n ln 2 + r), and ``exp(r) - 1`` by
         its series. (To take ln 2 in two parts, after Cody and Waite, the compiler undoes: it may reorder.) Of
-        numbers beyond `most` it is that of `most`, the end of their range.
+        numbers beyond `most` they are those of `most`.
         """
         x = 0.0 - lesser(v, vec(real(most)))
         n = ti.floor(x * real(1 / ln2) + 0.5)
