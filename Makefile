@@ -58,6 +58,7 @@ bench: $(VENV)/train.stamp $(VENV)/bench.stamp  ## time the rasterizer next to i
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.backends
 	$(BIN)/python -m benchmarks.workloads $(if $(wildcard $(SPOT)),--mesh $(SPOT))
+	$(BIN)/python -m benchmarks.profile_step $(if $(wildcard $(SPOT)),--mesh $(SPOT))
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.scaling
 

@@ -18,6 +18,7 @@ from taichisoft.base.checks import check_image_size, check_type
 from taichisoft.geometry.losses import iou
 from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily
+from tasks.hard import hard_renderer
 from tasks.look_at import orbit, place, radius_of
 
 START_ANGLE = (15.0, 35.0)
@@ -99,7 +100,7 @@ class LookAtPoseTask(Task):
         check_unknowns(unknowns, self.start)
         check_problem(problem, self.count)
         one = {name: value[[problem]] for name, value in {**self.fixed, **unknowns}.items()}
-        return SoftRasterizer.hard().silhouette(*self._scene(self.turn[[problem]], one))[0]
+        return hard_renderer().silhouette(*self._scene(self.turn[[problem]], one))[0]
 
     def _scene(self, turn: Tensor, values: Unknowns) -> tuple[Mesh, Camera]:
         return place(self.mesh, turn, values, image_size=self.image_size, radius=self._radius)
@@ -185,7 +186,7 @@ class LookAtPoseFamily(TaskFamily):
         start = {name: value.to(dtype) for name, value in start.items()}
         fixed = {} if self.fit_fov else {"fov": start.pop("fov")}
         scene = place(self.mesh, turn, truth, image_size=self.image_size)
-        targets = SoftRasterizer.hard().silhouette(*scene)
+        targets = hard_renderer().silhouette(*scene)
         return LookAtPoseTask(self.mesh, self.image_size, turn, start, fixed, truth, targets)
 
 

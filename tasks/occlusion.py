@@ -12,6 +12,7 @@ from taichisoft.base.checks import check_dtype, check_image_size, check_integer
 from taichisoft.geometry.losses import mse
 from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily
+from tasks.hard import hard_renderer
 from tasks.layer_draws import SPACING, directions, draw_layers, random_depths
 from tasks.layers import Layers, picture, stack
 from tasks.outlines import HELD_OUT_OUTLINES, TRAIN_OUTLINES
@@ -90,7 +91,7 @@ class OcclusionTask(Task):
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
         """Return the hard picture of one problem, (H, W, 3)."""
         check_problem(problem, self.count)
-        return self._picture(unknowns, SoftRasterizer.hard())[problem]
+        return self._picture(unknowns, hard_renderer())[problem]
 
     def _picture(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
         check_unknowns(unknowns, self.start)
@@ -177,7 +178,7 @@ class OcclusionFamily(TaskFamily):
         start = {"depth": torch.stack(depth), "offset": torch.stack(offset)}
         start = {name: value.to(self.dtype) for name, value in start.items()}
         solved = layers.at(layers.depth, layers.offset)
-        targets = picture(solved, self.image_size, SoftRasterizer.hard())
+        targets = picture(solved, self.image_size, hard_renderer())
         return OcclusionTask(layers, torch.stack(pairs), self.image_size, start, targets)
 
     def _start(

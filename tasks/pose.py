@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from taichisoft.geometry.rotations import (
 )
 from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily
+from tasks.hard import hard_renderer
 from tasks.look_at import camera_in_front
 from tasks.meshes import MeshSplit, default_meshes
 from tasks.pose_image import PoseImage, Silhouette
@@ -89,8 +91,8 @@ class PoseTask(Task):
         Distance and field of view do not count.
         """
         check_unknowns(unknowns, self.start)
-        estimate, true = (self._rotation(values["rotation"]) for values in (unknowns, self.truth))
-        return torch.rad2deg(angle_between(estimate, true))
+        estimate = self._rotation(unknowns["rotation"])
+        return torch.rad2deg(angle_between(estimate, self._true_rotation))
 
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
@@ -99,7 +101,13 @@ class PoseTask(Task):
         check_problem(problem, self.count)
         mesh, camera = self._scene(unknowns)
         alone = MeshBatch.from_meshes([mesh.split()[problem]])
-        return self.image.draw(alone, camera[problem], SoftRasterizer.hard())[0]
+        return self.image.draw(alone, camera[problem], hard_renderer())[0]
+
+    @cached_property
+    def _true_rotation(self) -> Tensor:
+        # Made in inference mode it could not be used outside of it.
+        with torch.inference_mode(False), torch.no_grad():
+            return self._rotation(self.truth["rotation"])
 
     def _rotation(self, vector: Tensor) -> Tensor:
         return from_axis_angle(vector) @ self.start_rotation
@@ -183,7 +191,7 @@ class PoseFamily(TaskFamily):
                 start[name] = estimate
         rotation = from_axis_angle(truth["rotation"]) @ start_rotation
         mesh, camera = _place(meshes, rotation, truth, self.image, image_size=self.image_size)
-        targets = self.image.draw(mesh, camera, SoftRasterizer.hard())
+        targets = self.image.draw(mesh, camera, hard_renderer())
         return PoseTask(meshes, self.image_size, start_rotation, start, truth, targets, self.image)
 
     def _angles(self, count: int, generator: torch.Generator) -> Tensor:

@@ -13,6 +13,7 @@ from taichisoft.base.checks import check_dtype, check_image_size, check_integer,
 from taichisoft.cameras.construction import orbit_axes
 from tasks.arguments import Unknowns, check_problem, check_unknowns, check_weight
 from tasks.base import Split, Task, TaskFamily
+from tasks.hard import hard_renderer
 from tasks.meshes import MeshSplit, default_meshes
 from tasks.silhouettes import Silhouettes, join
 from tasks.template import Template, template_of
@@ -72,7 +73,7 @@ class Shape3DTask(Task):
     @torch.no_grad()
     def error(self, unknowns: Unknowns) -> Tensor:
         """Return ``1 - IoU`` of hard silhouettes from other views, (P,). No gradient."""
-        return 1 - self.judged.iou(self._mesh(unknowns), SoftRasterizer.hard())
+        return 1 - self.judged.iou(self._mesh(unknowns), hard_renderer())
 
     def differentiable_error(self, unknowns: Unknowns) -> Tensor:
         """Return ``1 - IoU`` from the views of the error, with a narrow soft renderer, (P,).
@@ -90,7 +91,7 @@ class Shape3DTask(Task):
         vertices = self._mesh(unknowns).vertices[problem]
         camera = self.judged.camera[_one_of_each_elevation(problem)]
         mesh = Mesh(vertices, self.template.mesh.faces)
-        return _side_by_side(SoftRasterizer.hard().silhouette(mesh, camera))
+        return _side_by_side(hard_renderer().silhouette(mesh, camera))
 
     def _mesh(self, unknowns: Unknowns) -> Mesh:
         check_unknowns(unknowns, self.start)
@@ -187,7 +188,7 @@ class Shape3DFamily(TaskFamily):
             image_size=self.image_size,
             dtype=self.dtype,
         )
-        return Silhouettes(camera, SoftRasterizer.hard().silhouette(mesh, camera))
+        return Silhouettes(camera, hard_renderer().silhouette(mesh, camera))
 
 
 @cache

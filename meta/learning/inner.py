@@ -74,24 +74,47 @@ def adam_step(state: AdamState, gradients: Unknowns, settings: InnerSettings) ->
     Out of place and made of differentiable torch operations, so that a trajectory can be differentiated
     through. A gradient that is not finite leaves its element where it is, moments included.
     """
-    b1, b2 = settings.betas
     step = state.step + 1
-    unknowns, first, second = {}, {}, {}
-    for name, value in state.unknowns.items():
-        gradient = gradients[name]
-        finite = torch.isfinite(gradient)
-        gradient = torch.where(finite, gradient, 0)
-        m = torch.where(finite, b1 * state.first[name] + (1 - b1) * gradient, state.first[name])
-        v = torch.where(
-            finite, b2 * state.second[name] + (1 - b2) * gradient**2, state.second[name]
-        )
-        # The square root has no derivative at 0, where an element has never had a gradient.
-        moved = v > 0
-        spread = torch.where(moved, v, 1).sqrt() / (1 - b2**step) ** 0.5 + 1e-8
-        update = settings.learning_rate * (m / (1 - b1**step)) / spread
-        unknowns[name] = value - torch.where(finite & moved, update, 0)
-        first[name], second[name] = m, v
+    parts = (state.unknowns, gradients, state.first, state.second)
+    after: tuple[Unknowns, ...] = ({}, {}, {})
+    # All unknowns of a dtype in one row: the operations are many, and small.
+    for names in _alike(state.unknowns):
+        row = [torch.cat([part[name].reshape(-1) for name in names]) for part in parts]
+        sizes = [state.unknowns[name].numel() for name in names]
+        for found, moved in zip(after, _moved(*row, step, settings), strict=True):
+            for name, piece in zip(names, moved.split(sizes), strict=True):
+                found[name] = piece.reshape(state.unknowns[name].shape)
+    unknowns, first, second = ({k: part[k] for k in state.unknowns} for part in after)
     return AdamState(unknowns, first, second, step)
+
+
+def _alike(unknowns: Unknowns) -> list[list[str]]:
+    """Return the names of unknowns of one dtype and device each."""
+    groups: dict[tuple[torch.dtype, torch.device], list[str]] = {}
+    for name, value in unknowns.items():
+        groups.setdefault((value.dtype, value.device), []).append(name)
+    return list(groups.values())
+
+
+def _moved(
+    value: Tensor,
+    gradient: Tensor,
+    first: Tensor,
+    second: Tensor,
+    step: int,
+    settings: InnerSettings,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return unknowns and both moments after a step, each like `value`."""
+    b1, b2 = settings.betas
+    finite = torch.isfinite(gradient)
+    gradient = torch.where(finite, gradient, 0)
+    m = torch.where(finite, b1 * first + (1 - b1) * gradient, first)
+    v = torch.where(finite, b2 * second + (1 - b2) * gradient**2, second)
+    # The square root has no derivative at 0, where an element has never had a gradient.
+    moved = v > 0
+    spread = torch.where(moved, v, 1).sqrt() / (1 - b2**step) ** 0.5 + 1e-8
+    update = settings.learning_rate * (m / (1 - b1**step)) / spread
+    return value - torch.where(finite & moved, update, 0), m, v
 
 
 def solve(

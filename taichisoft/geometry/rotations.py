@@ -38,8 +38,7 @@ def cross_matrix(vector: Tensor) -> Tensor:
     """Return the matrices (..., 3, 3) that take the cross product with vectors (..., 3)."""
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
-    rows = [torch.stack(row, -1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
-    return torch.stack(rows, -2)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
 
 
 def angle_between(first: Tensor, second: Tensor) -> Tensor:
