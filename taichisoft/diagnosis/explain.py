@@ -33,7 +33,7 @@ LEAST_MILLISECONDS = 2.5
 # (38 to 40 in float32). Of an image of three colours it was 330 to 420.
 SECOND_ORDER_BYTES = 40
 # Where no fragment is kept, by that over 4 million pixels and over 1.3 million faces.
-NUMBERS_OF_A_PIXEL, NUMBERS_OF_A_FACE = 13, 62
+NUMBERS_OF_A_PIXEL, NUMBERS_OF_A_FACE = 19, 150
 
 
 @torch.no_grad()
