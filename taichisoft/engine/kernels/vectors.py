@@ -120,7 +120,9 @@ def vector_functions(real):
             q = q * r * real(1.0 / k) + 1.0
         q = q * r
         power = from_bits((integers(n) + bias) << mantissa)
-        return power + power * q, (1.0 - power) - power * q
+        passed = power + power * q
+        # The compiler may reorder sums: a small rest must not be left to one of larger numbers.
+        return passed, ti.select(n > -0.5, 0.0 - q, 1.0 - passed)
 
     return SimpleNamespace(
         lanes=lanes,
