@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_finite, check_tensor, check_type
+from taichisoft.base.transforms import beneath
 from taichisoft.cameras.construction import Values, as_tensors
 from taichisoft.geometry.vectors import unit_or_zero
 
@@ -126,7 +127,7 @@ class DirectionalLight(_Directed):
 
     def __post_init__(self) -> None:
         direction = as_values(self.direction, "direction", (3,), ("B", 3))
-        if bool((direction.detach() == 0).all(-1).any()):
+        if bool(beneath((direction.detach() == 0).all(-1)).any()):
             raise ValueError("direction must not be the zero vector")
         object.__setattr__(self, "direction", direction)
         object.__setattr__(self, "color", as_values(self.color, "color", *COLOR))
@@ -247,8 +248,9 @@ class Lighting:
         object.__setattr__(self, "specular", as_values(self.specular, "specular", *COLOR))
         self._check_channels()
         shininess = as_values(self.shininess, "shininess", ())
-        if shininess.item() <= 0:
-            raise ValueError(f"shininess must be positive, got {shininess.item():g}")
+        least = beneath(shininess).min().item()
+        if least <= 0:
+            raise ValueError(f"shininess must be positive, got {least:g}")
         object.__setattr__(self, "shininess", shininess)
 
     @property

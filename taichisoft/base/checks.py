@@ -6,9 +6,11 @@ import math
 import numbers
 from collections.abc import Mapping
 from inspect import Parameter, signature
-from typing import Any, NoReturn, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import torch
+
+from taichisoft.base.transforms import beneath
 
 FLOAT_DTYPES = (torch.float32, torch.float64)
 
@@ -110,34 +112,15 @@ def _converted(value: torch.Tensor, name: str, dtype: torch.dtype) -> str:
 
 
 def check_finite(value: torch.Tensor, name: str) -> None:
-    """Raise ValueError if ``value`` holds a NaN or an infinity, or no numbers at all (device meta).
-
-    RuntimeError if it is that of a ``vmap``, of which nothing can be checked.
-    """
+    """Raise ValueError if ``value`` holds a NaN or an infinity, or no numbers at all (device meta)."""
     if value.is_meta:
         raise ValueError(f"{name} must be on a device that holds numbers, got {value.device}")
-    if torch._C._functorch.is_batchedtensor(value):
-        refuse_transforms()
-    finite = torch.isfinite(value.detach())
+    value = beneath(value).detach()
+    finite = torch.isfinite(value)
     if not bool(finite.all()):
         where = tuple(torch.nonzero(~finite)[0].tolist())
-        bad = value.detach()[where].item()
+        bad = value[where].item()
         raise ValueError(f"{name} must be finite, got {bad} at index {where}")
-
-
-def refuse_transforms() -> NoReturn:
-    """Raise RuntimeError: kernels cannot be traced by a transform of ``torch.func``."""
-    raise RuntimeError(
-        "a transform of torch.func (grad, vjp, jvp, jacrev, jacfwd, hessian, vmap) or forward-mode "
-        "differentiation cannot go through a render; use torch.autograd.grad, with create_graph=True for "
-        "second derivatives, and a batch of meshes or cameras in place of vmap"
-    )
-
-
-def check_untransformed() -> None:
-    """Raise RuntimeError within a transform of ``torch.func``, which kernels cannot be traced by."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        refuse_transforms()
 
 
 def check_like(value: torch.Tensor, name: str, other: torch.Tensor, other_name: str) -> None:
@@ -164,7 +147,7 @@ def check_indices(value: torch.Tensor, name: str, limit: int, counted: str) -> N
     """
     if value.numel() == 0:
         return
-    low, high = (int(bound) for bound in torch.aminmax(value))
+    low, high = (int(bound) for bound in torch.aminmax(beneath(value)))
     if low < 0 or high >= limit:
         bad = low if low < 0 else high
         raise ValueError(f"{name} must index {limit} {counted} (0 to {limit - 1}), got {bad}")

@@ -14,8 +14,6 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from taichisoft.base.checks import refuse_transforms
-
 Tensors = tuple[Tensor, ...]
 Gradients = tuple[Tensor | None, ...]
 Needed = tuple[bool, ...]
@@ -114,10 +112,6 @@ class _Values(Function):
     def backward(ctx, upstream):
         needed = ctx.needs_input_grad[1:]
         return None, *_Adjoint.apply(ctx.operation, ctx.split, needed, upstream, *ctx.saved_tensors)
-
-    @staticmethod
-    def jvp(ctx, *tangents):
-        refuse_transforms()
 
 
 class _Adjoint(Function):

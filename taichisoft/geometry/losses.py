@@ -22,6 +22,7 @@ from taichisoft.base.checks import (
     check_tensor,
 )
 from taichisoft.base.precision import full_precision
+from taichisoft.base.transforms import beneath, transforming
 from taichisoft.geometry.topology import adjacent_faces, check_faces, unique_edges
 from taichisoft.geometry.vectors import unit_normals
 
@@ -295,6 +296,11 @@ def _pairwise(pairs: torch.Tensor, values: torch.Tensor, columns: int) -> torch.
 
 def _sparse(entries: torch.Tensor, values: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     """Return a float32 matrix with ``values`` (N,) at the (row, column) of ``entries`` (N, 2)."""
+    if beneath(values) is not values:
+        raise RuntimeError(
+            "a loss of a mesh cannot be built within a transform of torch.func; build it before, "
+            "loss = ts.Laplacian(faces), and call loss(vertices) there"
+        )
     matrix = torch.sparse_coo_tensor(
         entries.T, values.float(), (rows, columns), check_invariants=True
     )
@@ -304,8 +310,13 @@ def _sparse(entries: torch.Tensor, values: torch.Tensor, rows: int, columns: int
 @full_precision
 def _apply(operator: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Apply a sparse (R, N) map to (N, B, 3), giving (R, B, 3)."""
-    mapped = torch.sparse.mm(operator.to(values.dtype), values.flatten(1))
-    return mapped.unflatten(1, values.shape[1:])
+    operator = operator.to(values.dtype)
+    if not transforming():
+        return torch.sparse.mm(operator, values.flatten(1)).unflatten(1, values.shape[1:])
+    # torch has no forward derivatives of sparse matrices.
+    rows, columns = operator.indices()
+    terms = operator.values()[:, None, None] * values.index_select(0, columns)
+    return values.new_zeros(operator.shape[0], *values.shape[1:]).index_add(0, rows, terms)
 
 
 def _mean(values: torch.Tensor) -> torch.Tensor:

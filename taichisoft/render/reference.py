@@ -17,13 +17,14 @@ from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.surface import Surface
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.precision import full_precision
+from taichisoft.base.transforms import beneath, set_aside, transforming
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.kernels.blend_functions import TIES
 from taichisoft.engine.scene import Scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.render.image import SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer
-from taichisoft.softness.curves import below_full
+from taichisoft.softness.curves import Curve, below_full
 
 Function = Callable[[Tensor], Tensor]
 
@@ -230,9 +231,23 @@ def _render_image(
     return total, torch.cat(parts, -1)
 
 
+def _curves(renderer: SoftRasterizer, image_height: int) -> tuple[Curve, Curve, Curve]:
+    """Return the tables, which are made by autograd: outside of transforms, to which they are constants."""
+    if not transforming():
+        return renderer.curves(image_height)
+    parts = (*renderer.softness.parameters(), *renderer.softness.buffers())
+    if any(beneath(x) is not x for x in parts):
+        raise RuntimeError(
+            "a softness must be made before a transform of torch.func, and be a constant to it, for "
+            "taichisoft.reference to use it there; otherwise use torch.autograd.grad"
+        )
+    with set_aside():
+        return renderer.curves(image_height)
+
+
 def _softness(renderer: SoftRasterizer, scene: Scene, tabulated: bool) -> tuple[Function, ...]:
     """Return the three functions, of a distance in pixels or of a depth difference in scene units."""
-    curves = renderer.curves(scene.image_size[0] // renderer.ssaa)
+    curves = _curves(renderer, scene.image_size[0] // renderer.ssaa)
     if tabulated:
         return tuple((lambda x, c=curve: c.table(x / c.width.to(x.dtype))) for curve in curves)
     coverage, aggregation = renderer.coverage, renderer.aggregation
