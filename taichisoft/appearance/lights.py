@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_finite, check_tensor, check_type
+from taichisoft.base.eager import eager_class
 from taichisoft.base.transforms import beneath
 from taichisoft.cameras.construction import Values, as_tensors
 from taichisoft.geometry.vectors import unit_or_zero
@@ -61,6 +62,7 @@ class Light(ABC):
         """Return the light that a white glossy surface mirrors to the camera, (..., 1 or C)."""
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class AmbientLight(Light):
     """Light from everywhere.
@@ -110,6 +112,7 @@ class _Directed(Light):
         return (points.normals * self.towards(points)).sum(-1, keepdim=True)
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class DirectionalLight(_Directed):
     """Parallel light, as from the sun.
@@ -137,6 +140,7 @@ class DirectionalLight(_Directed):
         return unit_or_zero(at(points, self.direction))
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class PointLight(_Directed):
     """Light from a point, as strong at any distance.
@@ -207,6 +211,7 @@ class Shading(Enum):
     PHONG = "phong"
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class Lighting:
     """Lights, and how the surface answers them (Phong, "Illumination for Computer Generated Pictures", 1975).

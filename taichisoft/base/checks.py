@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 
+from taichisoft.base.eager import eager
 from taichisoft.base.transforms import beneath
 
 FLOAT_DTYPES = (torch.float32, torch.float64)
@@ -111,6 +112,7 @@ def _converted(value: torch.Tensor, name: str, dtype: torch.dtype) -> str:
     return f".to({dtype}) converts it"
 
 
+@eager
 def check_finite(value: torch.Tensor, name: str) -> None:
     """Raise ValueError if ``value`` holds a NaN or an infinity, or no numbers at all (device meta)."""
     if value.is_meta:
@@ -140,6 +142,7 @@ def check_same_device(value: torch.Tensor, name: str, other: torch.Tensor, other
         )
 
 
+@eager
 def check_indices(value: torch.Tensor, name: str, limit: int, counted: str) -> None:
     """Raise ValueError unless every entry of ``value`` is in ``[0, limit)``.
 

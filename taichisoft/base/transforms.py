@@ -10,12 +10,16 @@ from torch import Tensor
 from torch._C import _functorch
 from torch.autograd import forward_ad
 
+from taichisoft.base.eager import eager
 
+
+@eager
 def transforming() -> bool:
     """Return whether this is run by a transform of ``torch.func``, or may see a forward derivative."""
     return _functorch.peek_interpreter_stack() is not None or _sees_tangents()
 
 
+@eager
 def beneath(value: Tensor) -> Tensor:
     """Return the numbers of a tensor of any transform, nested ones too; of others the tensor itself.
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from taichisoft.base.eager import eager_class
+
 Tensors = tuple[Tensor, ...]
 Gradients = tuple[Tensor | None, ...]
 Needed = tuple[bool, ...]
@@ -98,6 +100,7 @@ class Rendered(Operation):
         return tuple(next(found) if n else None for n in needed)
 
 
+@eager_class
 class _Values(Function):
     """The values of an operation."""
 
@@ -114,6 +117,7 @@ class _Values(Function):
         return None, *_Adjoint.apply(ctx.operation, ctx.split, needed, upstream, *ctx.saved_tensors)
 
 
+@eager_class
 class _Adjoint(Function):
     """The gradients of the inputs of an operation."""
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from taichisoft.base.eager import eager_class
+
 Tensors = tuple[Tensor, ...]
 Optional = tuple[Tensor | None, ...]
 Needed = tuple[bool, ...]
@@ -186,6 +188,7 @@ class _Plan:
         return tuple(next(values) if n else None for n in self.needed)
 
 
+@eager_class
 class _Stage(Function):
     """An operation with tensors as results.
 
@@ -253,6 +256,7 @@ class _Stage(Function):
         ctx.mark_non_differentiable(*(y for y in output if not y.is_floating_point()))
 
 
+@eager_class
 class _Values(_Stage):
     """The results at ``(inputs)``."""
 
@@ -275,6 +279,7 @@ class _Values(_Stage):
         return tuple(t if t.is_floating_point() else None for t in found)
 
 
+@eager_class
 class _Adjoint(_Stage):
     """The gradients of the needed inputs at ``(inputs, upstream)``."""
 
@@ -318,6 +323,7 @@ class _Adjoint(_Stage):
         return tuple(sum(part) for part in zip(*parts, strict=True))
 
 
+@eager_class
 class _Tangents(_Stage):
     """The derivatives of the results at ``(inputs, tangents)``, along the tangents."""
 
@@ -352,6 +358,7 @@ class _Tangents(_Stage):
         return tuple(t if t.is_floating_point() else None for t in found)
 
 
+@eager_class
 class _Curvature(_Stage):
     """The gradients of ``<adjoint, tangents>`` at ``(inputs, upstream, tangents)``, as the plan says."""
 

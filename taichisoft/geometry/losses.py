@@ -21,6 +21,7 @@ from taichisoft.base.checks import (
     check_same_device,
     check_tensor,
 )
+from taichisoft.base.eager import eager, eager_class
 from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath, transforming
 from taichisoft.geometry.topology import adjacent_faces, check_faces, unique_edges
@@ -94,6 +95,7 @@ def mse_loss(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return mse(image, target).mean()
 
 
+@eager_class
 class MeshLoss(nn.Module, ABC):
     """A loss on the vertices of one topology: a sparse linear map, then a pointwise function.
 
@@ -133,6 +135,7 @@ class MeshLoss(nn.Module, ABC):
         return _apply(self._operator, vertices.transpose(0, 1))
 
 
+@eager_class
 class Laplacian(MeshLoss):
     """Mean over the vertices of the squared length of the uniform graph Laplacian.
 
@@ -170,6 +173,7 @@ class Laplacian(MeshLoss):
         return _mean(laplacian.square().sum(-1))
 
 
+@eager_class
 class NormalConsistency(MeshLoss):
     """Mean of ``1 - cos(angle)`` over the pairs of faces that share an edge; 0 if flat.
 
@@ -211,6 +215,7 @@ class NormalConsistency(MeshLoss):
         return _mean(torch.where(counts, square / 2, torch.zeros_like(square)))
 
 
+@eager_class
 class EdgeLength(MeshLoss):
     """Mean over the edges of ``(length - target_length)^2``, in squared scene units.
 
@@ -249,16 +254,19 @@ class EdgeLength(MeshLoss):
         return _mean(square - 2 * self.target_length * length + self.target_length**2)
 
 
+@eager
 def laplacian_loss(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
     """`Laplacian` of vertices (B, V, 3) or (V, 3) with faces (F, 3), mean over the batch."""
     return Laplacian(faces, _count(vertices))(vertices)
 
 
+@eager
 def normal_consistency_loss(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
     """`NormalConsistency` of vertices (B, V, 3) or (V, 3), mean over the batch."""
     return NormalConsistency(faces, _count(vertices))(vertices)
 
 
+@eager
 def edge_length_loss(
     vertices: torch.Tensor, faces: torch.Tensor, *, target_length: float = 0.0
 ) -> torch.Tensor:

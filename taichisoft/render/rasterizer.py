@@ -14,6 +14,7 @@ from taichisoft.appearance.order import in_canonical_order
 from taichisoft.appearance.surface import Surface, prepare
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_integer, check_type
+from taichisoft.base.eager import eager_class
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.engines import AutodiffEngine, FusedEngine
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 ENGINES = {"fused": FusedEngine, "autodiff": AutodiffEngine}
 
 
+@eager_class
 class SoftRasterizer(nn.Module):
     """Render meshes softly, differentiably in their vertices and colours, the camera and the softness.
 
@@ -91,7 +93,7 @@ class SoftRasterizer(nn.Module):
     ``torch.autograd.forward_ad``, up to second derivatives; ``torch.func.functional_call`` gives the renderer
     other parameters. ``vmap`` over vertices, colours or cameras of one scene is a batch, over anything else
     a loop. Forward mode over forward mode raises RuntimeError, as does forward mode over a gradient of a
-    `StraightThrough`: reverse mode has both.
+    `StraightThrough`: reverse mode has both. ``torch.compile`` compiles what is around a render.
 
     Both sides of a face are drawn. What is nearer than ``camera.near`` is not: a face that crosses that plane
     is cut there into one or two triangles, whose edges are soft as all edges are, and one that is wholly

@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 import taichisoft as ts
-from benchmarks import appearance, backends, bench, cost, kernels, renderers, scaling, workloads
+from benchmarks import (
+    appearance,
+    backends,
+    bench,
+    compiled,
+    cost,
+    kernels,
+    renderers,
+    scaling,
+    workloads,
+)
 from benchmarks.scenes import Setting, sphere_scene
 from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
 from taichisoft.engine.fragments import Fragments, count_fragments
@@ -165,3 +175,17 @@ def test_appearance_of_every_kind(kind, capsys):
     line = capsys.readouterr().out
     assert line.startswith(f"{kind}: ")
     assert float(line.split()[1]) > 0
+
+
+# Of torch itself, which compiles some of its transforms.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_transforms_are_compared():
+    vertices, by_name = compiled.functions(1, 8)
+    assert {"silhouette", "image, with its camera"} == set(by_name)
+    rows = compiled.transformed(by_name["silhouette"], vertices, 3)
+    assert [name.split(",")[0] for name, *_ in rows] == [
+        "grad",
+        "jvp of grad",
+        "vmap of grad over 16 scenes",
+    ]
+    assert all(float(ms) > 0 for _, _, *times, _ in rows for ms in times)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from taichisoft.base.eager import eager_class
 from taichisoft.base.transforms import transforming
 
 # Results of powers stay between these, so that sums over faces and their derivatives fit float32.
@@ -21,6 +22,7 @@ LEAST_COMPLEMENT = 1e-38
 _TERMS = range(10)
 
 
+@eager_class
 class _OneMinusExp(Function):
     """``1 - exp(-x)`` with a derivative that does not cancel.
 
