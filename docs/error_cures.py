@@ -27,10 +27,30 @@ CURES = (
         "Call `ti.init` before the first render and never `ti.reset`; a new process starts afresh.",
     ),
     (
-        r"a transform of torch\.func",
-        "`torch.func` and `vmap` trace functions that kernels compute outside of torch.",
-        "`torch.autograd.grad` (with `create_graph=True` for second derivatives); batches of meshes or cameras in place of `vmap`; "
-        "or `taichisoft.reference`, which is torch throughout.",
+        r"forward derivative of a",
+        "A forward derivative is taken by transposing a reverse one: of a gradient that needs symmetric second derivatives, "
+        "which a straight-through curve does not have; of another forward derivative it would be a third one.",
+        "Reverse mode outside: `jacrev` of `jacrev`, `vjp` of `grad`; or `taichisoft.reference`, which is torch throughout.",
+    ),
+    (
+        r"cannot be mapped over",
+        "The twin decides by numbers what it computes, where the near plane cuts a face.",
+        "`mesh.with_vertices(vertices)` with vertices (B, V, 3) and a batch of cameras in one call; or `vmap` over the renderer.",
+    ),
+    (
+        r"a vmap over renders",
+        "`torch.func.vmap` over an axis of length 0.",
+        "Leave the render out when there is nothing to render.",
+    ),
+    (
+        r"modified by an inplace operation",
+        "Memory that a render had read was written to (`x.add_(1)`, an optimizer step) before its derivative was computed.",
+        "`renderer(mesh.with_vertices(v.clone()), camera)`, or write after the derivative.",
+    ),
+    (
+        r"within a transform of torch\.func|before a transform of torch\.func",
+        "Tables and sparse matrices are made by means of torch that a transform does not let through.",
+        "Make the loss, or the softness, before the function that is transformed, and use it there.",
     ),
     (
         r"^\{name\} must have shape|colors must have shape|^projection must|must be \{expected\}",

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_finite, check_tensor, check_type
+from taichisoft.base.eager import eager_class
+from taichisoft.base.transforms import beneath
 from taichisoft.cameras.construction import Values, as_tensors
 from taichisoft.geometry.vectors import unit_or_zero
 
@@ -60,6 +62,7 @@ class Light(ABC):
         """Return the light that a white glossy surface mirrors to the camera, (..., 1 or C)."""
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class AmbientLight(Light):
     """Light from everywhere.
@@ -109,6 +112,7 @@ class _Directed(Light):
         return (points.normals * self.towards(points)).sum(-1, keepdim=True)
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class DirectionalLight(_Directed):
     """Parallel light, as from the sun.
@@ -126,7 +130,7 @@ class DirectionalLight(_Directed):
 
     def __post_init__(self) -> None:
         direction = as_values(self.direction, "direction", (3,), ("B", 3))
-        if bool((direction.detach() == 0).all(-1).any()):
+        if bool(beneath((direction.detach() == 0).all(-1)).any()):
             raise ValueError("direction must not be the zero vector")
         object.__setattr__(self, "direction", direction)
         object.__setattr__(self, "color", as_values(self.color, "color", *COLOR))
@@ -136,6 +140,7 @@ class DirectionalLight(_Directed):
         return unit_or_zero(at(points, self.direction))
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class PointLight(_Directed):
     """Light from a point, as strong at any distance.
@@ -206,6 +211,7 @@ class Shading(Enum):
     PHONG = "phong"
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class Lighting:
     """Lights, and how the surface answers them (Phong, "Illumination for Computer Generated Pictures", 1975).
@@ -247,8 +253,9 @@ class Lighting:
         object.__setattr__(self, "specular", as_values(self.specular, "specular", *COLOR))
         self._check_channels()
         shininess = as_values(self.shininess, "shininess", ())
-        if shininess.item() <= 0:
-            raise ValueError(f"shininess must be positive, got {shininess.item():g}")
+        least = beneath(shininess).min().item()
+        if least <= 0:
+            raise ValueError(f"shininess must be positive, got {least:g}")
         object.__setattr__(self, "shininess", shininess)
 
     @property

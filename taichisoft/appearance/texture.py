@@ -16,6 +16,7 @@ from taichisoft.base.checks import (
     check_tensor,
     check_type,
 )
+from taichisoft.base.eager import eager_class
 
 
 class Wrap(Enum):
@@ -31,6 +32,7 @@ class Wrap(Enum):
     CLAMP = "clamp"
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class Texture:
     """An image that is spread over a mesh, sampled bilinearly.

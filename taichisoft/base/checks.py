@@ -6,9 +6,12 @@ import math
 import numbers
 from collections.abc import Mapping
 from inspect import Parameter, signature
-from typing import Any, NoReturn, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import torch
+
+from taichisoft.base.eager import eager
+from taichisoft.base.transforms import beneath
 
 FLOAT_DTYPES = (torch.float32, torch.float64)
 
@@ -109,15 +112,11 @@ def _converted(value: torch.Tensor, name: str, dtype: torch.dtype) -> str:
     return f".to({dtype}) converts it"
 
 
+@eager
 def check_finite(value: torch.Tensor, name: str) -> None:
-    """Raise ValueError if ``value`` holds a NaN or an infinity, or no numbers at all (device meta).
-
-    RuntimeError if it is that of a ``vmap``, of which nothing can be checked.
-    """
+    """Raise ValueError if ``value`` holds a NaN or an infinity, or no numbers at all (device meta)."""
     check_holds_numbers(value, name)
-    if torch._C._functorch.is_batchedtensor(value):
-        refuse_transforms()
-    held = value.detach()
+    held = beneath(value).detach()
     # A sum of all is the quickest look at them; that of finite numbers overflows at worst.
     if math.isfinite(held.sum().item()):
         return
@@ -128,10 +127,11 @@ def check_finite(value: torch.Tensor, name: str) -> None:
         raise ValueError(f"{name} must be finite, got {bad} at index {where}")
 
 
+@eager
 def check_all_finite(values: Mapping[str, torch.Tensor]) -> None:
     """Raise as `check_finite` does for the first of tensors of one device that is not finite."""
-    if not any(v.is_meta or torch._C._functorch.is_batchedtensor(v) for v in values.values()):
-        sums = [value.detach().sum() for value in values.values()]
+    if not any(value.is_meta for value in values.values()):
+        sums = [beneath(value).detach().sum() for value in values.values()]
         # Their device is waited for once.
         if math.isfinite(torch.stack(sums).sum().item()):
             return
@@ -143,21 +143,6 @@ def check_holds_numbers(value: torch.Tensor, name: str) -> None:
     """Raise ValueError if ``value`` is on the device meta."""
     if value.is_meta:
         raise ValueError(f"{name} must be on a device that holds numbers, got {value.device}")
-
-
-def refuse_transforms() -> NoReturn:
-    """Raise RuntimeError: kernels cannot be traced by a transform of ``torch.func``."""
-    raise RuntimeError(
-        "a transform of torch.func (grad, vjp, jvp, jacrev, jacfwd, hessian, vmap) or forward-mode "
-        "differentiation cannot go through a render; use torch.autograd.grad, with create_graph=True for "
-        "second derivatives, and a batch of meshes or cameras in place of vmap"
-    )
-
-
-def check_untransformed() -> None:
-    """Raise RuntimeError within a transform of ``torch.func``, which kernels cannot be traced by."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        refuse_transforms()
 
 
 def check_like(value: torch.Tensor, name: str, other: torch.Tensor, other_name: str) -> None:
@@ -177,6 +162,7 @@ def check_same_device(value: torch.Tensor, name: str, other: torch.Tensor, other
         )
 
 
+@eager
 def check_indices(value: torch.Tensor, name: str, limit: int, counted: str) -> None:
     """Raise ValueError unless every entry of ``value`` is in ``[0, limit)``.
 
@@ -184,7 +170,7 @@ def check_indices(value: torch.Tensor, name: str, limit: int, counted: str) -> N
     """
     if value.numel() == 0:
         return
-    low, high = (int(bound) for bound in torch.aminmax(value))
+    low, high = (int(bound) for bound in torch.aminmax(beneath(value)))
     if low < 0 or high >= limit:
         bad = low if low < 0 else high
         raise ValueError(f"{name} must index {limit} {counted} (0 to {limit - 1}), got {bad}")

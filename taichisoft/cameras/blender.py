@@ -15,6 +15,7 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_number, check_type
 from taichisoft.base.precision import full_precision
+from taichisoft.base.transforms import beneath
 from taichisoft.cameras.construction import (
     Matrices,
     as_batch,
@@ -123,7 +124,7 @@ def _view(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Return rotation and translation, world to camera, of poses."""
     check_row(matrix[:, 3], (0.0, 0.0, 0.0, 1.0), "the last row of matrix_world", 1e-5)
     axes = matrix[:, :3, :3].mT
-    if bool((axes == 0).all(-1).any()):
+    if bool(beneath((axes == 0).all(-1)).any()):
         raise ValueError("matrix_world must not scale an axis to zero")
     rotation = unit(axes)
     check_rotation(rotation, "matrix_world without its scale")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from taichisoft.base.checks import check_batch, check_image_size
+from taichisoft.base.eager import eager_class
 from taichisoft.cameras import blender, opencv, opengl, pytorch3d
 from taichisoft.cameras.construction import (
     Values,
@@ -22,6 +23,7 @@ from taichisoft.cameras.construction import (
 from taichisoft.cameras.model import CameraModel
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class Camera(CameraModel):
     """A batch of B pinhole or orthographic cameras that share an image size.

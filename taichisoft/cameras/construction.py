@@ -10,6 +10,7 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_batch, check_dtype, check_finite, check_tensor
 from taichisoft.base.precision import full_precision
+from taichisoft.base.transforms import beneath
 from taichisoft.geometry.vectors import unit
 
 Values = Tensor | float | tuple | list | np.ndarray
@@ -85,6 +86,7 @@ def as_translation(value: Tensor) -> Tensor:
 def check_inside(value: Tensor, name: str, low: float, high: float) -> None:
     """Raise ValueError unless ``value``, a scalar or (B,), is strictly between the bounds."""
     check_tensor(value, name, (), ("B",))
+    value = beneath(value)
     inside = (value > low) & (value < high)
     if not bool(inside.all()):
         bad = value.detach()[~inside].flatten()[0].item()
@@ -93,6 +95,7 @@ def check_inside(value: Tensor, name: str, low: float, high: float) -> None:
 
 def check_positive(value: Tensor, name: str) -> None:
     """Raise ValueError unless every entry is positive."""
+    value = beneath(value)
     if not bool((value > 0).all()):
         raise ValueError(f"{name} must be positive, got {value.tolist()}")
 
@@ -100,11 +103,13 @@ def check_positive(value: Tensor, name: str) -> None:
 def check_intrinsics(intrinsics: Tensor) -> None:
     """Raise ValueError unless all K have positive focal lengths and the last row (0, 0, 1)."""
     matrices = intrinsics.detach()
-    if not bool((matrices[:, [0, 1], [0, 1]] > 0).all()):
-        raise ValueError(f"K must have positive focal lengths fx and fy, got {matrices.tolist()}")
-    last = matrices.new_tensor([0.0, 0.0, 1.0])
-    if not bool(((matrices[:, 2] - last).abs() <= _TOLERANCE).all()):
-        raise ValueError(f"K must have the last row (0, 0, 1), got {matrices[:, 2].tolist()}")
+    focal, row = beneath(matrices[:, [0, 1], [0, 1]]), beneath(matrices[:, 2])
+    if not bool((focal > 0).all()):
+        raise ValueError(
+            f"K must have positive focal lengths fx and fy, got {beneath(matrices).tolist()}"
+        )
+    if not bool(((row - row.new_tensor([0.0, 0.0, 1.0])).abs() <= _TOLERANCE).all()):
+        raise ValueError(f"K must have the last row (0, 0, 1), got {row.tolist()}")
 
 
 @full_precision
@@ -112,12 +117,12 @@ def check_rotation(rotation: Tensor, name: str) -> None:
     """Raise ValueError unless all matrices are orthonormal to within 1e-3 and do not mirror."""
     matrices = rotation.detach()
     identity = torch.eye(3, dtype=matrices.dtype, device=matrices.device)
-    error = (matrices @ matrices.mT - identity).abs().max().item()
+    error = beneath((matrices @ matrices.mT - identity).abs()).max().item()
     if error > _TOLERANCE:
         raise ValueError(
             f"{name} must be a rotation: R R^T differs from the identity by {error:.3g}"
         )
-    if not bool((torch.linalg.det(matrices) > 0).all()):
+    if not bool(beneath(torch.linalg.det(matrices) > 0).all()):
         raise ValueError(f"{name} must be a rotation: its determinant is -1, so it mirrors")
 
 
@@ -130,13 +135,13 @@ def view_from(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     eye, at, up = (as_batch(tensors[name], name, 3) for name in ("eye", "at", "up"))
     check_batch({"eye": eye.shape[0], "at": at.shape[0], "up": up.shape[0]})
     offset = at - eye
-    if bool((offset == 0).all(-1).any()):
+    if bool(beneath((offset == 0).all(-1)).any()):
         raise ValueError("eye must differ from at, got two equal points")
-    if bool((up == 0).all(-1).any()):
+    if bool(beneath((up == 0).all(-1)).any()):
         raise ValueError("up must not be the zero vector")
     forward = unit(offset)
     side = torch.linalg.cross(*torch.broadcast_tensors(forward, unit(up)))
-    if bool((side.detach().norm(dim=-1) < _PARALLEL).any()):
+    if bool(beneath(side.detach().norm(dim=-1) < _PARALLEL).any()):
         raise ValueError("up must not be parallel to the view direction from eye to at")
     right = unit(side)
     down = torch.linalg.cross(*torch.broadcast_tensors(forward, right))
@@ -194,11 +199,13 @@ def focal_and_centre(intrinsics: Tensor, program: str) -> tuple[Tensor, Tensor]:
     """
     focal = intrinsics[:, [0, 1], [0, 1]]
     skew = intrinsics.detach()[:, [0, 1], [1, 0]]
-    if not bool((skew.abs() <= _SKEW * focal.detach().abs()).all()):
-        raise ValueError(f"intrinsics must have no skew for {program}, got {skew.tolist()}")
-    if not bool((focal > 0).all()):
+    if not bool(beneath(skew.abs() <= _SKEW * focal.detach().abs()).all()):
         raise ValueError(
-            f"intrinsics must have positive focal lengths for {program}, got {focal.tolist()}"
+            f"intrinsics must have no skew for {program}, got {beneath(skew).tolist()}"
+        )
+    if not bool(beneath(focal > 0).all()):
+        raise ValueError(
+            f"intrinsics must have positive focal lengths for {program}, got {beneath(focal).tolist()}"
         )
     return focal, intrinsics[:, :2, 2]
 
@@ -206,8 +213,8 @@ def focal_and_centre(intrinsics: Tensor, program: str) -> tuple[Tensor, Tensor]:
 def check_row(rows: Tensor, expected: tuple[float, ...], name: str, tolerance: float) -> None:
     """Raise ValueError unless all rows, (B, n), are the expected one."""
     difference = rows.detach() - rows.new_tensor(expected)
-    if not bool((difference.abs() <= tolerance).all()):
-        raise ValueError(f"{name} must be {expected}, got {rows.tolist()}")
+    if not bool(beneath(difference.abs() <= tolerance).all()):
+        raise ValueError(f"{name} must be {expected}, got {beneath(rows).tolist()}")
 
 
 def as_scalars(values: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -27,6 +27,7 @@ from taichisoft.base.checks import (
     check_tensor,
     check_type,
 )
+from taichisoft.base.eager import eager_class
 from taichisoft.base.precision import full_precision
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 MATRICES = ("rotation", "translation", "intrinsics")
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class CameraModel:
     """What a `Camera`, whose parameters these are, does; it adds the ways to make one."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_number
+from taichisoft.base.transforms import beneath
 from taichisoft.cameras.construction import (
     Matrices,
     as_batch,
@@ -42,7 +43,7 @@ def from_opengl(
     height, width = image_size
     check_row(view[:, 3], (0.0, 0.0, 0.0, 1.0), "the last row of view", _TOLERANCE)
     check_rotation(view[:, :3, :3], "view[:3, :3]")
-    perspective = bool((projection[:, 3, 2] != 0).any())
+    perspective = bool(beneath(projection[:, 3, 2] != 0).any())
     _check_projection(projection, perspective)
     flip = view.new_tensor([1.0, -1.0, -1.0])
     # To the axes of this library, in which the depth is positive and y points down.
@@ -83,7 +84,7 @@ def _check_projection(projection: Tensor, perspective: bool) -> None:
     check_row(projection[:, 3], last, "the last row of projection", _TOLERANCE)
     unused = 3 if perspective else 2
     check_row(projection[:, :2, unused], (0.0, 0.0), f"projection[:2, {unused}]", _TOLERANCE)
-    scales = projection.detach()[:, [0, 1], [0, 1]]
+    scales = beneath(projection.detach()[:, [0, 1], [0, 1]])
     if not bool((scales > 0).all()):
         raise ValueError(
             f"projection must not mirror: projection[0, 0] and [1, 1] must be positive, "
@@ -94,8 +95,8 @@ def _check_projection(projection: Tensor, perspective: bool) -> None:
 def _near_of(projection: Tensor, perspective: bool) -> float:
     """Return the depth that is mapped to -1."""
     slope, offset = projection[:, 2, 2], projection[:, 2, 3]
-    nears = offset / (slope - 1) if perspective else (1 + offset) / slope
-    near = float(nears[0])
+    nears = beneath(offset / (slope - 1) if perspective else (1 + offset) / slope)
+    near = float(nears.flatten()[0])
     usable = math.isfinite(near) and (near > 0 or not perspective)
     if not usable or float((nears - near).abs().max()) > _TOLERANCE * abs(near):
         raise ValueError(

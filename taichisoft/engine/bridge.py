@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from taichisoft.base.checks import refuse_transforms
+from taichisoft.base.eager import eager_class
 
 Tensors = tuple[Tensor, ...]
 Gradients = tuple[Tensor | None, ...]
@@ -100,6 +100,7 @@ class Rendered(Operation):
         return tuple(next(found) if n else None for n in needed)
 
 
+@eager_class
 class _Values(Function):
     """The values of an operation."""
 
@@ -120,11 +121,8 @@ class _Values(Function):
             return None, *ctx.operation.adjoint(upstream, kept, inputs, needed)
         return None, *_Adjoint.apply(ctx.operation, ctx.split, needed, upstream, *ctx.saved_tensors)
 
-    @staticmethod
-    def jvp(ctx, *tangents):
-        refuse_transforms()
 
-
+@eager_class
 class _Adjoint(Function):
     """The gradients of the inputs of an operation."""
 

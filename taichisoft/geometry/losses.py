@@ -21,7 +21,9 @@ from taichisoft.base.checks import (
     check_same_device,
     check_tensor,
 )
+from taichisoft.base.eager import eager, eager_class
 from taichisoft.base.precision import full_precision
+from taichisoft.base.transforms import beneath, transforming
 from taichisoft.geometry.overlap import overlap
 from taichisoft.geometry.topology import adjacent_faces, check_faces, unique_edges
 from taichisoft.geometry.vectors import unit_normals
@@ -92,6 +94,7 @@ def mse_loss(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return mse(image, target).mean()
 
 
+@eager_class
 class MeshLoss(nn.Module, ABC):
     """A loss on the vertices of one topology: a sparse linear map, then a pointwise function.
 
@@ -131,6 +134,7 @@ class MeshLoss(nn.Module, ABC):
         return _apply(self._operator, vertices.transpose(0, 1))
 
 
+@eager_class
 class Laplacian(MeshLoss):
     """Mean over the vertices of the squared length of the uniform graph Laplacian.
 
@@ -168,6 +172,7 @@ class Laplacian(MeshLoss):
         return _mean(laplacian.square().sum(-1))
 
 
+@eager_class
 class NormalConsistency(MeshLoss):
     """Mean of ``1 - cos(angle)`` over the pairs of faces that share an edge; 0 if flat.
 
@@ -209,6 +214,7 @@ class NormalConsistency(MeshLoss):
         return _mean(torch.where(counts, square / 2, torch.zeros_like(square)))
 
 
+@eager_class
 class EdgeLength(MeshLoss):
     """Mean over the edges of ``(length - target_length)^2``, in squared scene units.
 
@@ -247,16 +253,19 @@ class EdgeLength(MeshLoss):
         return _mean(square - 2 * self.target_length * length + self.target_length**2)
 
 
+@eager
 def laplacian_loss(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
     """`Laplacian` of vertices (B, V, 3) or (V, 3) with faces (F, 3), mean over the batch."""
     return Laplacian(faces, _count(vertices))(vertices)
 
 
+@eager
 def normal_consistency_loss(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
     """`NormalConsistency` of vertices (B, V, 3) or (V, 3), mean over the batch."""
     return NormalConsistency(faces, _count(vertices))(vertices)
 
 
+@eager
 def edge_length_loss(
     vertices: torch.Tensor, faces: torch.Tensor, *, target_length: float = 0.0
 ) -> torch.Tensor:
@@ -294,6 +303,11 @@ def _pairwise(pairs: torch.Tensor, values: torch.Tensor, columns: int) -> torch.
 
 def _sparse(entries: torch.Tensor, values: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     """Return a float32 matrix with ``values`` (N,) at the (row, column) of ``entries`` (N, 2)."""
+    if beneath(values) is not values:
+        raise RuntimeError(
+            "a loss of a mesh cannot be built within a transform of torch.func; build it before, "
+            "loss = ts.Laplacian(faces), and call loss(vertices) there"
+        )
     matrix = torch.sparse_coo_tensor(
         entries.T, values.float(), (rows, columns), check_invariants=True
     )
@@ -303,8 +317,13 @@ def _sparse(entries: torch.Tensor, values: torch.Tensor, rows: int, columns: int
 @full_precision
 def _apply(operator: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Apply a sparse (R, N) map to (N, B, 3), giving (R, B, 3)."""
-    mapped = torch.sparse.mm(operator.to(values.dtype), values.flatten(1))
-    return mapped.unflatten(1, values.shape[1:])
+    operator = operator.to(values.dtype)
+    if not transforming():
+        return torch.sparse.mm(operator, values.flatten(1)).unflatten(1, values.shape[1:])
+    # torch has no forward derivatives of sparse matrices.
+    rows, columns = operator.indices()
+    terms = operator.values()[:, None, None] * values.index_select(0, columns)
+    return values.new_zeros(operator.shape[0], *values.shape[1:]).index_add(0, rows, terms)
 
 
 def _mean(values: torch.Tensor) -> torch.Tensor:

@@ -20,8 +20,10 @@ from taichisoft.base.checks import (
     check_tensor,
     check_type,
 )
+from taichisoft.base.eager import eager_class
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """A triangle mesh, or a batch of meshes that share their faces.
@@ -161,6 +163,7 @@ class Mesh:
         check_batch({name: _batch_of(value) for name, value in batched.items()})
 
 
+@eager_class
 @dataclass(frozen=True, eq=False)
 class MeshBatch:
     """Meshes with different topologies, packed. Usually made by `from_meshes`.

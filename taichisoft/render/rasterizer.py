@@ -13,12 +13,8 @@ from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.order import in_canonical_order
 from taichisoft.appearance.surface import Surface, prepare
 from taichisoft.appearance.texture import Texture
-from taichisoft.base.checks import (
-    check_holds_numbers,
-    check_integer,
-    check_type,
-    check_untransformed,
-)
+from taichisoft.base.checks import check_holds_numbers, check_integer, check_type
+from taichisoft.base.eager import eager_class
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.engines import AutodiffEngine, FusedEngine
@@ -36,6 +32,7 @@ from taichisoft.render.image import (
     ratio_or_zero,
     weighted_mean_of_blocks,
 )
+from taichisoft.render.transforms import transformable
 from taichisoft.softness.aggregation import Aggregation, Max
 from taichisoft.softness.coverage import Coverage, Heaviside
 from taichisoft.softness.curves import Curve, SoftnessCurves
@@ -51,6 +48,7 @@ if TYPE_CHECKING:
 ENGINES = {"fused": FusedEngine, "autodiff": AutodiffEngine}
 
 
+@eager_class
 class SoftRasterizer(nn.Module):
     """Render meshes softly, differentiably in their vertices and colours, the camera and the softness.
 
@@ -90,6 +88,12 @@ class SoftRasterizer(nn.Module):
     First and second derivatives (``create_graph=True``) with respect to vertices, colours, textures and their
     UV coordinates, lights, background, camera and every parameter of the softness, and of the upstream
     gradient. Asking for third derivatives raises RuntimeError; `taichisoft.reference` has them.
+
+    `forward` and `silhouette` go through ``torch.func`` (grad, vjp, jvp, jacrev, jacfwd, hessian, vmap) and
+    ``torch.autograd.forward_ad``, up to second derivatives; ``torch.func.functional_call`` gives the renderer
+    other parameters. ``vmap`` over vertices, colours or cameras of one scene is a batch, over anything else
+    a loop. Forward mode over forward mode raises RuntimeError, as does forward mode over a gradient of a
+    `StraightThrough`: reverse mode has both. ``torch.compile`` compiles what is around a render.
 
     Both sides of a face are drawn. What is nearer than ``camera.near`` is not: a face that crosses that plane
     is cut there into one or two triangles, whose edges are soft as all edges are, and one that is wholly
@@ -236,6 +240,7 @@ class SoftRasterizer(nn.Module):
             deterministic=deterministic,
         )
 
+    @transformable
     @full_precision
     def forward(
         self,
@@ -303,6 +308,7 @@ class SoftRasterizer(nn.Module):
     if TYPE_CHECKING:
         __call__ = forward
 
+    @transformable
     @full_precision
     def silhouette(self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
         """Render alpha alone, (B, H, W): less than half the work of a full image."""
@@ -430,8 +436,7 @@ class SoftRasterizer(nn.Module):
         return SoftImage(alpha, depth, color, normals)
 
     def _check_ready(self) -> None:
-        """Raise within a transform of ``torch.func``, and if this module has no numbers (device meta)."""
-        check_untransformed()
+        """Raise if this module has no numbers (device meta)."""
         # Of the softness this is found out when it is tabulated.
         check_holds_numbers(self.background, "the renderer")
 

@@ -17,13 +17,14 @@ from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.surface import Surface
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.precision import full_precision
+from taichisoft.base.transforms import beneath, is_mapped, set_aside, transforming
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.kernels.blend_functions import TIES
 from taichisoft.engine.scene import Scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.render.image import SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer
-from taichisoft.softness.curves import below_full
+from taichisoft.softness.curves import Curve, below_full
 
 Function = Callable[[Tensor], Tensor]
 
@@ -72,6 +73,7 @@ def render(
     SoftImage
         Differentiable to any order away from kinks of the softness and of the geometry.
     """
+    _check_not_mapped(mesh, camera)
     surface, scene = renderer.scene(mesh, camera, colors, lighting=lighting, normals=normals)
     generator, coverage, occlusion = _softness(renderer, scene, tabulated)
     totals, sums = [], []
@@ -98,6 +100,7 @@ def silhouette(
     tabulated: bool = False,
 ) -> Tensor:
     """Render alpha alone, (B, H, W), as ``renderer.silhouette(mesh, camera)`` does; see `render`."""
+    _check_not_mapped(mesh, camera)
     _, scene = renderer.scene(mesh, camera)
     generator, _, _ = _softness(renderer, scene, tabulated)
     totals = [
@@ -107,6 +110,18 @@ def silhouette(
         for corners, _ in _visible(scene)
     ]
     return renderer.alpha(torch.stack(totals).reshape(scene.batch_size, *scene.image_size))
+
+
+def _check_not_mapped(mesh: object, camera: object) -> None:
+    """Raise RuntimeError within a vmap over scenes: where a face is cut, numbers decide what is computed."""
+    parts = (*mesh, camera) if isinstance(mesh, (list, tuple)) else (mesh, camera)
+    # What is neither a mesh nor a camera is refused where they are projected.
+    fields = [x for part in parts for x in getattr(part, "__dict__", {}).values()]
+    if any(is_mapped(x) for x in fields if isinstance(x, Tensor)):
+        raise RuntimeError(
+            "taichisoft.reference cannot be mapped over meshes or cameras by torch.func.vmap; give it a "
+            "batch of them, or use the renderer"
+        )
 
 
 def fragments(triangles: Tensor, image_size: tuple[int, int]) -> Fragments:
@@ -230,9 +245,23 @@ def _render_image(
     return total, torch.cat(parts, -1)
 
 
+def _curves(renderer: SoftRasterizer, image_height: int) -> tuple[Curve, Curve, Curve]:
+    """Return the tables, which are made by autograd: outside of transforms, to which they are constants."""
+    if not transforming():
+        return renderer.curves(image_height)
+    parts = (*renderer.softness.parameters(), *renderer.softness.buffers())
+    if any(beneath(x) is not x for x in parts):
+        raise RuntimeError(
+            "a softness must be made before a transform of torch.func, and be a constant to it, for "
+            "taichisoft.reference to use it there; otherwise use torch.autograd.grad"
+        )
+    with set_aside():
+        return renderer.curves(image_height)
+
+
 def _softness(renderer: SoftRasterizer, scene: Scene, tabulated: bool) -> tuple[Function, ...]:
     """Return the three functions, of a distance in pixels or of a depth difference in scene units."""
-    curves = renderer.curves(scene.image_size[0] // renderer.ssaa)
+    curves = _curves(renderer, scene.image_size[0] // renderer.ssaa)
     if tabulated:
         return tuple((lambda x, c=curve: c.table(x / c.width.to(x.dtype))) for curve in curves)
     coverage, aggregation = renderer.coverage, renderer.aggregation

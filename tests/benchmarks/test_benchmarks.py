@@ -14,6 +14,7 @@ from benchmarks import (
     appearance,
     backends,
     bench,
+    compiled,
     cost,
     kernels,
     profile_step,
@@ -220,3 +221,17 @@ def test_outer_steps_are_profiled():
     assert sum("meta-training" in name for name in profile_step.works(None)) == 2
     work = profile_step.outer_step(AntitheticSettings(pairs=1), problems=1, steps=2)
     assert work().step == 1
+
+
+# Of torch itself, which compiles some of its transforms.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_transforms_are_compared():
+    vertices, by_name = compiled.functions(1, 8)
+    assert {"silhouette", "image, with its camera"} == set(by_name)
+    rows = compiled.transformed(by_name["silhouette"], vertices, 3)
+    assert [name.split(",")[0] for name, *_ in rows] == [
+        "grad",
+        "jvp of grad",
+        "vmap of grad over 16 scenes",
+    ]
+    assert all(float(ms) > 0 for _, _, *times, _ in rows for ms in times)

@@ -398,3 +398,31 @@ def test_iou_goes_through_transforms_of_torch():
     torch.testing.assert_close(tangent, (expected * v).sum())
     stacked = torch.func.vmap(lambda y: losses.iou(y, t))(torch.stack([a, v]))
     torch.testing.assert_close(stacked, torch.stack([plain_iou(a, t), plain_iou(v, t)]))
+
+
+# Of torch itself, which compiles some of its transforms.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+@every_mesh_loss
+def test_mesh_losses_have_transforms(make):
+    mesh = icosphere(0)
+    loss, vertices = make(mesh.faces), random_vertices(mesh.num_vertices)
+    direction = random_vertices(mesh.num_vertices, seed=1)
+    leaf = vertices.clone().requires_grad_()
+    (first,) = torch.autograd.grad(loss(leaf), leaf, create_graph=True)
+    (second,) = torch.autograd.grad(first, leaf, direction)
+    torch.testing.assert_close(torch.func.grad(loss)(vertices), first.detach())
+    _, slope = torch.func.jvp(loss, (vertices,), (direction,))
+    torch.testing.assert_close(slope, (first.detach() * direction).sum())
+    hessian = torch.func.hessian(loss)(vertices)
+    torch.testing.assert_close((hessian * direction).sum((2, 3)), second)
+    both = torch.func.vmap(loss)(torch.stack([vertices, direction]))
+    torch.testing.assert_close(both, torch.stack([loss(vertices), loss(direction)]))
+
+
+@pytest.mark.parametrize("name", MESH_LOSSES)
+def test_a_mesh_loss_is_not_built_within_a_transform(name):
+    mesh, function = icosphere(0), MESH_LOSSES[name][1]
+    with pytest.raises(
+        RuntimeError, match=r"cannot be built within .* loss = ts.Laplacian\(faces\)"
+    ):
+        torch.func.grad(lambda v: function(v, mesh.faces))(random_vertices(mesh.num_vertices))

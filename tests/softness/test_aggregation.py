@@ -26,6 +26,7 @@ from taichisoft.softness.aggregation import (
     SchweizerSklar,
     Yager,
 )
+from taichisoft.softness.aggregation.arithmetic import one_minus_exp
 from taichisoft.softness.curves import SoftnessCurves
 from taichisoft.softness.tables.table import tabulate
 from tests.helpers import assert_close, pixel_camera, soup_setup
@@ -430,3 +431,20 @@ def test_what_was_learned_beyond_a_bound_is_held_there(tmp_path):
     softness.save(tmp_path / "held.safetensors")
     again = ts.Softness.load(tmp_path / "held.safetensors").aggregation
     assert float(again.p().detach()) == float(softness.aggregation.p().detach())
+
+
+def test_one_minus_exp_within_transforms():
+    x = torch.logspace(-12, 1.5, 40, dtype=torch.float64)
+
+    def slope_of(y: Tensor) -> Tensor:
+        return torch.autograd.grad(one_minus_exp(y).sum(), y)[0]
+
+    mapped = torch.func.vmap(one_minus_exp)(x)
+    torch.testing.assert_close(mapped, one_minus_exp(x), rtol=1e-15, atol=0)
+    slope = torch.func.vmap(torch.func.grad(one_minus_exp))
+    torch.testing.assert_close(slope(x), slope_of(x.clone().requires_grad_()), rtol=1e-15, atol=0)
+    torch.testing.assert_close(slope(x), torch.exp(-x), rtol=1e-15, atol=0)
+    third = torch.func.vmap(
+        torch.func.grad(lambda y: torch.func.jacfwd(torch.func.grad(one_minus_exp))(y))
+    )
+    torch.testing.assert_close(third(x), torch.exp(-x), rtol=1e-15, atol=0)

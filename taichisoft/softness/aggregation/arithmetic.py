@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from taichisoft.base.eager import eager_class
+from taichisoft.base.transforms import transforming
+
 # Results of powers stay between these, so that sums over faces and their derivatives fit float32.
 TINY, HUGE = 1e-30, 1e30
 # The complement of a coverage of 1 counts as this much: alpha still rounds to 1.
@@ -19,6 +22,7 @@ LEAST_COMPLEMENT = 1e-38
 _TERMS = range(10)
 
 
+@eager_class
 class _OneMinusExp(Function):
     """``1 - exp(-x)`` with a derivative that does not cancel.
 
@@ -41,7 +45,12 @@ class _OneMinusExp(Function):
 
 def one_minus_exp(x: Tensor) -> Tensor:
     """Return ``1 - exp(-x)``, exact in value and derivatives of any order for small and large x."""
-    return _OneMinusExp.apply(x)
+    if not transforming():
+        return _OneMinusExp.apply(x)
+    # The same in functions that transforms know, with two masks more.
+    small = x < 0.5
+    near, far = torch.where(small, x, 0), torch.where(small, 0, x)
+    return torch.where(small, -torch.expm1(-near), 1 - torch.exp(-far))
 
 
 def optical_depth(coverage: Tensor) -> Tensor:

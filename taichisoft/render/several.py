@@ -1,0 +1,65 @@
+"""Several scenes of one topology as one batch: which tensors of a scene may have a batch axis, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from taichisoft.appearance.lights import Lighting
+from taichisoft.appearance.texture import Texture
+from taichisoft.cameras.camera import Camera
+from taichisoft.cameras.construction import broadcast
+from taichisoft.cameras.model import MATRICES
+from taichisoft.geometry.mesh import Mesh
+
+
+class OneScene:
+    """What a render is given, if that is one scene, so that several can be drawn as a batch.
+
+    Parameters
+    ----------
+    given : sequence
+        Arguments of `SoftRasterizer.forward` or `silhouette`.
+    background : Tensor
+        What is behind.
+    """
+
+    def __init__(self, given: Sequence[Any], background: Tensor):
+        meshes = [x for x in given if isinstance(x, Mesh)]
+        cameras = [x for x in given if isinstance(x, Camera)]
+        looks = [x for x in given if isinstance(x, (Texture, Lighting))]
+        rows = [x for x in given if isinstance(x, Tensor)]
+        self.is_one = (
+            len(meshes) == 1
+            and all(x.batch_size == 1 for x in (*meshes, *cameras, *looks))
+            and all(x.ndim == 2 or x.shape[0] == 1 for x in rows)
+            and (background.ndim < 4 or background.shape[0] == 1)
+        )
+        for mesh in meshes:
+            rows += [
+                x for x in (mesh.vertices, mesh.vertex_colors, mesh.face_colors) if x is not None
+            ]
+        # Those of a camera have a batch axis, the others have one if they have three.
+        self._has_axis = {id(x): x.ndim == 3 for x in rows}
+        self._has_axis |= {
+            id(getattr(camera, name)): True for camera in cameras for name in MATRICES
+        }
+
+    def takes(self, keys: set[int]) -> bool:
+        """Return whether the tensors of these ids may be those of a batch."""
+        return self.is_one and keys <= self._has_axis.keys()
+
+    def as_batch(self, key: int, stacked: Tensor) -> Tensor:
+        """Return the tensors of that id of several scenes, stacked, as that of a batch."""
+        return stacked.flatten(0, 1) if self._has_axis[key] else stacked
+
+
+def with_one_batch(value: Any) -> Any:
+    """Return a camera, of which some matrices are those of a batch, with all so; else the value."""
+    if not isinstance(value, Camera):
+        return value
+    rotation, translation, intrinsics = broadcast(*(getattr(value, name) for name in MATRICES))
+    return replace(value, rotation=rotation, translation=translation, intrinsics=intrinsics)
