@@ -25,10 +25,12 @@ def main() -> None:
         camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(8, 8), dtype=dtype)
         renderer = ts.SoftRasterizer(coverage())
         vertices = mesh.vertices.clone().requires_grad_()
-        image = renderer(mesh.with_vertices(vertices), camera)
-        loss = image.alpha.square().sum() + image.color.square().sum()
-        (gradient,) = torch.autograd.grad(loss, vertices, create_graph=True)
-        gradient.square().sum().backward()
+        seen = mesh.with_vertices(vertices)
+        image = renderer(seen, camera)
+        color = image.alpha.square().sum() + image.color.square().sum()
+        for loss in (color, renderer.silhouette(seen, camera).square().sum()):
+            (gradient,) = torch.autograd.grad(loss, vertices, create_graph=True)
+            gradient.square().sum().backward()
 
 
 if __name__ == "__main__":
