@@ -33,6 +33,11 @@ CURES = (
         "Reverse mode outside: `jacrev` of `jacrev`, `vjp` of `grad`; or `taichisoft.reference`, which is torch throughout.",
     ),
     (
+        r"cannot be mapped over",
+        "The twin decides by numbers what it computes, where the near plane cuts a face.",
+        "`mesh.with_vertices(vertices)` with vertices (B, V, 3) and a batch of cameras in one call; or `vmap` over the renderer.",
+    ),
+    (
         r"a vmap over renders",
         "`torch.func.vmap` over an axis of length 0.",
         "Leave the render out when there is nothing to render.",

@@ -41,6 +41,15 @@ def is_differentiated(value: Tensor) -> bool:
     return _sees_tangents() and forward_ad.unpack_dual(value).tangent is not None
 
 
+def is_mapped(value: Tensor) -> bool:
+    """Return whether a tensor is that of one of several, by a ``vmap``."""
+    while _functorch.is_functorch_wrapped_tensor(value):
+        if _functorch.is_batchedtensor(value):
+            return True
+        value = _functorch.get_unwrapped(value)
+    return False
+
+
 def is_traced(value: Tensor) -> bool:
     """Return whether a transform or a derivative has to do with a tensor: all others are constants."""
     return _functorch.is_functorch_wrapped_tensor(value) or is_differentiated(value)

@@ -17,7 +17,7 @@ from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.surface import Surface
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.precision import full_precision
-from taichisoft.base.transforms import beneath, set_aside, transforming
+from taichisoft.base.transforms import beneath, is_mapped, set_aside, transforming
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.kernels.blend_functions import TIES
 from taichisoft.engine.scene import Scene
@@ -73,6 +73,7 @@ def render(
     SoftImage
         Differentiable to any order away from kinks of the softness and of the geometry.
     """
+    _check_not_mapped(mesh, camera)
     surface, scene = renderer.scene(mesh, camera, colors, lighting=lighting, normals=normals)
     generator, coverage, occlusion = _softness(renderer, scene, tabulated)
     totals, sums = [], []
@@ -99,6 +100,7 @@ def silhouette(
     tabulated: bool = False,
 ) -> Tensor:
     """Render alpha alone, (B, H, W), as ``renderer.silhouette(mesh, camera)`` does; see `render`."""
+    _check_not_mapped(mesh, camera)
     _, scene = renderer.scene(mesh, camera)
     generator, _, _ = _softness(renderer, scene, tabulated)
     totals = [
@@ -108,6 +110,18 @@ def silhouette(
         for corners, _ in _visible(scene)
     ]
     return renderer.alpha(torch.stack(totals).reshape(scene.batch_size, *scene.image_size))
+
+
+def _check_not_mapped(mesh: object, camera: object) -> None:
+    """Raise RuntimeError within a vmap over scenes: where a face is cut, numbers decide what is computed."""
+    parts = (*mesh, camera) if isinstance(mesh, (list, tuple)) else (mesh, camera)
+    # What is neither a mesh nor a camera is refused where they are projected.
+    fields = [x for part in parts for x in getattr(part, "__dict__", {}).values()]
+    if any(is_mapped(x) for x in fields if isinstance(x, Tensor)):
+        raise RuntimeError(
+            "taichisoft.reference cannot be mapped over meshes or cameras by torch.func.vmap; give it a "
+            "batch of them, or use the renderer"
+        )
 
 
 def fragments(triangles: Tensor, image_size: tuple[int, int]) -> Fragments:

@@ -494,6 +494,10 @@ def third(v: Tensor) -> Tensor:
 
 
 REFUSED = {
+    "twin of several": (
+        lambda: vmap(twin)(torch.stack([VERTICES, VERTICES])),
+        r"taichisoft.reference cannot be mapped .* give it a batch of them, or use the renderer",
+    ),
     "twin of a softness": (
         lambda: grad(lambda x: reference.silhouette(soft(), MESH, camera(x)).sum())(EYE),
         r"a softness must be made before a transform of torch.func, .* use torch.autograd.grad",
