@@ -433,6 +433,8 @@ def test_what_was_learned_beyond_a_bound_is_held_there(tmp_path):
     assert float(again.p().detach()) == float(softness.aggregation.p().detach())
 
 
+# Of torch itself, which compiles some of its transforms.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 def test_one_minus_exp_within_transforms():
     x = torch.logspace(-12, 1.5, 40, dtype=torch.float64)
 
