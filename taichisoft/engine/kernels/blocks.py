@@ -34,6 +34,8 @@ def block_functions(real):
     rows = block_rows(real)
     vec3 = ti.types.vector(3, real)
     tiny = 1e-30
+    # By more than squares are off by rounding, for edges some hundred times as long as the distance.
+    farther = 1 + (2e-5 if real is ti.f32 else 1e-12)
     # Per edge: anchor, unit direction from its start to its end, range of the positions along it from the
     # anchor, inverse length (0 if none). 1 or -1 by the winding; see `solidity` of `triangle`.
     Face = ti.types.struct(
@@ -136,6 +138,15 @@ def block_functions(real):
         return ti.select(line >= 0.0, line, 0.0 - ti.sqrt(nearest))
 
     @ti.func
+    def measure(across, beyond):
+        """Return a squared distance to an edge, a little more where its end is nearest.
+
+        An end is no nearer than the other edge that it ends, where that has its foot. Where the two are all
+        but the same, rounding would decide between a line and a point, whose second derivatives differ.
+        """
+        return across * across + beyond * (beyond * real(farther))
+
+    @ti.func
     def nearest_edge(face: ti.template(), forms: ti.template(), x):
         """Return what of a gradient depends on the pixel, `x` pixels to the right of the forms.
 
@@ -147,13 +158,13 @@ def block_functions(real):
         held = on_edge(face, 0, along)
         beyond = along - held
         part = held * from_anchor(face, 0)
-        nearest = across * across + beyond * beyond
+        nearest = measure(across, beyond)
         line = across
 
         ahead1, along1 = edge_forms(face, forms, 1, x)
         held1 = on_edge(face, 1, along1)
         beyond1 = along1 - held1
-        squared1 = ahead1 * ahead1 + beyond1 * beyond1
+        squared1 = measure(ahead1, beyond1)
         second = squared1 < nearest
         nearest = lesser(squared1, nearest)
         line = lesser(ahead1, line)
@@ -161,9 +172,8 @@ def block_functions(real):
         ahead2, along2 = edge_forms(face, forms, 2, x)
         held2 = on_edge(face, 2, along2)
         beyond2 = along2 - held2
-        squared2 = ahead2 * ahead2 + beyond2 * beyond2
+        squared2 = measure(ahead2, beyond2)
         third = squared2 < nearest
-        nearest = lesser(squared2, nearest)
         line = lesser(ahead2, line)
 
         across = ti.select(third, ahead2, ti.select(second, ahead1, across))
@@ -171,7 +181,7 @@ def block_functions(real):
         part1 = held1 * from_anchor(face, 1)
         part2 = held2 * from_anchor(face, 2)
         part = ti.select(third, part2, ti.select(second, part1, part))
-        far = ti.sqrt(greater(nearest, vec(tiny)))
+        far = ti.sqrt(greater(across * across + beyond * beyond, vec(tiny)))
         line = line + face.solid
         inside = line >= 0.0
         distance = ti.select(inside, line, 0.0 - far)
