@@ -296,13 +296,13 @@ class SoftRasterizer(nn.Module):
         surface, scene = self.scene(mesh, camera, colors, lighting=lighting, normals=normals)
         job = RasterJob(scene)
         generator, coverage, occlusion = self.curves(camera.image_size[0])
-        total = self._engine.total(job, generator, self.aggregation.takes_max)
+        fine = self._fine_alpha(mesh, camera, generator).expand(scene.batch_size, -1, -1)
         if surface.shader is None:
             sums = self._engine.sums(job, coverage, occlusion)
         else:
             sums = shade_fragments(job, coverage, occlusion, surface)
-        self._watch.watch(self.softness, total, sums)
-        image = self.compose(total, sums, surface)
+        self._watch.watch(self.softness, fine, sums)
+        image = self.compose(fine, sums, surface)
         return replace(image, face_ids=nearest_faces(mesh, camera)) if face_ids else image
 
     if TYPE_CHECKING:
@@ -315,14 +315,10 @@ class SoftRasterizer(nn.Module):
         self._check_ready()
         mesh = as_drawable(mesh)
         check_type(camera, "camera", Camera)
-        source = None
-        if self.deterministic:
-            mesh, _, source = in_canonical_order(mesh, None)
-        curve = self._magnified(self._curves.generator(camera.image_size[0]))
-        camera = magnified(camera, self.ssaa)
-        alpha = self._engine.silhouette(mesh, camera, source, curve, self.aggregation)
-        self._watch.watch(self.softness, alpha)
-        return mean_of_blocks(alpha, self.ssaa)
+        generator = self._magnified(self._curves.generator(camera.image_size[0]))
+        fine = self._fine_alpha(mesh, camera, generator)
+        self._watch.watch(self.softness, fine)
+        return mean_of_blocks(fine, self.ssaa)
 
     def anneal(self, steps: int) -> Iterator[int]:
         """Count the steps of an optimisation: annealed scales and gammas follow.
@@ -408,19 +404,18 @@ class SoftRasterizer(nn.Module):
         shared = isinstance(mesh, Mesh) or mesh.batch_size == 1
         return explain(self, scene, mesh.num_faces * (scene.batch_size if shared else 1), target)
 
-    def compose(self, total: Tensor, sums: Tensor, surface: Surface) -> SoftImage:
-        """Turn sums over faces into an image.
+    def compose(self, fine: Tensor, sums: Tensor, surface: Surface) -> SoftImage:
+        """Turn alpha and sums over faces into an image.
 
         Parameters
         ----------
-        total : Tensor, (B, ssaa H, ssaa W)
-            Aggregated generators.
+        fine : Tensor, (B, ssaa H, ssaa W)
+            Alpha in the resolution that is rendered.
         sums : Tensor, (B, ssaa H, ssaa W, 2 + C)
             Sums of w, w z and w times what is seen of the surface.
         surface : Surface
             What the channels are.
         """
-        fine = self.aggregation.inverse(total)
         alpha = mean_of_blocks(fine, self.ssaa)
         weight = sums[..., :1]
         means = ratio_or_zero(sums[..., 1:], weight)
@@ -434,6 +429,16 @@ class SoftRasterizer(nn.Module):
             return SoftImage(alpha, depth, color)
         normals = mean_direction(weighted_mean_of_blocks(normals, fine, self.ssaa))
         return SoftImage(alpha, depth, color, normals)
+
+    def _fine_alpha(
+        self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, generator: Curve
+    ) -> Tensor:
+        """Return alpha in the resolution that is rendered."""
+        mesh, source = as_drawable(mesh), None
+        if self.deterministic:
+            mesh, _, source = in_canonical_order(mesh, None)
+        camera = magnified(camera, self.ssaa)
+        return self._engine.silhouette(mesh, camera, source, generator, self.aggregation)
 
     def _check_ready(self) -> None:
         """Raise if this module has no numbers (device meta)."""

@@ -85,7 +85,7 @@ def render(
         sums.append(image_sums)
     size = (scene.batch_size, *scene.image_size)
     return renderer.compose(
-        torch.stack(totals).reshape(size),
+        renderer.aggregation.inverse(torch.stack(totals).reshape(size)),
         torch.stack(sums).reshape(*size, -1),
         surface,
     )

@@ -188,7 +188,7 @@ def test_parts_of_a_step_are_told_apart(tmp_path, capsys):
     result = json.loads(out.with_suffix(".json").read_text())
     (name,) = set(result) - {"about"}
     parts = result[name]["parts"]
-    assert {"kernels, forward", "kernels, backward", "projection", "autograd"} <= set(parts)
+    assert {"kernels, forward", "kernels, backward", "autograd"} <= set(parts)
     assert set(parts) <= _all_parts()
     assert all(0 <= own <= 2 * wall + 0.01 for wall, own in parts.values())
     assert out.with_suffix(".md").read_text() in capsys.readouterr().out
@@ -211,8 +211,8 @@ def test_time_is_given_to_the_part_that_took_it():
     # The first half computes here and in the checks, the second waits here.
     assert set(parts) == {"checks", "rest"}
     whole = sum(wall for wall, _ in parts.values())
-    assert 0.04 <= whole < 0.2
-    assert parts["rest"][0] >= 0.02
+    assert 0.035 <= whole < 0.2
+    assert parts["rest"][0] >= 0.015
     assert parts["checks"][0] > 0
     assert sum(own for _, own in parts.values()) <= whole
 

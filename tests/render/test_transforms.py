@@ -11,8 +11,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
 import taichisoft as ts
-from taichisoft.engine.job import RasterJob
-from taichisoft.render import rasterizer, reference
+from taichisoft.render import reference
 
 pytestmark = [
     pytest.mark.cpu_only,
@@ -288,11 +287,13 @@ def jobs(function: Callable[[Tensor], Tensor], x: Tensor, monkeypatch) -> int:
     loop = torch.stack([function(one) for one in x])
     made = []
 
-    def counted(scene):
-        made.append(scene)
-        return RasterJob(scene)
+    drawn = FusedEngine.silhouette
 
-    monkeypatch.setattr(rasterizer, "RasterJob", counted)
+    def counted(engine, *arguments):
+        made.append(engine)
+        return drawn(engine, *arguments)
+
+    monkeypatch.setattr(FusedEngine, "silhouette", counted)
     close(vmap(function)(x), loop, 1e-12)
     return len(made)
 
