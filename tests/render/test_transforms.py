@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
 import taichisoft as ts
+from taichisoft.engine.engines import FusedEngine
 from taichisoft.render import reference
 
 pytestmark = [
