@@ -1,12 +1,12 @@
 """Compile what most tests need, before they run side by side: ``python -m tests.compiled``.
 
 A process writes the kernels that it has compiled when it ends. So workers that start with an empty cache
-compile the same ones each, and so does every program that a test starts.
+compile the same ones each, and so does every program that a test starts. Here two share the work.
 """
 
 from __future__ import annotations
 
-from itertools import product
+from multiprocessing import get_context
 
 import torch
 
@@ -16,10 +16,25 @@ COVERAGES = (ts.Gaussian, ts.MLPCoverage, ts.MonotoneSpline)
 
 
 def main() -> None:
+    """Compile for both floating-point types, each in a process of its own."""
+    context = get_context("spawn")
+    processes = [
+        context.Process(target=differentiate, args=(dtype,))
+        for dtype in (torch.float32, torch.float64)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        raise SystemExit("tests.compiled: a process failed")
+
+
+def differentiate(dtype: torch.dtype) -> None:
     """Take first and second derivatives of renders with a softness of each of the usual layouts."""
     ts.init("cpu")
     torch.set_num_threads(1)
-    for dtype, coverage in product((torch.float32, torch.float64), COVERAGES):
+    for coverage in COVERAGES:
         mesh = ts.shapes.icosphere(0).to(dtype=dtype)
         mesh = mesh.with_vertex_colors(mesh.vertices * 0.5 + 0.5)
         camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(8, 8), dtype=dtype)

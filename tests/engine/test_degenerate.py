@@ -194,7 +194,8 @@ def test_faces_before_the_near_plane_hide_nothing(case, dtype, tolerance):
         image = soft()(mesh, camera(dtype))
         (gradient,) = torch.autograd.grad(image.color.sum() + image.depth.sum(), leaf)
         results.append((image.color.detach(), gradient[-3:]))
-    assert torch.equal(results[0][0], results[1][0])
+    # To be clipped, the second one is drawn in another way.
+    assert_close(results[0][0], results[1][0], 1e-6, "color")
     assert_close(results[1][1], results[0][1], tolerance.value, "gradient")
 
 

