@@ -15,7 +15,7 @@ from taichisoft.engine.adjoints import table_gradient, width_gradient
 from taichisoft.engine.block_job import works_in_blocks
 from taichisoft.engine.bridge import Gradients, Needed, Operation, Tensors, flat
 from taichisoft.engine.job import RasterJob
-from taichisoft.engine.kernels.launch import CPU_STRIDE, CPU_WORKERS, Launch, launch_for
+from taichisoft.engine.kernels.launch import CPU_WORKERS, Launch, launch_for
 from taichisoft.engine.kernels.silhouette import (
     Launches,
     StepGradients,
@@ -30,7 +30,11 @@ from taichisoft.softness.aggregation import Aggregation, Probabilistic
 from taichisoft.softness.curves import Curve
 
 # Fragments, by a guess, up to which a launch is not shared among threads: to wake them takes longer.
-FEW_FRAGMENTS = 10_000
+FEW_FRAGMENTS = 80_000
+# The same of the loops beside, by what they are over: `first` sets up faces or cuts pixels into blocks.
+FEW_POINTS = 8192
+FEW_FACES = 4096
+FEW_PIXELS = 32768
 # Fragments of a pixel that is covered, and of a face beside.
 PER_PIXEL = 2
 PER_FACE = 8
@@ -215,10 +219,15 @@ class SilhouettePass(Operation):
 
     def _launches(self, first: Launch, second: Launch) -> Launches:
         """Return the launches of a kernel, the first of which is over points."""
-        launches = (launch_for(len(self.scene.points), True, CPU_WORKERS), first, second)
+        points = launch_for(len(self.scene.points), True, CPU_WORKERS)
         if self._serial:
-            return Launches(*(Launch(launch.slots // CPU_STRIDE, 1) for launch in launches))
-        return Launches(*launches)
+            return Launches(_unshared(points), _unshared(first), _unshared(second))
+        job = self._coverage.job
+        if len(self.scene.points) < FEW_POINTS:
+            points = _unshared(points)
+        if job.num_faces < FEW_FACES and job.pixels < FEW_PIXELS:
+            first = _unshared(first)
+        return Launches(points, first, second)
 
     def _by_camera(
         self, gradients: StepGradients, points: Tensor, inputs: Tensors, needed: Needed
@@ -242,6 +251,11 @@ class SilhouettePass(Operation):
             x.sum(0, keepdim=True) if x is not None and len(rotation) != images else x
             for x in found
         )
+
+
+def _unshared(launch: Launch) -> Launch:
+    """Return the launch of as many workers, one after the other in one thread."""
+    return Launch(launch.workers, 1)
 
 
 def _pulled_back(inputs: list[Tensor], results: Tensors, gradients: Gradients) -> Gradients:
