@@ -77,7 +77,7 @@ class Direct:
 def _short_positions() -> Iterator[None]:
     """Let Taichi note the line of each expression that it compiles, and not print it with marks as well.
 
-    It does so for all of them, needed or not, in half of the time that it takes to read a kernel.
+    It does so for all of them, needed or not, which takes much of the time of reading a kernel.
     """
     kind = ti.lang.ast.ast_transformer_utils.ASTTransformerContext
     whole = getattr(kind, "get_pos_info", None)
