@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.block_walk import Rows, block_walk_functions
 from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
+from taichisoft.engine.kernels.edge_sums import edge_sum_functions
 from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import Constant, Floats, IntVectors, Quads, Vectors
 from taichisoft.engine.kernels.vector_bundles import Faces, Found, Tiles, VectorTable
@@ -68,11 +69,9 @@ def adjoint_functions(real):
     frames = face_functions(real)
     blocks = block_walk_functions(real)
     look = vector_lookup_functions(real)
+    edges = edge_sum_functions(real)
     vec, lanes = of.vec, of.lanes
     row_of_cells = ti.types.vector(4, real)
-    # Of an edge, of each lane: gradients of the distance, across the edge and along it, and the same times
-    # the position along the edge.
-    EdgeSums = ti.types.struct(normal=vec, tangent=vec, normal_far=vec, tangent_far=vec)
     Total = ti.types.struct(sum=vec)
 
     @ti.func
@@ -102,29 +101,6 @@ def adjoint_functions(real):
         edge.tangent = edge.tangent + tangent
         edge.normal_far = edge.normal_far + normal * along
         edge.tangent_far = edge.tangent_far + tangent * along
-
-    @ti.func
-    def by_ends(face: ti.template(), edge: ti.template(), e: ti.template()):
-        """Return the gradients of x and y of the start and the end of an edge, of each lane.
-
-        Moving an end by m moves the foot by its share of m, and the distance by the opposite of its component
-        along the gradient.
-        """
-        nx = 0 - face.winding * face.uy[e]
-        ny = face.winding * face.ux[e]
-        normal = edge.normal_far - edge.normal
-        tangent = edge.tangent_far - edge.tangent
-        near_x = normal * nx + tangent * face.ux[e]
-        near_y = normal * ny + tangent * face.uy[e]
-        far_x = 0.0 - (edge.normal_far * nx + edge.tangent_far * face.ux[e])
-        far_y = 0.0 - (edge.normal_far * ny + edge.tangent_far * face.uy[e])
-        turned = vec(face.low[e]) < 0.0
-        return (
-            ti.select(turned, far_x, near_x),
-            ti.select(turned, far_y, near_y),
-            ti.select(turned, near_x, far_x),
-            ti.select(turned, near_y, far_y),
-        )
 
     @ti.func
     def find_gradient(block: ti.template(), place, face: ti.template(), state: ti.template()):
@@ -170,7 +146,9 @@ def adjoint_functions(real):
         if ti.static(slopes.pieces > 0):
             at_slope, t_slope, _ = look.locate(s, slopes)
             by_s = up * look.value(look.cubic(slopes, at_slope), t_slope)
-        by_d = by_s * curve.numbers[0]
+        # Moving an end by m moves the foot by its share of m, and the distance by the opposite of its
+        # component along the gradient.
+        by_d = (0.0 - by_s) * curve.numbers[0]
         normal = by_d * found.numbers[at + 3]
         tangent = by_d * found.numbers[at + 4]
         none = vec(0.0)
@@ -208,9 +186,9 @@ def adjoint_functions(real):
             count = faces.rows[2 * index + 1] - top
             first = top + count * part // faces.slices
             last = top + count * (part + 1) // faces.slices
-            edge0 = EdgeSums()
-            edge1 = EdgeSums()
-            edge2 = EdgeSums()
+            edge0 = edges.EdgeSums()
+            edge1 = edges.EdgeSums()
+            edge2 = edges.EdgeSums()
             by_width = Total()
             face = geo.Face()
             if first < last:
@@ -223,15 +201,7 @@ def adjoint_functions(real):
                 place = worker * found.places
                 rows = ti.static(Rows(image, first, last, place, found.rows))
                 blocks.walk(face, bounds, tiles, rows, reach, find_gradient, use_gradient, state)
-            sx0, sy0, ex0, ey0 = by_ends(face, edge0, 0)
-            sx1, sy1, ex1, ey1 = by_ends(face, edge1, 1)
-            sx2, sy2, ex2, ey2 = by_ends(face, edge2, 2)
-            corners_out[6 * item] = (sx0 + ex2).sum()
-            corners_out[6 * item + 1] = (sy0 + ey2).sum()
-            corners_out[6 * item + 2] = (sx1 + ex0).sum()
-            corners_out[6 * item + 3] = (sy1 + ey0).sum()
-            corners_out[6 * item + 4] = (sx2 + ex1).sum()
-            corners_out[6 * item + 5] = (sy2 + ey1).sum()
+            edges.store(corners_out, item, face, ti.static((edge0, edge1, edge2)))
             log_width += by_width.sum.sum()
         log_width_out[worker] = log_width
 

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.block_walk import Rows, block_walk_functions
 from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
+from taichisoft.engine.kernels.edge_sums import edge_sum_functions
 from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import (
     Constant,
@@ -137,6 +138,7 @@ def vector_second_kernels(real):
     blocks = block_walk_functions(real)
     look = vector_lookup_functions(real)
     moving = motion_functions(real)
+    edges = edge_sum_functions(real)
     vec, lanes = of.vec, of.lanes
     row_of_cells = ti.types.vector(4, real)
     # A cell narrower than the rounding of its argument has no position in it: that of a step.
@@ -407,12 +409,12 @@ def vector_second_kernels(real):
                     count = faces.rows[2 * index + 1] - top
                     first = top + count * part // faces.slices
                     last = top + count * (part + 1) // faces.slices
-                    edge0 = moving.EdgeSums()
-                    edge1 = moving.EdgeSums()
-                    edge2 = moving.EdgeSums()
-                    first0 = moving.EdgeSums()
-                    first1 = moving.EdgeSums()
-                    first2 = moving.EdgeSums()
+                    edge0 = edges.EdgeSums()
+                    edge1 = edges.EdgeSums()
+                    edge2 = edges.EdgeSums()
+                    first0 = edges.EdgeSums()
+                    first1 = edges.EdgeSums()
+                    first2 = edges.EdgeSums()
                     corners = ti.static((edge0, edge1, edge2))
                     firsts = ti.static((first0, first1, first2))
                     by_width = Total()
@@ -446,9 +448,9 @@ def vector_second_kernels(real):
                         blocks.walk(
                             face, bounds, tiles, rows, reach, find_second, use_second, state
                         )
-                    moving.store(gradients_out.corners, item, face, corners)
+                    edges.store(gradients_out.corners, item, face, corners)
                     if ti.static(others.keeps_first):
-                        moving.store(gradients_out.first_corners, item, face, firsts)
+                        edges.store(gradients_out.first_corners, item, face, firsts)
                     log_width += by_width.sum.sum()
                 gradients_out.log_width[worker] = log_width
 
