@@ -51,6 +51,7 @@ from taichisoft.softness.annealing import CosineAnnealing as CosineAnnealing
 from taichisoft.softness.annealing import ExponentialAnnealing as ExponentialAnnealing
 from taichisoft.softness.annealing import LearnedAnnealing as LearnedAnnealing
 from taichisoft.softness.coverage.members import *  # noqa: F403
+from taichisoft.softness.depth_scale import DepthFraction as DepthFraction
 from taichisoft.softness.occlusion.members import *  # noqa: F403
 from taichisoft.softness.parameters import Positive as Positive
 from taichisoft.softness.parameters import Real as Real

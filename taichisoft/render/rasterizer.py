@@ -35,8 +35,8 @@ from taichisoft.render.image import (
 from taichisoft.render.transforms import transformable
 from taichisoft.softness.aggregation import Aggregation, Max
 from taichisoft.softness.coverage import Coverage, Heaviside
-from taichisoft.softness.curves import Curve, SoftnessCurves
-from taichisoft.softness.occlusion import DepthSoftmax, Occlusion
+from taichisoft.softness.curves import CompositeCurves, Curve, SoftnessCurves
+from taichisoft.softness.occlusion import DepthSoftmax, FrontToBack, Occlusion
 from taichisoft.softness.pretrained import load_from, shipped
 from taichisoft.softness.progress_watch import ProgressWatch
 from taichisoft.softness.softness import PARTS, Softness
@@ -295,12 +295,17 @@ class SoftRasterizer(nn.Module):
         self._check_ready()
         surface, scene = self.scene(mesh, camera, colors, lighting=lighting, normals=normals)
         job = RasterJob(scene)
-        generator, coverage, occlusion = self.curves(camera.image_size[0])
+        generator = self._magnified(self._curves.generator(camera.image_size[0]))
         fine = self._fine_alpha(mesh, camera, generator).expand(scene.batch_size, -1, -1)
-        if surface.shader is None:
-            sums = self._engine.sums(job, coverage, occlusion)
+        if isinstance(self.occlusion, FrontToBack):
+            curves = self.composite_curves(camera.image_size[0])
+            sums = self._engine.composite(job, curves, shader=surface.shader)[..., 1:]
         else:
-            sums = shade_fragments(job, coverage, occlusion, surface)
+            _, coverage, occlusion = self.curves(camera.image_size[0])
+            if surface.shader is None:
+                sums = self._engine.sums(job, coverage, occlusion)
+            else:
+                sums = shade_fragments(job, coverage, occlusion, surface)
         self._watch.watch(self.softness, fine, sums)
         image = self.compose(fine, sums, surface)
         return replace(image, face_ids=nearest_faces(mesh, camera)) if face_ids else image
@@ -361,6 +366,15 @@ class SoftRasterizer(nn.Module):
         curves = self._curves
         generator, coverage = curves.generator(image_height), curves.coverage(image_height)
         return self._magnified(generator), self._magnified(coverage), curves.occlusion()
+
+    def composite_curves(self, image_height: int) -> CompositeCurves:
+        """Return the tabulated curves of compositing front to back, with widths as those of `curves`."""
+        curves = self._curves.composite(image_height)
+        return replace(
+            curves,
+            generator=self._magnified(curves.generator),
+            coverage=self._magnified(curves.coverage),
+        )
 
     def alpha(self, total: Tensor) -> Tensor:
         """Turn aggregated generators, (B, ssaa H, ssaa W), into alpha, (B, H, W)."""

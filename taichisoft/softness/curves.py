@@ -9,12 +9,20 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_holds_numbers
+from taichisoft.base.checks import check_holds_numbers, check_type
+from taichisoft.softness.aggregation import Aggregation
 from taichisoft.softness.coverage.straight_through import FAINT
+from taichisoft.softness.occlusion import FrontToBack, ReferenceDepth
 from taichisoft.softness.softness import Softness
-from taichisoft.softness.tables.domain import Domain
+from taichisoft.softness.tables.domain import SHARP, Domain
 from taichisoft.softness.tables.table import PIECE_NUMBERS, Table, TableCache, slope_of, tabulate
 
+# Where the generator of a coverage ends in a table of its inverse: 1 minus this, in which alpha is 1.
+NOTHING_LEFT = 2.0**-40
+# The cells of that table grow from the generator of this coverage on.
+LITTLE = 2.0**-12
+# Of the floating-point grid of a table.
+MOST_OCTAVES = 98
 # Within a table coverage stops this short of 1, where a generator may be singular.
 FULL = 1 - 1e-6
 
@@ -76,6 +84,41 @@ class Curve:
         if self.slopes is not None:
             lowest = min(lowest, self.slopes.domain.low)
         return table.numbers_like(like, self.width.item(), lowest)
+
+
+@dataclass(frozen=True)
+class CompositeCurves:
+    """The curves of compositing front to back: see `FrontToBack`.
+
+    Parameters
+    ----------
+    generator, coverage : Curve
+        ``g(F(s))`` and ``F(s)``.
+    order : Table
+        ``h(u)``; above its domain it counts as 1.
+    at_tie : Tensor
+        Scalar: h for equal depths.
+    part : Table
+        ``g(x)`` of a part x of a coverage, by ``x - 1`` from -1 to 0.
+    inverse : Table
+        ``g^-1(total)``.
+    occlusion : FrontToBack
+        With the widths of h.
+    takes_max : bool
+        Whether maxima are taken instead of sums. Then g is the identity, and `part` and `inverse` are not used.
+    by_index : bool
+        Whether of equally deep faces the one with the smaller index is in front.
+    """
+
+    generator: Curve
+    coverage: Curve
+    order: Table
+    at_tie: Tensor
+    part: Table
+    inverse: Table
+    occlusion: FrontToBack
+    takes_max: bool
+    by_index: bool
 
 
 @lru_cache(maxsize=16)
@@ -143,9 +186,44 @@ class SoftnessCurves:
         slopes = self._slopes("coverage slopes", of_generator=False)
         return Curve(table, scale.in_pixels(image_height), slopes)
 
+    def composite(self, image_height: int) -> CompositeCurves:
+        """Return the curves of a softness whose occlusion is `FrontToBack`."""
+        occlusion = check_type(self._softness.occlusion, "occlusion", FrontToBack)
+        order, aggregation = occlusion.order, self._softness.aggregation
+
+        def build_order(high: Tensor, domain: Domain) -> Table:
+            return tabulate(order.without_tail, order.without_tail(high), domain, within=(0.0, 1.0))
+
+        def build_part(high: Tensor, domain: Domain) -> Table:
+            full = aggregation.generator(high + 1)
+            return tabulate(lambda s: aggregation.generator(s + 1), full, domain)
+
+        def build_inverse(high: Tensor, domain: Domain) -> Table:
+            return tabulate(
+                aggregation.inverse, aggregation.inverse(high), domain, within=(0.0, 1.0)
+            )
+
+        h = self._tables.get("order", build_order, order.domain, order, apart=order.scale)
+        sides = h(torch.tensor([-SHARP, SHARP], dtype=torch.float64, device=h.cells.device))
+        part = self._tables.get("part", build_part, lambda: part_domain(aggregation), aggregation)
+        inverse = self._tables.get(
+            "inverse", build_inverse, lambda: inverse_domain(aggregation), aggregation
+        )
+        return CompositeCurves(
+            self.generator(image_height),
+            self.coverage(image_height),
+            h,
+            sides.mean(),
+            part,
+            inverse,
+            occlusion,
+            aggregation.takes_max,
+            aggregation.takes_max and h.domain.span == 0,
+        )
+
     def occlusion(self) -> Curve:
         """Return the occlusion ``Z(u)``."""
-        occlusion = self._softness.occlusion
+        occlusion = check_type(self._softness.occlusion, "occlusion", ReferenceDepth)
 
         gamma = occlusion.gamma
 
@@ -194,6 +272,20 @@ def generator_domain(softness: Softness) -> Domain:
     if any(at == domain.high for at, _ in domain.graded) and apart not in kinks:
         kinks = (*kinks, apart)
     return replace(domain, kinks=kinks).with_graded(domain.low)
+
+
+def part_domain(aggregation: Aggregation) -> Domain:
+    """Return the domain of the generator as a function of a coverage minus 1: finer where it is steep."""
+    domain = Domain(-1.0, 0.0).with_graded(0.0)
+    return domain.with_graded(-1.0) if aggregation.steep_at_zero else domain
+
+
+@torch.no_grad()
+def inverse_domain(aggregation: Aggregation) -> Domain:
+    """Return the domain of the inverse of a generator: up to where nothing is left, finer towards 0."""
+    ends = torch.tensor([LITTLE, 1 - NOTHING_LEFT], dtype=torch.float64)
+    least, most = aggregation.generator(ends).tolist()
+    return Domain(0.0, most, graded=((0.0, max(least, most * 2.0**-MOST_OCTAVES)),))
 
 
 def slope_domain(own: Domain, values: Domain) -> Domain:

@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from taichisoft.base.checks import check_type
-from taichisoft.softness import annealing, parameters, scale
+from taichisoft.softness import annealing, depth_scale, parameters, scale
 from taichisoft.softness.aggregation import members as aggregations
 from taichisoft.softness.coverage import CustomCoverage
 from taichisoft.softness.coverage import members as coverages
@@ -39,7 +39,15 @@ def kinds() -> Mapping[str, type[Part]]:
     """
     found = {
         value.__name__: value
-        for module in (annealing, parameters, scale, coverages, aggregations, occlusions)
+        for module in (
+            annealing,
+            depth_scale,
+            parameters,
+            scale,
+            coverages,
+            aggregations,
+            occlusions,
+        )
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Part) and not isabstract(value)
         if value not in (Part, CustomCoverage)

@@ -1,4 +1,4 @@
-"""The interface of an occlusion function."""
+"""The interfaces of occlusion: what all kinds are, and those that compare with a reference depth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from taichisoft.softness.annealing import AnnealedPositive
 from taichisoft.softness.parameters import Positive, as_positive
@@ -18,7 +18,17 @@ DepthWidth = Positive | AnnealedPositive
 
 
 class Occlusion(Part):
+    """How faces hide each other: a `ReferenceDepth`, or `FrontToBack`."""
+
+    gamma: nn.Module
+
+
+class ReferenceDepth(Occlusion):
     """A weight Z of the depth difference to the nearest face in reach: 1 there, falling behind it.
+
+    This is the blending of SoftRas. Whatever reaches a pixel, however faintly, hides what is behind it: a near
+    object covers its whole reach, and its edge has no gradient in colour and depth where something is far
+    behind it. `FrontToBack` has neither fault.
 
     The difference is taken from the front-most face of the pixel, so the weight depends neither on near
     and far planes nor on the order of the faces.
@@ -28,6 +38,8 @@ class Occlusion(Part):
     gamma : float, Positive or AnnealedPositive
         Depth difference, in scene units, over which the weight falls; a number is fixed.
     """
+
+    gamma: DepthWidth
 
     def __init__(self, gamma: float | DepthWidth):
         super().__init__()

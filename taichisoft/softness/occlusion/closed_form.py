@@ -8,7 +8,7 @@ from torch import Tensor
 from taichisoft.base.checks import check_type
 from taichisoft.softness.coverage import Coverage
 from taichisoft.softness.coverage.support import Support
-from taichisoft.softness.occlusion.base import DepthWidth, Occlusion, anchored
+from taichisoft.softness.occlusion.base import DepthWidth, ReferenceDepth, anchored
 from taichisoft.softness.scale import ConstantScale
 from taichisoft.softness.tables.domain import Domain
 
@@ -18,7 +18,7 @@ AT_FRONT = 1e-3
 SOFTMAX_REACH = 16.0
 
 
-class DepthSoftmax(Occlusion):
+class DepthSoftmax(ReferenceDepth):
     """The softmax over depth of SoftRas: ``exp(u)``, with the tail at the cut-off removed."""
 
     def __init__(self, gamma: float | DepthWidth = 0.05):
@@ -33,7 +33,7 @@ class DepthSoftmax(Occlusion):
         return Domain(-SOFTMAX_REACH, 0.0)
 
 
-class DepthCurve(Occlusion):
+class DepthCurve(ReferenceDepth):
     """A coverage function F of the depth: ``(F(u) - F(low)) / (F(0) - F(low))``.
 
     Every distribution, mixture or learned coverage becomes an occlusion function: its part outside the
@@ -103,7 +103,7 @@ def _steep_at_front(place: tuple[float, float]) -> bool:
     return abs(at) < AT_FRONT and width < AT_FRONT
 
 
-class HardOcclusion(Occlusion):
+class HardOcclusion(ReferenceDepth):
     """Only the front-most face counts: the weight is 1 up to gamma behind the front, then 0.
 
     Within gamma faces tie and are averaged. It should exceed the rounding of depths (in float32 about 1e-6

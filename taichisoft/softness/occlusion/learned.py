@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from taichisoft.base.checks import check_integer, check_number
-from taichisoft.softness.occlusion.base import DepthWidth, Occlusion, anchored
+from taichisoft.softness.occlusion.base import DepthWidth, ReferenceDepth, anchored
 from taichisoft.softness.tables.domain import Domain
 from taichisoft.softness.tables.monotone import MOST_KNOTS, monotone_cubic
 
@@ -20,7 +20,7 @@ HIDDEN = 6
 LEAST_RATE = 0.01
 
 
-class MonotoneDepth(Occlusion):
+class MonotoneDepth(ReferenceDepth):
     """A monotone cubic spline from 0 at -reach to 1 at 0, for any weights.
 
     The rises between equally spaced knots are a softmax of the weights. It starts close to ``exp(u)``.
@@ -59,7 +59,7 @@ class MonotoneDepth(Occlusion):
         return monotone_cubic(x, rises, torch.zeros_like(rises[0]), 1.5 * rises[-1])
 
 
-class MLPOcclusion(Occlusion):
+class MLPOcclusion(ReferenceDepth):
     """A learned network ``exp(u r(u))`` without its tail, where r > 0 is a 1-6-6-1 tanh network.
 
     After the learned depth function of Wu et al., "Learning to Rasterize Differentiably" (EGSR 2024). For

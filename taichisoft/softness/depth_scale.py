@@ -1,0 +1,35 @@
+"""Depth scales: a length along the view relative to what is drawn."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from taichisoft.softness.annealing import AnnealedPositive
+from taichisoft.softness.parameters import Positive, as_positive
+from taichisoft.softness.part import Part
+
+
+class DepthFraction(Part):
+    """A depth difference as a fraction of the extent in depth of what is drawn.
+
+    The extent is the difference of the largest and the smallest depth of the corners of the faces that are
+    drawn in an image. A scene and its camera that are scaled together look the same.
+
+    Parameters
+    ----------
+    value : float, Positive or AnnealedPositive
+        The fraction; a number is fixed.
+    """
+
+    def __init__(self, value: float | Positive | AnnealedPositive = 0.02):
+        super().__init__()
+        kept = isinstance(value, AnnealedPositive)
+        self.value = value if kept else as_positive(value, "value")
+
+    def forward(self) -> Tensor:
+        """Return the fraction, a float64 scalar tensor."""
+        return self.value()
+
+    def widths(self, extent: Tensor) -> Tensor:
+        """Return lengths in scene units, (B,) float64, given extents in depth, (B,)."""
+        return self.value().to(extent.device) * extent.double()
