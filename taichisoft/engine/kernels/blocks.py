@@ -201,6 +201,7 @@ def block_functions(real):
         offsets=offsets,
         row_spans=row_spans,
         forms_of=forms_of,
+        edge_forms=edge_forms,
         distance=distance,
         nearest_edge=nearest_edge,
     )

@@ -1,0 +1,171 @@
+"""Kernels of compositing front to back on the CPU, in whole vectors: set-up and images."""
+
+from functools import cache
+from types import SimpleNamespace
+from typing import NamedTuple
+
+from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
+from taichisoft.engine.kernels.bundles import Corners
+from taichisoft.engine.kernels.faces import FRAME, face_functions
+from taichisoft.engine.kernels.kernel import Floats, Ints, Vectors, vector_kernel
+from taichisoft.engine.kernels.launch import Launch
+from taichisoft.engine.kernels.vector_bundles import Faces, Tiles
+from taichisoft.engine.kernels.vector_curve import LoadedTable, vector_lookup_functions
+from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
+from taichisoft.engine.kernels.vector_layers import Kept, LayerArrays, LoadedCurves, layer_functions
+from taichisoft.engine.kernels.vectors import vector_functions
+
+
+class CompositeImage(NamedTuple):
+    """What is written."""
+
+    sums: Vectors  # (workers * blocks * (2 + C)) of the blocks of a band
+    image_out: Floats  # ((3 + C) * B * H * W) planes: total, sums of w, w z, and w times the colours
+
+
+@cache
+def composite_kernels(real):
+    """Compile-on-first-use kernels for a float type."""
+    of = vector_functions(real)
+    geo = block_functions(real)
+    frames = face_functions(real)
+    fragment = vector_fragment_functions(real)
+    layer = layer_functions(real)
+    look = vector_lookup_functions(real)
+    vec, lanes = of.vec, of.lanes
+
+    @vector_kernel(real)
+    def set_up(
+        corners: Corners,
+        near: float,  # scene units
+        reach: float,  # pixels
+        tiles: Tiles,
+        over_faces: Launch,
+        over_rows: Launch,  # of blocks, as many together as there are lanes
+        faces_out: Faces,
+        depths_out: Floats,  # (N * DEPTHS)
+        counts_out: Ints,  # (B * rows of blocks) pairs of a face and a block in reach
+    ):
+        for slot in range(over_faces.slots):
+            if slot % over_faces.stride == 0:
+                worker = slot // over_faces.stride
+                workers = over_faces.slots // over_faces.stride
+                groups = (faces_out.count + lanes - 1) // lanes
+                for group in range(groups * worker // workers, groups * (worker + 1) // workers):
+                    frames.set_up(corners, group * lanes, reach, near, tiles, faces_out)
+                    end = ti.min((group + 1) * lanes, faces_out.count)
+                    for face in range(group * lanes, end):
+                        fragment.set_up(corners, face, faces_out.frames, FRAME * face, depths_out)
+        for slot in range(over_rows.slots):
+            if slot % over_rows.stride == 0:
+                worker = slot // over_rows.stride
+                workers = over_rows.slots // over_rows.stride
+                parts = (tiles.rows + lanes - 1) // lanes
+                items = tiles.images * parts
+                for turn in range((items - worker + workers - 1) // workers):
+                    item = worker + turn * workers
+                    image = item // parts
+                    top = (item - image * parts) * lanes
+                    bottom = ti.min(tiles.rows, top + lanes)
+                    origin = image * tiles.rows
+                    for row in range(top, bottom):
+                        counts_out[origin + row] = 0
+                    for index in range(faces_out.start[image], faces_out.start[image + 1]):
+                        first = ti.max(top, faces_out.rows[2 * index])
+                        last = ti.min(bottom, faces_out.rows[2 * index + 1])
+                        if first < last:
+                            face, bounds = frames.read(faces_out.frames, index)
+                            begins, ends = geo.row_spans(face, bounds, reach, first, tiles.width)
+                            for line in range(last - first):
+                                row = origin + first + line
+                                counts_out[row] = counts_out[row] + ends[line] - begins[line]
+
+    @ti.func
+    def add_up(worker, visits, arrays: ti.template(), sums: ti.template()):
+        """Add the layers of a band to its blocks, face after face."""
+        layers = ti.static(arrays.layers)
+        kept = ti.static(layers.kept)
+        columns = ti.static(Kept.FORWARD)
+        colors = arrays.channels
+        if ti.static(arrays.softness.opacity):
+            colors -= 1
+        first_block = worker * layers.blocks
+        first_visit = 2 * worker * (layers.capacity + 1)
+        for number in range((visits - first_visit) // 2):
+            visit = first_visit + 2 * number
+            index = layers.visits[visit]
+            for at in range(layers.visits[visit + 1], layers.visits[visit + 3]):
+                block = layers.block[at]
+                k = at * columns
+                if block >= 0:
+                    weight = kept[k + Kept.WEIGHT]
+                    p = (first_block + block) * (2 + colors)
+                    sums[p] = sums[p] + weight
+                    sums[p + 1] = sums[p + 1] + weight * kept[k + Kept.DEPTH]
+                    share0 = kept[k + Kept.SHARE0]
+                    share1 = kept[k + Kept.SHARE1]
+                    share2 = kept[k + Kept.SHARE2]
+                    for c in range(colors):
+                        color = layer.attribute(arrays, index, c, share0, share1, share2)
+                        sums[p + 2 + c] = sums[p + 2 + c] + weight * color
+
+    @ti.func
+    def write_plane(image, row, column, plane, v, arrays: ti.template(), image_out: ti.template()):
+        """Write a block of a plane into the image."""
+        tiles = ti.static(arrays.tiles)
+        for line in ti.static(range(geo.rows)):
+            y = row * geo.rows + line
+            if y < tiles.height:
+                x = column * COLUMNS
+                pixel = ((plane * tiles.images + image) * tiles.height + y) * tiles.width + x
+                image_out[pixel] = v[COLUMNS * line]
+                if x + 1 < tiles.width:
+                    image_out[pixel + 1] = v[COLUMNS * line + 1]
+
+    @vector_kernel(real)
+    def render(arrays: LayerArrays, launch: Launch, out: CompositeImage):
+        for slot in range(launch.slots):
+            if slot % launch.stride == 0:
+                worker = slot // launch.stride
+                workers = launch.slots // launch.stride
+                tiles, layers = ti.static((arrays.tiles, arrays.layers))
+                layouts = layer.curves_of(arrays.softness)
+                generator, coverage, order, part, inverse = ti.static(layouts)
+                softness = ti.static(arrays.softness)
+                curves = ti.static(
+                    LoadedCurves(
+                        LoadedTable(*softness.generator, generator),
+                        LoadedTable(*softness.coverage, coverage),
+                        LoadedTable(*softness.order, order),
+                        LoadedTable(*softness.part, part),
+                        LoadedTable(*softness.inverse, inverse),
+                    )
+                )
+                colors = arrays.channels
+                if ti.static(softness.opacity):
+                    colors -= 1
+                first_block = worker * layers.blocks
+                for turn in range((arrays.bands.count - worker + workers - 1) // workers):
+                    band = worker + turn * workers
+                    image = arrays.bands.rows[3 * band]
+                    top = arrays.bands.rows[3 * band + 1]
+                    bottom = arrays.bands.rows[3 * band + 2]
+                    blocks = (bottom - top) * tiles.columns
+                    visits, places = layer.gather(worker, band, arrays, curves, Kept.FORWARD)
+                    layer.arrange(worker, blocks, places, arrays)
+                    for block in range(blocks):
+                        layer.weigh(worker, image, block, arrays, curves, Kept.FORWARD)
+                    for at in range(first_block * (2 + colors), (first_block + blocks) * (2 + colors)):
+                        out.sums[at] = vec(0.0)
+                    add_up(worker, visits, arrays, out.sums)
+                    for block in range(blocks):
+                        row = block // tiles.columns
+                        column = block - row * tiles.columns
+                        total = layers.totals[first_block + block]
+                        write_plane(image, top + row, column, 0, total, arrays, out.image_out)
+                        for c in range(2 + colors):
+                            v = out.sums[(first_block + block) * (2 + colors) + c]
+                            write_plane(image, top + row, column, 1 + c, v, arrays, out.image_out)
+
+    return SimpleNamespace(set_up=set_up, render=render)

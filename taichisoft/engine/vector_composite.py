@@ -1,0 +1,235 @@
+"""Compositing front to back on the CPU by kernels that work in whole vectors. Private."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from taichisoft.engine.block_job import BlockJob
+from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
+from taichisoft.engine.compositing import composite_fragments
+from taichisoft.engine.inputs import CompositeInputs
+from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernels.launch import CPU_WORKERS, launch_for
+from taichisoft.engine.kernels.vector_bundles import Faces, VectorTable
+from taichisoft.engine.kernels.vector_composite import CompositeImage, composite_kernels
+from taichisoft.engine.kernels.vector_fragment import DEPTHS
+from taichisoft.engine.kernels.vector_layers import (
+    Bands,
+    Kept,
+    LayerArrays,
+    Layers,
+    Softness,
+)
+from taichisoft.engine.scratch import scratch
+from taichisoft.softness.curves import CompositeCurves, Curve
+from taichisoft.softness.tables.table import PIECE_NUMBERS, Table
+
+# Places that a band has at most, unless a single row of blocks has more: its layers should stay in the caches.
+PLACES = 1024
+# Blocks that a band has at most, likewise.
+BLOCKS = 2048
+# Workers: each has scratch memory.
+WORKERS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """Rows of blocks divided into bands.
+
+    Parameters
+    ----------
+    rows : Tensor, (bands * 3), int32
+        Image, first and past-last row of blocks.
+    band_of_row : Tensor, (B * rows), int64
+        The band of each row of blocks.
+    places, blocks : int
+        The most of a band.
+    """
+
+    rows: Tensor
+    band_of_row: Tensor
+    places: int
+    blocks: int
+
+    @property
+    def count(self) -> int:
+        """Number of bands."""
+        return len(self.rows) // 3
+
+    @classmethod
+    def of(cls, counts: Tensor, images: int, columns: int) -> Division:
+        """Divide rows of blocks by the places, (B * rows), that they have."""
+        numbers = counts.tolist()
+        height = len(numbers) // images
+        most_rows = max(1, BLOCKS // columns)
+        rows: list[int] = []
+        band_of_row: list[int] = []
+        most_places = most_blocks = 1
+        for image in range(images):
+            first, places = 0, 0
+            for row in range(height):
+                here = numbers[image * height + row]
+                if row > first and (places + here > PLACES or row - first == most_rows):
+                    rows += (image, first, row)
+                    first, places = row, 0
+                places += here
+                band_of_row.append(len(rows) // 3)
+                most_places = max(most_places, places)
+                most_blocks = max(most_blocks, (row + 1 - first) * columns)
+            rows += (image, first, height)
+        return cls(
+            torch.tensor(rows, dtype=torch.int32),
+            torch.tensor(band_of_row),
+            most_places,
+            most_blocks,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class VectorCompositePass(Rendered):
+    """What `taichisoft.engine.composite.CompositePass` is, of a job that has faces.
+
+    Parameters
+    ----------
+    job : RasterJob
+        The render.
+    curves : CompositeCurves
+    opacity : bool
+        Whether the last of the attributes is an opacity.
+    """
+
+    job: RasterJob
+    curves: CompositeCurves
+    opacity: bool
+
+    @property
+    def _kernels(self) -> SimpleNamespace:
+        return composite_kernels(self.job.kernel_type)
+
+    @cached_property
+    def blocks(self) -> BlockJob:
+        """The blocks of the render."""
+        return BlockJob(self.job)
+
+    def values(self, *inputs: Tensor) -> tuple[Tensor, Tensors]:
+        """Return (B, H, W, 3 + C): total, sums of w, w z, w times colours; the faces as they are set up."""
+        job, blocks = self.job, self.blocks
+        of = CompositeInputs(*inputs)
+        faces = blocks.unwritten_faces()
+        depths = job.points.new_empty(job.num_faces * DEPTHS)
+        counts = torch.empty(job.images * blocks.tiles.rows, dtype=torch.int32)
+        self._kernels.set_up(
+            job.corners,
+            job.scene.near,
+            self._numbers[1].item(),
+            blocks.tiles,
+            blocks.set_up_launch(),
+            launch_for(job.images * -(-blocks.tiles.rows // blocks.lanes), True, CPU_WORKERS),
+            faces,
+            depths,
+            counts,
+        )
+        division = Division.of(counts, job.images, blocks.tiles.columns)
+        channels = of.attributes.shape[1] - self.opacity
+        launch = launch_for(division.count, True, WORKERS)
+        image = job.points.new_empty((3 + channels) * job.pixels)
+        self._kernels.render(
+            self._arrays(of, faces, depths, division, launch.workers, Kept.FORWARD),
+            launch,
+            CompositeImage(
+                blocks.scratch("sums", launch.workers * division.blocks * (2 + channels)), image
+            ),
+        )
+        planes = image.reshape(-1, job.images, job.height, job.width)
+        return planes.movedim(0, -1), (faces.frames, faces.rows, depths, counts)
+
+    def adjoint(
+        self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
+    ) -> Gradients:
+        """Return the gradients of the fields of `CompositeInputs`."""
+        raise NotImplementedError
+
+    def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
+        """Return the result as a graph of torch."""
+        return composite_fragments(
+            self.job, self.curves, CompositeInputs(*inputs), opacity=self.opacity
+        )
+
+    @cached_property
+    def _numbers(self) -> Tensor:
+        return self.curves.coverage.numbers(self.job.points)
+
+    def _arrays(
+        self,
+        of: CompositeInputs,
+        faces: Faces,
+        depths: Tensor,
+        division: Division,
+        workers: int,
+        width: int,
+    ) -> LayerArrays:
+        job, blocks = self.job, self.blocks
+        size = workers * division.places
+        cells = scratch("cells", torch.int32, size, blocks.lanes)
+        layers = Layers(
+            division.places,
+            division.blocks,
+            scratch("block", torch.int32, size),
+            scratch("nearest", job.points.dtype, size),
+            scratch("farthest", job.points.dtype, size),
+            scratch("tolerance", job.points.dtype, size),
+            cells,
+            cells.view(-1),
+            blocks.scratch("layers", width * size),
+            scratch("start", torch.int32, workers * (division.blocks + 1)),
+            scratch("order", torch.int32, size),
+            scratch("in front", torch.int32, size),
+            scratch("visits", torch.int32, 2 * (size + workers)),
+            blocks.scratch("block totals", workers * division.blocks),
+        )
+        return LayerArrays(
+            self._softness(of),
+            faces,
+            depths,
+            blocks.tiles,
+            flat(of.attributes) if of.attributes.numel() else job.zeros(1),
+            job.attribute_index,
+            of.attributes.shape[1],
+            Bands(division.rows, division.count),
+            layers,
+        )
+
+    def _softness(self, of: CompositeInputs) -> Softness:
+        curves = self.curves
+        return Softness(
+            curves.takes_max,
+            curves.by_index,
+            self.opacity,
+            curves.generator.table.layout == curves.coverage.table.layout,
+            self._curve(curves.generator, of.generator_cells),
+            self._curve(curves.coverage, of.cells),
+            self._table(curves.order, of.order_cells),
+            self._table(curves.part, of.part_cells),
+            self._table(curves.inverse, of.inverse_cells),
+            curves.order.domain.low,
+            curves.order.domain.high,
+            curves.inverse.domain.high,
+            float(of.at_tie.detach()),
+            flat(of.gammas),
+        )
+
+    def _curve(self, curve: Curve, cells: Tensor) -> VectorTable:
+        return VectorTable(
+            curve.pieces, curve.numbers(self.job.points), cells.detach().contiguous()
+        )
+
+    def _table(self, table: Table, cells: Tensor) -> VectorTable:
+        numbers = table.numbers_like(self.job.points, 1.0, table.domain.low)
+        return VectorTable(
+            len(table.layout) // PIECE_NUMBERS, numbers, cells.detach().contiguous()
+        )
