@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
+from taichisoft.engine.adjoints import width_gradient
 from taichisoft.engine.block_job import BlockJob
 from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
 from taichisoft.engine.compositing import composite_fragments
@@ -17,9 +20,16 @@ from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.launch import CPU_WORKERS, launch_for
 from taichisoft.engine.kernels.vector_bundles import Faces, VectorTable
 from taichisoft.engine.kernels.vector_composite import CompositeImage, composite_kernels
+from taichisoft.engine.kernels.vector_composite_adjoint import (
+    CompositeAdjointArrays,
+    CompositeGradients,
+    Sizes,
+    composite_adjoint_kernel,
+)
 from taichisoft.engine.kernels.vector_fragment import DEPTHS
 from taichisoft.engine.kernels.vector_layers import (
     Bands,
+    Extent,
     Kept,
     LayerArrays,
     Layers,
@@ -29,6 +39,11 @@ from taichisoft.engine.scratch import scratch
 from taichisoft.softness.curves import CompositeCurves, Curve
 from taichisoft.softness.tables.table import PIECE_NUMBERS, Table
 
+# Of the tables among the inputs.
+CELLS = tuple(
+    CompositeInputs._fields.index(name)
+    for name in ("generator_cells", "cells", "order_cells", "part_cells", "inverse_cells")
+)
 # Places that a band has at most, unless a single row of blocks has more: its layers should stay in the caches.
 PLACES = 1024
 # Blocks that a band has at most, likewise.
@@ -88,6 +103,46 @@ class Division:
             most_places,
             most_blocks,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What faces have in bands: each face has a part in every band that it reaches.
+
+    Parameters
+    ----------
+    face : Tensor, (parts,), int64
+        Of each part.
+    offset : Tensor, (N,), int32
+        What is added to the number of a band for the part of a face.
+    """
+
+    face: Tensor
+    offset: Tensor
+
+    @property
+    def count(self) -> int:
+        """Number of parts."""
+        return len(self.face)
+
+    @classmethod
+    def of(cls, rows: Tensor, division: Division, job: RasterJob) -> Parts:
+        """Return the parts of faces that reach these rows of blocks, (N * 2) first and past-last."""
+        first, last = rows.long().reshape(-1, 2).unbind(-1)
+        origin = job.scene.face_images * (len(division.band_of_row) // job.images)
+        begin = division.band_of_row[(origin + first).clamp(max=len(division.band_of_row) - 1)]
+        end = division.band_of_row[origin + (last - 1).clamp(min=0)]
+        counts = torch.where(last > first, end - begin + 1, 0)
+        start = counts.cumsum(0) - counts
+        return cls(torch.repeat_interleave(counts), (start - begin).to(torch.int32))
+
+    def gathered(self, corners: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
+        """Sum gradients of the corners of parts, (parts * 3 * columns), into (rows, columns)."""
+        total = corners.new_zeros(rows, columns)
+        if not self.count or not columns:
+            return total
+        corners = corners[: self.count * 3 * columns].reshape(-1, columns)
+        return total.index_add_(0, index[self.face].reshape(-1), corners)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +207,78 @@ class VectorCompositePass(Rendered):
         self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
     ) -> Gradients:
         """Return the gradients of the fields of `CompositeInputs`."""
-        raise NotImplementedError
+        job, blocks = self.job, self.blocks
+        of = CompositeInputs(*inputs)
+        frames, rows, depths, counts = kept
+        into_cells = any(needed[i] for i in CELLS)
+        division = Division.of(counts, job.images, blocks.tiles.columns)
+        parts = Parts.of(rows[: 2 * job.num_faces], division, job)
+        launch = launch_for(division.count, True, WORKERS)
+        channels = of.attributes.shape[1]
+        rows_of_cells = [0, *accumulate(len(of[i]) for i in CELLS)]
+        gradients = CompositeGradients(
+            job.zeros(parts.count, 12),
+            job.zeros(parts.count, 3, channels),
+            job.zeros(division.count, 3),
+            job.points.new_zeros(launch.workers * rows_of_cells[-1] if into_cells else 1, 4),
+        )
+        planes = 3 + channels - self.opacity
+        self._kernel(
+            self._arrays(
+                of, blocks.faces_of(frames, rows), depths, division, launch.workers, Kept.BACKWARD
+            ),
+            CompositeAdjointArrays(
+                into_cells,
+                self._slopes(self.curves.generator, of.generator_slopes),
+                self._slopes(self.curves.coverage, of.slope_cells),
+                flat(upstream.movedim(-1, 0)),
+                blocks.scratch("upstream", launch.workers * division.blocks * planes),
+                blocks.scratch("attributes", launch.workers * 3 * max(channels, 1)),
+                blocks.scratch("claimed", launch.workers * division.blocks),
+                parts.offset,
+            ),
+            Sizes(rows_of_cells[-1], *rows_of_cells[1:-1]),
+            launch,
+            gradients,
+        )
+        numbers = gradients.numbers.reshape(-1, 3)
+        tables: Sequence[Tensor | None] = [None] * len(CELLS)
+        if into_cells:
+            cells = gradients.cells.reshape(launch.workers, -1, 4).sum(0)
+            tables = cells.split([len(of[i]) for i in CELLS])
+        return tuple(
+            CompositeInputs(
+                parts.gathered(gradients.corners, job.scene.faces, len(of.points), 4),
+                parts.gathered(
+                    gradients.attributes, job.scene.attribute_index, *of.attributes.shape
+                ),
+                tables[0],
+                None,
+                tables[1],
+                None,
+                width_gradient(numbers[:, 0].sum(), self._numbers),
+                tables[2],
+                numbers[:, 2].sum(),
+                self._by_gammas(numbers[:, 1], division, of.gammas),
+                tables[3],
+                tables[4],
+            )
+        )
+
+    def _by_gammas(self, by_log: Tensor, division: Division, gammas: Tensor) -> Tensor:
+        """Return the gradients of the gammas, given those of their logarithms by bands."""
+        image = division.rows[::3].long()
+        return torch.zeros_like(gammas).index_add(0, image, by_log) / gammas
+
+    @property
+    def _kernel(self) -> Callable[..., None]:
+        return composite_adjoint_kernel(self.job.kernel_type)
+
+    def _slopes(self, curve: Curve, cells: Tensor) -> VectorTable:
+        # Without slopes of its own they are not read.
+        points = self.job.points
+        numbers = curve.slope_numbers(points) if curve.slopes else curve.numbers(points)
+        return VectorTable(curve.slope_pieces, numbers, cells.detach().contiguous())
 
     def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
         """Return the result as a graph of torch."""
@@ -180,9 +306,7 @@ class VectorCompositePass(Rendered):
             division.places,
             division.blocks,
             scratch("block", torch.int32, size),
-            scratch("nearest", job.points.dtype, size),
-            scratch("farthest", job.points.dtype, size),
-            scratch("tolerance", job.points.dtype, size),
+            scratch("extent", job.points.dtype, Extent.COUNT * size),
             cells,
             cells.view(-1),
             blocks.scratch("layers", width * size),
@@ -216,12 +340,14 @@ class VectorCompositePass(Rendered):
             self._table(curves.order, of.order_cells),
             self._table(curves.part, of.part_cells),
             self._table(curves.inverse, of.inverse_cells),
-            curves.order.domain.low,
-            curves.order.domain.high,
-            curves.inverse.domain.high,
-            float(of.at_tie.detach()),
+            self._order_numbers(of),
             flat(of.gammas),
         )
+
+    def _order_numbers(self, of: CompositeInputs) -> Tensor:
+        domain, full = self.curves.order.domain, self.curves.inverse.domain.high
+        numbers = (domain.low, domain.high, full, float(of.at_tie.detach()))
+        return self.job.points.new_tensor(numbers)
 
     def _curve(self, curve: Curve, cells: Tensor) -> VectorTable:
         return VectorTable(
@@ -230,6 +356,4 @@ class VectorCompositePass(Rendered):
 
     def _table(self, table: Table, cells: Tensor) -> VectorTable:
         numbers = table.numbers_like(self.job.points, 1.0, table.domain.low)
-        return VectorTable(
-            len(table.layout) // PIECE_NUMBERS, numbers, cells.detach().contiguous()
-        )
+        return VectorTable(len(table.layout) // PIECE_NUMBERS, numbers, cells.detach().contiguous())

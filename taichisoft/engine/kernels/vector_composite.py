@@ -21,7 +21,9 @@ class CompositeImage(NamedTuple):
     """What is written."""
 
     sums: Vectors  # (workers * blocks * (2 + C)) of the blocks of a band
-    image_out: Floats  # ((3 + C) * B * H * W) planes: total, sums of w, w z, and w times the colours
+    image_out: (
+        Floats  # ((3 + C) * B * H * W) planes: total, sums of w, w z, and w times the colours
+    )
 
 
 @cache
@@ -156,7 +158,9 @@ def composite_kernels(real):
                     layer.arrange(worker, blocks, places, arrays)
                     for block in range(blocks):
                         layer.weigh(worker, image, block, arrays, curves, Kept.FORWARD)
-                    for at in range(first_block * (2 + colors), (first_block + blocks) * (2 + colors)):
+                    for at in range(
+                        first_block * (2 + colors), (first_block + blocks) * (2 + colors)
+                    ):
                         out.sums[at] = vec(0.0)
                     add_up(worker, visits, arrays, out.sums)
                     for block in range(blocks):

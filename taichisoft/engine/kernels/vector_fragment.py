@@ -27,7 +27,9 @@ def vector_fragment_functions(real):
     tie = TIES[32 if real is ti.f32 else 64]
     # Of the corners: depth, inverse w and its reciprocal. Of the edges: 1 / distance of the opposite corner
     # (0 without area), and 1 where the edge is measured from its end, else 0.
-    Depths = ti.types.struct(z=vec3, q=vec3, w=vec3, inverse_height=vec3, turned=vec3, tolerance=real)
+    Depths = ti.types.struct(
+        z=vec3, q=vec3, w=vec3, inverse_height=vec3, turned=vec3, tolerance=real
+    )
     # Distances as `block_functions` gives them, shares of the corners, 1 / (sum of b q), depth.
     Fragment = ti.types.struct(
         d=vec,
@@ -43,7 +45,9 @@ def vector_fragment_functions(real):
     )
 
     @ti.func
-    def set_up(corners: ti.template(), face, frames: ti.template(), frame, depths_out: ti.template()):
+    def set_up(
+        corners: ti.template(), face, frames: ti.template(), frame, depths_out: ti.template()
+    ):
         """Write what a face has beside its frame, which begins at `frame`."""
         points, faces = ti.static((corners.points, corners.faces))
         at = DEPTHS * face

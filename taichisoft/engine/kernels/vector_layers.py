@@ -24,15 +24,27 @@ class Kept:
 
     GENERATOR, COVERAGE, DEPTH, SHARE0, SHARE1, SHARE2, WEIGHT, POSITION = range(8)
     FORWARD = 8
-    # Distance in scales, what the adjoint of the distance wants, and what is in front.
-    S, NORMAL, TANGENT, ALONG, EDGE, INVERSE_SUM, IN_FRONT = range(8, 15)
-    # Slopes by the distance, of the generator and of coverage; with opacity, that and coverage without.
-    GENERATOR_SLOPE, COVERAGE_SLOPE, OPACITY, OPAQUE = range(15, 19)
+    # Distance in scales, the slope of the position by it, and what the adjoint of the distance wants.
+    S, RATE, NORMAL, TANGENT, ALONG, EDGE, INVERSE_SUM = range(8, 15)
+    # What is in front; opacity, and coverage without it.
+    IN_FRONT, OPACITY, OPAQUE = range(15, 18)
     # Upstream gradients: of the weight, and, summed over channels, of the attributes of the corners.
-    UPSTREAM, CORNER0, CORNER1, CORNER2 = range(19, 23)
+    UPSTREAM, CORNER0, CORNER1, CORNER2 = range(18, 22)
     # Gradients.
-    BY_GENERATOR, BY_COVERAGE, BY_DEPTH, BY_IN_FRONT = range(23, 27)
-    BACKWARD = 27
+    BY_GENERATOR, BY_COVERAGE, BY_DEPTH, BY_IN_FRONT = range(22, 26)
+    BACKWARD = 26
+
+
+class Extent:
+    """Numbers of a place: least and largest depth where it is covered, and what depths may differ by."""
+
+    NEAREST, FARTHEST, TOLERANCE, COUNT = range(4)
+
+
+class OrderNumber:
+    """Numbers of the order: its ends, the total from which on nothing is left, and h at ties."""
+
+    LOW, HIGH, FULL, AT_TIE = range(4)
 
 
 class Layers(NamedTuple):
@@ -41,9 +53,7 @@ class Layers(NamedTuple):
     capacity: int  # places of a worker
     blocks: int  # of a worker
     block: Ints  # of a place, counted in the band; -1 for one without coverage
-    nearest: Floats  # least and largest depth of the covered pixels of a place
-    farthest: Floats
-    tolerance: Floats  # depths that differ by less are equal
+    extent: Floats  # of a place: see `Extent`
     cells: IntVectors  # of the table of coverage
     cell_numbers: Ints  # the same memory, to be read one by one
     kept: Vectors  # for each place as many as `Kept` says
@@ -73,10 +83,7 @@ class Softness(NamedTuple):
     order: VectorTable
     part: VectorTable
     inverse: VectorTable
-    low: float  # ends of the order
-    high: float
-    full: float  # total from which on nothing is left
-    at_tie: float
+    numbers: Floats  # of the order: see `OrderNumber`
     gammas: Floats  # (B)
 
 
@@ -117,7 +124,7 @@ def layer_functions(real):
     far = 1e30
     # How a fragment counts for one behind it: order, its slope by the depth difference in gammas, that
     # difference, where they tie, where it counts wholly, and its amount.
-    Pair = ti.types.struct(h=vec, slope=vec, u=vec, tie=vec, wholly=vec, amount=vec)
+    Pair = ti.types.struct(h=vec, slope=vec, u=vec, tie=vec, wholly=vec, amount=vec, coverage=vec)
 
     @ti.func
     def size(v):
@@ -172,7 +179,7 @@ def layer_functions(real):
                             x = of.broadcast(ti.cast((column - begin) * COLUMNS, real))
                             found = fragment.at(face, depths, forms, x)
                             s = found.d * inverse_width
-                            cell, t, _ = look.locate(s, curves.coverage)
+                            cell, t, rate = look.locate(s, curves.coverage)
                             layers.block[place] = (row - top) * tiles.columns + column
                             layers.cells[place] = cell
                             k = place * width
@@ -185,6 +192,7 @@ def layer_functions(real):
                                 kept[k + Kept.WEIGHT] = s
                             if ti.static(width > Kept.FORWARD):
                                 kept[k + Kept.S] = s
+                                kept[k + Kept.RATE] = rate
                                 kept[k + Kept.NORMAL] = found.normal
                                 kept[k + Kept.TANGENT] = found.tangent
                                 kept[k + Kept.ALONG] = found.along
@@ -242,9 +250,13 @@ def layer_functions(real):
                     generator, _ = looked_up(kept[k + Kept.WEIGHT], curves.generator)
             kept[k + Kept.GENERATOR] = generator
             kept[k + Kept.COVERAGE] = coverage
-            layers.nearest[at] = ti.select(covered, z, vec(far)).min()
-            layers.farthest[at] = ti.select(covered, z, vec(-far)).max()
-            layers.tolerance[at] = depths.tolerance
+            layers.extent[Extent.COUNT * at + Extent.NEAREST] = ti.select(
+                covered, z, vec(far)
+            ).min()
+            layers.extent[Extent.COUNT * at + Extent.FARTHEST] = ti.select(
+                covered, z, vec(-far)
+            ).max()
+            layers.extent[Extent.COUNT * at + Extent.TOLERANCE] = depths.tolerance
             block = layers.block[at]
             layers.start[first_block + worker + block + 1] += 1
             total = layers.totals[first_block + block]
@@ -290,8 +302,8 @@ def layer_functions(real):
     @ti.func
     def later(a, b, layers: ti.template()):
         """Return whether a place comes behind another: by its least depth, then by its number."""
-        za = layers.nearest[a]
-        zb = layers.nearest[b]
+        za = layers.extent[Extent.COUNT * a + Extent.NEAREST]
+        zb = layers.extent[Extent.COUNT * b + Extent.NEAREST]
         return ti.select(za > zb, 1, ti.select(za == zb, ti.select(a > b, 1, 0), 0))
 
     @ti.func
@@ -314,14 +326,27 @@ def layer_functions(real):
                     order[hole] = moving
 
     @ti.func
-    def pair(k, j, gamma, inverse_gamma, arrays: ti.template(), curves: ti.template(), width: ti.template()):
+    def pair(
+        k,
+        j,
+        gamma,
+        inverse_gamma,
+        arrays: ti.template(),
+        curves: ti.template(),
+        width: ti.template(),
+    ):
         """Return how place j counts for the pixels of place k."""
         softness, layers = ti.static((arrays.softness, arrays.layers))
         kept = ti.static(layers.kept)
         result = Pair()
         difference = kept[k * width + Kept.DEPTH] - kept[j * width + Kept.DEPTH]
         coverage = kept[j * width + Kept.COVERAGE]
-        tolerance = of.broadcast(ti.max(layers.tolerance[k], layers.tolerance[j]))
+        tolerance = of.broadcast(
+            ti.max(
+                layers.extent[Extent.COUNT * k + Extent.TOLERANCE],
+                layers.extent[Extent.COUNT * j + Extent.TOLERANCE],
+            )
+        )
         if ti.static(softness.by_index):
             tolerance = vec(0.0)
         tie = size(difference) <= tolerance
@@ -330,11 +355,14 @@ def layer_functions(real):
         if ti.static(softness.by_index):
             h = ti.select(tie, of.broadcast(ti.select(j < k, real(1.0), real(0.0))), h)
         else:
-            h = ti.select(tie, of.broadcast(softness.at_tie), h)
+            h = ti.select(tie, of.broadcast(softness.numbers[OrderNumber.AT_TIE]), h)
         one = vec(1.0)
         none = vec(0.0)
         result.tie = ti.select(tie, one, none)
-        result.wholly = ti.select(tie, none, ti.select(u >= of.broadcast(softness.high), one, none))
+        result.wholly = ti.select(
+            tie, none, ti.select(u >= of.broadcast(softness.numbers[OrderNumber.HIGH]), one, none)
+        )
+        result.coverage = coverage
         result.h = h
         result.slope = slope
         result.u = u
@@ -348,17 +376,27 @@ def layer_functions(real):
     def reaches_behind(k, j, gamma, arrays: ti.template()):
         """Return whether place j, nowhere in front of place k, is too far behind it to count."""
         layers, softness = ti.static((arrays.layers, arrays.softness))
-        gap = layers.nearest[j] - layers.farthest[k]
-        tolerance = ti.max(layers.tolerance[k], layers.tolerance[j])
-        return ti.select(gap <= ti.max(0 - softness.low * gamma, tolerance), 1, 0)
+        gap = (
+            layers.extent[Extent.COUNT * j + Extent.NEAREST]
+            - layers.extent[Extent.COUNT * k + Extent.FARTHEST]
+        )
+        tolerance = ti.max(
+            layers.extent[Extent.COUNT * k + Extent.TOLERANCE],
+            layers.extent[Extent.COUNT * j + Extent.TOLERANCE],
+        )
+        return ti.select(
+            gap <= ti.max(0 - softness.numbers[OrderNumber.LOW] * gamma, tolerance), 1, 0
+        )
 
     @ti.func
     def is_wholly_in_front(farthest, k, tolerance, gamma, arrays: ti.template()):
         """Return whether what is nowhere deeper than `farthest` counts wholly for all pixels of place k."""
         layers, softness = ti.static((arrays.layers, arrays.softness))
-        gap = layers.nearest[k] - farthest
-        apart = ti.select(gap > ti.max(layers.tolerance[k], tolerance), 1, 0)
-        return ti.select(gap >= softness.high * gamma, apart, 0)
+        gap = layers.extent[Extent.COUNT * k + Extent.NEAREST] - farthest
+        apart = ti.select(
+            gap > ti.max(layers.extent[Extent.COUNT * k + Extent.TOLERANCE], tolerance), 1, 0
+        )
+        return ti.select(gap >= softness.numbers[OrderNumber.HIGH] * gamma, apart, 0)
 
     @ti.func
     def weigh(
@@ -381,7 +419,7 @@ def layer_functions(real):
         passed = first
         farthest = real(-far)
         tolerance = real(0.0)
-        full = of.broadcast(softness.full)
+        full = of.broadcast(softness.numbers[OrderNumber.FULL])
         hidden = 0
         for at in range(first, last):
             k = order[at]
@@ -389,8 +427,8 @@ def layer_functions(real):
             while moves == 1:
                 moves = 0
                 j = order[passed]
-                deeper = ti.max(farthest, layers.farthest[j])
-                loosest = ti.max(tolerance, layers.tolerance[j])
+                deeper = ti.max(farthest, layers.extent[Extent.COUNT * j + Extent.FARTHEST])
+                loosest = ti.max(tolerance, layers.extent[Extent.COUNT * j + Extent.TOLERANCE])
                 if passed < at:
                     moves = is_wholly_in_front(deeper, k, loosest, gamma, arrays)
                 if moves == 1:
@@ -417,7 +455,11 @@ def layer_functions(real):
                     if behind == 0 and other != at:
                         amount = vec(0.0)
                         wholly = is_wholly_in_front(
-                            layers.farthest[j], k, layers.tolerance[j], gamma, arrays
+                            layers.extent[Extent.COUNT * j + Extent.FARTHEST],
+                            k,
+                            layers.extent[Extent.COUNT * j + Extent.TOLERANCE],
+                            gamma,
+                            arrays,
                         )
                         if wholly == 1:
                             amount = kept[j * width + Kept.GENERATOR]

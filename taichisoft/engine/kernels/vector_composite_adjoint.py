@@ -1,0 +1,613 @@
+"""Kernel of the adjoint of compositing front to back on the CPU, in whole vectors.
+
+A worker owns bands, as in the forward pass. The geometry of a fragment is evaluated once, and what its
+gradients want is kept with it. The gradients of a face are summed over a band, its part, so that no two
+workers write to one place.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
+from taichisoft.engine.kernels.faces import face_functions
+from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, Quads, Vectors, vector_kernel
+from taichisoft.engine.kernels.launch import Launch
+from taichisoft.engine.kernels.vector_bundles import VectorTable
+from taichisoft.engine.kernels.vector_curve import CellsAt, LoadedTable, vector_lookup_functions
+from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
+from taichisoft.engine.kernels.vector_layers import (
+    Extent,
+    Kept,
+    LayerArrays,
+    LoadedCurves,
+    layer_functions,
+)
+from taichisoft.engine.kernels.vectors import vector_functions
+
+
+class CompositeAdjointArrays(NamedTuple):
+    """What the adjoint reads besides, and scratch memory."""
+
+    into_cells: Constant
+    generator_slopes: VectorTable
+    slopes: VectorTable
+    upstream: Floats  # ((3 + C) * B * H * W) planes
+    tiled: Vectors  # (workers * blocks * (3 + C)) of a band, written here
+    sums: Vectors  # (workers * 3 * C) of the attributes of a face, written here
+    claimed: Vectors  # (workers * blocks) where the largest generator has been found; one unless take_max
+    parts: Ints  # (N) what is added to the number of a band for the part of a face
+
+
+class CompositeGradients(NamedTuple):
+    """What the adjoint finds."""
+
+    corners: Floats  # (parts * 3 * 4) x, y, depth, inverse w
+    attributes: Floats  # (parts * 3 * C)
+    numbers: Floats  # (bands * 3) logarithms of the width and of gamma, and h at ties
+    cells: Quads  # (workers * rows of all tables) starts at 0; one row unless into_cells
+
+
+class Sizes(NamedTuple):
+    """Rows of all tables, and those before each table but the first, that of the generator."""
+
+    total: int
+    coverage: int
+    order: int
+    part: int
+    inverse: int
+
+
+@cache
+def composite_adjoint_kernel(real):
+    """Compile-on-first-use kernel for a float type."""
+    of = vector_functions(real)
+    geo = block_functions(real)
+    frames = face_functions(real)
+    fragment = vector_fragment_functions(real)
+    layer = layer_functions(real)
+    look = vector_lookup_functions(real)
+    vec, lanes = of.vec, of.lanes
+    row_of_cells = ti.types.vector(4, real)
+    width = Kept.BACKWARD
+    Corner = ti.types.struct(x=vec, y=vec, z=vec, q=vec)
+    # Of the logarithms of the width and of gamma, and of h at ties.
+    Numbers = ti.types.struct(by_width=vec, by_gamma=vec, by_tie=vec)
+
+    @ti.func
+    def scatter(cells_out: ti.template(), first, cell: ti.template(), t, up):
+        """Add gradients to the cells of a table."""
+        for lane in ti.static(range(lanes)):
+            p = t[lane]
+            powers = row_of_cells(1.0, p, p * p, p * p * p)
+            row = first + look_cell(cell, lane)
+            cells_out[row] = cells_out[row] + powers * up[lane]
+
+    @ti.func
+    def look_cell(cell: ti.template(), lane: ti.template()):
+        result = 0
+        if ti.static(isinstance(cell, CellsAt)):
+            result = cell.array[cell.start + lane]
+        else:
+            result = cell[lane]
+        return result
+
+    @ti.func
+    def tile(worker, image, top, blocks, arrays: ti.template(), more: ti.template(), planes):
+        """Cut the upstream gradient of a band into blocks."""
+        tiles, layers = ti.static((arrays.tiles, arrays.layers))
+        for block in range(blocks):
+            row = block // tiles.columns
+            column = block - row * tiles.columns
+            for plane in range(planes):
+                up = vec(0.0)
+                for line in ti.static(range(geo.rows)):
+                    y = (top + row) * geo.rows + line
+                    if y < tiles.height:
+                        x = column * COLUMNS
+                        pixel = (
+                            (plane * tiles.images + image) * tiles.height + y
+                        ) * tiles.width + x
+                        up[COLUMNS * line] = more.upstream[pixel]
+                        if x + 1 < tiles.width:
+                            up[COLUMNS * line + 1] = more.upstream[pixel + 1]
+                more.tiled[(worker * layers.blocks + block) * planes + plane] = up
+            if ti.static(arrays.softness.take_max):
+                more.claimed[worker * layers.blocks + block] = vec(0.0)
+
+    @ti.func
+    def receive(worker, visits, arrays: ti.template(), more: ti.template(), planes):
+        """Bring the upstream gradients to the places of a band."""
+        layers = ti.static(arrays.layers)
+        kept = ti.static(layers.kept)
+        values, rows = ti.static((arrays.attributes, arrays.rows))
+        first_visit = 2 * worker * (layers.capacity + 1)
+        for number in range((visits - first_visit) // 2):
+            visit = first_visit + 2 * number
+            index = layers.visits[visit]
+            row0 = rows[3 * index] * arrays.channels
+            row1 = rows[3 * index + 1] * arrays.channels
+            row2 = rows[3 * index + 2] * arrays.channels
+            for at in range(layers.visits[visit + 1], layers.visits[visit + 3]):
+                block = worker * layers.blocks + layers.block[at]
+                if layers.block[at] >= 0:
+                    k = at * width
+                    p = block * planes
+                    corner0 = vec(0.0)
+                    corner1 = vec(0.0)
+                    corner2 = vec(0.0)
+                    for c in range(planes - 3):
+                        up = more.tiled[p + 3 + c]
+                        corner0 = corner0 + up * of.broadcast(values[row0 + c])
+                        corner1 = corner1 + up * of.broadcast(values[row1 + c])
+                        corner2 = corner2 + up * of.broadcast(values[row2 + c])
+                    kept[k + Kept.CORNER0] = corner0
+                    kept[k + Kept.CORNER1] = corner1
+                    kept[k + Kept.CORNER2] = corner2
+                    kept[k + Kept.UPSTREAM] = (
+                        more.tiled[p + 1]
+                        + more.tiled[p + 2] * kept[k + Kept.DEPTH]
+                        + kept[k + Kept.SHARE0] * corner0
+                        + kept[k + Kept.SHARE1] * corner1
+                        + kept[k + Kept.SHARE2] * corner2
+                    )
+                    by_total = more.tiled[p]
+                    if ti.static(arrays.softness.take_max):
+                        # The first of the largest.
+                        is_largest = kept[k + Kept.GENERATOR] >= layers.totals[block]
+                        free = more.claimed[block] == 0.0
+                        by_total = ti.select(
+                            free, ti.select(is_largest, by_total, vec(0.0)), vec(0.0)
+                        )
+                        more.claimed[block] = ti.select(is_largest, vec(1.0), more.claimed[block])
+                    kept[k + Kept.BY_GENERATOR] = by_total
+                    kept[k + Kept.BY_COVERAGE] = vec(0.0)
+                    kept[k + Kept.BY_DEPTH] = vec(0.0)
+                    kept[k + Kept.BY_IN_FRONT] = vec(0.0)
+
+    @ti.func
+    def unweigh(
+        worker,
+        image,
+        block,
+        arrays: ti.template(),
+        curves: ti.template(),
+        more: ti.template(),
+        sizes: ti.template(),
+        sums: ti.template(),
+        gradients_out: ti.template(),
+    ):
+        """Pass the gradients of the weights of a block on to generators, coverages and depths."""
+        softness, layers = ti.static((arrays.softness, arrays.layers))
+        kept, order = ti.static((layers.kept, layers.order))
+        first = layers.start[worker * layers.blocks + worker + block]
+        last = layers.start[worker * layers.blocks + worker + block + 1]
+        gamma = softness.gammas[image]
+        inverse_gamma = 1 / gamma
+        for at in range(first, last):
+            k = order[at] * width
+            up = kept[k + Kept.UPSTREAM]
+            generator = kept[k + Kept.GENERATOR]
+            in_front = kept[k + Kept.IN_FRONT]
+            if ti.static(softness.take_max):
+                up = ti.select(generator > in_front, up, vec(0.0))
+                kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up
+                kept[k + Kept.BY_IN_FRONT] = 0.0 - up
+            else:
+                cell, t, rate = look.locate(in_front + generator, curves.inverse)
+                above = look.slope(look.cubic(curves.inverse, cell), t) * rate
+                cell0, t0, rate0 = look.locate(in_front, curves.inverse)
+                below = look.slope(look.cubic(curves.inverse, cell0), t0) * rate0
+                kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up * above
+                kept[k + Kept.BY_IN_FRONT] = up * (above - below)
+                if ti.static(more.into_cells):
+                    row = worker * sizes.total + sizes.inverse
+                    scatter(gradients_out.cells, row, cell, t, up)
+                    scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
+        if ti.static(not softness.take_max):
+            pass_to_front(first, last, arrays)
+        for at in range(first, last):
+            k = order[at]
+            by_in_front = kept[k * width + Kept.BY_IN_FRONT]
+            by_depth = vec(0.0)
+            behind = 0
+            other = layers.in_front[at]
+            free = vec(1.0)
+            if ti.static(softness.take_max):
+                other = first
+            while behind == 0 and other < last:
+                j = order[other]
+                if other > at:
+                    behind = 1 - layer.reaches_behind(k, j, gamma, arrays)
+                if behind == 0 and other != at:
+                    up = by_in_front
+                    wholly = layer.is_wholly_in_front(
+                        layers.extent[Extent.COUNT * j + Extent.FARTHEST],
+                        k,
+                        layers.extent[Extent.COUNT * j + Extent.TOLERANCE],
+                        gamma,
+                        arrays,
+                    )
+                    if wholly == 1:
+                        if ti.static(softness.take_max):
+                            amount = kept[j * width + Kept.GENERATOR]
+                            wins = amount >= kept[k * width + Kept.IN_FRONT]
+                            up = ti.select(wins, up * free, vec(0.0))
+                            free = ti.select(wins, vec(0.0), free)
+                        kept[j * width + Kept.BY_GENERATOR] = (
+                            kept[j * width + Kept.BY_GENERATOR] + up
+                        )
+                    else:
+                        found = layer.pair(k, j, gamma, inverse_gamma, arrays, curves, width)
+                        if ti.static(softness.take_max):
+                            wins = found.amount >= kept[k * width + Kept.IN_FRONT]
+                            up = ti.select(wins, up * free, vec(0.0))
+                            free = ti.select(wins, vec(0.0), free)
+                        whole = up * found.wholly
+                        partly = up - whole
+                        kept[j * width + Kept.BY_GENERATOR] = (
+                            kept[j * width + Kept.BY_GENERATOR] + whole
+                        )
+                        by_product = partly
+                        if ti.static(not softness.take_max):
+                            x = found.h * found.coverage - 1.0
+                            cell, t, rate = look.locate(x, curves.part)
+                            slope = look.slope(look.cubic(curves.part, cell), t) * rate
+                            by_product = partly * slope
+                            if ti.static(more.into_cells):
+                                row = worker * sizes.total + sizes.part
+                                scatter(gradients_out.cells, row, cell, t, partly)
+                        kept[j * width + Kept.BY_COVERAGE] = (
+                            kept[j * width + Kept.BY_COVERAGE] + by_product * found.h
+                        )
+                        by_h = by_product * found.coverage
+                        by_u = by_h * found.slope
+                        sums.by_gamma = sums.by_gamma - by_u * found.u
+                        sums.by_tie = sums.by_tie + by_h * found.tie
+                        moved = by_u * of.broadcast(inverse_gamma)
+                        by_depth = by_depth + moved
+                        kept[j * width + Kept.BY_DEPTH] = kept[j * width + Kept.BY_DEPTH] - moved
+                        if ti.static(more.into_cells):
+                            cell_h, t_h, _ = look.locate(found.u, curves.order)
+                            row_h = worker * sizes.total + sizes.order
+                            off = by_h * (1.0 - found.tie)
+                            scatter(gradients_out.cells, row_h, cell_h, t_h, off)
+                other += 1
+            kept[k * width + Kept.BY_DEPTH] = kept[k * width + Kept.BY_DEPTH] + by_depth
+
+    @ti.func
+    def pass_to_front(first, last, arrays: ti.template()):
+        """Pass the gradient of what is in front on to the places that are wholly in front of others."""
+        layers = ti.static(arrays.layers)
+        kept, order = ti.static((layers.kept, layers.order))
+        by_all = vec(0.0)
+        behind = last - 1
+        for number in range(last - first):
+            at = last - 1 - number
+            moves = 1
+            while moves == 1:
+                moves = 0
+                if behind >= first:
+                    if layers.in_front[behind] > at:
+                        by_all = by_all + kept[order[behind] * width + Kept.BY_IN_FRONT]
+                        behind -= 1
+                        moves = 1
+            k = order[at] * width
+            kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + by_all
+
+    @ti.func
+    def by_distance(
+        at,
+        worker,
+        arrays: ti.template(),
+        curves: ti.template(),
+        more: ti.template(),
+        slopes: ti.template(),
+        sizes: ti.template(),
+        sums: ti.template(),
+        gradients_out: ti.template(),
+    ):
+        """Return the gradients of the distance in scales and of the opacity at a place."""
+        softness, layers = ti.static((arrays.softness, arrays.layers))
+        kept = ti.static(layers.kept)
+        k = at * width
+        t = kept[k + Kept.POSITION]
+        rate = kept[k + Kept.RATE]
+        s = kept[k + Kept.S]
+        cells = ti.static(CellsAt(layers.cell_numbers, at * lanes))
+        by_generator = kept[k + Kept.BY_GENERATOR]
+        by_coverage = kept[k + Kept.BY_COVERAGE]
+        by_opacity = vec(0.0)
+        if ti.static(softness.opacity):
+            if ti.static(softness.take_max):
+                by_coverage = by_coverage + by_generator
+            else:
+                x = kept[k + Kept.COVERAGE] - 1.0
+                cell, place, by_x = look.locate(x, curves.part)
+                slope = look.slope(look.cubic(curves.part, cell), place) * by_x
+                by_coverage = by_coverage + by_generator * slope
+                if ti.static(more.into_cells):
+                    row = worker * sizes.total + sizes.part
+                    scatter(gradients_out.cells, row, cell, place, by_generator)
+            by_opacity = by_coverage * kept[k + Kept.OPAQUE]
+            by_coverage = by_coverage * kept[k + Kept.OPACITY]
+            by_generator = vec(0.0)
+        elif ti.static(softness.take_max):
+            by_coverage = by_coverage + by_generator
+            by_generator = vec(0.0)
+        cubic = look.cubic(curves.coverage, cells)
+        by_s = by_coverage * look.slope(cubic, t) * rate
+        if ti.static(more.into_cells):
+            row = worker * sizes.total + sizes.coverage
+            scatter(gradients_out.cells, row, cells, t, by_coverage)
+        if ti.static(not softness.opacity and not softness.take_max):
+            if ti.static(softness.same):
+                cubic_g = look.cubic(curves.generator, cells)
+                by_s = by_s + by_generator * look.slope(cubic_g, t) * rate
+                if ti.static(more.into_cells):
+                    row_g = worker * sizes.total
+                    scatter(gradients_out.cells, row_g, cells, t, by_generator)
+            else:
+                cell_g, t_g, rate_g = look.locate(s, curves.generator)
+                cubic_g = look.cubic(curves.generator, cell_g)
+                by_s = by_s + by_generator * look.slope(cubic_g, t_g) * rate_g
+                if ti.static(more.into_cells):
+                    row_g = worker * sizes.total
+                    scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
+        sums.by_width = sums.by_width - by_s * s
+        generator_slopes, coverage_slopes = ti.static(slopes)
+        if ti.static(coverage_slopes.pieces > 0):
+            cell_c, t_c, _ = look.locate(s, coverage_slopes)
+            by_s = by_coverage * look.value(look.cubic(coverage_slopes, cell_c), t_c)
+            if ti.static(not softness.opacity and not softness.take_max):
+                cell_s, t_s, _ = look.locate(s, generator_slopes)
+                by_s = by_s + by_generator * look.value(look.cubic(generator_slopes, cell_s), t_s)
+        return by_s, by_opacity
+
+    @ti.func
+    def geometry(
+        at,
+        by_d,
+        by_opacity,
+        p,
+        index,
+        worker,
+        face: ti.template(),
+        depths: ti.template(),
+        arrays: ti.template(),
+        more: ti.template(),
+        corners: ti.template(),
+        planes,
+    ):
+        """Add the gradients of a place to the corners of its face and to their attributes."""
+        layers = ti.static(arrays.layers)
+        kept = ti.static(layers.kept)
+        corner0, corner1, corner2 = ti.static(corners)
+        k = at * width
+        weight = kept[k + Kept.WEIGHT]
+        share0 = kept[k + Kept.SHARE0]
+        share1 = kept[k + Kept.SHARE1]
+        share2 = kept[k + Kept.SHARE2]
+        z = kept[k + Kept.DEPTH]
+        by_z = kept[k + Kept.BY_DEPTH] + weight * more.tiled[p + 2]
+        for c in range(planes - 3):
+            add_attribute(
+                worker, c, weight * more.tiled[p + 3 + c], share0, share1, share2, arrays, more
+            )
+        by_share0 = weight * kept[k + Kept.CORNER0] + by_z * of.broadcast(depths.z[0])
+        by_share1 = weight * kept[k + Kept.CORNER1] + by_z * of.broadcast(depths.z[1])
+        by_share2 = weight * kept[k + Kept.CORNER2] + by_z * of.broadcast(depths.z[2])
+        if ti.static(arrays.softness.opacity):
+            c = arrays.channels - 1
+            values, rows = ti.static((arrays.attributes, arrays.rows))
+            add_attribute(worker, c, by_opacity, share0, share1, share2, arrays, more)
+            opacity0 = values[rows[3 * index] * arrays.channels + c]
+            opacity1 = values[rows[3 * index + 1] * arrays.channels + c]
+            opacity2 = values[rows[3 * index + 2] * arrays.channels + c]
+            by_share0 = by_share0 + by_opacity * of.broadcast(opacity0)
+            by_share1 = by_share1 + by_opacity * of.broadcast(opacity1)
+            by_share2 = by_share2 + by_opacity * of.broadcast(opacity2)
+        corner0.z = corner0.z + by_z * share0
+        corner1.z = corner1.z + by_z * share1
+        corner2.z = corner2.z + by_z * share2
+        # Shares are b q over their sum.
+        mean = share0 * by_share0 + share1 * by_share1 + share2 * by_share2
+        r = kept[k + Kept.INVERSE_SUM]
+        e0 = (by_share0 - mean) * r
+        e1 = (by_share1 - mean) * r
+        e2 = (by_share2 - mean) * r
+        inverse_r = 1.0 / r
+        b0 = share0 * inverse_r * of.broadcast(depths.w[0])
+        b1 = share1 * inverse_r * of.broadcast(depths.w[1])
+        b2 = share2 * inverse_r * of.broadcast(depths.w[2])
+        corner0.q = corner0.q + b0 * e0
+        corner1.q = corner1.q + b1 * e1
+        corner2.q = corner2.q + b2 * e2
+        e0 = e0 * of.broadcast(depths.q[0])
+        e1 = e1 * of.broadcast(depths.q[1])
+        e2 = e2 * of.broadcast(depths.q[2])
+        s = kept[k + Kept.S]
+        d = s * of.broadcast(1 / arrays.softness.coverage.numbers[0])
+        inside = s >= 0.0
+        none = vec(0.0)
+        m0, m1, m2 = fragment.masks(kept[k + Kept.EDGE])
+        ux = (
+            m0 * of.broadcast(face.ux[0])
+            + m1 * of.broadcast(face.ux[1])
+            + m2 * of.broadcast(face.ux[2])
+        )
+        uy = (
+            m0 * of.broadcast(face.uy[0])
+            + m1 * of.broadcast(face.uy[1])
+            + m2 * of.broadcast(face.uy[2])
+        )
+        inverse_length = (
+            m0 * of.broadcast(face.inverse[0])
+            + m1 * of.broadcast(face.inverse[1])
+            + m2 * of.broadcast(face.inverse[2])
+        )
+        nx = (0.0 - face.winding) * uy
+        ny = face.winding * ux
+        # Inside, the pixel stays where the corners move: sum of b v is it.
+        h0 = of.broadcast(depths.inverse_height[0]) * e2
+        h1 = of.broadcast(depths.inverse_height[1]) * e0
+        h2 = of.broadcast(depths.inverse_height[2]) * e1
+        along_y = (
+            h0 * of.broadcast(face.ux[0])
+            + h1 * of.broadcast(face.ux[1])
+            + h2 * of.broadcast(face.ux[2])
+        ) * face.winding
+        along_x = (
+            h0 * of.broadcast(face.uy[0])
+            + h1 * of.broadcast(face.uy[1])
+            + h2 * of.broadcast(face.uy[2])
+        ) * (0.0 - face.winding)
+        hx = ti.select(inside, along_x, none)
+        hy = ti.select(inside, along_y, none)
+        # Outside, only the position along the nearest edge moves, between its ends.
+        along = kept[k + Kept.ALONG]
+        end = fragment.from_start(depths, along, m0, m1, m2)
+        slides = ti.select(inside, none, along * (1.0 - along))
+        by_end = (m0 * (e1 - e0) + m1 * (e2 - e1) + m2 * (e0 - e2)) * inverse_length
+        by_end = ti.select(slides > 0.0, by_end, none)
+        far_x = by_end * (nx * (d * inverse_length) - ux * end)
+        far_y = by_end * (ny * (d * inverse_length) - uy * end)
+        near_x = 0.0 - far_x - by_end * ux
+        near_y = 0.0 - far_y - by_end * uy
+        # The distance: the foot moves with the ends of its edge.
+        across = by_d * kept[k + Kept.NORMAL]
+        beyond = by_d * kept[k + Kept.TANGENT]
+        gx = across * nx + beyond * ux
+        gy = across * ny + beyond * uy
+        far_x = far_x - gx * end
+        far_y = far_y - gy * end
+        near_x = near_x - gx * (1.0 - end)
+        near_y = near_y - gy * (1.0 - end)
+        corner0.x = corner0.x + m0 * near_x + m2 * far_x - b0 * hx
+        corner0.y = corner0.y + m0 * near_y + m2 * far_y - b0 * hy
+        corner1.x = corner1.x + m1 * near_x + m0 * far_x - b1 * hx
+        corner1.y = corner1.y + m1 * near_y + m0 * far_y - b1 * hy
+        corner2.x = corner2.x + m2 * near_x + m1 * far_x - b2 * hx
+        corner2.y = corner2.y + m2 * near_y + m1 * far_y - b2 * hy
+
+    @ti.func
+    def add_attribute(
+        worker, c, by_value, share0, share1, share2, arrays: ti.template(), more: ti.template()
+    ):
+        at = (worker * arrays.channels + c) * 3
+        more.sums[at] = more.sums[at] + by_value * share0
+        more.sums[at + 1] = more.sums[at + 1] + by_value * share1
+        more.sums[at + 2] = more.sums[at + 2] + by_value * share2
+
+    @ti.func
+    def store(corners_out: ti.template(), at, corner: ti.template()):
+        corners_out[at] = corner.x.sum()
+        corners_out[at + 1] = corner.y.sum()
+        corners_out[at + 2] = corner.z.sum()
+        corners_out[at + 3] = corner.q.sum()
+
+    @vector_kernel(real)
+    def pull_back(
+        arrays: LayerArrays,
+        more: CompositeAdjointArrays,
+        sizes: Sizes,
+        launch: Launch,
+        gradients_out: CompositeGradients,
+    ):
+        for slot in range(launch.slots):
+            if slot % launch.stride == 0:
+                worker = slot // launch.stride
+                workers = launch.slots // launch.stride
+                tiles, layers, softness = ti.static((arrays.tiles, arrays.layers, arrays.softness))
+                generator, coverage, order, part, inverse = layer.curves_of(softness)
+                curves = ti.static(
+                    LoadedCurves(
+                        LoadedTable(*softness.generator, generator),
+                        LoadedTable(*softness.coverage, coverage),
+                        LoadedTable(*softness.order, order),
+                        LoadedTable(*softness.part, part),
+                        LoadedTable(*softness.inverse, inverse),
+                    )
+                )
+                generator_layout = look.layout_of(more.generator_slopes)
+                coverage_layout = look.layout_of(more.slopes)
+                slopes = ti.static(
+                    (
+                        LoadedTable(*more.generator_slopes, generator_layout),
+                        LoadedTable(*more.slopes, coverage_layout),
+                    )
+                )
+                planes = arrays.channels + 3
+                if ti.static(softness.opacity):
+                    planes -= 1
+                for turn in range((arrays.bands.count - worker + workers - 1) // workers):
+                    band = worker + turn * workers
+                    image = arrays.bands.rows[3 * band]
+                    top = arrays.bands.rows[3 * band + 1]
+                    blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
+                    sums = Numbers()
+                    visits, places = layer.gather(worker, band, arrays, curves, width)
+                    layer.arrange(worker, blocks, places, arrays)
+                    tile(worker, image, top, blocks, arrays, more, planes)
+                    receive(worker, visits, arrays, more, planes)
+                    for block in range(blocks):
+                        layer.weigh(worker, image, block, arrays, curves, width)
+                        unweigh(
+                            worker, image, block, arrays, curves, more, sizes, sums, gradients_out
+                        )
+                    first_visit = 2 * worker * (layers.capacity + 1)
+                    for number in range((visits - first_visit) // 2):
+                        visit = first_visit + 2 * number
+                        index = layers.visits[visit]
+                        face, _ = frames.read(arrays.faces.frames, index)
+                        depths = fragment.read(arrays.depths, face, index)
+                        corner0 = Corner()
+                        corner1 = Corner()
+                        corner2 = Corner()
+                        for c in range(3 * arrays.channels):
+                            more.sums[worker * arrays.channels * 3 + c] = vec(0.0)
+                        for at in range(layers.visits[visit + 1], layers.visits[visit + 3]):
+                            block = layers.block[at]
+                            if block >= 0:
+                                by_s, by_opacity = by_distance(
+                                    at,
+                                    worker,
+                                    arrays,
+                                    curves,
+                                    more,
+                                    slopes,
+                                    sizes,
+                                    sums,
+                                    gradients_out,
+                                )
+                                by_d = by_s * softness.coverage.numbers[0]
+                                p = (worker * layers.blocks + block) * planes
+                                corners = ti.static((corner0, corner1, corner2))
+                                geometry(
+                                    at,
+                                    by_d,
+                                    by_opacity,
+                                    p,
+                                    index,
+                                    worker,
+                                    face,
+                                    depths,
+                                    arrays,
+                                    more,
+                                    corners,
+                                    planes,
+                                )
+                        part_at = more.parts[index] + band
+                        store(gradients_out.corners, 12 * part_at, corner0)
+                        store(gradients_out.corners, 12 * part_at + 4, corner1)
+                        store(gradients_out.corners, 12 * part_at + 8, corner2)
+                        for c in range(arrays.channels):
+                            for e in ti.static(range(3)):
+                                at_sum = (worker * arrays.channels + c) * 3 + e
+                                at_out = (3 * part_at + e) * arrays.channels + c
+                                gradients_out.attributes[at_out] = more.sums[at_sum].sum()
+                    gradients_out.numbers[3 * band] = sums.by_width.sum()
+                    gradients_out.numbers[3 * band + 1] = sums.by_gamma.sum()
+                    gradients_out.numbers[3 * band + 2] = sums.by_tie.sum()
+
+    return pull_back
