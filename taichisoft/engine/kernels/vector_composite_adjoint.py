@@ -467,9 +467,10 @@ def composite_adjoint_kernel(real):
         # Outside, only the position along the nearest edge moves, between its ends.
         along = kept[k + Kept.ALONG]
         end = fragment.from_start(depths, along, m0, m1, m2)
-        slides = ti.select(inside, none, along * (1.0 - along))
         by_end = (m0 * (e1 - e0) + m1 * (e2 - e1) + m2 * (e0 - e2)) * inverse_length
-        by_end = ti.select(slides > 0.0, by_end, none)
+        # Not by the position, which at an end is 0 or 1 but for rounding.
+        slides = ti.select(kept[k + Kept.TANGENT] == 0.0, by_end, none)
+        by_end = ti.select(inside, none, slides)
         far_x = by_end * (nx * (d * inverse_length) - ux * end)
         far_y = by_end * (ny * (d * inverse_length) - uy * end)
         near_x = 0.0 - far_x - by_end * ux
