@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ from taichisoft.engine.compositing import composite_fragments
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.launch import CPU_WORKERS, launch_for
-from taichisoft.engine.kernels.vector_bundles import Faces, VectorTable
+from taichisoft.engine.kernels.vector_bundles import Faces
 from taichisoft.engine.kernels.vector_composite import CompositeImage, composite_kernels
 from taichisoft.engine.kernels.vector_composite_adjoint import (
     CompositeAdjointArrays,
@@ -30,14 +30,19 @@ from taichisoft.engine.kernels.vector_fragment import DEPTHS
 from taichisoft.engine.kernels.vector_layers import (
     Bands,
     Extent,
+    FacesInBands,
     Kept,
     LayerArrays,
     Layers,
+    Number,
+    OfPair,
     Softness,
 )
+from taichisoft.engine.kernels.vector_table import FlexibleTable
 from taichisoft.engine.scratch import scratch
 from taichisoft.softness.curves import CompositeCurves, Curve
-from taichisoft.softness.tables.table import PIECE_NUMBERS, Table
+from taichisoft.softness.tables.domain import Piece
+from taichisoft.softness.tables.table import Table
 
 # Of the tables among the inputs.
 CELLS = tuple(
@@ -274,12 +279,6 @@ class VectorCompositePass(Rendered):
     def _kernel(self) -> Callable[..., None]:
         return composite_adjoint_kernel(self.job.kernel_type)
 
-    def _slopes(self, curve: Curve, cells: Tensor) -> VectorTable:
-        # Without slopes of its own they are not read.
-        points = self.job.points
-        numbers = curve.slope_numbers(points) if curve.slopes else curve.numbers(points)
-        return VectorTable(curve.slope_pieces, numbers, cells.detach().contiguous())
-
     def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
         """Return the result as a graph of torch."""
         return composite_fragments(
@@ -302,6 +301,7 @@ class VectorCompositePass(Rendered):
         job, blocks = self.job, self.blocks
         size = workers * division.places
         cells = scratch("cells", torch.int32, size, blocks.lanes)
+        pairs = scratch("pair cells", torch.int32, size, blocks.lanes)
         layers = Layers(
             division.places,
             division.blocks,
@@ -313,12 +313,16 @@ class VectorCompositePass(Rendered):
             scratch("start", torch.int32, workers * (division.blocks + 1)),
             scratch("order", torch.int32, size),
             scratch("in front", torch.int32, size),
+            scratch("pairs", torch.int32, size),
+            pairs,
+            pairs.view(-1),
+            blocks.scratch("pairs", OfPair.COUNT * size),
             scratch("visits", torch.int32, 2 * (size + workers)),
             blocks.scratch("block totals", workers * division.blocks),
         )
         return LayerArrays(
             self._softness(of),
-            faces,
+            FacesInBands(faces.frames, faces.rows, faces.start),
             depths,
             blocks.tiles,
             flat(of.attributes) if of.attributes.numel() else job.zeros(1),
@@ -332,28 +336,65 @@ class VectorCompositePass(Rendered):
         curves = self.curves
         return Softness(
             curves.takes_max,
-            curves.by_index,
-            self.opacity,
-            curves.generator.table.layout == curves.coverage.table.layout,
             self._curve(curves.generator, of.generator_cells),
             self._curve(curves.coverage, of.cells),
             self._table(curves.order, of.order_cells),
             self._table(curves.part, of.part_cells),
             self._table(curves.inverse, of.inverse_cells),
-            self._order_numbers(of),
+            self._numbers_of(of),
             flat(of.gammas),
         )
 
-    def _order_numbers(self, of: CompositeInputs) -> Tensor:
-        domain, full = self.curves.order.domain, self.curves.inverse.domain.high
-        numbers = (domain.low, domain.high, full, float(of.at_tie.detach()))
+    def _numbers_of(self, of: CompositeInputs) -> Tensor:
+        domain, part = self.curves.order.domain, self.curves.part
+        # The last cell of the table of parts holds those of the least coverages.
+        last = part.pieces[-1]
+        faint = 0.0
+        if last.rate > 0:
+            before, least = last.knots()[-2:].tolist()
+            faint = before - least
+        numbers = [0.0] * Number.COUNT
+        numbers[Number.LOW] = domain.low
+        numbers[Number.HIGH] = domain.high
+        numbers[Number.FULL] = self.curves.inverse.domain.high
+        numbers[Number.AT_TIE] = float(of.at_tie.detach())
+        numbers[Number.FAINT] = faint
+        numbers[Number.FAINT_ROW] = last.first + last.count - 1
+        numbers[Number.FAINT_RATE] = 1 / faint if faint else 0.0
+        generator, coverage = self.curves.generator.table, self.curves.coverage.table
+        numbers[Number.OPACITY] = float(self.opacity)
+        numbers[Number.BY_INDEX] = float(self.curves.by_index)
+        numbers[Number.SAME] = float(generator.pieces == coverage.pieces)
         return self.job.points.new_tensor(numbers)
 
-    def _curve(self, curve: Curve, cells: Tensor) -> VectorTable:
-        return VectorTable(
-            curve.pieces, curve.numbers(self.job.points), cells.detach().contiguous()
-        )
+    def _curve(self, curve: Curve, cells: Tensor) -> FlexibleTable:
+        return self._flexible(curve.table, curve.numbers(self.job.points), cells)
 
-    def _table(self, table: Table, cells: Tensor) -> VectorTable:
+    def _table(self, table: Table, cells: Tensor) -> FlexibleTable:
         numbers = table.numbers_like(self.job.points, 1.0, table.domain.low)
-        return VectorTable(len(table.layout) // PIECE_NUMBERS, numbers, cells.detach().contiguous())
+        return self._flexible(table, numbers, cells)
+
+    def _flexible(self, table: Table, numbers: Tensor, cells: Tensor) -> FlexibleTable:
+        layout = torch.cat([numbers[:2], flexible_layout(table.pieces, numbers.dtype)])
+        return FlexibleTable(layout, cells.detach().contiguous())
+
+    def _slopes(self, curve: Curve, cells: Tensor) -> FlexibleTable:
+        points = self.job.points
+        if curve.slopes is None:
+            # They are not read.
+            return FlexibleTable(points.new_zeros(3), cells.detach().contiguous())
+        return self._flexible(curve.slopes, curve.slope_numbers(points), cells)
+
+
+@lru_cache(maxsize=64)
+def flexible_layout(pieces: tuple[Piece, ...], dtype: torch.dtype) -> Tensor:
+    """Return the layout of pieces for `taichisoft.engine.kernels.vector_table`."""
+    bias = 127 if dtype is torch.float32 else 1023
+    numbers = [float(len(pieces))]
+    for piece in pieces:
+        octave, place = divmod(piece.count, 2**piece.resolution)
+        limit = 2.0**octave * (1 + place / 2**piece.resolution)
+        base = piece.first - (bias << piece.resolution)
+        numbers += (piece.low, piece.anchor, piece.rate, limit, base, piece.resolution)
+    with torch.inference_mode(False):
+        return torch.tensor(numbers, dtype=torch.float64).to(dtype)

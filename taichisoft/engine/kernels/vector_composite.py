@@ -11,9 +11,13 @@ from taichisoft.engine.kernels.faces import FRAME, face_functions
 from taichisoft.engine.kernels.kernel import Floats, Ints, Vectors, vector_kernel
 from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.vector_bundles import Faces, Tiles
-from taichisoft.engine.kernels.vector_curve import LoadedTable, vector_lookup_functions
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
-from taichisoft.engine.kernels.vector_layers import Kept, LayerArrays, LoadedCurves, layer_functions
+from taichisoft.engine.kernels.vector_layers import (
+    Kept,
+    LayerArrays,
+    Number,
+    layer_functions,
+)
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -34,7 +38,6 @@ def composite_kernels(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
-    look = vector_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
 
     @vector_kernel(real)
@@ -89,9 +92,7 @@ def composite_kernels(real):
         layers = ti.static(arrays.layers)
         kept = ti.static(layers.kept)
         columns = ti.static(Kept.FORWARD)
-        colors = arrays.channels
-        if ti.static(arrays.softness.opacity):
-            colors -= 1
+        colors = arrays.channels - ti.cast(arrays.softness.numbers[Number.OPACITY], ti.i32)
         first_block = worker * layers.blocks
         first_visit = 2 * worker * (layers.capacity + 1)
         for number in range((visits - first_visit) // 2):
@@ -132,21 +133,7 @@ def composite_kernels(real):
                 worker = slot // launch.stride
                 workers = launch.slots // launch.stride
                 tiles, layers = ti.static((arrays.tiles, arrays.layers))
-                layouts = layer.curves_of(arrays.softness)
-                generator, coverage, order, part, inverse = ti.static(layouts)
-                softness = ti.static(arrays.softness)
-                curves = ti.static(
-                    LoadedCurves(
-                        LoadedTable(*softness.generator, generator),
-                        LoadedTable(*softness.coverage, coverage),
-                        LoadedTable(*softness.order, order),
-                        LoadedTable(*softness.part, part),
-                        LoadedTable(*softness.inverse, inverse),
-                    )
-                )
-                colors = arrays.channels
-                if ti.static(softness.opacity):
-                    colors -= 1
+                colors = arrays.channels - ti.cast(arrays.softness.numbers[Number.OPACITY], ti.i32)
                 first_block = worker * layers.blocks
                 for turn in range((arrays.bands.count - worker + workers - 1) // workers):
                     band = worker + turn * workers
@@ -154,10 +141,10 @@ def composite_kernels(real):
                     top = arrays.bands.rows[3 * band + 1]
                     bottom = arrays.bands.rows[3 * band + 2]
                     blocks = (bottom - top) * tiles.columns
-                    visits, places = layer.gather(worker, band, arrays, curves, Kept.FORWARD)
+                    visits, places = layer.gather(worker, band, arrays, Kept.FORWARD)
                     layer.arrange(worker, blocks, places, arrays)
                     for block in range(blocks):
-                        layer.weigh(worker, image, block, arrays, curves, Kept.FORWARD)
+                        layer.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
                     for at in range(
                         first_block * (2 + colors), (first_block + blocks) * (2 + colors)
                     ):

@@ -13,16 +13,16 @@ from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
 from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, Quads, Vectors, vector_kernel
 from taichisoft.engine.kernels.launch import Launch
-from taichisoft.engine.kernels.vector_bundles import VectorTable
-from taichisoft.engine.kernels.vector_curve import CellsAt, LoadedTable, vector_lookup_functions
+from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import (
-    Extent,
     Kept,
     LayerArrays,
-    LoadedCurves,
+    Number,
+    OfPair,
     layer_functions,
 )
+from taichisoft.engine.kernels.vector_table import FlexibleTable, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -30,8 +30,8 @@ class CompositeAdjointArrays(NamedTuple):
     """What the adjoint reads besides, and scratch memory."""
 
     into_cells: Constant
-    generator_slopes: VectorTable
-    slopes: VectorTable
+    generator_slopes: FlexibleTable  # without a piece if there are none of their own
+    slopes: FlexibleTable  # likewise
     upstream: Floats  # ((3 + C) * B * H * W) planes
     tiled: Vectors  # (workers * blocks * (3 + C)) of a band, written here
     sums: Vectors  # (workers * 3 * C) of the attributes of a face, written here
@@ -66,7 +66,7 @@ def composite_adjoint_kernel(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
-    look = vector_lookup_functions(real)
+    look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
     row_of_cells = ti.types.vector(4, real)
     width = Kept.BACKWARD
@@ -166,114 +166,116 @@ def composite_adjoint_kernel(real):
                     kept[k + Kept.BY_IN_FRONT] = vec(0.0)
 
     @ti.func
-    def unweigh(
+    def unweigh(place, in_front, begin, end, hidden, state: ti.template()):
+        """Pass the gradient of the weight of a place on to its pairs: generators, coverages and depths."""
+        worker, image, arrays, more, sizes, sums, gradients_out = ti.static(state)
+        softness, layers = ti.static((arrays.softness, arrays.layers))
+        kept = ti.static(layers.kept)
+        k = place * width
+        up = kept[k + Kept.UPSTREAM]
+        generator = kept[k + Kept.GENERATOR]
+        by_in_front = vec(0.0)
+        if ti.static(softness.take_max):
+            kept[k + Kept.WEIGHT] = of.greater(generator - in_front, vec(0.0))
+            up = ti.select(generator > in_front, up, vec(0.0))
+            kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up
+            by_in_front = 0.0 - up
+        elif hidden == 1:
+            kept[k + Kept.WEIGHT] = vec(0.0)
+        else:
+            cell, t, rate = look.locate(in_front + generator, softness.inverse)
+            cell0, t0, rate0 = look.locate(in_front, softness.inverse)
+            cubic = look.cubic(softness.inverse, cell)
+            cubic0 = look.cubic(softness.inverse, cell0)
+            above = look.slope(cubic, t) * rate
+            below = look.slope(cubic0, t0) * rate0
+            kept[k + Kept.WEIGHT] = look.value(cubic, t) - look.value(cubic0, t0)
+            kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up * above
+            by_in_front = up * (above - below)
+            if ti.static(more.into_cells):
+                row = worker * sizes.total + sizes.inverse
+                scatter(gradients_out.cells, row, cell, t, up)
+                scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
+        kept[k + Kept.BY_IN_FRONT] = by_in_front
+        inverse_gamma = of.broadcast(1 / softness.gammas[image])
+        by_depth = vec(0.0)
+        free = vec(1.0)
+        for pair in range(begin, end):
+            other = layers.pairs[pair]
+            up_pair = by_in_front
+            if other < 0:
+                j = (-1 - other) * width
+                if ti.static(softness.take_max):
+                    wins = kept[j + Kept.GENERATOR] >= in_front
+                    up_pair = ti.select(wins, up_pair * free, vec(0.0))
+                    free = ti.select(wins, vec(0.0), free)
+                kept[j + Kept.BY_GENERATOR] = kept[j + Kept.BY_GENERATOR] + up_pair
+            else:
+                j = other * width
+                amount, wholly = layer.amount_of_pair(pair, arrays, width)
+                if ti.static(softness.take_max):
+                    wins = amount >= in_front
+                    up_pair = ti.select(wins, up_pair * free, vec(0.0))
+                    free = ti.select(wins, vec(0.0), free)
+                p = OfPair.COUNT * pair
+                whole = up_pair * wholly
+                partly = up_pair - whole
+                kept[j + Kept.BY_GENERATOR] = kept[j + Kept.BY_GENERATOR] + whole
+                by_part = partly
+                if ti.static(not softness.take_max):
+                    slope = slope_of_part(
+                        pair, other, partly, worker, arrays, more, sizes, gradients_out
+                    )
+                    by_part = partly * slope
+                h = layers.pair_kept[p + OfPair.ORDER]
+                u = layers.pair_kept[p + OfPair.U]
+                tie = layers.pair_kept[p + OfPair.TIE]
+                kept[j + Kept.BY_COVERAGE] = kept[j + Kept.BY_COVERAGE] + by_part * h
+                by_h = by_part * kept[j + Kept.COVERAGE]
+                by_u = by_h * layers.pair_kept[p + OfPair.SLOPE]
+                sums.by_gamma = sums.by_gamma - by_u * u
+                sums.by_tie = sums.by_tie + by_h * tie
+                moved = by_u * inverse_gamma
+                by_depth = by_depth + moved
+                kept[j + Kept.BY_DEPTH] = kept[j + Kept.BY_DEPTH] - moved
+                if ti.static(more.into_cells):
+                    cell_h, t_h, _ = look.locate(u, softness.order)
+                    row_h = worker * sizes.total + sizes.order
+                    scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
+        kept[k + Kept.BY_DEPTH] = kept[k + Kept.BY_DEPTH] + by_depth
+
+    @ti.func
+    def slope_of_part(
+        pair,
+        j,
+        up,
         worker,
-        image,
-        block,
         arrays: ti.template(),
-        curves: ti.template(),
         more: ti.template(),
         sizes: ti.template(),
-        sums: ti.template(),
         gradients_out: ti.template(),
     ):
-        """Pass the gradients of the weights of a block on to generators, coverages and depths."""
+        """Return the slope of the generator at the part of a coverage that is in front."""
         softness, layers = ti.static((arrays.softness, arrays.layers))
-        kept, order = ti.static((layers.kept, layers.order))
-        first = layers.start[worker * layers.blocks + worker + block]
-        last = layers.start[worker * layers.blocks + worker + block + 1]
-        gamma = softness.gammas[image]
-        inverse_gamma = 1 / gamma
-        for at in range(first, last):
-            k = order[at] * width
-            up = kept[k + Kept.UPSTREAM]
-            generator = kept[k + Kept.GENERATOR]
-            in_front = kept[k + Kept.IN_FRONT]
-            if ti.static(softness.take_max):
-                up = ti.select(generator > in_front, up, vec(0.0))
-                kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up
-                kept[k + Kept.BY_IN_FRONT] = 0.0 - up
-            else:
-                cell, t, rate = look.locate(in_front + generator, curves.inverse)
-                above = look.slope(look.cubic(curves.inverse, cell), t) * rate
-                cell0, t0, rate0 = look.locate(in_front, curves.inverse)
-                below = look.slope(look.cubic(curves.inverse, cell0), t0) * rate0
-                kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up * above
-                kept[k + Kept.BY_IN_FRONT] = up * (above - below)
-                if ti.static(more.into_cells):
-                    row = worker * sizes.total + sizes.inverse
-                    scatter(gradients_out.cells, row, cell, t, up)
-                    scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
-        if ti.static(not softness.take_max):
-            pass_to_front(first, last, arrays)
-        for at in range(first, last):
-            k = order[at]
-            by_in_front = kept[k * width + Kept.BY_IN_FRONT]
-            by_depth = vec(0.0)
-            behind = 0
-            other = layers.in_front[at]
-            free = vec(1.0)
-            if ti.static(softness.take_max):
-                other = first
-            while behind == 0 and other < last:
-                j = order[other]
-                if other > at:
-                    behind = 1 - layer.reaches_behind(k, j, gamma, arrays)
-                if behind == 0 and other != at:
-                    up = by_in_front
-                    wholly = layer.is_wholly_in_front(
-                        layers.extent[Extent.COUNT * j + Extent.FARTHEST],
-                        k,
-                        layers.extent[Extent.COUNT * j + Extent.TOLERANCE],
-                        gamma,
-                        arrays,
-                    )
-                    if wholly == 1:
-                        if ti.static(softness.take_max):
-                            amount = kept[j * width + Kept.GENERATOR]
-                            wins = amount >= kept[k * width + Kept.IN_FRONT]
-                            up = ti.select(wins, up * free, vec(0.0))
-                            free = ti.select(wins, vec(0.0), free)
-                        kept[j * width + Kept.BY_GENERATOR] = (
-                            kept[j * width + Kept.BY_GENERATOR] + up
-                        )
-                    else:
-                        found = layer.pair(k, j, gamma, inverse_gamma, arrays, curves, width)
-                        if ti.static(softness.take_max):
-                            wins = found.amount >= kept[k * width + Kept.IN_FRONT]
-                            up = ti.select(wins, up * free, vec(0.0))
-                            free = ti.select(wins, vec(0.0), free)
-                        whole = up * found.wholly
-                        partly = up - whole
-                        kept[j * width + Kept.BY_GENERATOR] = (
-                            kept[j * width + Kept.BY_GENERATOR] + whole
-                        )
-                        by_product = partly
-                        if ti.static(not softness.take_max):
-                            x = found.h * found.coverage - 1.0
-                            cell, t, rate = look.locate(x, curves.part)
-                            slope = look.slope(look.cubic(curves.part, cell), t) * rate
-                            by_product = partly * slope
-                            if ti.static(more.into_cells):
-                                row = worker * sizes.total + sizes.part
-                                scatter(gradients_out.cells, row, cell, t, partly)
-                        kept[j * width + Kept.BY_COVERAGE] = (
-                            kept[j * width + Kept.BY_COVERAGE] + by_product * found.h
-                        )
-                        by_h = by_product * found.coverage
-                        by_u = by_h * found.slope
-                        sums.by_gamma = sums.by_gamma - by_u * found.u
-                        sums.by_tie = sums.by_tie + by_h * found.tie
-                        moved = by_u * of.broadcast(inverse_gamma)
-                        by_depth = by_depth + moved
-                        kept[j * width + Kept.BY_DEPTH] = kept[j * width + Kept.BY_DEPTH] - moved
-                        if ti.static(more.into_cells):
-                            cell_h, t_h, _ = look.locate(found.u, curves.order)
-                            row_h = worker * sizes.total + sizes.order
-                            off = by_h * (1.0 - found.tie)
-                            scatter(gradients_out.cells, row_h, cell_h, t_h, off)
-                other += 1
-            kept[k * width + Kept.BY_DEPTH] = kept[k * width + Kept.BY_DEPTH] + by_depth
+        p = OfPair.COUNT * pair
+        t = layers.pair_kept[p + OfPair.POSITION]
+        slope = vec(0.0)
+        first = worker * sizes.total + sizes.part
+        if layer.is_faint(j, arrays) == 1:
+            at = ti.cast(softness.numbers[Number.FAINT_ROW], ti.i32)
+            row = softness.part.cells[at]
+            slope = of.broadcast(3.0 * row[3]) * t + of.broadcast(2.0 * row[2])
+            slope = slope * t + of.broadcast(row[1])
+            if ti.static(more.into_cells):
+                powers = row_of_cells(up.sum(), (up * t).sum(), (up * t * t).sum(), 0.0)
+                powers[3] = (up * t * t * t).sum()
+                gradients_out.cells[first + at] = gradients_out.cells[first + at] + powers
+        else:
+            cells = ti.static(CellsAt(layers.pair_cell_numbers, pair * lanes))
+            slope = look.slope(look.cubic(softness.part, cells), t)
+            if ti.static(more.into_cells):
+                scatter(gradients_out.cells, first, cells, t, up)
+        return slope * layers.pair_kept[p + OfPair.RATE]
 
     @ti.func
     def pass_to_front(first, last, arrays: ti.template()):
@@ -300,9 +302,7 @@ def composite_adjoint_kernel(real):
         at,
         worker,
         arrays: ti.template(),
-        curves: ti.template(),
         more: ti.template(),
-        slopes: ti.template(),
         sizes: ti.template(),
         sums: ti.template(),
         gradients_out: ti.template(),
@@ -318,13 +318,13 @@ def composite_adjoint_kernel(real):
         by_generator = kept[k + Kept.BY_GENERATOR]
         by_coverage = kept[k + Kept.BY_COVERAGE]
         by_opacity = vec(0.0)
-        if ti.static(softness.opacity):
+        if softness.numbers[Number.OPACITY] > 0:
             if ti.static(softness.take_max):
                 by_coverage = by_coverage + by_generator
             else:
                 x = kept[k + Kept.COVERAGE] - 1.0
-                cell, place, by_x = look.locate(x, curves.part)
-                slope = look.slope(look.cubic(curves.part, cell), place) * by_x
+                cell, place, by_x = look.locate(x, softness.part)
+                slope = look.slope(look.cubic(softness.part, cell), place) * by_x
                 by_coverage = by_coverage + by_generator * slope
                 if ti.static(more.into_cells):
                     row = worker * sizes.total + sizes.part
@@ -335,33 +335,33 @@ def composite_adjoint_kernel(real):
         elif ti.static(softness.take_max):
             by_coverage = by_coverage + by_generator
             by_generator = vec(0.0)
-        cubic = look.cubic(curves.coverage, cells)
+        cubic = look.cubic(softness.coverage, cells)
         by_s = by_coverage * look.slope(cubic, t) * rate
         if ti.static(more.into_cells):
             row = worker * sizes.total + sizes.coverage
             scatter(gradients_out.cells, row, cells, t, by_coverage)
-        if ti.static(not softness.opacity and not softness.take_max):
-            if ti.static(softness.same):
-                cubic_g = look.cubic(curves.generator, cells)
+        if ti.static(not softness.take_max):
+            if softness.numbers[Number.SAME] > 0:
+                cubic_g = look.cubic(softness.generator, cells)
                 by_s = by_s + by_generator * look.slope(cubic_g, t) * rate
                 if ti.static(more.into_cells):
                     row_g = worker * sizes.total
                     scatter(gradients_out.cells, row_g, cells, t, by_generator)
             else:
-                cell_g, t_g, rate_g = look.locate(s, curves.generator)
-                cubic_g = look.cubic(curves.generator, cell_g)
+                cell_g, t_g, rate_g = look.locate(s, softness.generator)
+                cubic_g = look.cubic(softness.generator, cell_g)
                 by_s = by_s + by_generator * look.slope(cubic_g, t_g) * rate_g
                 if ti.static(more.into_cells):
                     row_g = worker * sizes.total
                     scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
         sums.by_width = sums.by_width - by_s * s
-        generator_slopes, coverage_slopes = ti.static(slopes)
-        if ti.static(coverage_slopes.pieces > 0):
-            cell_c, t_c, _ = look.locate(s, coverage_slopes)
-            by_s = by_coverage * look.value(look.cubic(coverage_slopes, cell_c), t_c)
-            if ti.static(not softness.opacity and not softness.take_max):
-                cell_s, t_s, _ = look.locate(s, generator_slopes)
-                by_s = by_s + by_generator * look.value(look.cubic(generator_slopes, cell_s), t_s)
+        if more.slopes.layout[2] > 0:
+            cell_c, t_c, _ = look.locate(s, more.slopes)
+            by_s = by_coverage * look.value(look.cubic(more.slopes, cell_c), t_c)
+            if ti.static(not softness.take_max):
+                cell_s, t_s, _ = look.locate(s, more.generator_slopes)
+                slope_s = look.value(look.cubic(more.generator_slopes, cell_s), t_s)
+                by_s = by_s + by_generator * slope_s
         return by_s, by_opacity
 
     @ti.func
@@ -397,7 +397,7 @@ def composite_adjoint_kernel(real):
         by_share0 = weight * kept[k + Kept.CORNER0] + by_z * of.broadcast(depths.z[0])
         by_share1 = weight * kept[k + Kept.CORNER1] + by_z * of.broadcast(depths.z[1])
         by_share2 = weight * kept[k + Kept.CORNER2] + by_z * of.broadcast(depths.z[2])
-        if ti.static(arrays.softness.opacity):
+        if arrays.softness.numbers[Number.OPACITY] > 0:
             c = arrays.channels - 1
             values, rows = ti.static((arrays.attributes, arrays.rows))
             add_attribute(worker, c, by_opacity, share0, share1, share2, arrays, more)
@@ -427,7 +427,7 @@ def composite_adjoint_kernel(real):
         e1 = e1 * of.broadcast(depths.q[1])
         e2 = e2 * of.broadcast(depths.q[2])
         s = kept[k + Kept.S]
-        d = s * of.broadcast(1 / arrays.softness.coverage.numbers[0])
+        d = s * of.broadcast(1 / arrays.softness.coverage.layout[0])
         inside = s >= 0.0
         none = vec(0.0)
         m0, m1, m2 = fragment.masks(kept[k + Kept.EDGE])
@@ -520,42 +520,25 @@ def composite_adjoint_kernel(real):
                 worker = slot // launch.stride
                 workers = launch.slots // launch.stride
                 tiles, layers, softness = ti.static((arrays.tiles, arrays.layers, arrays.softness))
-                generator, coverage, order, part, inverse = layer.curves_of(softness)
-                curves = ti.static(
-                    LoadedCurves(
-                        LoadedTable(*softness.generator, generator),
-                        LoadedTable(*softness.coverage, coverage),
-                        LoadedTable(*softness.order, order),
-                        LoadedTable(*softness.part, part),
-                        LoadedTable(*softness.inverse, inverse),
-                    )
-                )
-                generator_layout = look.layout_of(more.generator_slopes)
-                coverage_layout = look.layout_of(more.slopes)
-                slopes = ti.static(
-                    (
-                        LoadedTable(*more.generator_slopes, generator_layout),
-                        LoadedTable(*more.slopes, coverage_layout),
-                    )
-                )
-                planes = arrays.channels + 3
-                if ti.static(softness.opacity):
-                    planes -= 1
+                planes = arrays.channels + 3 - ti.cast(softness.numbers[Number.OPACITY], ti.i32)
                 for turn in range((arrays.bands.count - worker + workers - 1) // workers):
                     band = worker + turn * workers
                     image = arrays.bands.rows[3 * band]
                     top = arrays.bands.rows[3 * band + 1]
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = Numbers()
-                    visits, places = layer.gather(worker, band, arrays, curves, width)
+                    visits, places = layer.gather(worker, band, arrays, width)
                     layer.arrange(worker, blocks, places, arrays)
                     tile(worker, image, top, blocks, arrays, more, planes)
                     receive(worker, visits, arrays, more, planes)
                     for block in range(blocks):
-                        layer.weigh(worker, image, block, arrays, curves, width)
-                        unweigh(
-                            worker, image, block, arrays, curves, more, sizes, sums, gradients_out
-                        )
+                        state = ti.static((worker, image, arrays, more, sizes, sums, gradients_out))
+                        layer.weigh(worker, image, block, arrays, width, unweigh, state)
+                        if ti.static(not softness.take_max):
+                            at_block = worker * layers.blocks + worker + block
+                            pass_to_front(
+                                layers.start[at_block], layers.start[at_block + 1], arrays
+                            )
                     first_visit = 2 * worker * (layers.capacity + 1)
                     for number in range((visits - first_visit) // 2):
                         visit = first_visit + 2 * number
@@ -574,14 +557,12 @@ def composite_adjoint_kernel(real):
                                     at,
                                     worker,
                                     arrays,
-                                    curves,
                                     more,
-                                    slopes,
                                     sizes,
                                     sums,
                                     gradients_out,
                                 )
-                                by_d = by_s * softness.coverage.numbers[0]
+                                by_d = by_s * softness.coverage.layout[0]
                                 p = (worker * layers.blocks + block) * planes
                                 corners = ti.static((corner0, corner1, corner2))
                                 geometry(

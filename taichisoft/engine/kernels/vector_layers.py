@@ -7,15 +7,16 @@ the blocks, each with a list of its places.
 
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
 from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, IntVectors, Vectors
-from taichisoft.engine.kernels.vector_bundles import Faces, Tiles, VectorTable
-from taichisoft.engine.kernels.vector_curve import CellsAt, vector_lookup_functions
+from taichisoft.engine.kernels.vector_bundles import Tiles
+from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
+from taichisoft.engine.kernels.vector_table import FlexibleTable, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -35,16 +36,33 @@ class Kept:
     BACKWARD = 26
 
 
+class OfPair:
+    """Vectors that are kept of a pair of places."""
+
+    # Depth difference in gammas, where depths are equal, h and its slope by that difference (before these are
+    # looked up, position and rate), then position and rate in the table of `part`.
+    U, TIE, ORDER, SLOPE, POSITION, RATE = range(6)
+    COUNT = 6
+
+
 class Extent:
-    """Numbers of a place: least and largest depth where it is covered, and what depths may differ by."""
+    """Numbers of a place: least and largest depth where covered, what depths may differ by, most coverage."""
 
-    NEAREST, FARTHEST, TOLERANCE, COUNT = range(4)
+    NEAREST, FARTHEST, TOLERANCE, LARGEST, COUNT = range(5)
 
 
-class OrderNumber:
-    """Numbers of the order: its ends, the total from which on nothing is left, and h at ties."""
+class Number:
+    """Numbers of a softness.
 
-    LOW, HIGH, FULL, AT_TIE = range(4)
+    Ends of the order, the total from which on nothing is left, and h at ties. Of the cell of `part` in which
+    coverage is least: up to which coverage, its row in the table, and what coverage is multiplied with for the
+    position in it, counted from its far end. Then what is 1 or 0: whether the last of the attributes is an
+    opacity, whether of equal depths the smaller place is in front, and whether generator and coverage have
+    their cells at the same places.
+    """
+
+    LOW, HIGH, FULL, AT_TIE, FAINT, FAINT_ROW, FAINT_RATE, OPACITY, BY_INDEX, SAME = range(10)
+    COUNT = 10
 
 
 class Layers(NamedTuple):
@@ -60,6 +78,10 @@ class Layers(NamedTuple):
     start: Ints  # (blocks + 1 of a worker) first place of each block in `order`
     order: Ints  # places of each block, from front to back
     in_front: Ints  # of a place of `order`: how many of its block are wholly in front
+    pairs: Ints  # (capacity of a worker) places that may be in front of one, wholly if negative: -1 - place
+    pair_cells: IntVectors  # of the table of the order, then of `part`
+    pair_cell_numbers: Ints  # the same memory, to be read one by one
+    pair_kept: Vectors  # for each as many as `OfPair` says
     visits: Ints  # (2 * (capacity + 1) of a worker) the faces of the band, and their first places
     totals: Vectors  # (blocks)
 
@@ -75,23 +97,28 @@ class Softness(NamedTuple):
     """The curves, see `taichisoft.softness.curves.CompositeCurves`."""
 
     take_max: Constant
-    by_index: Constant
-    opacity: Constant
-    same: Constant  # whether generator and coverage have their cells at the same places
-    generator: VectorTable
-    coverage: VectorTable
-    order: VectorTable
-    part: VectorTable
-    inverse: VectorTable
-    numbers: Floats  # of the order: see `OrderNumber`
+    generator: FlexibleTable
+    coverage: FlexibleTable
+    order: FlexibleTable
+    part: FlexibleTable
+    inverse: FlexibleTable
+    numbers: Floats  # see `Number`
     gammas: Floats  # (B)
+
+
+class FacesInBands(NamedTuple):
+    """Of `taichisoft.engine.kernels.vector_bundles.Faces` what is read here."""
+
+    frames: Floats
+    rows: Ints
+    start: Ints
 
 
 class LayerArrays(NamedTuple):
     """What faces become layers with."""
 
     softness: Softness
-    faces: Faces
+    faces: FacesInBands
     depths: Floats  # (N * DEPTHS)
     tiles: Tiles
     attributes: Floats  # (A * C)
@@ -101,16 +128,6 @@ class LayerArrays(NamedTuple):
     layers: Layers
 
 
-class LoadedCurves(NamedTuple):
-    """The curves with their layouts in registers."""
-
-    generator: Any
-    coverage: Any
-    order: Any
-    part: Any
-    inverse: Any
-
-
 @cache
 def layer_functions(real):
     """Return the device functions for the float type `real`."""
@@ -118,13 +135,10 @@ def layer_functions(real):
     geo = block_functions(real)
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
-    look = vector_lookup_functions(real)
+    look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
-    lesser, greater = of.lesser, of.greater
+    greater = of.greater
     far = 1e30
-    # How a fragment counts for one behind it: order, its slope by the depth difference in gammas, that
-    # difference, where they tie, where it counts wholly, and its amount.
-    Pair = ti.types.struct(h=vec, slope=vec, u=vec, tie=vec, wholly=vec, amount=vec, coverage=vec)
 
     @ti.func
     def size(v):
@@ -138,7 +152,7 @@ def layer_functions(real):
         return look.value(cubic, t), look.slope(cubic, t) * dt
 
     @ti.func
-    def gather(worker, band, arrays: ti.template(), curves: ti.template(), width: ti.template()):
+    def gather(worker, band, arrays: ti.template(), width: ti.template()):
         """Evaluate all fragments of a band, `width` vectors each; return the ends of visits and places."""
         softness, faces, tiles, layers = ti.static(
             (arrays.softness, arrays.faces, arrays.tiles, arrays.layers)
@@ -152,8 +166,8 @@ def layer_functions(real):
         for b in range((bottom - top) * tiles.columns):
             layers.start[first_block + worker + b + 1] = 0
             layers.totals[first_block + b] = vec(0.0)
-        reach = softness.coverage.numbers[1]
-        inverse_width = softness.coverage.numbers[0]
+        reach = softness.coverage.layout[1]
+        inverse_width = softness.coverage.layout[0]
         dx, dy = geo.offsets()
         place = base
         visit = 2 * (base + worker)
@@ -179,7 +193,7 @@ def layer_functions(real):
                             x = of.broadcast(ti.cast((column - begin) * COLUMNS, real))
                             found = fragment.at(face, depths, forms, x)
                             s = found.d * inverse_width
-                            cell, t, rate = look.locate(s, curves.coverage)
+                            cell, t, rate = look.locate(s, softness.coverage)
                             layers.block[place] = (row - top) * tiles.columns + column
                             layers.cells[place] = cell
                             k = place * width
@@ -188,8 +202,7 @@ def layer_functions(real):
                             kept[k + Kept.SHARE1] = found.share1
                             kept[k + Kept.SHARE2] = found.share2
                             kept[k + Kept.POSITION] = t
-                            if ti.static(width > Kept.FORWARD or not softness.same):
-                                kept[k + Kept.WEIGHT] = s
+                            kept[k + Kept.WEIGHT] = s
                             if ti.static(width > Kept.FORWARD):
                                 kept[k + Kept.S] = s
                                 kept[k + Kept.RATE] = rate
@@ -200,7 +213,7 @@ def layer_functions(real):
                                 kept[k + Kept.INVERSE_SUM] = found.inverse_sum
                             place += 1
                     for at in range(start, place):
-                        cover(at, index, depths, arrays, curves, width, first_block, worker)
+                        cover(at, index, depths, arrays, width, first_block, worker)
                 if place > begun:
                     visit += 2
         layers.visits[visit + 1] = place
@@ -212,7 +225,6 @@ def layer_functions(real):
         index,
         depths: ti.template(),
         arrays: ti.template(),
-        curves: ti.template(),
         width: ti.template(),
         first_block,
         worker,
@@ -223,13 +235,13 @@ def layer_functions(real):
         k = at * width
         t = kept[k + Kept.POSITION]
         cells = ti.static(CellsAt(layers.cell_numbers, at * lanes))
-        cubic = look.cubic(curves.coverage, cells)
+        cubic = look.cubic(softness.coverage, cells)
         coverage = look.value(cubic, t)
         z = kept[k + Kept.DEPTH]
         covered = coverage > 0.0
         if coverage.sum() > 0:
             generator = coverage
-            if ti.static(softness.opacity):
+            if softness.numbers[Number.OPACITY] > 0:
                 share0 = kept[k + Kept.SHARE0]
                 share1 = kept[k + Kept.SHARE1]
                 share2 = kept[k + Kept.SHARE2]
@@ -239,15 +251,14 @@ def layer_functions(real):
                     kept[k + Kept.OPACITY] = opacity
                     kept[k + Kept.OPAQUE] = coverage
                 coverage = coverage * opacity
-                if ti.static(softness.take_max):
-                    generator = coverage
-                else:
-                    generator, _ = looked_up(coverage - 1.0, curves.part)
+                generator = coverage
+                if ti.static(not softness.take_max):
+                    generator, _ = looked_up(coverage - 1.0, softness.part)
             elif ti.static(not softness.take_max):
-                if ti.static(softness.same):
-                    generator = look.value(look.cubic(curves.generator, cells), t)
+                if softness.numbers[Number.SAME] > 0:
+                    generator = look.value(look.cubic(softness.generator, cells), t)
                 else:
-                    generator, _ = looked_up(kept[k + Kept.WEIGHT], curves.generator)
+                    generator, _ = looked_up(kept[k + Kept.WEIGHT], softness.generator)
             kept[k + Kept.GENERATOR] = generator
             kept[k + Kept.COVERAGE] = coverage
             layers.extent[Extent.COUNT * at + Extent.NEAREST] = ti.select(
@@ -257,6 +268,7 @@ def layer_functions(real):
                 covered, z, vec(-far)
             ).max()
             layers.extent[Extent.COUNT * at + Extent.TOLERANCE] = depths.tolerance
+            layers.extent[Extent.COUNT * at + Extent.LARGEST] = coverage.max()
             block = layers.block[at]
             layers.start[first_block + worker + block + 1] += 1
             total = layers.totals[first_block + block]
@@ -326,53 +338,6 @@ def layer_functions(real):
                     order[hole] = moving
 
     @ti.func
-    def pair(
-        k,
-        j,
-        gamma,
-        inverse_gamma,
-        arrays: ti.template(),
-        curves: ti.template(),
-        width: ti.template(),
-    ):
-        """Return how place j counts for the pixels of place k."""
-        softness, layers = ti.static((arrays.softness, arrays.layers))
-        kept = ti.static(layers.kept)
-        result = Pair()
-        difference = kept[k * width + Kept.DEPTH] - kept[j * width + Kept.DEPTH]
-        coverage = kept[j * width + Kept.COVERAGE]
-        tolerance = of.broadcast(
-            ti.max(
-                layers.extent[Extent.COUNT * k + Extent.TOLERANCE],
-                layers.extent[Extent.COUNT * j + Extent.TOLERANCE],
-            )
-        )
-        if ti.static(softness.by_index):
-            tolerance = vec(0.0)
-        tie = size(difference) <= tolerance
-        u = ti.select(tie, vec(0.0), difference) * of.broadcast(inverse_gamma)
-        h, slope = looked_up(u, curves.order)
-        if ti.static(softness.by_index):
-            h = ti.select(tie, of.broadcast(ti.select(j < k, real(1.0), real(0.0))), h)
-        else:
-            h = ti.select(tie, of.broadcast(softness.numbers[OrderNumber.AT_TIE]), h)
-        one = vec(1.0)
-        none = vec(0.0)
-        result.tie = ti.select(tie, one, none)
-        result.wholly = ti.select(
-            tie, none, ti.select(u >= of.broadcast(softness.numbers[OrderNumber.HIGH]), one, none)
-        )
-        result.coverage = coverage
-        result.h = h
-        result.slope = slope
-        result.u = u
-        amount = h * coverage
-        if ti.static(not softness.take_max):
-            amount, _ = looked_up(amount - 1.0, curves.part)
-        result.amount = ti.select(result.wholly > 0.0, kept[j * width + Kept.GENERATOR], amount)
-        return result
-
-    @ti.func
     def reaches_behind(k, j, gamma, arrays: ti.template()):
         """Return whether place j, nowhere in front of place k, is too far behind it to count."""
         layers, softness = ti.static((arrays.layers, arrays.softness))
@@ -380,13 +345,8 @@ def layer_functions(real):
             layers.extent[Extent.COUNT * j + Extent.NEAREST]
             - layers.extent[Extent.COUNT * k + Extent.FARTHEST]
         )
-        tolerance = ti.max(
-            layers.extent[Extent.COUNT * k + Extent.TOLERANCE],
-            layers.extent[Extent.COUNT * j + Extent.TOLERANCE],
-        )
-        return ti.select(
-            gap <= ti.max(0 - softness.numbers[OrderNumber.LOW] * gamma, tolerance), 1, 0
-        )
+        tolerance = ti.max(tolerance_of(k, layers), tolerance_of(j, layers))
+        return ti.select(gap <= ti.max(0 - softness.numbers[Number.LOW] * gamma, tolerance), 1, 0)
 
     @ti.func
     def is_wholly_in_front(farthest, k, tolerance, gamma, arrays: ti.template()):
@@ -396,7 +356,126 @@ def layer_functions(real):
         apart = ti.select(
             gap > ti.max(layers.extent[Extent.COUNT * k + Extent.TOLERANCE], tolerance), 1, 0
         )
-        return ti.select(gap >= softness.numbers[OrderNumber.HIGH] * gamma, apart, 0)
+        return ti.select(gap >= softness.numbers[Number.HIGH] * gamma, apart, 0)
+
+    @ti.func
+    def find_pair(at, k, j, inverse_gamma, arrays: ti.template(), width: ti.template()):
+        """Keep how deep place j is in front of place k, and the cell of that in the table of the order."""
+        softness, layers = ti.static((arrays.softness, arrays.layers))
+        kept, of_pair = ti.static((layers.kept, layers.pair_kept))
+        difference = kept[k * width + Kept.DEPTH] - kept[j * width + Kept.DEPTH]
+        tolerance = ti.max(tolerance_of(k, layers), tolerance_of(j, layers))
+        tolerance *= 1 - softness.numbers[Number.BY_INDEX]
+        tie = size(difference) <= of.broadcast(tolerance)
+        u = ti.select(tie, vec(0.0), difference) * of.broadcast(inverse_gamma)
+        cell, t, rate = look.locate(u, softness.order)
+        layers.pair_cells[at] = cell
+        p = OfPair.COUNT * at
+        of_pair[p + OfPair.U] = u
+        of_pair[p + OfPair.TIE] = ti.select(tie, vec(1.0), vec(0.0))
+        of_pair[p + OfPair.ORDER] = t
+        of_pair[p + OfPair.SLOPE] = rate
+
+    @ti.func
+    def order_pair(at, k, arrays: ti.template(), width: ti.template()):
+        """Look the order of a pair up, and find the cell of the part of the coverage in front."""
+        softness, layers = ti.static((arrays.softness, arrays.layers))
+        of_pair = ti.static(layers.pair_kept)
+        p = OfPair.COUNT * at
+        j = layers.pairs[at]
+        t = of_pair[p + OfPair.ORDER]
+        cells = ti.static(CellsAt(layers.pair_cell_numbers, at * lanes))
+        cubic = look.cubic(softness.order, cells)
+        at_tie = softness.numbers[Number.AT_TIE]
+        if softness.numbers[Number.BY_INDEX] > 0:
+            at_tie = ti.select(j < k, real(1.0), real(0.0))
+        h = ti.select(of_pair[p + OfPair.TIE] > 0.0, of.broadcast(at_tie), look.value(cubic, t))
+        of_pair[p + OfPair.ORDER] = h
+        if ti.static(width > Kept.FORWARD):
+            of_pair[p + OfPair.SLOPE] = look.slope(cubic, t) * of_pair[p + OfPair.SLOPE]
+        if ti.static(not softness.take_max):
+            part = h * layers.kept[j * width + Kept.COVERAGE]
+            if is_faint(j, arrays) == 1:
+                rate = of.broadcast(softness.numbers[Number.FAINT_RATE])
+                of_pair[p + OfPair.POSITION] = 1.0 - part * rate
+                of_pair[p + OfPair.RATE] = 0.0 - rate
+            else:
+                cell, place, by_part = look.locate(part - 1.0, softness.part)
+                layers.pair_cells[at] = cell
+                of_pair[p + OfPair.POSITION] = place
+                of_pair[p + OfPair.RATE] = by_part
+
+    @ti.func
+    def is_faint(j, arrays: ti.template()):
+        """Return whether all parts of the coverage of a place are in one cell of their table."""
+        softness, layers = ti.static((arrays.softness, arrays.layers))
+        most = layers.extent[Extent.COUNT * j + Extent.LARGEST]
+        return ti.select(most < softness.numbers[Number.FAINT], 1, 0)
+
+    @ti.func
+    def amount_of_pair(at, arrays: ti.template(), width: ti.template()):
+        """Return how much of a place is in front of the other one of a pair, and where all of it."""
+        softness, layers = ti.static((arrays.softness, arrays.layers))
+        of_pair, kept = ti.static((layers.pair_kept, layers.kept))
+        p = OfPair.COUNT * at
+        j = layers.pairs[at]
+        amount = vec(0.0)
+        if ti.static(softness.take_max):
+            amount = of_pair[p + OfPair.ORDER] * kept[j * width + Kept.COVERAGE]
+        else:
+            t = of_pair[p + OfPair.POSITION]
+            if is_faint(j, arrays) == 1:
+                row = softness.part.cells[ti.cast(softness.numbers[Number.FAINT_ROW], ti.i32)]
+                amount = of.broadcast(row[3]) * t + of.broadcast(row[2])
+                amount = amount * t + of.broadcast(row[1])
+                amount = amount * t + of.broadcast(row[0])
+            else:
+                cells = ti.static(CellsAt(layers.pair_cell_numbers, at * lanes))
+                amount = look.value(look.cubic(softness.part, cells), t)
+        beyond = of_pair[p + OfPair.U] >= of.broadcast(softness.numbers[Number.HIGH])
+        apart = of_pair[p + OfPair.TIE] == 0.0
+        wholly = ti.select(apart, ti.select(beyond, vec(1.0), vec(0.0)), vec(0.0))
+        return ti.select(wholly > 0.0, kept[j * width + Kept.GENERATOR], amount), wholly
+
+    @ti.func
+    def pairs_of(at, begin, first, last, gamma, arrays: ti.template(), width: ti.template()):
+        """List the places that may be in front of one, with what is looked up for them; return their end."""
+        layers = ti.static(arrays.layers)
+        order = ti.static(layers.order)
+        inverse_gamma = 1 / gamma
+        k = order[at]
+        end = begin
+        behind = 0
+        other = first
+        while behind == 0 and other < last:
+            j = order[other]
+            if other > at:
+                behind = 1 - reaches_behind(k, j, gamma, arrays)
+            if behind == 0 and other != at:
+                farthest = layers.extent[Extent.COUNT * j + Extent.FARTHEST]
+                if is_wholly_in_front(farthest, k, tolerance_of(j, layers), gamma, arrays) == 1:
+                    layers.pairs[end] = -1 - j
+                else:
+                    layers.pairs[end] = j
+                    find_pair(end, k, j, inverse_gamma, arrays, width)
+                end += 1
+            other += 1
+        for pair in range(begin, end):
+            if layers.pairs[pair] >= 0:
+                order_pair(pair, k, arrays, width)
+        return end
+
+    @ti.func
+    def tolerance_of(place, layers: ti.template()):
+        return layers.extent[Extent.COUNT * place + Extent.TOLERANCE]
+
+    @ti.func
+    def joined(a, b, take_max: ti.template()):
+        """Return what two amounts in front make together."""
+        result = a + b
+        if ti.static(take_max):
+            result = greater(a, b)
+        return result
 
     @ti.func
     def weigh(
@@ -404,104 +483,84 @@ def layer_functions(real):
         image,
         block,
         arrays: ti.template(),
-        curves: ti.template(),
         width: ti.template(),
+        visit: ti.template(),
+        state: ti.template(),
     ):
-        """Find for the places of a block what is in front of them, and their weights."""
+        """Find for the places of a block what is in front of them, and their weights.
+
+        In the backward pass the weights are left to the device function
+        ``visit(place, in_front, first pair, end of pairs, hidden, state)``.
+        """
         softness, layers = ti.static((arrays.softness, arrays.layers))
         kept, order = ti.static((layers.kept, layers.order))
         first = layers.start[worker * layers.blocks + worker + block]
         last = layers.start[worker * layers.blocks + worker + block + 1]
         gamma = softness.gammas[image]
-        inverse_gamma = 1 / gamma
+        begin = worker * layers.capacity
         # What is wholly in front of all that follow, and how many they are.
         before = vec(0.0)
         passed = first
         farthest = real(-far)
         tolerance = real(0.0)
-        full = of.broadcast(softness.numbers[OrderNumber.FULL])
+        full = of.broadcast(softness.numbers[Number.FULL])
         hidden = 0
         for at in range(first, last):
             k = order[at]
             moves = 1
             while moves == 1:
                 moves = 0
-                j = order[passed]
-                deeper = ti.max(farthest, layers.extent[Extent.COUNT * j + Extent.FARTHEST])
-                loosest = ti.max(tolerance, layers.extent[Extent.COUNT * j + Extent.TOLERANCE])
                 if passed < at:
+                    j = order[passed]
+                    deeper = ti.max(farthest, layers.extent[Extent.COUNT * j + Extent.FARTHEST])
+                    loosest = ti.max(tolerance, tolerance_of(j, layers))
                     moves = is_wholly_in_front(deeper, k, loosest, gamma, arrays)
-                if moves == 1:
-                    farthest = deeper
-                    tolerance = loosest
-                    amount = kept[j * width + Kept.GENERATOR]
-                    if ti.static(softness.take_max):
-                        before = greater(before, amount)
-                    else:
-                        before = before + amount
-                    passed += 1
+                    if moves == 1:
+                        farthest = deeper
+                        tolerance = loosest
+                        before = joined(before, kept[j * width + Kept.GENERATOR], softness.take_max)
+                        passed += 1
             layers.in_front[at] = passed
             in_front = before
-            if hidden == 0:
-                if ti.static(not softness.take_max):
+            if ti.static(not softness.take_max):
+                if hidden == 0:
                     hidden = ti.select((before - full).min() >= 0, 1, 0)
+            end = begin
             if hidden == 0:
-                behind = 0
-                other = passed
-                while behind == 0 and other < last:
-                    j = order[other]
-                    if other > at:
-                        behind = 1 - reaches_behind(k, j, gamma, arrays)
-                    if behind == 0 and other != at:
-                        amount = vec(0.0)
-                        wholly = is_wholly_in_front(
-                            layers.extent[Extent.COUNT * j + Extent.FARTHEST],
-                            k,
-                            layers.extent[Extent.COUNT * j + Extent.TOLERANCE],
-                            gamma,
-                            arrays,
-                        )
-                        if wholly == 1:
-                            amount = kept[j * width + Kept.GENERATOR]
-                        else:
-                            amount = pair(k, j, gamma, inverse_gamma, arrays, curves, width).amount
-                        if ti.static(softness.take_max):
-                            in_front = greater(in_front, amount)
-                        else:
-                            in_front = in_front + amount
-                    other += 1
-            generator = kept[k * width + Kept.GENERATOR]
-            weight = vec(0.0)
-            if ti.static(softness.take_max):
-                weight = greater(generator - in_front, vec(0.0))
-            elif hidden == 0:
-                above, _ = looked_up(in_front + generator, curves.inverse)
-                below, _ = looked_up(in_front, curves.inverse)
-                weight = above - below
-            kept[k * width + Kept.WEIGHT] = weight
+                from_where = passed
+                if ti.static(softness.take_max and width > Kept.FORWARD):
+                    # Any of them may be the largest.
+                    from_where = first
+                end = pairs_of(at, begin, from_where, last, gamma, arrays, width)
+                for pair in range(begin, end):
+                    j = layers.pairs[pair]
+                    if j >= 0:
+                        amount, _ = amount_of_pair(pair, arrays, width)
+                        in_front = joined(in_front, amount, softness.take_max)
+                    else:
+                        amount = kept[(-1 - j) * width + Kept.GENERATOR]
+                        in_front = joined(in_front, amount, softness.take_max)
+            kept[k * width + Kept.WEIGHT] = in_front
             if ti.static(width > Kept.FORWARD):
-                kept[k * width + Kept.IN_FRONT] = in_front
-
-    @ti.func
-    def curves_of(softness: ti.template()):
-        """Read the layouts of the curves."""
-        return (
-            look.layout_of(softness.generator),
-            look.layout_of(softness.coverage),
-            look.layout_of(softness.order),
-            look.layout_of(softness.part),
-            look.layout_of(softness.inverse),
-        )
+                visit(k, in_front, begin, end, hidden, state)
+        if ti.static(width == Kept.FORWARD):
+            for at in range(first, last):
+                k = order[at] * width
+                in_front = kept[k + Kept.WEIGHT]
+                generator = kept[k + Kept.GENERATOR]
+                weight = greater(generator - in_front, vec(0.0))
+                if ti.static(not softness.take_max):
+                    above, _ = looked_up(in_front + generator, softness.inverse)
+                    below, _ = looked_up(in_front, softness.inverse)
+                    weight = above - below
+                kept[k + Kept.WEIGHT] = weight
 
     return SimpleNamespace(
-        Pair=Pair,
         looked_up=looked_up,
         gather=gather,
         attribute=attribute,
         arrange=arrange,
-        pair=pair,
-        reaches_behind=reaches_behind,
-        is_wholly_in_front=is_wholly_in_front,
+        is_faint=is_faint,
+        amount_of_pair=amount_of_pair,
         weigh=weigh,
-        curves_of=curves_of,
     )

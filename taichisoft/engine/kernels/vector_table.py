@@ -1,0 +1,72 @@
+"""Tabulated curves in whole vectors whose number of pieces is known when a kernel runs.
+
+One compiled kernel serves all curves: where many curves meet in a kernel, one for each number of their pieces
+would take minutes to compile. What a curve with several pieces pays for it is a loop over them.
+"""
+
+from functools import cache
+from types import SimpleNamespace
+from typing import NamedTuple
+
+from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.kernel import Floats, Quads
+from taichisoft.engine.kernels.vector_curve import vector_lookup_functions
+from taichisoft.engine.kernels.vectors import vector_functions
+
+# Numbers of a layout: 1 / width, reach, number of pieces, then of each piece its lower end, anchor, rate, the number that
+# stands for the row behind its last cell, what is added to the leading bits of a number for its cell, and its
+# resolution.
+HEADER = 3
+PIECE = 6
+
+
+class FlexibleTable(NamedTuple):
+    """A tabulated curve."""
+
+    layout: Floats  # (3 + pieces * 6)
+    cells: Quads  # (K)
+
+
+@cache
+def flexible_lookup_functions(real):
+    """Return a namespace of device functions for the float type `real`; `cubic` and what reads it too."""
+    of = vector_functions(real)
+    fixed = vector_lookup_functions(real)
+    bits, integer, mantissa = of.bits, of.integer, of.mantissa
+    exponent_of_one = (127 if real is ti.f32 else 1023) << mantissa
+    sign_and_exponent = -(1 << mantissa)
+    mantissa_bits = (1 << mantissa) - 1
+
+    @ti.func
+    def locate(s, table: ti.template()):
+        """Cell, position in the cell in [0, 1), and d(position)/ds."""
+        layout = ti.static(table.layout)
+        anchor = of.broadcast(layout[HEADER + 1])
+        rate = of.broadcast(layout[HEADER + 2])
+        limit = of.broadcast(layout[HEADER + 3])
+        base = bits(0) + ti.cast(layout[HEADER + 4], integer)
+        resolution = bits(0) + ti.cast(layout[HEADER + 5], integer)
+        for p in range(1, ti.cast(layout[2], ti.i32)):
+            k = HEADER + PIECE * p
+            below = s < of.broadcast(layout[k - PIECE])
+            anchor = ti.select(below, of.broadcast(layout[k + 1]), anchor)
+            rate = ti.select(below, of.broadcast(layout[k + 2]), rate)
+            limit = ti.select(below, of.broadcast(layout[k + 3]), limit)
+            base = ti.select(below, bits(0) + ti.cast(layout[k + 4], integer), base)
+            resolution = ti.select(below, bits(0) + ti.cast(layout[k + 5], integer), resolution)
+        # The largest number below 1 is of the row before the first cell.
+        below_one = of.from_bits(bits(0) + integer(exponent_of_one - 1))
+        v = of.lesser(of.greater(1.0 + (anchor - s) * rate, below_one), limit)
+        number = of.to_bits(v)
+        cell = of.narrowed((number >> (mantissa - resolution)) + base)
+        # What is left of the mantissa, as the mantissa of a number in [1, 2).
+        rest = ((number << resolution) & integer(mantissa_bits)) | integer(exponent_of_one)
+        t = of.from_bits(rest) - 1.0
+        # 2^resolution over the octave of v, by its exponent alone.
+        octave = number & integer(sign_and_exponent)
+        per_cell = (integer(2 * exponent_of_one) - octave) + (resolution << mantissa)
+        return cell, t, (0.0 - rate) * of.from_bits(per_cell)
+
+    return SimpleNamespace(
+        locate=locate, cubic=fixed.cubic, value=fixed.value, slope=fixed.slope, bend=fixed.bend
+    )
