@@ -10,12 +10,14 @@ from torch import Tensor
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.autodiff import sums_of_fragments, total_of_fragments
 from taichisoft.engine.blend import BlendPass, blend
+from taichisoft.engine.block_job import works_in_blocks
 from taichisoft.engine.compositing import Shader, composite_fragments
 from taichisoft.engine.coverage import CoveragePass, accumulate
 from taichisoft.engine.inputs import BlendInputs, CompositeInputs, CoverageInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene, unprojected_scene
 from taichisoft.engine.silhouette import OutOfBoundsError, can_draw, silhouette
+from taichisoft.engine.vector_composite import VectorCompositePass
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.softness.aggregation import Aggregation
 from taichisoft.softness.curves import CompositeCurves, Curve
@@ -83,6 +85,20 @@ class FusedEngine(Engine):
     def sums(self, job: RasterJob, coverage: Curve, occlusion: Curve) -> Tensor:
         """Return (B, H, W, 2 + C): weights, weighted depth and weighted colours summed over faces."""
         return blend(job, coverage, occlusion)
+
+    def composite(
+        self,
+        job: RasterJob,
+        curves: CompositeCurves,
+        *,
+        opacity: bool = False,
+        shader: Shader | None = None,
+    ) -> Tensor:
+        """Return (B, H, W, 3 + C): total of the generator, and sums of w, w z and w times the colours."""
+        if shader is None and job.num_faces and works_in_blocks(job):
+            inputs = CompositeInputs.of(job, curves)
+            return VectorCompositePass(job, curves, opacity)(*inputs)
+        return super().composite(job, curves, opacity=opacity, shader=shader)
 
 
 class AutodiffEngine(Engine):
