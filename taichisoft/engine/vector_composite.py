@@ -389,12 +389,15 @@ class VectorCompositePass(Rendered):
 @lru_cache(maxsize=64)
 def flexible_layout(pieces: tuple[Piece, ...], dtype: torch.dtype) -> Tensor:
     """Return the layout of pieces for `taichisoft.engine.kernels.vector_table`."""
-    bias = 127 if dtype is torch.float32 else 1023
-    numbers = [float(len(pieces))]
+    bias, integer = (127, torch.int32) if dtype is torch.float32 else (1023, torch.int64)
+    parts = [torch.tensor([float(len(pieces))], dtype=torch.float64).to(dtype)]
     for piece in pieces:
         octave, place = divmod(piece.count, 2**piece.resolution)
         limit = 2.0**octave * (1 + place / 2**piece.resolution)
+        numbers = torch.tensor([piece.low, piece.anchor, piece.rate, limit], dtype=torch.float64)
         base = piece.first - (bias << piece.resolution)
-        numbers += (piece.low, piece.anchor, piece.rate, limit, base, piece.resolution)
-    with torch.inference_mode(False):
-        return torch.tensor(numbers, dtype=torch.float64).to(dtype)
+        parts += [
+            numbers.to(dtype),
+            torch.tensor([base, piece.resolution], dtype=integer).view(dtype),
+        ]
+    return torch.cat(parts)

@@ -229,7 +229,7 @@ def composite_adjoint_kernel(real):
                     by_part = partly * slope
                 h = layers.pair_kept[p + OfPair.ORDER]
                 u = layers.pair_kept[p + OfPair.U]
-                tie = layers.pair_kept[p + OfPair.TIE]
+                tie = ti.select(u == 0.0, vec(1.0), vec(0.0))
                 kept[j + Kept.BY_COVERAGE] = kept[j + Kept.BY_COVERAGE] + by_part * h
                 by_h = by_part * kept[j + Kept.COVERAGE]
                 by_u = by_h * layers.pair_kept[p + OfPair.SLOPE]
@@ -290,10 +290,10 @@ def composite_adjoint_kernel(real):
             while moves == 1:
                 moves = 0
                 if behind >= first:
-                    if layers.in_front[behind] > at:
-                        by_all = by_all + kept[order[behind] * width + Kept.BY_IN_FRONT]
-                        behind -= 1
-                        moves = 1
+                    moves = ti.select(layers.in_front[behind] > at, 1, 0)
+                if moves == 1:
+                    by_all = by_all + kept[order[behind] * width + Kept.BY_IN_FRONT]
+                    behind -= 1
             k = order[at] * width
             kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + by_all
 
@@ -388,7 +388,6 @@ def composite_adjoint_kernel(real):
         share0 = kept[k + Kept.SHARE0]
         share1 = kept[k + Kept.SHARE1]
         share2 = kept[k + Kept.SHARE2]
-        z = kept[k + Kept.DEPTH]
         by_z = kept[k + Kept.BY_DEPTH] + weight * more.tiled[p + 2]
         for c in range(planes - 3):
             add_attribute(

@@ -39,10 +39,10 @@ class Kept:
 class OfPair:
     """Vectors that are kept of a pair of places."""
 
-    # Depth difference in gammas, where depths are equal, h and its slope by that difference (before these are
-    # looked up, position and rate), then position and rate in the table of `part`.
-    U, TIE, ORDER, SLOPE, POSITION, RATE = range(6)
-    COUNT = 6
+    # Depth difference in gammas, 0 only where depths are equal; h and its slope by that difference (before these
+    # are looked up, position and rate); position and rate in the table of `part`.
+    U, ORDER, SLOPE, POSITION, RATE = range(5)
+    COUNT = 5
 
 
 class Extent:
@@ -55,8 +55,8 @@ class Number:
     """Numbers of a softness.
 
     Ends of the order, the total from which on nothing is left, and h at ties. Of the cell of `part` in which
-    coverage is least: up to which coverage, its row in the table, and what coverage is multiplied with for the
-    position in it, counted from its far end. Then what is 1 or 0: whether the last of the attributes is an
+    coverage is least: up to which coverage, its row in the table, and what coverage is multiplied with for
+    the position in it, counted from its far end. Then what is 1 or 0: whether the last of the attributes is an
     opacity, whether of equal depths the smaller place is in front, and whether generator and coverage have
     their cells at the same places.
     """
@@ -338,25 +338,18 @@ def layer_functions(real):
                     order[hole] = moving
 
     @ti.func
-    def reaches_behind(k, j, gamma, arrays: ti.template()):
-        """Return whether place j, nowhere in front of place k, is too far behind it to count."""
-        layers, softness = ti.static((arrays.layers, arrays.softness))
-        gap = (
-            layers.extent[Extent.COUNT * j + Extent.NEAREST]
-            - layers.extent[Extent.COUNT * k + Extent.FARTHEST]
-        )
-        tolerance = ti.max(tolerance_of(k, layers), tolerance_of(j, layers))
-        return ti.select(gap <= ti.max(0 - softness.numbers[Number.LOW] * gamma, tolerance), 1, 0)
+    def hidden_from(k, tolerance, gamma, arrays: ti.template()):
+        """Return the depth behind which nothing counts for a place."""
+        low = arrays.softness.numbers[Number.LOW]
+        farthest = arrays.layers.extent[Extent.COUNT * k + Extent.FARTHEST]
+        return farthest + greater(0 - low * gamma, tolerance)
 
     @ti.func
-    def is_wholly_in_front(farthest, k, tolerance, gamma, arrays: ti.template()):
-        """Return whether what is nowhere deeper than `farthest` counts wholly for all pixels of place k."""
-        layers, softness = ti.static((arrays.layers, arrays.softness))
-        gap = layers.extent[Extent.COUNT * k + Extent.NEAREST] - farthest
-        apart = ti.select(
-            gap > ti.max(layers.extent[Extent.COUNT * k + Extent.TOLERANCE], tolerance), 1, 0
-        )
-        return ti.select(gap >= softness.numbers[Number.HIGH] * gamma, apart, 0)
+    def whole_to(k, tolerance, gamma, arrays: ti.template()):
+        """Return the depth in front of which all counts wholly for a place."""
+        high = arrays.softness.numbers[Number.HIGH]
+        nearest = arrays.layers.extent[Extent.COUNT * k + Extent.NEAREST]
+        return nearest - greater(high * gamma, tolerance)
 
     @ti.func
     def find_pair(at, k, j, inverse_gamma, arrays: ti.template(), width: ti.template()):
@@ -364,7 +357,7 @@ def layer_functions(real):
         softness, layers = ti.static((arrays.softness, arrays.layers))
         kept, of_pair = ti.static((layers.kept, layers.pair_kept))
         difference = kept[k * width + Kept.DEPTH] - kept[j * width + Kept.DEPTH]
-        tolerance = ti.max(tolerance_of(k, layers), tolerance_of(j, layers))
+        tolerance = greater(tolerance_of(k, layers), tolerance_of(j, layers))
         tolerance *= 1 - softness.numbers[Number.BY_INDEX]
         tie = size(difference) <= of.broadcast(tolerance)
         u = ti.select(tie, vec(0.0), difference) * of.broadcast(inverse_gamma)
@@ -372,9 +365,9 @@ def layer_functions(real):
         layers.pair_cells[at] = cell
         p = OfPair.COUNT * at
         of_pair[p + OfPair.U] = u
-        of_pair[p + OfPair.TIE] = ti.select(tie, vec(1.0), vec(0.0))
         of_pair[p + OfPair.ORDER] = t
-        of_pair[p + OfPair.SLOPE] = rate
+        if ti.static(width > Kept.FORWARD):
+            of_pair[p + OfPair.SLOPE] = rate
 
     @ti.func
     def order_pair(at, k, arrays: ti.template(), width: ti.template()):
@@ -389,7 +382,7 @@ def layer_functions(real):
         at_tie = softness.numbers[Number.AT_TIE]
         if softness.numbers[Number.BY_INDEX] > 0:
             at_tie = ti.select(j < k, real(1.0), real(0.0))
-        h = ti.select(of_pair[p + OfPair.TIE] > 0.0, of.broadcast(at_tie), look.value(cubic, t))
+        h = ti.select(of_pair[p + OfPair.U] == 0.0, of.broadcast(at_tie), look.value(cubic, t))
         of_pair[p + OfPair.ORDER] = h
         if ti.static(width > Kept.FORWARD):
             of_pair[p + OfPair.SLOPE] = look.slope(cubic, t) * of_pair[p + OfPair.SLOPE]
@@ -432,28 +425,38 @@ def layer_functions(real):
             else:
                 cells = ti.static(CellsAt(layers.pair_cell_numbers, at * lanes))
                 amount = look.value(look.cubic(softness.part, cells), t)
-        beyond = of_pair[p + OfPair.U] >= of.broadcast(softness.numbers[Number.HIGH])
-        apart = of_pair[p + OfPair.TIE] == 0.0
-        wholly = ti.select(apart, ti.select(beyond, vec(1.0), vec(0.0)), vec(0.0))
+        u = of_pair[p + OfPair.U]
+        wholly = ti.select(u >= of.broadcast(softness.numbers[Number.HIGH]), vec(1.0), vec(0.0))
+        wholly = ti.select(u == 0.0, vec(0.0), wholly)
         return ti.select(wholly > 0.0, kept[j * width + Kept.GENERATOR], amount), wholly
 
     @ti.func
-    def pairs_of(at, begin, first, last, gamma, arrays: ti.template(), width: ti.template()):
+    def pairs_of(
+        at,
+        begin,
+        first,
+        last,
+        tolerance,
+        gamma,
+        arrays: ti.template(),
+        width: ti.template(),
+    ):
         """List the places that may be in front of one, with what is looked up for them; return their end."""
         layers = ti.static(arrays.layers)
-        order = ti.static(layers.order)
+        order, extent = ti.static((layers.order, layers.extent))
         inverse_gamma = 1 / gamma
         k = order[at]
+        behind_all = hidden_from(k, tolerance, gamma, arrays)
+        before_all = whole_to(k, tolerance, gamma, arrays)
         end = begin
         behind = 0
         other = first
         while behind == 0 and other < last:
             j = order[other]
-            if other > at:
-                behind = 1 - reaches_behind(k, j, gamma, arrays)
-            if behind == 0 and other != at:
-                farthest = layers.extent[Extent.COUNT * j + Extent.FARTHEST]
-                if is_wholly_in_front(farthest, k, tolerance_of(j, layers), gamma, arrays) == 1:
+            if extent[Extent.COUNT * j + Extent.NEAREST] > behind_all:
+                behind = 1
+            elif other != at:
+                if extent[Extent.COUNT * j + Extent.FARTHEST] < before_all:
                     layers.pairs[end] = -1 - j
                 else:
                     layers.pairs[end] = j
@@ -502,24 +505,26 @@ def layer_functions(real):
         before = vec(0.0)
         passed = first
         farthest = real(-far)
+        # The loosest of all: what is nearer than it to a threshold is compared pixel by pixel.
         tolerance = real(0.0)
+        for at in range(first, last):
+            tolerance = greater(tolerance, tolerance_of(order[at], layers))
         full = of.broadcast(softness.numbers[Number.FULL])
         hidden = 0
         for at in range(first, last):
             k = order[at]
+            before_all = whole_to(k, tolerance, gamma, arrays)
             moves = 1
             while moves == 1:
                 moves = 0
                 if passed < at:
                     j = order[passed]
-                    deeper = ti.max(farthest, layers.extent[Extent.COUNT * j + Extent.FARTHEST])
-                    loosest = ti.max(tolerance, tolerance_of(j, layers))
-                    moves = is_wholly_in_front(deeper, k, loosest, gamma, arrays)
-                    if moves == 1:
+                    deeper = greater(farthest, layers.extent[Extent.COUNT * j + Extent.FARTHEST])
+                    if deeper < before_all:
                         farthest = deeper
-                        tolerance = loosest
                         before = joined(before, kept[j * width + Kept.GENERATOR], softness.take_max)
                         passed += 1
+                        moves = 1
             layers.in_front[at] = passed
             in_front = before
             if ti.static(not softness.take_max):
@@ -531,7 +536,7 @@ def layer_functions(real):
                 if ti.static(softness.take_max and width > Kept.FORWARD):
                     # Any of them may be the largest.
                     from_where = first
-                end = pairs_of(at, begin, from_where, last, gamma, arrays, width)
+                end = pairs_of(at, begin, from_where, last, tolerance, gamma, arrays, width)
                 for pair in range(begin, end):
                     j = layers.pairs[pair]
                     if j >= 0:

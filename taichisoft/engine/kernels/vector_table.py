@@ -13,9 +13,9 @@ from taichisoft.engine.kernels.kernel import Floats, Quads
 from taichisoft.engine.kernels.vector_curve import vector_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
-# Numbers of a layout: 1 / width, reach, number of pieces, then of each piece its lower end, anchor, rate, the number that
-# stands for the row behind its last cell, what is added to the leading bits of a number for its cell, and its
-# resolution.
+# Numbers of a layout: 1 / width, reach, number of pieces, then of each piece its lower end, anchor, rate, the
+# number that stands for the row behind its last cell, and, as the bits of integers, what is added to the
+# leading bits of a number for its cell, and its resolution.
 HEADER = 3
 PIECE = 6
 
@@ -44,16 +44,16 @@ def flexible_lookup_functions(real):
         anchor = of.broadcast(layout[HEADER + 1])
         rate = of.broadcast(layout[HEADER + 2])
         limit = of.broadcast(layout[HEADER + 3])
-        base = bits(0) + ti.cast(layout[HEADER + 4], integer)
-        resolution = bits(0) + ti.cast(layout[HEADER + 5], integer)
+        base = bits(0) + ti.bit_cast(layout[HEADER + 4], integer)
+        resolution = bits(0) + ti.bit_cast(layout[HEADER + 5], integer)
         for p in range(1, ti.cast(layout[2], ti.i32)):
             k = HEADER + PIECE * p
             below = s < of.broadcast(layout[k - PIECE])
             anchor = ti.select(below, of.broadcast(layout[k + 1]), anchor)
             rate = ti.select(below, of.broadcast(layout[k + 2]), rate)
             limit = ti.select(below, of.broadcast(layout[k + 3]), limit)
-            base = ti.select(below, bits(0) + ti.cast(layout[k + 4], integer), base)
-            resolution = ti.select(below, bits(0) + ti.cast(layout[k + 5], integer), resolution)
+            base = ti.select(below, bits(0) + ti.bit_cast(layout[k + 4], integer), base)
+            resolution = ti.select(below, bits(0) + ti.bit_cast(layout[k + 5], integer), resolution)
         # The largest number below 1 is of the row before the first cell.
         below_one = of.from_bits(bits(0) + integer(exponent_of_one - 1))
         v = of.lesser(of.greater(1.0 + (anchor - s) * rate, below_one), limit)

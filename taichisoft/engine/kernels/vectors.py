@@ -19,6 +19,7 @@ from taichisoft.engine.kernels.arithmetic import greater, lesser
 # Of a register of 256 bits; wider ones bring less than they cost in lanes that are not needed.
 REGISTER_BITS = 256
 OPTION = "real_matrix_scalarize"
+OPTIMISATION = "advanced_optimization"
 
 
 def has_vectors() -> bool:
@@ -28,14 +29,20 @@ def has_vectors() -> bool:
 
 @contextmanager
 def whole_vectors() -> Iterator[None]:
-    """Keep vectors whole in what is compiled meanwhile."""
+    """Keep vectors whole in what is compiled meanwhile, and leave optimising to LLVM.
+
+    Taichi's own optimisation takes up to a minute for a large kernel, where LLVM takes some seconds with or
+    without it and the kernel is as fast (measured).
+    """
     config = ti.lang.impl.current_cfg()
-    before = getattr(config, OPTION)
-    setattr(config, OPTION, False)
+    before = {name: getattr(config, name) for name in (OPTION, OPTIMISATION)}
+    for name in before:
+        setattr(config, name, False)
     try:
         yield
     finally:
-        setattr(config, OPTION, before)
+        for name, value in before.items():
+            setattr(config, name, value)
 
 
 def lanes_of(real) -> int:
