@@ -65,7 +65,7 @@ class SoftRasterizer(nn.Module):
     aggregation : Aggregation
         How coverages combine. Default: `Probabilistic`.
     occlusion : Occlusion
-        The function Z and its gamma. Default: `DepthSoftmax` with gamma = 0.05 scene units.
+        How faces hide each other. Default: `FrontToBack`.
     softness : Softness
         The three of them in one object, instead.
     background : float, sequence of float, or Tensor
