@@ -65,7 +65,8 @@ class SoftRasterizer(nn.Module):
     aggregation : Aggregation
         How coverages combine. Default: `Probabilistic`.
     occlusion : Occlusion
-        How faces hide each other. Default: `FrontToBack`.
+        How faces hide each other. Default: `FrontToBack`, with a gamma of 0.02 of the extent in depth of what
+        is drawn.
     softness : Softness
         The three of them in one object, instead.
     background : float, sequence of float, or Tensor
