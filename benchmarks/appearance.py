@@ -15,6 +15,7 @@ import torch
 import taichisoft as ts
 from taichisoft.engine.fragments import count_fragments
 from taichisoft.engine.job import RasterJob
+from taichisoft.softness.curves import SoftnessCurves
 
 LIGHTS = (ts.AmbientLight(0.2), ts.PointLight((1.0, 2.0, 3.0)))
 
@@ -61,7 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     camera = ts.Camera.look_at((0.3, 0.5, 3.0), image_size=(given.size, given.size))
     job = RasterJob(renderer.scene(mesh, camera)[1])
-    count = count_fragments(job, renderer.curves(given.size)[1].numbers(job.points))
+    curve = SoftnessCurves(renderer.softness).coverage(given.size)
+    count = count_fragments(job, curve.numbers(job.points))
     print(
         f"{given.kind}: {1e3 * best:.0f} ms, {count} fragments, {grown / count:.0f} bytes a fragment"
     )

@@ -25,6 +25,7 @@ from taichisoft.engine.inputs import CoverageInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 from taichisoft.engine.vector_coverage import VectorCoveragePass
+from taichisoft.softness.curves import SoftnessCurves
 
 SETTINGS = tuple(
     Setting(subdivisions, size, sigma=sigma)
@@ -67,7 +68,7 @@ def times(settings: tuple[Setting, ...], seconds: float) -> Iterator[Times]:
     for setting in settings:
         seen = setting.scene
         scene = build_scene(seen.mesh, seen.camera, None)
-        curve = setting.renderer.curves(setting.size)[0]
+        curve = SoftnessCurves(setting.renderer.softness).generator(setting.size)
         job = RasterJob(scene)
         kinds = {"every backend": CoveragePass}
         if works_in_blocks(job):

@@ -22,6 +22,7 @@ from meta.report.figures import new_figure, save_figure
 from taichisoft.engine.fragments import count_fragments
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
+from taichisoft.softness.curves import SoftnessCurves
 
 COMMON = Setting()
 VARIED = {
@@ -73,7 +74,7 @@ def points(varied: dict[str, list[Setting]], seconds: float) -> Iterator[Point]:
             work = fused(setting).both
             median = torch.tensor(measure(work, rounds=50, warm_up=1, seconds=seconds)).median()
             job = RasterJob(build_scene(scene.mesh, scene.camera, None))
-            curve = setting.renderer.curves(setting.size)[0]
+            curve = SoftnessCurves(setting.renderer.softness).generator(setting.size)
             fragments = count_fragments(job, curve.numbers(job.points))
             point = Point(axis, AXES[axis](setting), fragments, 1e3 * float(median))
             print(

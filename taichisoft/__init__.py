@@ -18,6 +18,7 @@ from taichisoft.base.version import __version__ as __version__
 from taichisoft.cameras.blender import SensorFit as SensorFit
 from taichisoft.cameras.camera import Camera as Camera
 from taichisoft.diagnosis.explanation import Explanation as Explanation
+from taichisoft.diagnosis.suggest import suggest_gamma as suggest_gamma
 from taichisoft.diagnosis.suggest import suggest_scale as suggest_scale
 from taichisoft.files.meshes import load_mesh as load_mesh
 from taichisoft.files.meshes import save_mesh as save_mesh

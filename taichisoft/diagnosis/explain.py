@@ -10,15 +10,18 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.backend import backend
+from taichisoft.diagnosis.depths import depths_of
 from taichisoft.diagnosis.explanation import SATURATED, Against, Explanation, Faces
 from taichisoft.diagnosis.projected_faces import ProjectedFaces
 from taichisoft.diagnosis.suggest import as_mask, narrow_scale
+from taichisoft.diagnosis.surfaces import Surfaces
 from taichisoft.engine.block_job import works_in_blocks
 from taichisoft.engine.coverage import accumulate
 from taichisoft.engine.job import RasterJob, least_bytes
 from taichisoft.engine.scene import Scene
 from taichisoft.softness.annealing import FollowsProgress
 from taichisoft.softness.curves import Curve
+from taichisoft.softness.occlusion import FrontToBack
 from taichisoft.softness.tables.domain import Domain
 from taichisoft.softness.tables.table import tabulate
 
@@ -45,9 +48,9 @@ def explain(
     `total` is the number of faces of the meshes of all images; the near plane leaves more or fewer of them.
     """
     situation = _Situation(renderer, scene, total, target)
-    annealed = [m for m in renderer.coverage.modules() if isinstance(m, FollowsProgress)]
-    if not annealed:
+    if not any(isinstance(m, FollowsProgress) for m in renderer.coverage.modules()):
         return situation.explanation()
+    annealed = [m for m in renderer.softness.modules() if isinstance(m, FollowsProgress)]
     kept = [(part, part.progress, part.told) for part in annealed]
     ends = []
     try:
@@ -75,11 +78,15 @@ class _Situation:
         else:
             self.wanted = as_mask(target, scene)
         self.distances = self.projected.distances(self.wanted)
+        self.surfaces = Surfaces.of(scene, self.job)
 
     def explanation(self) -> Explanation:
         """Return what the softness does at its current width."""
         renderer, scene, job, projected = self.renderer, self.scene, self.job, self.projected
-        generator = renderer.curves(scene.image_size[0])[0]
+        if isinstance(renderer.occlusion, FrontToBack):
+            generator = renderer.composite_curves(scene.image_size[0]).generator
+        else:
+            generator = renderer.curves(scene.image_size[0])[0]
         # In pixels of the image; what is rendered has more of them.
         generator = replace(generator, width=generator.width / renderer.ssaa)
         height, breadth = (renderer.ssaa * n for n in scene.image_size)
@@ -119,6 +126,9 @@ class _Situation:
             inflation=float(alpha.sum(dtype=torch.float64)) / area - 1 if area else None,
             saturated=int(saturated.sum()) / area if area else None,
             against=against,
+            depths=depths_of(renderer, job, self.surfaces)
+            if bool(projected.in_front.any())
+            else None,
         )
 
 

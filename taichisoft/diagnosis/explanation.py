@@ -14,6 +14,11 @@ SATURATED = 0.999
 INFLATED = 0.1
 # Shares of pixels from which on something is worth a word.
 MANY = 0.5
+# What hidden faces may add to what is seen: since surfaces blend, and through seams, which every narrow scale
+# leaves some of.
+BLENDED, THROUGH_SEAMS = 0.03, 0.1
+# Edges of which nobody needs to hear that they are without a gradient.
+FEW = 0.05
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,49 @@ class Against:
 
 
 @dataclass(frozen=True)
+class Depths:
+    """What the occlusion does with a scene.
+
+    Parameters
+    ----------
+    gamma : float
+        In scene units, at the current progress; the mean of the images.
+    extent : float
+        In depth, of what is drawn, in scene units; the mean of the images.
+    suggested_gamma : float
+        In scene units, see `suggest_gamma`.
+    hidden_share : float or None
+        How much of what is seen comes from faces behind the nearest that covers the pixel, that is from what
+        a hard renderer does not show there; the mean of the pixels whose centre lies in a face. What the
+        slope of the nearest face explains within the cut-off radius does not count as behind. None if there
+        is no such pixel.
+    seam_share : float or None
+        With `FrontToBack`, what of that a hard order would leave: what shows past blurred edges, and through
+        the seams between faces.
+    stuck_edges : float or None
+        Of the pixels that a face covers partly while what is visible at their centre is behind it, the share
+        in which it hides all of that, so that colour and depth have no gradient: those with more than 16
+        gammas in between for `DepthSoftmax`, none for `FrontToBack`. None if there is no edge in front of
+        anything.
+    flat_alpha : float or None
+        With `FrontToBack`, of the pixels that faces reach without covering the centre, the share in which
+        their coverages add up to more than what makes alpha 1, so that it has no gradient (`BoundedSum`,
+        `Yager`). None if there is no such pixel.
+    front_to_back : bool
+        Whether the occlusion is a `FrontToBack`.
+    """
+
+    gamma: float
+    extent: float
+    suggested_gamma: float
+    hidden_share: float | None
+    seam_share: float | None
+    stuck_edges: float | None
+    flat_alpha: float | None
+    front_to_back: bool
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What a renderer does with a scene; ``str()`` says it in words. Made by `SoftRasterizer.explain`.
 
@@ -115,6 +163,8 @@ class Explanation:
         Share of the latter pixels with an alpha above 0.999; None if there is none.
     against : Against or None
         How the mesh compares with the target, if there is one.
+    depths : Depths or None
+        What the occlusion does; None if no face is in front.
     start, end : Explanation or None
         Of a coverage whose scale is annealed, the same at its first and at its last step; None for a constant
         one. The rest is of its current progress; what is advised is of both ends.
@@ -137,6 +187,7 @@ class Explanation:
     inflation: float | None
     saturated: float | None
     against: Against | None
+    depths: Depths | None = None
     start: Explanation | None = None
     end: Explanation | None = None
 
@@ -160,6 +211,8 @@ class Explanation:
             f"{_bytes(self.second_order_memory)}",
             f"silhouette: {self._silhouette()}",
         ]
+        if self.depths is not None:
+            lines.append(f"depth: {self._depths(self.depths)}")
         if self.against is not None:
             lines.append(self._against(self.against))
         if self.start is not None and self.end is not None:
@@ -178,6 +231,18 @@ class Explanation:
             f"the sum of alpha is {1 + self.inflation:.3g} times the covered area, {self.saturated:.0%} of "
             f"which has an alpha above {SATURATED}"
         )
+
+    def _depths(self, d: Depths) -> str:
+        text = f"gamma {d.gamma:.3g} scene units"
+        if d.extent:
+            text += f", {d.gamma / d.extent:.2g} of the extent of {d.extent:.3g}"
+        if d.hidden_share is not None:
+            text += f"; {_percent(d.hidden_share)} of what is seen comes from hidden faces"
+        if d.stuck_edges is not None:
+            text += f"; {_percent(d.stuck_edges)} of edges in front of something have no gradient"
+        if d.flat_alpha:
+            text += f"; alpha has none in {_percent(d.flat_alpha)} of the pixels around faces"
+        return text
 
     def _against(self, a: Against) -> str:
         return (
@@ -204,7 +269,11 @@ def advice(e: Explanation) -> tuple[str, ...]:
     reach the target at its start, and to show the mesh as it is at its end.
     """
     start, end = e.start or e, e.end or e
-    rules = (_drawn(e), _step(start), _inflated(end), _target(start, annealed=e.start is not None))
+    rules = (
+        *(_drawn(e), _step(start), _inflated(end)),
+        *(_hidden(end), _stuck(end), _flat(end)),
+        _target(start, annealed=e.start is not None),
+    )
     return tuple(line for rule in rules for line in rule)
 
 
@@ -248,6 +317,45 @@ def _inflated(e: Explanation) -> Iterator[str]:
     )
 
 
+def _hidden(e: Explanation) -> Iterator[str]:
+    d = e.depths
+    if d is None or d.hidden_share is None:
+        return
+    said = f"{_percent(d.hidden_share)} of what is seen comes from hidden faces"
+    seams = d.seam_share or 0.0
+    if d.hidden_share - seams > BLENDED and d.gamma > d.suggested_gamma:
+        smaller = f"{d.suggested_gamma:.2g}"
+        kind = f"ts.FrontToBack(gamma={smaller})" if d.front_to_back else f"gamma={smaller}"
+        yield (
+            f"{said}, since gamma is wider than the gaps between surfaces: try {kind}, as "
+            "ts.suggest_gamma says"
+        )
+    if seams > THROUGH_SEAMS:
+        yield (
+            f"{said}, {_percent(seams)} through the seams between faces and past blurred edges: try a "
+            "narrower scale, or ts.Frank(1e4) or ts.BoundedSum() as aggregation"
+        )
+
+
+def _stuck(e: Explanation) -> Iterator[str]:
+    d = e.depths
+    if d is not None and d.stuck_edges is not None and d.stuck_edges > FEW and e.gradient_reach:
+        yield (
+            f"at {_percent(d.stuck_edges)} of edges in front of something colour and depth have no gradient, "
+            "and the object in front is as wide as its cut-off: what is behind is farther than the occlusion "
+            "reaches; try ts.FrontToBack()"
+        )
+
+
+def _flat(e: Explanation) -> Iterator[str]:
+    d = e.depths
+    if d is not None and d.flat_alpha is not None and d.flat_alpha > FEW:
+        yield (
+            f"alpha has no gradient in {_percent(d.flat_alpha)} of the pixels around faces, since coverages "
+            "add up to more than 1: try a narrower scale, or ts.Frank(1e4), which has one everywhere"
+        )
+
+
 def _target(e: Explanation, *, annealed: bool) -> Iterator[str]:
     a = e.against
     if a is None or not e.faces.drawn:
@@ -272,6 +380,10 @@ def _target(e: Explanation, *, annealed: bool) -> Iterator[str]:
             f"the mesh covers {a.covered_pixels} of {a.target_pixels} pixels of the target; elsewhere a "
             "colour loss moves vertices through alpha alone: give it a silhouette loss as well"
         )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
 
 
 def _up(number: float) -> str:

@@ -1,4 +1,4 @@
-"""`suggest_scale`: how wide a softness to start with."""
+"""`suggest_scale` and `suggest_gamma`: how wide a softness to start with, over pixels and over depth."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from torch import Tensor
 from taichisoft.base.checks import FLOAT_DTYPES, check_number, check_tensor
 from taichisoft.cameras.camera import Camera
 from taichisoft.diagnosis.projected_faces import ProjectedFaces
+from taichisoft.diagnosis.surfaces import Surfaces
+from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
@@ -79,6 +81,39 @@ def suggest_scale(
     # Within reach, and not at its very end, where there is no slope.
     wide *= MARGIN
     return Pixels(narrow) if wide <= narrow else ExponentialAnnealing(wide, narrow)
+
+
+def suggest_gamma(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> float:
+    """Return a gamma to start with: one that tells the surfaces of a scene apart.
+
+    At each pixel whose centre two faces or more cover, the gap is how far the next surface is behind the
+    nearest; nine tenths of all gaps, in all images, are at least as wide as one of them, and a quarter of
+    that is returned. Four gammas apart, the nearer of two surfaces hides the farther one under every usual
+    order (under that of the default `FrontToBack` from one gamma on). A wider gamma shows what is hidden;
+    with a narrower one fewer faces are near enough to each other for their order to have a gradient. Where
+    no surface is behind another it is 0.02 of the extent in depth, as by default.
+
+    ``ts.DepthFraction`` follows the scene while it is optimised; this is a number for the scene as it is.
+
+    Parameters
+    ----------
+    mesh, camera
+        What is drawn at the start, and from where.
+
+    Returns
+    -------
+    float
+        In scene units, > 0: ``ts.FrontToBack(gamma=ts.suggest_gamma(mesh, camera))``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A bad argument, or no face is in front of the camera.
+    """
+    scene = build_scene(mesh, camera, None)
+    if not bool(ProjectedFaces(scene).in_front.any()):
+        raise ValueError("mesh must have a face in front of the camera, got none")
+    return Surfaces.of(scene, RasterJob(scene)).gamma
 
 
 def narrow_scale(faces: ProjectedFaces) -> float:

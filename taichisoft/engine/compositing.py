@@ -78,8 +78,30 @@ def composite_fragments(
     shader : callable, optional
         Takes attributes at the fragments, (N, A), and the image of each, (N,), to colours, (N, C).
     """
+    layers, colors = layers_of(job, curves, inputs, opacity=opacity, shader=shader)
+    weight = weights_of(layers, curves, inputs).unsqueeze(-1)
+    values = torch.cat(
+        [layers.generator[:, None], weight, weight * layers.depth[:, None], weight * colors], -1
+    )
+    return _summed(job, layers.pixel, values, curves.takes_max)
+
+
+def layers_of(
+    job: RasterJob,
+    curves: CompositeCurves,
+    inputs: CompositeInputs,
+    *,
+    opacity: bool = False,
+    shader: Shader | None = None,
+    fragments: Fragments | None = None,
+) -> tuple[Layers, Tensor]:
+    """Return the fragments of a render, sorted by pixel, and their colours, (N, C).
+
+    Arguments as of `composite_fragments`; `fragments` are all, unless some of them are given.
+    """
     scene, points = job.scene, inputs.points
-    fragments = Fragments.within_reach(job, curves.coverage.numbers(points))
+    if fragments is None:
+        fragments = Fragments.within_reach(job, curves.coverage.numbers(points))
     widths = torch.stack([inputs.width, torch.ones_like(inputs.width)]).to(points)
     none, unused = points.new_zeros(1, 4), points.new_zeros(max(len(fragments.face), 1))
 
@@ -114,11 +136,7 @@ def composite_fragments(
         tolerance[order],
         inputs.gammas[image[order]],
     )
-    weight = weights_of(layers, curves, inputs).unsqueeze(-1)
-    values = torch.cat(
-        [generator[order, None], weight, weight * depth[order, None], weight * colors[order]], -1
-    )
-    return _summed(job, layers.pixel, values, curves.takes_max)
+    return layers, colors[order]
 
 
 def weights_of(layers: Layers, curves: CompositeCurves, inputs: CompositeInputs) -> Tensor:

@@ -65,7 +65,8 @@ class SoftRasterizer(nn.Module):
     aggregation : Aggregation
         How coverages combine. Default: `Probabilistic`.
     occlusion : Occlusion
-        The function Z and its gamma. Default: `DepthSoftmax` with gamma = 0.05 scene units.
+        How faces hide each other. Default: `FrontToBack`, with a gamma of 0.02 of the extent in depth of what
+        is drawn.
     softness : Softness
         The three of them in one object, instead.
     background : float, sequence of float, or Tensor
@@ -389,8 +390,9 @@ class SoftRasterizer(nn.Module):
     ) -> Explanation:
         """Say in numbers and words what this softness does with a mesh, and what to change.
 
-        How far it reaches and at what cost, which faces are drawn, how much the silhouette grows; with a
-        target, whether a part of it is out of reach. The numbers are those of the current progress; an
+        How far it reaches and at what cost, which faces are drawn, how much the silhouette grows, how much
+        of what is seen comes from hidden faces, and which edges in front of something have no gradient; with
+        a target, whether a part of it is out of reach. The numbers are those of the current progress; an
         annealed scale is judged at both ends: its reach at the start, how much it inflates at the end. Takes
         as long as a few renders, and longer the farther the target is from the mesh.
 

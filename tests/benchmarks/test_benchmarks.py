@@ -29,6 +29,7 @@ from taichisoft.base.checks import check_number
 from taichisoft.engine.fragments import Fragments, count_fragments
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
+from taichisoft.softness.curves import SoftnessCurves
 
 
 def test_smoke(tmp_path, capsys):
@@ -134,7 +135,7 @@ def test_fragments_are_counted_as_they_are_listed():
     scene = sphere_scene(16, 0)
     renderer = ts.SoftRasterizer(ts.Gaussian(0.5))
     job = RasterJob(build_scene(scene.mesh, scene.camera, None))
-    numbers = renderer.curves(16)[0].numbers(job.points)
+    numbers = SoftnessCurves(renderer.softness).generator(16).numbers(job.points)
     assert count_fragments(job, numbers) == len(Fragments.within_reach(job, numbers).face)
 
 

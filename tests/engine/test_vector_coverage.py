@@ -13,6 +13,7 @@ from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels import vectors
 from taichisoft.engine.projection import build_scene
 from taichisoft.engine.vector_coverage import VectorCoveragePass
+from taichisoft.softness.curves import SoftnessCurves
 from tests.helpers import assert_close, learned
 
 pytestmark = pytest.mark.cpu_only
@@ -37,7 +38,7 @@ def passes(
     eye = torch.tensor([[0.3, 0.2, 2.5], [1.0, 1.1, 2.0]], dtype=dtype)
     camera = ts.Camera.look_at(eye, image_size=image_size)
     job = RasterJob(build_scene(ts.shapes.icosphere(1).to(dtype=dtype), camera, None))
-    curve = renderer.curves(image_size[0])[0]
+    curve = SoftnessCurves(renderer.softness).generator(image_size[0])
     both = (kind(job, curve, take_max) for kind in (CoveragePass, VectorCoveragePass))
     return *both, CoverageInputs.of(job, curve)
 

@@ -20,6 +20,7 @@ from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 from taichisoft.engine.vector_coverage import VectorCoveragePass
 from taichisoft.engine.vector_second import Motion, second_order
+from taichisoft.softness.curves import SoftnessCurves
 from tests.engine.test_degenerate import CASES, IMAGE, NORMAL
 from tests.helpers import (
     ROOT,
@@ -67,7 +68,7 @@ class Case:
         leaves = {name: leaf.to(self.dtype) for name, leaf in self.setup.leaves.items()}
         mesh, camera = self.setup.build(leaves)
         job = RasterJob(build_scene(mesh, camera, None))
-        curve = self.renderer.curves(job.height)[0]
+        curve = SoftnessCurves(self.renderer.softness).generator(job.height)
         return VectorCoveragePass(job, curve, self.renderer.aggregation.takes_max)
 
     @cached_property
