@@ -347,20 +347,26 @@ class VectorCompositePass(Rendered):
 
     def _numbers_of(self, of: CompositeInputs) -> Tensor:
         domain, part = self.curves.order.domain, self.curves.part
-        # The last cell of the table of parts holds those of the least coverages.
         last = part.pieces[-1]
-        faint = 0.0
+        # The cell of the least coverages is the first one of those that are counted from there on.
+        row, sign = last.first, 1.0
         if last.rate > 0:
-            before, least = last.knots()[-2:].tolist()
-            faint = before - least
+            row, sign = last.first + last.count - 1, -1.0
+        at = last.knots()
+        faint = float((at[-2] - at[-1]) if last.rate > 0 else (at[1] - at[0]))
         numbers = [0.0] * Number.COUNT
         numbers[Number.LOW] = domain.low
         numbers[Number.HIGH] = domain.high
         numbers[Number.FULL] = self.curves.inverse.domain.high
         numbers[Number.AT_TIE] = float(of.at_tie.detach())
         numbers[Number.FAINT] = faint
-        numbers[Number.FAINT_ROW] = last.first + last.count - 1
-        numbers[Number.FAINT_RATE] = 1 / faint if faint else 0.0
+        numbers[Number.FAINT_ROW] = row
+        numbers[Number.FAINT_START] = 0.0 if sign > 0 else 1.0
+        numbers[Number.FAINT_RATE] = sign / faint
+        order = self.curves.order.pieces
+        single = len(order) == 1 and order[0].count == 1 and domain.span > 0
+        numbers[Number.ORDER_ROW] = order[0].first if single else -1
+        numbers[Number.ORDER_RATE] = order[0].rate * 2.0 ** order[0].resolution
         generator, coverage = self.curves.generator.table, self.curves.coverage.table
         numbers[Number.OPACITY] = float(self.opacity)
         numbers[Number.BY_INDEX] = float(self.curves.by_index)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from taichisoft.softness.aggregation import Aggregation
 from taichisoft.softness.aggregation.arithmetic import TINY
-from taichisoft.softness.tables.domain import Domain, pieces_of
+from taichisoft.softness.tables.domain import SHARP, Domain, pieces_of
 from taichisoft.softness.tables.table import Table, tabulate
 
 # Where the table of an inverse ends: at the generator of 1 minus this, which counts as full.
@@ -31,7 +31,8 @@ def part_domain(aggregation: Aggregation) -> Domain:
     """Return the domain of the generator as a function of a coverage minus 1: finer where it is steep."""
     kinks = tuple(sorted({k - 1 for k in aggregation.kinks() if FIRST < k < 1 - FIRST}))
     domain = Domain(-1.0, 0.0, kinks, cells=_cells_between(kinks)).with_graded(0.0)
-    return domain.with_graded(-1.0) if aggregation.steep_at_zero else domain
+    # Counted from -1 on, so that next to it there is a cell with the slope there.
+    return domain.with_graded(-1.0, SHARP if aggregation.steep_at_zero else 1.0)
 
 
 def tabulate_part(aggregation: Aggregation, high: Tensor, domain: Domain) -> Table:

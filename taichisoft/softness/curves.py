@@ -195,7 +195,7 @@ class SoftnessCurves:
         def build(high: Tensor, domain: Domain) -> Table:
             return tabulate(occlusion, occlusion(high), domain, within=(0.0, 1.0))
 
-        h = self._tables.get("order", build, order.domain, order, apart=order.scale)
+        h = self._tables.get("order", build, occlusion.domain, order, apart=order.scale)
         part = self._tables.get(
             "part",
             lambda high, domain: tabulate_part(aggregation, high, domain),

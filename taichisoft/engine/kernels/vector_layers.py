@@ -55,14 +55,15 @@ class Number:
     """Numbers of a softness.
 
     Ends of the order, the total from which on nothing is left, and h at ties. Of the cell of `part` in which
-    coverage is least: up to which coverage, its row in the table, and what coverage is multiplied with for
-    the position in it, counted from its far end. Then what is 1 or 0: whether the last of the attributes is an
+    coverage is least: up to which coverage, its row in the table, and the position in it of no coverage and its
+    slope by coverage. The row of an order of a single cell (else -1) and its slope by position. Then what is 1 or 0: whether the last of the attributes is an
     opacity, whether of equal depths the smaller place is in front, and whether generator and coverage have
     their cells at the same places.
     """
 
-    LOW, HIGH, FULL, AT_TIE, FAINT, FAINT_ROW, FAINT_RATE, OPACITY, BY_INDEX, SAME = range(10)
-    COUNT = 10
+    LOW, HIGH, FULL, AT_TIE, FAINT, FAINT_ROW, FAINT_START, FAINT_RATE = range(8)
+    ORDER_ROW, ORDER_RATE, OPACITY, BY_INDEX, SAME = range(8, 13)
+    COUNT = 13
 
 
 class Layers(NamedTuple):
@@ -361,13 +362,37 @@ def layer_functions(real):
         tolerance *= 1 - softness.numbers[Number.BY_INDEX]
         tie = size(difference) <= of.broadcast(tolerance)
         u = ti.select(tie, vec(0.0), difference) * of.broadcast(inverse_gamma)
-        cell, t, rate = look.locate(u, softness.order)
-        layers.pair_cells[at] = cell
         p = OfPair.COUNT * at
         of_pair[p + OfPair.U] = u
-        of_pair[p + OfPair.ORDER] = t
-        if ti.static(width > Kept.FORWARD):
-            of_pair[p + OfPair.SLOPE] = rate
+        numbers = ti.static(softness.numbers)
+        row = ti.cast(numbers[Number.ORDER_ROW], ti.i32)
+        if row >= 0:
+            # No need to look for the cell.
+            rate = of.broadcast(numbers[Number.ORDER_RATE])
+            t = (of.broadcast(numbers[Number.HIGH]) - u) * rate
+            t = of.lesser(greater(t, vec(0.0)), vec(1.0))
+            cubic = softness.order.cells[row]
+            h = (of.broadcast(cubic[3]) * t + of.broadcast(cubic[2])) * t + of.broadcast(cubic[1])
+            h = h * t + of.broadcast(cubic[0])
+            of_pair[p + OfPair.ORDER] = ti.select(tie, of.broadcast(tie_of(j, k, arrays)), h)
+            if ti.static(width > Kept.FORWARD):
+                slope = of.broadcast(3.0 * cubic[3]) * t + of.broadcast(2.0 * cubic[2])
+                slope = (slope * t + of.broadcast(cubic[1])) * (0.0 - rate)
+                inside = ti.select(t > 0.0, ti.select(t < 1.0, vec(1.0), vec(0.0)), vec(0.0))
+                of_pair[p + OfPair.SLOPE] = slope * inside
+        else:
+            cell, t, rate = look.locate(u, softness.order)
+            layers.pair_cells[at] = cell
+            of_pair[p + OfPair.ORDER] = t
+            if ti.static(width > Kept.FORWARD):
+                of_pair[p + OfPair.SLOPE] = rate
+
+    @ti.func
+    def tie_of(j, k, arrays: ti.template()):
+        """Return the order of equal depths."""
+        numbers = ti.static(arrays.softness.numbers)
+        by_index = ti.select(j < k, real(1.0), real(0.0))
+        return ti.select(numbers[Number.BY_INDEX] > 0, by_index, numbers[Number.AT_TIE])
 
     @ti.func
     def order_pair(at, k, arrays: ti.template(), width: ti.template()):
@@ -376,22 +401,22 @@ def layer_functions(real):
         of_pair = ti.static(layers.pair_kept)
         p = OfPair.COUNT * at
         j = layers.pairs[at]
-        t = of_pair[p + OfPair.ORDER]
-        cells = ti.static(CellsAt(layers.pair_cell_numbers, at * lanes))
-        cubic = look.cubic(softness.order, cells)
-        at_tie = softness.numbers[Number.AT_TIE]
-        if softness.numbers[Number.BY_INDEX] > 0:
-            at_tie = ti.select(j < k, real(1.0), real(0.0))
-        h = ti.select(of_pair[p + OfPair.U] == 0.0, of.broadcast(at_tie), look.value(cubic, t))
-        of_pair[p + OfPair.ORDER] = h
-        if ti.static(width > Kept.FORWARD):
-            of_pair[p + OfPair.SLOPE] = look.slope(cubic, t) * of_pair[p + OfPair.SLOPE]
+        if softness.numbers[Number.ORDER_ROW] < 0:
+            t = of_pair[p + OfPair.ORDER]
+            cells = ti.static(CellsAt(layers.pair_cell_numbers, at * lanes))
+            cubic = look.cubic(softness.order, cells)
+            at_tie = of.broadcast(tie_of(j, k, arrays))
+            h = ti.select(of_pair[p + OfPair.U] == 0.0, at_tie, look.value(cubic, t))
+            of_pair[p + OfPair.ORDER] = h
+            if ti.static(width > Kept.FORWARD):
+                of_pair[p + OfPair.SLOPE] = look.slope(cubic, t) * of_pair[p + OfPair.SLOPE]
         if ti.static(not softness.take_max):
-            part = h * layers.kept[j * width + Kept.COVERAGE]
+            part = of_pair[p + OfPair.ORDER] * layers.kept[j * width + Kept.COVERAGE]
             if is_faint(j, arrays) == 1:
                 rate = of.broadcast(softness.numbers[Number.FAINT_RATE])
-                of_pair[p + OfPair.POSITION] = 1.0 - part * rate
-                of_pair[p + OfPair.RATE] = 0.0 - rate
+                start = of.broadcast(softness.numbers[Number.FAINT_START])
+                of_pair[p + OfPair.POSITION] = start + part * rate
+                of_pair[p + OfPair.RATE] = rate
             else:
                 cell, place, by_part = look.locate(part - 1.0, softness.part)
                 layers.pair_cells[at] = cell

@@ -56,6 +56,11 @@ class Coverage(Part):
         """Return the range of `s` on which the coverage varies; below it a face has no effect."""
 
     @property
+    def is_cubic(self) -> bool:
+        """Whether this is one polynomial of at most third degree between the ends of its domain."""
+        return False
+
+    @property
     def surrogate(self) -> Surrogate | None:
         """What gives the slope that gradients follow, if not this function itself (straight-through)."""
         return None

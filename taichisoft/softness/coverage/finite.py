@@ -30,6 +30,11 @@ class Heaviside(ClosedForm):
 class Uniform(ClosedForm):
     """The uniform distribution on [-scale, scale]: coverage rises linearly."""
 
+    @property
+    def is_cubic(self) -> bool:
+        """True, unless it is a function of the squared distance."""
+        return not self.squared
+
     def cdf(self, x: Tensor) -> Tensor:
         """Return (x + 1) / 2 between -1 and 1."""
         return ((x + 1) / 2).clamp(0, 1)
@@ -41,6 +46,11 @@ class Uniform(ClosedForm):
 
 class CubicHermite(ClosedForm):
     """The cubic step on [-scale, scale] that starts and ends with slope 0."""
+
+    @property
+    def is_cubic(self) -> bool:
+        """True, unless it is a function of the squared distance."""
+        return not self.squared
 
     def cdf(self, x: Tensor) -> Tensor:
         """Return y^2 (3 - 2 y) with y = (x + 1) / 2 between -1 and 1."""

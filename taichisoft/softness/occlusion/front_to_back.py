@@ -84,8 +84,11 @@ class FrontToBack(Occlusion):
         return self.order.without_tail(u) / top.clamp(min=LEAST_RISE)
 
     def domain(self) -> Domain:
-        """Return the range of `u` on which h varies: that of the order."""
-        return self.order.domain()
+        """Return the range of `u` on which h varies, that of the order; as one cell where one will do."""
+        domain = self.order.domain()
+        if self.order.is_cubic and domain.span > 0:
+            return Domain(domain.low, domain.high, cells=1)
+        return domain
 
     def at_tie(self) -> Tensor:
         """Return h for equal depths, a float64 scalar: the mean of both sides of 0."""
