@@ -36,7 +36,7 @@ from taichisoft.render.transforms import transformable
 from taichisoft.softness.aggregation import Aggregation, Max
 from taichisoft.softness.coverage import Coverage, Heaviside
 from taichisoft.softness.curves import CompositeCurves, Curve, SoftnessCurves
-from taichisoft.softness.occlusion import DepthSoftmax, FrontToBack, Occlusion
+from taichisoft.softness.occlusion import FrontToBack, Occlusion
 from taichisoft.softness.pretrained import load_from, shipped
 from taichisoft.softness.progress_watch import ProgressWatch
 from taichisoft.softness.softness import PARTS, Softness
@@ -195,9 +195,11 @@ class SoftRasterizer(nn.Module):
         Alpha has no gradient. Colour has one with respect to the colours and, through their interpolation,
         to vertices and camera.
 
-        Surfaces nearer to each other than about 1e-3 scene units are blended.
+        Depth and colour are those of the nearest face, at any scale of the scene; of faces that are equally
+        near, of the one with the smallest index.
         """
-        return cls(Heaviside(), Max(), DepthSoftmax(1e-4), background=background, ssaa=ssaa)
+        occlusion = FrontToBack(Heaviside(), 1.0)
+        return cls(Heaviside(), Max(), occlusion, background=background, ssaa=ssaa)
 
     @classmethod
     def pretrained(
