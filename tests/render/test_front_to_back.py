@@ -74,7 +74,7 @@ def test_a_reference_depth_loses_the_edge():
     renderer = ts.SoftRasterizer(ts.Gaussian(0.5), ts.Probabilistic(), ts.DepthSoftmax())
     red = renderer(mesh, camera(SIZE)).color[..., 0].sum((1, 2))
     (slope,) = torch.autograd.grad(red.sum(), edge)
-    assert float((red / (edge - 6.15) / 20).mean()) > 1.2
+    assert float((red / (edge - 6.15) / 20).detach().mean()) > 1.2
     assert float(slope.abs().mean()) < 0.05 * 20
 
 
@@ -201,7 +201,10 @@ def depth_loss(target: ts.SoftImage, seed: int) -> Callable[[ts.SoftImage], Tens
 
 @pytest.mark.parametrize("conorm", CONORMS)
 def test_depth_finds_a_translation(conorm):
-    """A frame around a hole, before a wall: it is found to a tenth of a pixel, which is 0.05 units wide."""
+    """A frame around a hole, before a wall: it is found to a tenth of a pixel, which is 0.05 units wide.
+
+    Its own depth only under the bounded sum: along common edges of faces the others show the wall.
+    """
     truth = numbers(0.083, -0.061, 0.07)
 
     def pose(shift: Tensor) -> tuple:
@@ -215,10 +218,11 @@ def test_depth_finds_a_translation(conorm):
     target = ts.SoftRasterizer.hard(ssaa=8)(*pose(truth))
     renderer = ts.SoftRasterizer(ts.Gaussian(0.5), CONORMS[conorm](), ts.FrontToBack())
     found = fitted(renderer, pose, depth_loss(target, 1), steps=50)
-    assert float((found - truth).abs().max()) < 0.005
+    known = slice(3 if conorm == "bounded" else 2)
+    assert float((found - truth)[known].abs().max()) < 0.005
     blended = ts.SoftRasterizer(ts.Gaussian(0.5), CONORMS[conorm](), ts.DepthSoftmax())
     missed = fitted(blended, pose, depth_loss(target, 1), steps=50)
-    assert float((missed - truth).abs().max()) > 0.015
+    assert float((missed - truth)[:2].abs().max()) > 0.015
 
 
 def test_depth_finds_the_translation_of_a_mug():
