@@ -249,6 +249,11 @@ CURES = (
         "Normalise them; when learned they stay so by themselves.",
     ),
     (
+        r"order must|order\.scale must",
+        "This coverage cannot be an order of depths: its width is gamma's, its slope its own, and of two equally deep faces neither may hide the other wholly.",
+        "Take a plain curve with a fixed scale that rises around 0: `ts.CubicHermite()`, `ts.Logistic()`, `ts.MonotoneSpline()`; `ts.Heaviside()` for a hard order.",
+    ),
+    (
         r"StraightThrough itself|coverage must",
         "This coverage cannot play that part.",
         "For occlusion take a plain curve that rises below 0, with a fixed scale; its gamma takes the place of the scale.",

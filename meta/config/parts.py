@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from taichisoft import (
     AczelAlsina,
     Aggregation,
     AnnealedPositive,
+    BoundedSum,
     Cauchy,
     Coverage,
+    CubicHermite,
+    DepthFraction,
     DepthSoftmax,
     Dombi,
     Einstein,
     ExponentialAnnealing,
     ExponentialReversed,
     Frank,
+    FrontToBack,
     Gaussian,
     Hamacher,
     HardOcclusion,
+    Heaviside,
     LearnedAnnealing,
     Logistic,
     Max,
@@ -80,6 +86,7 @@ SCHEDULES: dict[str, Callable[[float, float], Scale]] = {
 
 AGGREGATIONS: dict[str, Callable[[Positive], Aggregation]] = {
     "probabilistic": lambda p: Probabilistic(),
+    "bounded": lambda p: BoundedSum(),
     "max": lambda p: Max(),
     "einstein": lambda p: Einstein(),
     "hamacher": Hamacher,
@@ -97,15 +104,31 @@ GAMMA_SCHEDULES: dict[str, Callable[[float, float], DepthWidth]] = {
         Positive(start, learn=True), Positive(end, learn=True)
     ),
 }
-"""Gammas over the steps: from its first and last value in scene units."""
+"""Gammas over the steps: from its first and last value."""
 
-OCCLUSIONS: dict[str, Callable[[DepthWidth, int], Occlusion]] = {
-    "softmax": lambda gamma, seed: DepthSoftmax(gamma),
-    "spline": lambda gamma, seed: MonotoneDepth(gamma),
-    "mlp": lambda gamma, seed: MLPOcclusion(gamma, seed=seed),
-    "hard": lambda gamma, seed: HardOcclusion(gamma),
+GAMMA_UNITS: dict[str, Callable[[DepthWidth], DepthWidth | DepthFraction]] = {
+    "scene": lambda gamma: gamma,
+    "extent": DepthFraction,
 }
-"""Occlusions: from gamma and a seed for weights."""
+"""What a gamma is counted in: scene units, or the extent in depth of what is drawn."""
+
+ORDERS: dict[str, Callable[[int], Coverage]] = {
+    "hermite": lambda seed: CubicHermite(),
+    "logistic": lambda seed: Logistic(),
+    "spline": lambda seed: MonotoneSpline(),
+    "mlp": lambda seed: MLPCoverage(seed=seed),
+    "hard": lambda seed: Heaviside(),
+}
+"""Orders of depths of an occlusion from front to back: from a seed for weights."""
+
+OCCLUSIONS: dict[str, Callable[[Any, int, Coverage], Occlusion]] = {
+    "softmax": lambda gamma, seed, order: DepthSoftmax(gamma),
+    "spline": lambda gamma, seed, order: MonotoneDepth(gamma),
+    "mlp": lambda gamma, seed, order: MLPOcclusion(gamma, seed=seed),
+    "hard": lambda gamma, seed, order: HardOcclusion(gamma),
+    "front_to_back": lambda gamma, seed, order: FrontToBack(order, gamma),
+}
+"""Occlusions: from gamma, a seed for weights and an order, which one alone has."""
 
 LEARNABLE: dict[str, str] = {
     "coverage": "coverage.",

@@ -15,8 +15,10 @@ from meta.config.parts import (
     AGGREGATIONS,
     COVERAGES,
     GAMMA_SCHEDULES,
+    GAMMA_UNITS,
     LEARNABLE,
     OCCLUSIONS,
+    ORDERS,
     SCHEDULES,
 )
 from meta.config.settings import PositiveFloat, Settings, check_different
@@ -47,21 +49,31 @@ class SoftnessSettings(Settings):
     occlusion: Literal[tuple(OCCLUSIONS)] = "softmax"  # How depths combine.
     # Gamma over the inner steps: constant, or from gamma to gamma-end (exponential).
     gamma_schedule: Literal[tuple(GAMMA_SCHEDULES)] = "constant"
-    gamma: PositiveFloat = 0.05  # Initial gamma of the occlusion in scene units.
-    gamma_end: PositiveFloat = 0.05  # Initial gamma of the last step in scene units.
+    gamma: PositiveFloat = 0.05  # Initial gamma of the occlusion.
+    gamma_end: PositiveFloat = 0.05  # Initial gamma of the last step.
+    # What gamma is counted in: scene units, or, with front_to_back, the extent in depth of what is drawn.
+    gamma_unit: Literal[tuple(GAMMA_UNITS)] = "scene"
+    order: Literal[tuple(ORDERS)] = "hermite"  # Order of depths of the occlusion front_to_back.
 
     def check(self, prefix: str = "") -> None:
         """Check every field; see `Settings.check`."""
         super().check(prefix)
         check_different(self.learn, f"{prefix}learn", "names")
+        if self.gamma_unit != "scene" and self.occlusion != "front_to_back":
+            raise ValueError(
+                f"{prefix}gamma_unit must be scene unless the occlusion is front_to_back, got "
+                f"{self.gamma_unit} with {self.occlusion}"
+            )
 
     def build(self, seed: int) -> Softness:
         """Return the softness, with a seed for the weights of networks; `start` and `learn` have no part."""
-        gamma = GAMMA_SCHEDULES[self.gamma_schedule](self.gamma, self.gamma_end)
+        gamma = GAMMA_UNITS[self.gamma_unit](
+            GAMMA_SCHEDULES[self.gamma_schedule](self.gamma, self.gamma_end)
+        )
         return Softness(
             self._coverage(seed),
             AGGREGATIONS[self.aggregation](Positive(self.aggregation_p, learn=True)),
-            OCCLUSIONS[self.occlusion](gamma, seed),
+            OCCLUSIONS[self.occlusion](gamma, seed, ORDERS[self.order](seed)),
         )
 
     def _coverage(self, seed: int) -> Coverage:

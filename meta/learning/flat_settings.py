@@ -37,6 +37,7 @@ GROUPS: dict[str, Names] = {
     "softness": _names(
         *("", "learn", "start", "coverage", "slope", "schedule", "shift", "scale", "scale_end"),
         *("aggregation", "aggregation_p", "occlusion", "gamma_schedule", "gamma", "gamma_end"),
+        *("gamma_unit", "order"),
     ),
     "inner": _names("inner_", "steps", "rate") | _names("", "objective", "sharpness"),
     "outer": _names("outer_", "steps")

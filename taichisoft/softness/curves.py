@@ -10,19 +10,18 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_holds_numbers, check_type
-from taichisoft.softness.aggregation import Aggregation
+from taichisoft.softness.composite_tables import (
+    inverse_domain,
+    part_domain,
+    tabulate_inverse,
+    tabulate_part,
+)
 from taichisoft.softness.coverage.straight_through import FAINT
 from taichisoft.softness.occlusion import FrontToBack, ReferenceDepth
 from taichisoft.softness.softness import Softness
 from taichisoft.softness.tables.domain import SHARP, Domain
 from taichisoft.softness.tables.table import PIECE_NUMBERS, Table, TableCache, slope_of, tabulate
 
-# Where the generator of a coverage ends in a table of its inverse: 1 minus this, in which alpha is 1.
-NOTHING_LEFT = 2.0**-40
-# The cells of that table grow from the generator of this coverage on.
-LITTLE = 2.0**-12
-# Of the floating-point grid of a table.
-MOST_OCTAVES = 98
 # Within a table coverage stops this short of 1, where a generator may be singular.
 FULL = 1 - 1e-6
 
@@ -105,7 +104,8 @@ class CompositeCurves:
     occlusion : FrontToBack
         With the widths of h.
     takes_max : bool
-        Whether maxima are taken instead of sums. Then g is the identity, and `part` and `inverse` are not used.
+        Whether maxima are taken instead of sums. Then g is the identity, and `part` and `inverse` are not
+        used.
     by_index : bool
         Whether of equally deep faces the one with the smaller index is in front.
     """
@@ -144,6 +144,7 @@ class SoftnessCurves:
     def __init__(self, softness: Softness):
         self._softness = softness
         self._tables = TableCache()
+        self._kept_tie: tuple[Table, Tensor] | None = None
 
     def generator(self, image_height: int) -> Curve:
         """Return the generator of coverage ``g(F(s))``, and of its slopes if they have their own."""
@@ -191,35 +192,45 @@ class SoftnessCurves:
         occlusion = check_type(self._softness.occlusion, "occlusion", FrontToBack)
         order, aggregation = occlusion.order, self._softness.aggregation
 
-        def build_order(high: Tensor, domain: Domain) -> Table:
-            return tabulate(order.without_tail, order.without_tail(high), domain, within=(0.0, 1.0))
+        def build(high: Tensor, domain: Domain) -> Table:
+            return tabulate(occlusion, occlusion(high), domain, within=(0.0, 1.0))
 
-        def build_part(high: Tensor, domain: Domain) -> Table:
-            full = aggregation.generator(high + 1)
-            return tabulate(lambda s: aggregation.generator(s + 1), full, domain)
-
-        def build_inverse(high: Tensor, domain: Domain) -> Table:
-            return tabulate(
-                aggregation.inverse, aggregation.inverse(high), domain, within=(0.0, 1.0)
-            )
-
-        h = self._tables.get("order", build_order, order.domain, order, apart=order.scale)
-        sides = h(torch.tensor([-SHARP, SHARP], dtype=torch.float64, device=h.cells.device))
-        part = self._tables.get("part", build_part, lambda: part_domain(aggregation), aggregation)
+        h = self._tables.get("order", build, order.domain, order, apart=order.scale)
+        part = self._tables.get(
+            "part",
+            lambda high, domain: tabulate_part(aggregation, high, domain),
+            lambda: part_domain(aggregation),
+            aggregation,
+        )
         inverse = self._tables.get(
-            "inverse", build_inverse, lambda: inverse_domain(aggregation), aggregation
+            "inverse",
+            lambda high, domain: tabulate_inverse(aggregation, high, domain),
+            lambda: inverse_domain(aggregation),
+            aggregation,
         )
         return CompositeCurves(
             self.generator(image_height),
             self.coverage(image_height),
             h,
-            sides.mean(),
+            self._tie(h),
             part,
             inverse,
             occlusion,
             aggregation.takes_max,
             aggregation.takes_max and h.domain.span == 0,
         )
+
+    def _tie(self, order: Table) -> Tensor:
+        """Return the order of equal depths, a scalar: the mean of both sides of 0."""
+        if self._kept_tie is not None and self._kept_tie[0] is order:
+            return self._kept_tie[1]
+        with torch.inference_mode(False), torch.set_grad_enabled(order.cells.requires_grad):
+            sides = torch.tensor([-SHARP, SHARP], dtype=torch.float64, device=order.cells.device)
+            tie = order(sides).mean()
+        # As with tables: a mode of torch may have given it another class.
+        if type(tie) is Tensor and not tie.requires_grad:
+            self._kept_tie = (order, tie)
+        return tie
 
     def occlusion(self) -> Curve:
         """Return the occlusion ``Z(u)``."""
@@ -272,20 +283,6 @@ def generator_domain(softness: Softness) -> Domain:
     if any(at == domain.high for at, _ in domain.graded) and apart not in kinks:
         kinks = (*kinks, apart)
     return replace(domain, kinks=kinks).with_graded(domain.low)
-
-
-def part_domain(aggregation: Aggregation) -> Domain:
-    """Return the domain of the generator as a function of a coverage minus 1: finer where it is steep."""
-    domain = Domain(-1.0, 0.0).with_graded(0.0)
-    return domain.with_graded(-1.0) if aggregation.steep_at_zero else domain
-
-
-@torch.no_grad()
-def inverse_domain(aggregation: Aggregation) -> Domain:
-    """Return the domain of the inverse of a generator: up to where nothing is left, finer towards 0."""
-    ends = torch.tensor([LITTLE, 1 - NOTHING_LEFT], dtype=torch.float64)
-    least, most = aggregation.generator(ends).tolist()
-    return Domain(0.0, most, graded=((0.0, max(least, most * 2.0**-MOST_OCTAVES)),))
 
 
 def slope_domain(own: Domain, values: Domain) -> Domain:

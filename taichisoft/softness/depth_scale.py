@@ -15,21 +15,42 @@ class DepthFraction(Part):
     The extent is the difference of the largest and the smallest depth of the corners of the faces that are
     drawn in an image. A scene and its camera that are scaled together look the same.
 
+    It is the gamma of a `FrontToBack`: ``ts.FrontToBack(gamma=ts.DepthFraction(0.02))``.
+
     Parameters
     ----------
     value : float, Positive or AnnealedPositive
-        The fraction; a number is fixed.
+        The fraction, > 0; a number is fixed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is neither, or not positive.
     """
+
+    unit = "fraction of the extent in depth"
+
+    value: Positive | AnnealedPositive
 
     def __init__(self, value: float | Positive | AnnealedPositive = 0.02):
         super().__init__()
-        kept = isinstance(value, AnnealedPositive)
-        self.value = value if kept else as_positive(value, "value")
+        self.value = value if isinstance(value, AnnealedPositive) else as_positive(value, "value")
 
     def forward(self) -> Tensor:
-        """Return the fraction, a float64 scalar tensor."""
+        """Return the fraction at the current progress, a float64 scalar tensor."""
         return self.value()
 
     def widths(self, extent: Tensor) -> Tensor:
-        """Return lengths in scene units, (B,) float64, given extents in depth, (B,)."""
+        """Return lengths in scene units, (B,) float64, given the extents in depth of B images.
+
+        Parameters
+        ----------
+        extent : Tensor, (B,)
+            In scene units, not negative.
+
+        Returns
+        -------
+        Tensor, (B,), float64
+            Differentiable with respect to the extents and the fraction. On the device of `extent`.
+        """
         return self.value().to(extent.device) * extent.double()

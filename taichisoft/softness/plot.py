@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taichisoft.softness.depth_scale import DepthFraction
+from taichisoft.softness.occlusion import FrontToBack, Occlusion
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -162,19 +165,64 @@ def _draw_aggregation(softness: Softness, panel: Axes) -> None:
 
 def _draw_occlusion(softness: Softness, panel: Axes) -> None:
     occlusion = softness.occlusion
-    low = occlusion.domain().low
     with torch.no_grad():
         gamma = float(occlusion.gamma())
+    # A fraction of the extent is told as it is, since the extent is that of a scene.
+    unit = "extents in depth" if isinstance(occlusion.gamma, DepthFraction) else "scene units"
+    if isinstance(occlusion, FrontToBack):
+        _draw_order(occlusion, gamma, unit, panel)
+    else:
+        _draw_weight(occlusion, gamma, unit, panel)
+    panel.set(
+        ylim=(-0.03, 1.05), title=f"{type(occlusion).__name__}, gamma {gamma:.3g} {unit}"
+    )
+
+
+def order_curve(occlusion: FrontToBack) -> tuple[Tensor, Tensor]:
+    """Return depth differences, in gammas, and how much a face that is in front by them counts as being so.
+
+    Returns
+    -------
+    tuple of Tensor
+        (N,) float64 each, without gradient: the order that the renderer uses, from before its lower end to
+        where it is nearly at its end, and as far to both sides of equal depths as that needs.
+    """
+    low, high = _shown_ends(occlusion.order)
+    reach = 1.06 * max(-low, high) or 1.0
+    inside = [at for at in _special_points(occlusion.domain()) if abs(at) < reach]
+    beside = [at + side * 1e-9 * reach for at in inside for side in (-1, 1)]
+    grid = torch.linspace(-reach, reach, POINTS, dtype=torch.float64)
+    u = torch.cat([grid, grid.new_tensor(beside)]).sort().values
+    with torch.no_grad():
+        return u, torch.where(u >= occlusion.domain().high, 1.0, occlusion(u))
+
+
+def _draw_order(occlusion: FrontToBack, gamma: float, unit: str, panel: Axes) -> None:
+    u, order = order_curve(occlusion)
+    panel.plot(u * gamma, order, **LINE)
+    panel.axvline(0, color="0.8", linewidth=0.8, zorder=0)
+    panel.locator_params(axis="x", nbins=5)
+    panel.set(
+        xlabel=f"how far a face is in front of another [{unit}]",
+        ylabel="share of it that counts as in front",
+        xlim=(float(u[0]) * gamma, float(u[-1]) * gamma),
+    )
+    high = occlusion.domain().high
+    if high < float(u[-1]):
+        _mark(panel, high * gamma, f"hides wholly from {high * gamma + 0.0:.3g}")
+
+
+def _draw_weight(occlusion: Occlusion, gamma: float, unit: str, panel: Axes) -> None:
+    low = occlusion.domain().low
+    with torch.no_grad():
         u = torch.linspace(1.08 * low, 0, POINTS, dtype=torch.float64)
         u = torch.cat([u, u.new_tensor([low * (1 + 1e-9), low * (1 - 1e-9)])]).sort().values
         weight = torch.where(u < low, 0, occlusion(u))
     panel.plot(-u * gamma, weight, **LINE)
     panel.set(
-        xlabel="depth behind the front-most face [scene units]",
+        xlabel=f"depth behind the front-most face [{unit}]",
         ylabel="weight",
         xlim=(0, -float(u[0]) * gamma),
-        ylim=(-0.03, 1.05),
-        title=f"{type(occlusion).__name__}, gamma {gamma:.3g} scene units",
     )
     _mark(panel, -low * gamma, f"hidden from {-low * gamma:.3g}")
 

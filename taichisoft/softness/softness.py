@@ -12,7 +12,7 @@ from taichisoft.base.checks import check_integer, check_type
 from taichisoft.softness.aggregation import Aggregation, Probabilistic
 from taichisoft.softness.annealing import FollowsProgress
 from taichisoft.softness.coverage import Coverage, CustomCoverage, Gaussian
-from taichisoft.softness.occlusion import DepthSoftmax, Occlusion
+from taichisoft.softness.occlusion import FrontToBack, Occlusion
 from taichisoft.softness.part import Part
 from taichisoft.softness.scale import check_progress
 from taichisoft.softness.trained import Trained
@@ -41,8 +41,8 @@ class Softness(Part):
     aggregation : Aggregation
         How the coverages of several faces combine. Default: `Probabilistic`.
     occlusion : Occlusion
-        How much a face behind the nearest one still shows. Default: `DepthSoftmax` with gamma = 0.05 scene
-        units.
+        How faces hide each other. Default: `FrontToBack`, with a gamma of 0.02 of the extent in depth of what
+        is drawn.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Softness(Part):
         super().__init__()
         self.coverage = Gaussian(1.0) if coverage is None else coverage
         self.aggregation = Probabilistic() if aggregation is None else aggregation
-        self.occlusion = DepthSoftmax() if occlusion is None else occlusion
+        self.occlusion = FrontToBack() if occlusion is None else occlusion
         self.trained: dict = Trained()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -96,7 +96,10 @@ class Softness(Part):
 
     def units(self) -> dict[str, str]:
         """Return in which units its lengths are, in words."""
-        return {"coverage.scale": self.coverage.scale.unit, "occlusion.gamma": "scene units"}
+        return {
+            "coverage.scale": self.coverage.scale.unit,
+            "occlusion.gamma": self.occlusion.gamma_unit,
+        }
 
     def set_progress(self, progress: float) -> None:
         """Say how much of an optimisation is done, for annealed scales and gammas; `anneal` does so itself.

@@ -13,6 +13,7 @@ from taichisoft.softness.annealing import (
     TwoEnded,
 )
 from taichisoft.softness.coverage import Coverage
+from taichisoft.softness.depth_scale import DepthFraction
 from taichisoft.softness.parameters import Number
 from taichisoft.softness.part import Part
 from taichisoft.softness.scale import HeightFraction, Pixels
@@ -49,6 +50,8 @@ def in_words(module: nn.Module) -> str:
         return f"{in_words(module.length)} px"
     if isinstance(module, HeightFraction):
         return f"{in_words(module.length)} of the image height"
+    if isinstance(module, DepthFraction):
+        return f"{in_words(module.value)} of the extent in depth"
     if isinstance(module, AnnealedPositive):
         return f"from {in_words(module.start)} to {in_words(module.end)}"
     if isinstance(module, TwoEnded):
@@ -73,7 +76,7 @@ def _within(module: nn.Module) -> str:
 def _arguments(part: Part) -> Iterator[str]:
     """Return the arguments of a part in words; those that are None or False are not worth any."""
     for name, child in part.named_children():
-        unit = " scene units" if name == "gamma" else ""
+        unit = " scene units" if name == "gamma" and not isinstance(child, DepthFraction) else ""
         yield f"{name} {_within(child)}{unit}"
     plain = part.extra_repr().split(", ")
     yield from (text.replace("=", " ") for text in plain if text and not _is_dull(text))

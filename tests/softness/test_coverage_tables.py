@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taichisoft import Mesh, SoftRasterizer
+from taichisoft import DepthSoftmax, Mesh, SoftRasterizer
 from taichisoft.render import reference
 from taichisoft.softness.aggregation import Probabilistic
 from taichisoft.softness.coverage import (
@@ -171,7 +171,7 @@ def test_rendered_coverage_scales_with_pixels(name, dtype):
 def test_rendered_image_is_the_exact_one(name, dtype):
     # The engine, with its tables, against the twin that evaluates the functions themselves.
     setup = soup_setup(4, 6, (16, 20))
-    renderer = SoftRasterizer(CASES[name].make(Pixels(1.0)))
+    renderer = SoftRasterizer(CASES[name].make(Pixels(1.0)), occlusion=DepthSoftmax())
     with torch.no_grad():
         exact = reference.render(renderer, *setup.build(setup.leaves)).alpha
         found = renderer(*setup.build({n: x.to(dtype) for n, x in setup.leaves.items()})).alpha

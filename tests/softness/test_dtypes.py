@@ -65,14 +65,27 @@ def test_occlusion_in_float32(name):
         ts.Softness(
             ts.MonotoneSpline(), ts.Dombi(ts.Positive(1.5, learn=True)), ts.MonotoneDepth()
         ),
-        ts.Softness(ts.Mixture([ts.Gaussian(ts.Pixels(1.3, learn=True)), ts.Uniform(shift=0.3)])),
+        ts.Softness(
+            ts.Mixture([ts.Gaussian(ts.Pixels(1.3, learn=True)), ts.Uniform(shift=0.3)]),
+            occlusion=ts.DepthSoftmax(),
+        ),
+        ts.Softness(
+            ts.MLPCoverage(),
+            aggregation_cases.random_generator(0.5, 1),
+            ts.FrontToBack(ts.MonotoneSpline(), ts.DepthFraction(0.1)),
+        ),
     ],
-    ids=["networks", "splines", "mixture"],
+    ids=["networks", "splines", "mixture", "front to back"],
 )
 def test_curves_and_their_gradients_in_float32(softness):
     softness = softness.float()
     curves = SoftnessCurves(softness)
-    tables = [curves.generator(64).table, curves.coverage(64).table, curves.occlusion().table]
+    tables = [curves.generator(64).table, curves.coverage(64).table]
+    if isinstance(softness.occlusion, ts.FrontToBack):
+        composite = curves.composite(64)
+        tables += [composite.order, composite.part, composite.inverse]
+    else:
+        tables += [curves.occlusion().table]
     sum(table.cells.sum() for table in tables).backward()
     for name, parameter in softness.named_parameters():
         if "scale" not in name and "gamma" not in name:

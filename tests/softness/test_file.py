@@ -112,7 +112,7 @@ def test_header_can_be_read_by_people(path):
     assert coverage["settings"]["scale"]["settings"]["value"] == pytest.approx(0.02, rel=1e-15)
     assert json.loads(header["units"]) == {
         "coverage.scale": "fraction of the image height",
-        "occlusion.gamma": "scene units",
+        "occlusion.gamma": "fraction of the extent in depth",
     }
     assert json.loads(header["trained"]) == {"steps": 24}
 

@@ -22,8 +22,11 @@ def test_defaults():
     assert isinstance(softness.coverage, ts.Gaussian)
     assert float(softness.coverage.scale.in_pixels(64)) == pytest.approx(1.0)
     assert isinstance(softness.aggregation, ts.Probabilistic)
-    assert isinstance(softness.occlusion, ts.DepthSoftmax)
-    assert float(softness.occlusion.gamma()) == pytest.approx(0.05)
+    assert isinstance(softness.occlusion, ts.FrontToBack)
+    assert isinstance(softness.occlusion.order, ts.CubicHermite)
+    assert isinstance(softness.occlusion.gamma, ts.DepthFraction)
+    assert float(softness.occlusion.gamma()) == pytest.approx(0.02)
+    assert float(ts.DepthSoftmax().gamma()) == pytest.approx(0.05)
     assert softness.trained == {}
 
 
@@ -81,6 +84,9 @@ DRAWN = {
         ts.MonotoneSpline(ts.Pixels(0.3, learn=True)),
         occlusion=ts.DepthSoftmax(ts.Positive(0.2, learn=True)),
     ),
+    "hard order": lambda: Softness(occlusion=ts.FrontToBack(ts.Heaviside(), 0.3)),
+    "learned order": lambda: Softness(occlusion=ts.FrontToBack(ts.MonotoneSpline(), 0.3)),
+    "heavy order": lambda: Softness(occlusion=ts.FrontToBack(ts.Cauchy(), 0.3)),
     "heavy tails": lambda: Softness(ts.Cauchy(0.4), ts.Hamacher(0.0), ts.HardOcclusion()),
     "one-sided": lambda: Softness(ts.Levy(0.3), ts.Frank(2.0), ts.MonotoneDepth(0.1)),
     "jump inside": lambda: Softness(ts.Mixture([ts.Heaviside(), ts.Laplace(0.5)], 1.5)),
@@ -118,10 +124,13 @@ def test_picture(make, tmp_path):
         "coverage",
         "slope of coverage [1/px]",
         "alpha of equal faces",
-        "weight",
+        "share of it that counts as in front"
+        if isinstance(softness.occlusion, ts.FrontToBack)
+        else "weight",
     ]
     assert all("[px]" in panel.get_xlabel() for panel in panels[:2])
-    assert "[scene units]" in panels[3].get_xlabel()
+    relative = isinstance(softness.occlusion.gamma, ts.DepthFraction)
+    assert f"[{'extents in depth' if relative else 'scene units'}]" in panels[3].get_xlabel()
     cutoff = softness.coverage.domain().low * float(softness.coverage.scale.in_pixels(100).detach())
     for panel in panels[:2]:
         (mark,) = [line for line in panel.lines if str(line.get_label()).startswith("cut-off")]
@@ -132,8 +141,20 @@ def test_picture(make, tmp_path):
     g, halves = softness.aggregation, torch.full((1,), 0.5, dtype=torch.float64)
     total = g.generator(halves) * (1 if g.takes_max else 2)
     assert middle == pytest.approx(float(g.inverse(total)), abs=1e-3)
-    weight = panels[3].lines[0].get_ydata()
-    assert (weight[0], weight[-1]) == (0, pytest.approx(1))
+    (line, *_) = panels[3].lines
+    weight = line.get_ydata()
+    heavy = isinstance(getattr(softness.occlusion, "order", None), ts.Cauchy)
+    assert (weight[0], weight[-1]) == (
+        pytest.approx(0, abs=0.02 if heavy else 0),
+        pytest.approx(1, abs=0.02 if heavy else 1e-6),
+    )
+    if isinstance(softness.occlusion, ts.FrontToBack):
+        # The order in the units of gamma, to both sides of equal depths.
+        u = torch.as_tensor(line.get_xdata()) / float(softness.occlusion.gamma())
+        assert float(u[0]) == pytest.approx(-float(u[-1]))
+        torch.testing.assert_close(
+            torch.as_tensor(weight), softness.occlusion(u).detach(), rtol=0, atol=1e-6
+        )
     figure.savefig(tmp_path / "softness.png")
     assert (tmp_path / "softness.png").stat().st_size > 10_000
 

@@ -206,7 +206,8 @@ def test_cache_ignores_a_width_that_is_set_apart():
 
 def test_a_width_that_is_also_a_part_of_the_curve_is_not_ignored():
     shared = ts.Pixels(1.0)
-    renderer = ts.SoftRasterizer(ts.Mixture([ts.Gaussian(shared), ts.Logistic()], shared))
+    mixture = ts.Mixture([ts.Gaussian(shared), ts.Logistic()], shared)
+    renderer = ts.SoftRasterizer(mixture, occlusion=ts.DepthSoftmax())
     before = renderer.curves(32)[1].table
     shared.length.log_value.add_(0.5)
     assert renderer.curves(32)[1].table is not before

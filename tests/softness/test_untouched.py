@@ -46,20 +46,31 @@ class Steps(nn.Module):
         return torch.sigmoid(steepness * self.loose * s)
 
 
-def softness() -> ts.Softness:
+def softness(front_to_back: bool = False) -> ts.Softness:
     """Return one with a tensor of several numbers, scalars, and a width of its own."""
     scale = ts.ExponentialAnnealing(ts.Pixels(2.0, learn=True), 0.5)
     mixture = ts.Mixture([ts.Gaussian(), ts.Logistic(ts.Pixels(1.5, learn=True))], scale)
-    return ts.Softness(mixture, ts.Hamacher(0.5)).requires_grad_(False)
+    occlusion = ts.FrontToBack(ts.MLPCoverage()) if front_to_back else ts.DepthSoftmax()
+    return ts.Softness(mixture, ts.Hamacher(0.5), occlusion).requires_grad_(False)
 
 
 def tables(curves: SoftnessCurves) -> list[torch.Tensor]:
     """Return all cells, and the numbers that kernels read, of images 32 high."""
     found = []
-    for curve in (curves.generator(32), curves.coverage(32), curves.occlusion()):
-        for like in LIKES:
+    three = [curves.generator(32), curves.coverage(32)]
+    composite = None
+    if isinstance(curves._softness.occlusion, ts.FrontToBack):
+        composite = curves.composite(32)
+    else:
+        three.append(curves.occlusion())
+    for like in LIKES:
+        for curve in three:
             found += [curve.cells(like), curve.slope_cells(like)]
             found += [curve.numbers(like), curve.slope_numbers(like)]
+        if composite is not None:
+            for table in (composite.order, composite.part, composite.inverse):
+                found += [table.cells_like(like), table.numbers_like(like, 1.0, table.domain.low)]
+            found.append(composite.at_tie)
     return found
 
 
@@ -117,7 +128,23 @@ def other_part(s):
 
 def other_occlusion(s):
     """Replace the occlusion."""
-    s.occlusion = ts.DepthSoftmax(0.3)
+    kept = s.occlusion
+    s.occlusion = (
+        ts.DepthSoftmax(0.3) if isinstance(kept, ts.DepthSoftmax) else ts.FrontToBack(ts.Logistic())
+    )
+
+
+def order_in_place(s):
+    """Change a number of the order, if there is one."""
+    if isinstance(s.occlusion, ts.FrontToBack):
+        s.occlusion.order.layers[0].weight[0, 0] += 1
+    else:
+        s.occlusion.gamma.log_value += 1
+
+
+def parameter_of_the_sum(s):
+    """Change the number of the T-conorm."""
+    s.aggregation.p.log_value += 1
 
 
 def plain_number(s):
@@ -127,7 +154,7 @@ def plain_number(s):
 
 def loaded(s):
     """Load numbers."""
-    other = softness()
+    other = softness(isinstance(s.occlusion, ts.FrontToBack))
     other.coverage.logits.add_(torch.tensor([0.0, 1.0]))
     s.load_state_dict(other.state_dict())
 
@@ -153,15 +180,16 @@ def progress(s):
 CHANGES = [
     *(in_place, past_the_version, through_numpy, other_memory, same_memory_turned),
     *(other_parameter, other_module, other_part, other_occlusion, plain_number, loaded),
-    *(other_dtype, width, progress),
+    *(other_dtype, width, progress, order_in_place, parameter_of_the_sum),
 ]
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("front_to_back", [False, True])
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_every_change_is_noticed(change, grad):
-    part = softness().requires_grad_(grad)
+def test_every_change_is_noticed(change, front_to_back, grad):
+    part = softness(front_to_back).requires_grad_(grad)
     curves = SoftnessCurves(part)
     before = tables(curves)
     steps = change(part)
@@ -192,23 +220,27 @@ def test_numbers_outside_of_torch_are_noticed(name):
 
 
 @torch.no_grad()
-def test_nothing_is_made_again_for_an_unchanged_softness():
-    curves = SoftnessCurves(softness())
+@pytest.mark.parametrize("front_to_back", [False, True])
+def test_nothing_is_made_again_for_an_unchanged_softness(front_to_back):
+    curves = SoftnessCurves(softness(front_to_back))
     first = tables(curves)
     assert all(a is b for a, b in zip(first, tables(curves), strict=True))
 
 
 def test_an_unchanged_softness_makes_no_more_than_its_widths():
-    part = ts.Softness(ts.Gaussian(0.5)).requires_grad_(False)
-    curves = SoftnessCurves(part)
-    tables(curves)
-    with Seen() as seen:
+    for occlusion, count in ((ts.DepthSoftmax(), 3), (ts.FrontToBack(), 2)):
+        part = ts.Softness(ts.Gaussian(0.5), occlusion=occlusion).requires_grad_(False)
+        curves = SoftnessCurves(part)
         tables(curves)
-    # The width of each of three curves, which is read for two arrays of numbers in each of two dtypes.
-    assert {name: seen.names.count(name) for name in set(seen.names)} == {
-        "aten.exp.default": 3,
-        "aten._local_scalar_dense.default": 12,
-    }
+        with Seen() as seen:
+            tables(curves)
+        # The width of each curve, which is read for two arrays of numbers in each of two dtypes. Those of
+        # compositing hold coverage and its generator as well.
+        again = 2 if isinstance(occlusion, ts.FrontToBack) else 0
+        assert {name: seen.names.count(name) for name in set(seen.names)} == {
+            "aten.exp.default": count + again,
+            "aten._local_scalar_dense.default": 4 * count,
+        }
 
 
 @torch.no_grad()
@@ -225,8 +257,9 @@ def test_numbers_are_those_of_the_width_and_the_table(number):
 
 
 @torch.no_grad()
-def test_copies_follow_their_own_modules():
-    part = softness()
+@pytest.mark.parametrize("front_to_back", [False, True])
+def test_copies_follow_their_own_modules(front_to_back):
+    part = softness(front_to_back)
     curves = SoftnessCurves(part)
     before = tables(curves)
     file = io.BytesIO()
@@ -263,8 +296,9 @@ def test_gradients_come_back_when_they_are_wanted():
     assert not any(t.requires_grad for t in tables(curves))
 
 
-def test_what_was_made_in_inference_mode_can_be_used_outside():
-    curves = SoftnessCurves(softness())
+@pytest.mark.parametrize("front_to_back", [False, True])
+def test_what_was_made_in_inference_mode_can_be_used_outside(front_to_back):
+    curves = SoftnessCurves(softness(front_to_back))
     with torch.inference_mode():
         inside = tables(curves)
     outside = tables(curves)

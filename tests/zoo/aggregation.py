@@ -11,6 +11,7 @@ from torch import Tensor
 from taichisoft.softness.aggregation import (
     AczelAlsina,
     Aggregation,
+    BoundedSum,
     Dombi,
     Einstein,
     Frank,
@@ -129,6 +130,7 @@ def member(family: Family, p: float) -> Case:
 CASES = {
     "probabilistic": Case(Probabilistic, lambda a, b: a + b - a * b),
     "max": Case(Max, torch.maximum),
+    "bounded": Case(BoundedSum, lambda a, b: (a + b).clamp(max=1)),
     "einstein": Case(Einstein, lambda a, b: (a + b) / (1 + a * b)),
     "hamacher_0": Case(lambda: Hamacher(0), lambda a, b: hamacher(a, b, 0)),
     **{

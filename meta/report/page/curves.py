@@ -13,7 +13,15 @@ from torch import Tensor
 from meta.report.page.chart import Chart, Line
 from meta.report.page.checkpoints import Checkpoint, at_progress, is_annealed, scale_of
 from meta.report.plots import pixel_curve, shared_reach
-from taichisoft import DepthSoftmax, Max, Probabilistic, Softness, SoftRasterizer
+from taichisoft import (
+    DepthFraction,
+    DepthSoftmax,
+    FrontToBack,
+    Max,
+    Probabilistic,
+    Softness,
+    SoftRasterizer,
+)
 
 POINTS = 181
 FACES = 4
@@ -191,7 +199,7 @@ def _occlusion(checkpoints: Sequence[Checkpoint]) -> Chart:
     return Chart(
         "occlusion",
         "Occlusion, half-way",
-        "depth behind the front-most face [scene units]",
+        f"depth behind the front-most face [{_depth_unit(checkpoints[0].softness)}]",
         "weight",
         tuple(depth.tolist()),
         (*_still(usual, weight), _moving("learned", "learned", checkpoints, weight)),
@@ -202,20 +210,35 @@ def _occlusion(checkpoints: Sequence[Checkpoint]) -> Chart:
 
 
 def weight_at(softness: Softness, depth: Tensor, progress: float) -> Tensor:
-    """Return the weight of a face at depths behind the nearest one in scene units; 0 beyond the cut-off."""
+    """Return the weight of a face at depths behind the nearest one; 0 beyond the cut-off.
+
+    Depths are in the unit of gamma. Of an occlusion from front to back it is the weight behind a face that
+    covers the pixel.
+    """
     occlusion = at_progress(softness, progress).occlusion
     with torch.no_grad():
+        if isinstance(occlusion, FrontToBack):
+            return 1 - occlusion(depth / occlusion.gamma())
         u = -depth / occlusion.gamma()
         low = occlusion.domain().low
         return torch.where(u < low, 0, occlusion(u.clamp(min=low)))
 
 
 def _seen_up_to(softness: Softness) -> float:
-    """Return the depth in scene units up to which a face has a weight of a hundredth."""
+    """Return the depth up to which a face has a weight of a hundredth."""
     occlusion = at_progress(softness, 0.5).occlusion
-    hidden_from = -occlusion.domain().low * float(occlusion.gamma().detach())
+    domain = occlusion.domain()
+    end = domain.high if isinstance(occlusion, FrontToBack) else -domain.low
+    hidden_from = end * float(occlusion.gamma().detach())
     depth = torch.linspace(0, hidden_from, POINTS, dtype=torch.float64)
-    return float(depth[weight_at(softness, depth, 0.5) >= LEAST_WEIGHT].max())
+    return float(
+        depth[weight_at(softness, depth, 0.5) >= LEAST_WEIGHT].amax() if hidden_from else 0.0
+    )
+
+
+def _depth_unit(softness: Softness) -> str:
+    fraction = isinstance(softness.occlusion.gamma, DepthFraction)
+    return "extents in depth" if fraction else "scene units"
 
 
 def _largest(values: Sequence[float]) -> float:

@@ -27,6 +27,10 @@ class Aggregation(Part):
         """Whether g rises like a power at 0, or bends next to it: a table needs small cells there."""
         return False
 
+    def kinks(self) -> tuple[float, ...]:
+        """Return the coverages within 0 and 1 at which a derivative of g jumps: the knots of a spline."""
+        return ()
+
     @abstractmethod
     def generator(self, coverage: Tensor) -> Tensor:
         """Return g of coverages in [0, 1], float64: increasing, 0 at 0, finite."""

@@ -49,6 +49,11 @@ class MonotoneGenerator(Aggregation):
         exact = total.double()
         return one_minus_exp(self._spline(exact).inverse(exact)).to(total.dtype)
 
+    @torch.no_grad()
+    def kinks(self) -> tuple[float, ...]:
+        """Return the coverages of the knots of phi."""
+        return tuple(one_minus_exp(self._knots(self.widths)[1:]).tolist())
+
     def _spline(self, like: Tensor) -> RationalSpline:
         """Return phi in the dtype and on the device of its argument; an image may be elsewhere."""
         x, y = (self._knots(weights.to(like)) for weights in (self.widths, self.heights))

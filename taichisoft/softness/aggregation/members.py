@@ -5,6 +5,7 @@ from taichisoft.softness.aggregation.families import Frank as Frank
 from taichisoft.softness.aggregation.families import Hamacher as Hamacher
 from taichisoft.softness.aggregation.families import SchweizerSklar as SchweizerSklar
 from taichisoft.softness.aggregation.learned import MonotoneGenerator as MonotoneGenerator
+from taichisoft.softness.aggregation.plain import BoundedSum as BoundedSum
 from taichisoft.softness.aggregation.plain import Einstein as Einstein
 from taichisoft.softness.aggregation.plain import Max as Max
 from taichisoft.softness.aggregation.plain import Probabilistic as Probabilistic

@@ -37,6 +37,24 @@ class Einstein(Aggregation):
         return one_minus_exp(total + torch.log1p(-one_minus_exp(total) / 2))
 
 
+class BoundedSum(Aggregation):
+    """The bounded sum ``min(1, a + b)``: Lukasiewicz's T-conorm, and Yager's with p = 1.
+
+    For a coverage that is symmetric, ``F(d) + F(-d) = 1``, two faces that share an edge add up to exactly 1
+    along it, so that a surface has no seams. Where the sum exceeds 1, alpha is 1 and no face has a gradient.
+
+    Klement, Mesiar and Pap, "Triangular Norms" (2000); among the T-conorms of GenDR (Petersen et al. 2022).
+    """
+
+    def generator(self, coverage: Tensor) -> Tensor:
+        """Return the coverage itself."""
+        return coverage
+
+    def inverse(self, total: Tensor) -> Tensor:
+        """Return the total, at most 1."""
+        return total.clamp(max=1)
+
+
 class Max(Aggregation):
     """The largest coverage. Of tied faces the one with the smallest index gets the gradient."""
 

@@ -6,9 +6,10 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from taichisoft.softness.annealing import AnnealedPositive
+from taichisoft.softness.depth_scale import DepthFraction
 from taichisoft.softness.parameters import Positive, as_positive
 from taichisoft.softness.part import Part
 from taichisoft.softness.tables.clipping import LEAST_RISE, clipped
@@ -18,17 +19,37 @@ DepthWidth = Positive | AnnealedPositive
 
 
 class Occlusion(Part):
-    """How faces hide each other: a `ReferenceDepth`, or `FrontToBack`."""
+    """How faces hide each other: `FrontToBack`, or a `ReferenceDepth`.
 
-    gamma: nn.Module
+    Attributes
+    ----------
+    gamma : Module
+        The depth difference by which the function of a kind is stretched: a number of scene units, or a
+        `DepthFraction`.
+    """
+
+    gamma: Positive | AnnealedPositive | DepthFraction
+
+    @property
+    def gamma_unit(self) -> str:
+        """Unit of gamma, in words."""
+        return self.gamma.unit if isinstance(self.gamma, DepthFraction) else "scene units"
+
+    @abstractmethod
+    def forward(self, u: Tensor) -> Tensor:
+        """Return the function of a depth difference in gammas, float64."""
+
+    @abstractmethod
+    def domain(self) -> Domain:
+        """Return the range of `u` on which the function varies."""
 
 
 class ReferenceDepth(Occlusion):
     """A weight Z of the depth difference to the nearest face in reach: 1 there, falling behind it.
 
-    This is the blending of SoftRas. Whatever reaches a pixel, however faintly, hides what is behind it: a near
-    object covers its whole reach, and its edge has no gradient in colour and depth where something is far
-    behind it. `FrontToBack` has neither fault.
+    This is the blending of SoftRas. Whatever reaches a pixel, however faintly, hides what is behind it: a
+    near object covers its whole reach, and its edge has no gradient in colour and depth where something is
+    far behind it. `FrontToBack` has neither fault.
 
     The difference is taken from the front-most face of the pixel, so the weight depends neither on near
     and far planes nor on the order of the faces.

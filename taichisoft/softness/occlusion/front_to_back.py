@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_type
 from taichisoft.softness.annealing import AnnealedPositive
 from taichisoft.softness.coverage import Coverage, CubicHermite
+from taichisoft.softness.coverage.base import LEAST_RISE
 from taichisoft.softness.depth_scale import DepthFraction
 from taichisoft.softness.occlusion.base import DepthWidth, Occlusion
 from taichisoft.softness.parameters import as_positive
 from taichisoft.softness.scale import ConstantScale
+from taichisoft.softness.tables.domain import SHARP, Domain
 
 # Of the extent in depth of what is drawn.
 GAMMA = 0.02
+# An order that is nearer to 1 than this at equal depths lets equally deep faces hide each other wholly.
+LEAST_LEFT = 1e-9
 
 
 class FrontToBack(Occlusion):
@@ -32,21 +37,22 @@ class FrontToBack(Occlusion):
     Parameters
     ----------
     order : Coverage
-        The function h, any coverage function, closed-form or learned; `Heaviside` is the hard order. Its
-        scale does not count (gamma takes its place) and must be neither learned nor annealed.
+        The function h, any coverage function, closed-form or learned, stretched to reach 1 at the upper end
+        of its domain; `Heaviside` is the hard order. Its scale does not count (gamma takes its place) and
+        must be neither learned nor annealed. Default: `CubicHermite`, which is 0 from one gamma in front of
+        a face and 1 from one gamma behind it.
     gamma : float, Positive, AnnealedPositive or DepthFraction
         Depth difference that is one scale of h: in scene units, or, as a `DepthFraction`, relative to the
-        extent in depth of what is drawn; a number is fixed.
+        extent in depth of what is drawn; a number is fixed. Default: a fraction of 0.02.
 
     Raises
     ------
     TypeError
         The scale of h is annealed, or an argument of a wrong type.
     ValueError
-        The scale of h is learned, or its slope is not its own (`StraightThrough`).
+        gamma is not positive; the scale of h is learned, or its slope is not its own (`StraightThrough`); or
+        h is 1 at equal depths, so that the nearest of two faces would not show.
     """
-
-    gamma: DepthWidth | DepthFraction
 
     def __init__(
         self,
@@ -62,12 +68,40 @@ class FrontToBack(Occlusion):
         if order.surrogate is not None:
             raise ValueError(f"order must have its own slope, got a {type(order).__name__}")
         self.order = order
-        gamma = DepthFraction(GAMMA) if gamma is None else gamma
-        kept = isinstance(gamma, AnnealedPositive | DepthFraction)
-        self.gamma = gamma if kept else as_positive(gamma, "gamma")
+        self.gamma = _as_gamma(DepthFraction(GAMMA) if gamma is None else gamma)
+        with torch.no_grad():
+            tie = self.at_tie()
+        if not tie.is_meta and float(tie) > 1 - LEAST_LEFT:
+            raise ValueError(f"order must be below 1 at equal depths, got {float(tie):g}")
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Return h at ``u = (depth - depth of the other face) / gamma``; any shape, float64.
+
+        0 at and below the lower end of the domain, 1 at the upper end and above (if it is a step, from there
+        on). Twice differentiable with respect to `u` and the parameters.
+        """
+        top = self.order.without_tail(u.new_tensor(self.order.domain().high))
+        return self.order.without_tail(u) / top.clamp(min=LEAST_RISE)
+
+    def domain(self) -> Domain:
+        """Return the range of `u` on which h varies: that of the order."""
+        return self.order.domain()
+
+    def at_tie(self) -> Tensor:
+        """Return h for equal depths, a float64 scalar: the mean of both sides of 0."""
+        # There is one at least: the scale is fixed.
+        device = next(self.order.buffers()).device
+        return self(torch.tensor([-SHARP, SHARP], dtype=torch.float64, device=device)).mean()
 
     def widths(self, extent: Tensor) -> Tensor:
-        """Return gamma in scene units for images, (B,) float64, given the extents in depth, (B,)."""
+        """Return gamma in scene units for B images, (B,) float64, given their extents in depth, (B,)."""
         if isinstance(self.gamma, DepthFraction):
             return self.gamma.widths(extent)
         return self.gamma().to(extent.device).expand(extent.shape)
+
+
+def _as_gamma(gamma: float | DepthWidth | DepthFraction) -> DepthWidth | DepthFraction:
+    """Return a number as a fixed one, and a width as it is."""
+    if isinstance(gamma, AnnealedPositive | DepthFraction):
+        return gamma
+    return as_positive(gamma, "gamma")

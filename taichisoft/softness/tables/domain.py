@@ -43,12 +43,18 @@ class Domain:
         Points (ends included) towards which cells shrink, each with the distance below which they need
         not shrink further: `SHARP` for a slope that is unbounded, about 1 for a heavy tail. Only here may
         the curve itself jump; it has its upper value there.
+    cells : int
+        Number of cells of a piece between neighbouring corners that are not graded.
+    graded_cells : int
+        Least number of cells of a piece whose cells shrink.
     """
 
     low: float
     high: float
     kinks: tuple[float, ...] = ()
     graded: tuple[tuple[float, float], ...] = ()
+    cells: int = UNIFORM
+    graded_cells: int = 0
 
     def __post_init__(self) -> None:
         if not self.low <= self.high:
@@ -74,6 +80,8 @@ class Domain:
             self.high * factor,
             tuple(kink * factor for kink in self.kinks),
             tuple((at * factor, width * factor) for at, width in self.graded),
+            self.cells,
+            self.graded_cells,
         )
 
     def with_graded(self, point: float, width: float = SHARP) -> Domain:
@@ -178,25 +186,27 @@ def _merged(corners: list[float], graded: dict[float, float]) -> list[tuple[floa
 
 
 def _divide(high: float, low: float, domain: Domain, graded: dict[float, float]) -> list[Piece]:
+    least = domain.graded_cells
     if high in graded and low in graded:
         middle = (high + low) / 2
         return [
-            _graded(high, middle, True, graded[high]),
-            _graded(middle, low, False, graded[low]),
+            _graded(high, middle, True, graded[high], least),
+            _graded(middle, low, False, graded[low], least),
         ]
     if high in graded or low in graded:
-        return [_graded(high, low, high in graded, graded[high if high in graded else low])]
+        at_high = high in graded
+        return [_graded(high, low, at_high, graded[high if at_high else low], least)]
     inner = [kink for kink in domain.kinks if low < kink < high]
-    aligned = _aligned_count(high, low, inner)
+    aligned = _aligned_count(high, low, inner, domain.cells)
     if aligned is not None:
         return [_uniform(high, low, aligned, bends=bool(inner))]
     ends = [high, *sorted(inner, reverse=True), low]
-    return [_uniform(a, b, UNIFORM) for a, b in pairwise(ends)]
+    return [_uniform(a, b, domain.cells) for a, b in pairwise(ends)]
 
 
-def _aligned_count(high: float, low: float, kinks: list[float]) -> int | None:
+def _aligned_count(high: float, low: float, kinks: list[float], most: int) -> int | None:
     """Return a number of uniform cells whose corners meet all kinks, if there is one."""
-    for count in range(UNIFORM, UNIFORM // 2, -1):
+    for count in range(most, most // 2, -1):
         places = [(high - kink) / (high - low) * count for kink in kinks]
         if all(abs(place - round(place)) < 1e-9 for place in places):
             return count
@@ -209,10 +219,9 @@ def _uniform(high: float, low: float, count: int, *, bends: bool = False) -> Pie
     return Piece(low, high, rate, 0, count, resolution, bends)
 
 
-def _graded(high: float, low: float, at_high: bool, width: float) -> Piece:
+def _graded(high: float, low: float, at_high: bool, width: float, least: int) -> Piece:
     octaves = max(1, math.ceil(math.log2(1 + (high - low) / width)))
     rate = (2.0**octaves - 1) / (high - low)
-    count = octaves * 2**GRADED_RESOLUTION
-    return Piece(
-        low, high if at_high else low, rate if at_high else -rate, 0, count, GRADED_RESOLUTION
-    )
+    resolution = max(GRADED_RESOLUTION, math.ceil(math.log2(max(least, 1) / octaves)))
+    anchor, rate = (high, rate) if at_high else (low, -rate)
+    return Piece(low, anchor, rate, 0, octaves * 2**resolution, resolution)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from meta.config.parts import AGGREGATIONS, COVERAGES, OCCLUSIONS, SCHEDULES
+from meta.config.parts import AGGREGATIONS, COVERAGES, OCCLUSIONS, ORDERS, SCHEDULES
 from meta.config.softness import SoftnessSettings, initial_renderer, scale_in_pixels
-from taichisoft import Camera, Gaussian, Pixels, Positive, Softness, Yager, shapes
+from taichisoft import (
+    Camera,
+    DepthFraction,
+    FrontToBack,
+    Gaussian,
+    Pixels,
+    Positive,
+    Softness,
+    Yager,
+    shapes,
+)
 
 
 @pytest.mark.parametrize("coverage", COVERAGES)
@@ -49,6 +61,31 @@ def test_every_kind_of_softness_is_rendered_with(schedule, occlusion, slope):
     learned = {name for name, p in renderer.named_parameters() if p.requires_grad}
     assert learned
     assert all(name.startswith("softness.coverage.scale.") for name in learned)
+
+
+@pytest.mark.parametrize("unit", ["scene", "extent"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_order_of_depths_is_made_and_learned(order, unit):
+    settings = SoftnessSettings(
+        occlusion="front_to_back", order=order, gamma=0.1, gamma_unit=unit, learn=("gamma",)
+    )
+    occlusion = initial_renderer(settings, 0).occlusion
+    assert isinstance(occlusion, FrontToBack)
+    assert isinstance(occlusion.gamma, DepthFraction) == (unit == "extent")
+    assert float(occlusion.gamma().detach()) == pytest.approx(0.1)
+    assert [n for n, p in occlusion.named_parameters() if p.requires_grad] == [
+        "gamma.value.log_value" if unit == "extent" else "gamma.log_value"
+    ]
+    if order in ("spline", "mlp"):
+        renderer = initial_renderer(replace(settings, learn=("occlusion",)), 0)
+        learned = [n for n, p in renderer.occlusion.named_parameters() if p.requires_grad]
+        assert learned
+        assert all(name.startswith("order.") for name in learned)
+
+
+def test_other_occlusions_count_gamma_in_scene_units():
+    with pytest.raises(ValueError, match="softness-gamma_unit must be scene unless the occlusion"):
+        SoftnessSettings(gamma_unit="extent").check("softness-")
 
 
 SPLINES = {

@@ -99,8 +99,14 @@ def without_tail(s):
             "gamma_end": 0.01,
             "learn": ("occlusion", "gamma"),
         },
+        {
+            "occlusion": "front_to_back",
+            "order": "spline",
+            "gamma_unit": "extent",
+            "learn": ("occlusion", "gamma"),
+        },
     ],
-    ids=["spline", "network", "mixture", "slope", "aggregation", "occlusion"],
+    ids=["spline", "network", "mixture", "slope", "aggregation", "occlusion", "front to back"],
 )
 def test_last_place_is_what_was_learned(changes, tmp_path):
     folder = trained(tmp_path / "run", **changes)
