@@ -13,7 +13,6 @@ from taichisoft.engine.kernels.blend_functions import TIES
 from taichisoft.softness.aggregation import Aggregation
 from taichisoft.softness.curves import CompositeCurves
 from taichisoft.softness.occlusion import FrontToBack
-from taichisoft.softness.tables.domain import SHARP
 
 Function = Callable[[Tensor], Tensor]
 
@@ -94,7 +93,7 @@ class Layering:
         """Return that of the functions themselves."""
 
         def order(u: Tensor) -> Tensor:
-            return occlusion.order.without_tail(u.double()).to(u.dtype)
+            return occlusion(u.double()).to(u.dtype)
 
         def inverse(total: Tensor) -> Tensor:
             return aggregation.inverse(total.double()).to(total.dtype)
@@ -102,14 +101,20 @@ class Layering:
         def generator(s: Tensor) -> Tensor:
             return aggregation.generator(s.double() + 1).to(s.dtype)
 
-        sides = order(torch.tensor([-SHARP, SHARP], dtype=torch.float64))
-        high = occlusion.order.domain().high
-        return cls(order, high, sides.mean(), generator, inverse, occlusion, aggregation.takes_max)
+        return cls(
+            order,
+            occlusion.domain().high,
+            occlusion.at_tie(),
+            generator,
+            inverse,
+            occlusion,
+            aggregation.takes_max,
+        )
 
     @property
     def by_index(self) -> bool:
         """Whether of equally deep faces the one with the smaller index is in front."""
-        return self.takes_max and self.occlusion.order.domain().span == 0
+        return self.takes_max and self.occlusion.domain().span == 0
 
     def gamma(self, corner_depth: Tensor) -> Tensor:
         """Return the width of the order in scene units, given the depths of all corners drawn, (F, 3)."""

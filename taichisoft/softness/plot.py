@@ -173,9 +173,7 @@ def _draw_occlusion(softness: Softness, panel: Axes) -> None:
         _draw_order(occlusion, gamma, unit, panel)
     else:
         _draw_weight(occlusion, gamma, unit, panel)
-    panel.set(
-        ylim=(-0.03, 1.05), title=f"{type(occlusion).__name__}, gamma {gamma:.3g} {unit}"
-    )
+    panel.set(ylim=(-0.03, 1.05), title=f"{type(occlusion).__name__}, gamma {gamma:.3g} {unit}")
 
 
 def order_curve(occlusion: FrontToBack) -> tuple[Tensor, Tensor]:

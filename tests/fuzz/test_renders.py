@@ -160,6 +160,7 @@ def test_hard_images_are_those_of_a_z_buffer(first):
                 said += "alpha is not that of the faces seen; "
             both = seen & clear
             said += off("depth", image.depth[view][both], known.depth[both], 1e-9)
+            said += off("color", image.color[view][both], known.color[both], 1e-9)
         return said
 
     check(first, complaint)

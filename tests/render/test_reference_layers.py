@@ -48,7 +48,7 @@ def test_tables_are_the_functions_but_for_their_error(name):
     for what, value in exact.values.items():
         assert_close(tabulated.values[what], value, 1e-5, what)
     for what, gradient in exact.gradients.items():
-        assert_close(tabulated.gradients[what], gradient, 2e-3, f"gradient of {what}")
+        assert_close(tabulated.gradients[what], gradient, 5e-3, f"gradient of {what}")
 
 
 def lit_ball(shading: ts.Shading, *, textured: bool) -> Setup:

@@ -55,7 +55,7 @@ LAYERED: dict[str, Callable[[], ts.SoftRasterizer]] = {
         units(0.4),
     ),
     "mlp order": lambda: layered("mixture_with_steps", order=curved_mlp(1.0, 3)),
-    "asymmetric": lambda: layered(order=ts.GammaReversed(shape=2.0), gamma=units(0.4)),
+    "asymmetric": lambda: layered(order=ts.GumbelMax(), gamma=units(0.4)),
     "max": lambda: layered(aggregation="max"),
     "max soft": lambda: layered("logistic", "max", ts.Logistic(), units(0.3)),
     "max hard": lambda: layered("logistic", "max", ts.Heaviside()),
