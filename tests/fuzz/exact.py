@@ -164,7 +164,7 @@ def width_of_order(occlusion: ts.FrontToBack, corner_depths: Array) -> float:
 
 @dataclass(frozen=True)
 class HardImages:
-    """A z-buffer: which face is seen, (H, W), -1 for none, its depth and colour, and where that is certain."""
+    """A z-buffer: the face seen, (H, W), -1 for none, its depth and colour, and where that is certain."""
 
     face: NDArray[np.int64]
     depth: Array

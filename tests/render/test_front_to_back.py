@@ -26,7 +26,7 @@ COVERAGES = {
 CONORMS = {
     "probabilistic": ts.Probabilistic,
     "frank": lambda: ts.Frank(100.0),
-    "bounded": lambda: ts.Yager(1.0),
+    "bounded": ts.BoundedSum,
 }
 # Every gap between the card and the wall is wider than four of them.
 ORDERS = {
@@ -116,7 +116,7 @@ def test_card_behind_a_hole():
     own = numbers(4).requires_grad_()
     cards = [card(own, 5, 28, 26, 9.0), *hole(left, 2.0)]
     colors = torch.cat([RED_AND_GREEN[:1], RED_AND_GREEN[1:].expand(4, 2)])
-    renderer = ts.SoftRasterizer(ts.Gaussian(0.4), ts.Yager(1.0), ts.FrontToBack())
+    renderer = ts.SoftRasterizer(ts.Gaussian(0.4), ts.BoundedSum(), ts.FrontToBack())
     red = renderer(scene(cards, colors), camera(SIZE)).color[..., 0].sum((1, 2)).mean()
     assert float(red) == pytest.approx((22 - left.mean().item()) * 10, rel=0.03)
     by_hole, by_card = torch.autograd.grad(red, (left, own))
@@ -163,7 +163,7 @@ def test_a_ball_hides_a_ball_inside_it(inner, hard, scale):
     )
     view = ts.Camera.look_at((0, 0, 3), fov=45, image_size=(24, 24)).to(dtype=KIND)
     order = ts.Heaviside() if hard else None
-    renderer = ts.SoftRasterizer(ts.Gaussian(scale), ts.Yager(1.0), ts.FrontToBack(order))
+    renderer = ts.SoftRasterizer(ts.Gaussian(scale), ts.BoundedSum(), ts.FrontToBack(order))
     with torch.no_grad():
         image = renderer(mesh, view)
     # Where the silhouette of the outer ball is soft, the inner one is not behind it.
