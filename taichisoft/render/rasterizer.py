@@ -54,8 +54,9 @@ class SoftRasterizer(nn.Module):
 
     For the signed distance d of a pixel to a face (pixels, positive inside), coverage is
     ``D = F(d / scale)``, alpha the aggregate of D over all faces, and colour
-    ``alpha (sum w c) / (sum w) + (1 - alpha) background`` with ``w = D Z((front - z) / gamma)``, where
-    front is the least depth of the faces that reach the pixel.
+    ``alpha (sum w c) / (sum w) + (1 - alpha) background``. The weight w of a face is what it adds to alpha
+    behind the faces in front of it (`FrontToBack`), or ``D Z((front - z) / gamma)``, where front is the least
+    depth of the faces that reach the pixel (`ReferenceDepth`).
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ class SoftRasterizer(nn.Module):
     aggregation : Aggregation
         How coverages combine. Default: `Probabilistic`.
     occlusion : Occlusion
-        The function Z and its gamma. Default: `DepthSoftmax` with gamma = 0.05 scene units.
+        How faces hide each other. Default: `FrontToBack`, with a gamma of 0.02 of the extent in depth of what
+        is drawn.
     softness : Softness
         The three of them in one object, instead.
     background : float, sequence of float, or Tensor
@@ -98,7 +100,8 @@ class SoftRasterizer(nn.Module):
     Both sides of a face are drawn. What is nearer than ``camera.near`` is not: a face that crosses that plane
     is cut there into one or two triangles, whose edges are soft as all edges are, and one that is wholly
     nearer is left out. The image does not depend on the order of the faces, except for the gradient of exact
-    ties under `Max`.
+    ties under `Max`; of faces that are exactly equally near, the hard renderer shows the one with the
+    smallest index.
 
     After Wu et al., "Learning to Rasterize Differentiably" (EGSR 2024), and Liu et al., "Soft
     Rasterizer" (ICCV 2019).
@@ -172,7 +175,7 @@ class SoftRasterizer(nn.Module):
 
     @property
     def occlusion(self) -> Occlusion:
-        """The function Z and its gamma."""
+        """How faces hide each other."""
         return self.softness.occlusion
 
     @occlusion.setter
