@@ -25,6 +25,8 @@ Function = Callable[[Array], Array]
 
 # Coverages of which it is left to rounding whether their face reaches the pixel at all.
 FAINT = 1e-7
+# What faces that hide each other by a soft order may leave of alpha, for their mean to be certain.
+LEFT = 1e-3
 # Of what is told apart by rounding in a z-buffer: pixels to an edge, and a part of the depth.
 EDGE_MARGIN, DEPTH_MARGIN = 1e-6, 1e-9
 # Depths that differ by less, relative to the largest of the two faces, are equal but for rounding.
@@ -46,7 +48,7 @@ class Images:
     color : array, (H, W, C)
         Over the background.
     clear : array, (H, W), bool
-        Whether it is certain which faces reach the pixel.
+        Whether it is certain which faces reach the pixel, and how they weigh.
     """
 
     alpha: Array
@@ -88,8 +90,9 @@ def render(renderer: ts.SoftRasterizer, mesh: ts.Mesh, camera: ts.Camera, view: 
     clear = ~((covers > 0) & (covers < FAINT)).any(0)
     if isinstance(renderer.occlusion, ts.FrontToBack):
         weight = front_to_back(renderer, faces, covers, depths)
-        # What is faint hides no more than it shows.
-        clear = np.ones_like(clear)
+        # What is faint hides no more than it shows, but faces that all hide each other leave a ratio of next to
+        # nothing.
+        clear = weight.sum(0) >= LEFT * joined(renderer.aggregation, covers)
     else:
         weight = behind_a_front(renderer.occlusion, covers, depths)
     total = np.where(weight.sum(0) > 0, weight.sum(0), 1)
@@ -215,6 +218,8 @@ def coverage_of(coverage: ts.Coverage) -> Function:
 
 
 def _bare(coverage: ts.Coverage) -> Function:
+    if isinstance(coverage, ts.Heaviside):
+        return lambda s: np.where(s >= 0, 1.0, 0.0)
     if isinstance(coverage, ts.Mixture):
         weights = torch.softmax(coverage.logits, 0).tolist()
         widths = [float(part.scale.in_pixels(1)) for part in coverage.components]
