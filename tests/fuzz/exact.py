@@ -90,8 +90,8 @@ def render(renderer: ts.SoftRasterizer, mesh: ts.Mesh, camera: ts.Camera, view: 
     clear = ~((covers > 0) & (covers < FAINT)).any(0)
     if isinstance(renderer.occlusion, ts.FrontToBack):
         weight = front_to_back(renderer, faces, covers, depths)
-        # What is faint hides no more than it shows, but faces that all hide each other leave a ratio of next to
-        # nothing.
+        # What is faint hides no more than it shows, but faces that all hide each other leave a ratio of
+        # next to nothing.
         clear = weight.sum(0) >= LEFT * joined(renderer.aggregation, covers)
     else:
         weight = behind_a_front(renderer.occlusion, covers, depths)
