@@ -36,6 +36,8 @@ class Surface:
         Whether there are colours at all, be it without channels.
     normals : bool
         Whether three channels of normals follow.
+    opacity : bool
+        Whether an opacity comes last.
     """
 
     attributes: Attributes | None
@@ -43,6 +45,7 @@ class Surface:
     channels: int
     has_colors: bool
     normals: bool
+    opacity: bool = False
 
     @property
     def outputs(self) -> int:

@@ -165,8 +165,6 @@ def _in_front(
 ) -> Tensor:
     """Return for pairs of fragments ``g(h D)`` of the one that may be in front of the other."""
     order = replace(curves.order, cells=inputs.order_cells)
-    # At a tie the value is `at_tie`; the slope is that of the curve.
-    held = replace(curves.order, cells=inputs.order_cells.detach())
     difference = layers.depth[behind] - layers.depth[front]
     tolerance = torch.maximum(layers.tolerance[behind], layers.tolerance[front])
     tie = difference.detach().abs() <= tolerance
@@ -176,7 +174,8 @@ def _in_front(
     if curves.by_index:
         at_tie = (layers.face[front] < layers.face[behind]).to(u)
     else:
-        at_tie = at_tie + held(u) - held(u).detach()
+        # At a tie the value is `at_tie`; the slope is that of the curve, and moves with it.
+        at_tie = at_tie + order(u) - order(u.detach())
     share = torch.where(tie, at_tie, order(u))
     wholly = (u.detach() >= curves.order.domain.high) & ~tie
     part = _part(curves, inputs)(share * layers.coverage[front] - 1)
@@ -235,7 +234,7 @@ def _first_of_largest(group: Tensor, amount: Tensor, groups: int) -> Tensor:
 
 
 def _summed(job: RasterJob, pixel: Tensor, values: Tensor, takes_max: bool) -> Tensor:
-    """Return (B, H, W, C): values of fragments, (N, C), summed into their pixels; the first may be a maximum."""
+    """Return (B, H, W, C): values of fragments, (N, C), summed by pixel; the first may be a maximum."""
     if takes_max:
         winner = _first_of_largest(pixel, values[:, 0].detach(), job.pixels)
         kept = torch.zeros(len(values), 1, dtype=torch.bool, device=values.device)

@@ -36,7 +36,7 @@ from taichisoft.render.transforms import transformable
 from taichisoft.softness.aggregation import Aggregation, Max
 from taichisoft.softness.coverage import Coverage, Heaviside
 from taichisoft.softness.curves import CompositeCurves, Curve, SoftnessCurves
-from taichisoft.softness.occlusion import DepthSoftmax, FrontToBack, Occlusion
+from taichisoft.softness.occlusion import FrontToBack, Occlusion
 from taichisoft.softness.pretrained import load_from, shipped
 from taichisoft.softness.progress_watch import ProgressWatch
 from taichisoft.softness.softness import PARTS, Softness
@@ -54,8 +54,9 @@ class SoftRasterizer(nn.Module):
 
     For the signed distance d of a pixel to a face (pixels, positive inside), coverage is
     ``D = F(d / scale)``, alpha the aggregate of D over all faces, and colour
-    ``alpha (sum w c) / (sum w) + (1 - alpha) background`` with ``w = D Z((front - z) / gamma)``, where
-    front is the least depth of the faces that reach the pixel.
+    ``alpha (sum w c) / (sum w) + (1 - alpha) background``. The weight w of a face is what it adds to alpha
+    behind the faces in front of it (`FrontToBack`), or ``D Z((front - z) / gamma)``, where front is the least
+    depth of the faces that reach the pixel (`ReferenceDepth`).
 
     Parameters
     ----------
@@ -99,7 +100,8 @@ class SoftRasterizer(nn.Module):
     Both sides of a face are drawn. What is nearer than ``camera.near`` is not: a face that crosses that plane
     is cut there into one or two triangles, whose edges are soft as all edges are, and one that is wholly
     nearer is left out. The image does not depend on the order of the faces, except for the gradient of exact
-    ties under `Max`.
+    ties under `Max`; of faces that are exactly equally near, the hard renderer shows the one with the
+    smallest index.
 
     After Wu et al., "Learning to Rasterize Differentiably" (EGSR 2024), and Liu et al., "Soft
     Rasterizer" (ICCV 2019).
@@ -173,7 +175,7 @@ class SoftRasterizer(nn.Module):
 
     @property
     def occlusion(self) -> Occlusion:
-        """The function Z and its gamma."""
+        """How faces hide each other."""
         return self.softness.occlusion
 
     @occlusion.setter
@@ -196,9 +198,11 @@ class SoftRasterizer(nn.Module):
         Alpha has no gradient. Colour has one with respect to the colours and, through their interpolation,
         to vertices and camera.
 
-        Surfaces nearer to each other than about 1e-3 scene units are blended.
+        Depth and colour are those of the nearest face, at any scale of the scene; of faces that are equally
+        near, of the one with the smallest index.
         """
-        return cls(Heaviside(), Max(), DepthSoftmax(1e-4), background=background, ssaa=ssaa)
+        occlusion = FrontToBack(Heaviside(), 1.0)
+        return cls(Heaviside(), Max(), occlusion, background=background, ssaa=ssaa)
 
     @classmethod
     def pretrained(

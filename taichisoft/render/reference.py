@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,17 +17,20 @@ from torch import Tensor
 from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.surface import Surface
 from taichisoft.appearance.texture import Texture
+from taichisoft.base.checks import check_type
 from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath, is_mapped, set_aside, transforming
 from taichisoft.cameras.camera import Camera
-from taichisoft.engine.kernels.blend_functions import TIES
 from taichisoft.engine.scene import Scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.render.image import SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer
+from taichisoft.render.reference_layers import Front, Layering
 from taichisoft.softness.curves import Curve, below_full
+from taichisoft.softness.occlusion import FrontToBack, ReferenceDepth
 
 Function = Callable[[Tensor], Tensor]
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +79,11 @@ def render(
     """
     _check_not_mapped(mesh, camera)
     surface, scene = renderer.scene(mesh, camera, colors, lighting=lighting, normals=normals)
-    generator, coverage, occlusion = _softness(renderer, scene, tabulated)
+    generator, coverage, hiding = _softness(renderer, scene, tabulated)
     totals, sums = [], []
     for image, (corners, index) in enumerate(_visible(scene)):
         total, image_sums = _render_image(
-            scene, surface, image, corners, index, renderer, generator, coverage, occlusion
+            scene, surface, image, corners, index, renderer, generator, coverage, hiding
         )
         totals.append(total)
         sums.append(image_sums)
@@ -204,7 +208,7 @@ def _render_image(
     renderer: SoftRasterizer,
     generator: Function,
     coverage: Function,
-    occlusion: Function,
+    hiding: Front | Layering,
 ) -> tuple[Tensor, Tensor]:
     """Return the sums of one image: (HW,) of the generator, (HW, 2 + C) of the weights."""
     channels = surface.outputs
@@ -214,41 +218,37 @@ def _render_image(
         zero = scene.points.sum() * 0
         return zero.expand(pixels), zero.expand(pixels, 2 + channels)
     pairs = fragments(corners[..., :2], scene.image_size)
-
-    total = _aggregate(generator(pairs.distance), renderer)
-
+    cover, amount = coverage(pairs.distance), generator(pairs.distance)
     by_inverse_w = pairs.barycentric * corners[:, None, :, 3]
     share = by_inverse_w / by_inverse_w.sum(-1, keepdim=True)
     depth = (share * corners[:, None, :, 2]).sum(-1)
-    cover = coverage(pairs.distance)
-    # What is faint has no say in what is in front, and may itself be in front of that.
-    faint = renderer.curves(scene.image_size[0] // renderer.ssaa)[1].faint
-    reaching = torch.where(cover > faint, depth, torch.inf)
-    # Of faces that are equally near the first one moves it.
-    front = reaching.gather(0, reaching.detach().argmin(0, keepdim=True))[0]
-    hidden = (cover > 0) & front.isfinite()
-    gap = front.where(front.isfinite(), 0) - depth
-    # What is as near as the front but for rounding is the front.
-    tie = TIES[torch.finfo(depth.dtype).bits] * corners[:, None, :, 2].abs().amax(-1)
-    gap = torch.where(gap.abs() > tie, gap, gap - gap.detach())
-    behind = torch.where(hidden, gap, 0).clamp(max=0)
-    weight = cover * occlusion(behind)
+    seen = _seen(scene, surface, image, attribute_index, share)
+    if surface.opacity:
+        seen, opacity = seen[..., :-1], seen[..., -1]
+        cover = cover * opacity
+        amount = check_type(hiding, "occlusion", Layering).generator(cover - 1)
+    weight = hiding.weights(cover, amount, depth, corners[..., 2])
     parts = [weight.sum(0)[:, None], (weight * depth).sum(0)[:, None]]
-    if channels:
-        colors = scene.channels[attribute_index]
-        interpolated = torch.einsum("fpk,fkc->fpc", share, colors)
-        if surface.shader is not None:
-            rows = interpolated.flatten(0, 1)
-            images = torch.full((len(rows),), image, device=rows.device)
-            interpolated = surface.shader(rows, images).reshape(*weight.shape, channels)
-        parts.append((weight.unsqueeze(-1) * interpolated).sum(0))
-    return total, torch.cat(parts, -1)
+    parts.append((weight.unsqueeze(-1) * seen).sum(0))
+    return _aggregate(amount, renderer), torch.cat(parts, -1)
 
 
-def _curves(renderer: SoftRasterizer, image_height: int) -> tuple[Curve, Curve, Curve]:
-    """Return the tables, which are made by autograd: outside of transforms, to which they are constants."""
+def _seen(
+    scene: Scene, surface: Surface, image: int, attribute_index: Tensor, share: Tensor
+) -> Tensor:
+    """Return what is seen of each face at each pixel, (F, HW, C), given the shares of its corners."""
+    interpolated = torch.einsum("fpk,fkc->fpc", share, scene.channels[attribute_index])
+    if surface.shader is None:
+        return interpolated
+    rows = interpolated.flatten(0, 1)
+    images = torch.full((len(rows),), image, device=rows.device)
+    return surface.shader(rows, images).reshape(*share.shape[:2], -1)
+
+
+def _in_peace(renderer: SoftRasterizer, make: Callable[[], Made]) -> Made:
+    """Return tables, which are made by autograd: outside of transforms, to which they are constants."""
     if not transforming():
-        return renderer.curves(image_height)
+        return make()
     parts = (*renderer.softness.parameters(), *renderer.softness.buffers())
     if any(beneath(x) is not x for x in parts):
         raise RuntimeError(
@@ -256,14 +256,47 @@ def _curves(renderer: SoftRasterizer, image_height: int) -> tuple[Curve, Curve, 
             "taichisoft.reference to use it there; otherwise use torch.autograd.grad"
         )
     with set_aside():
-        return renderer.curves(image_height)
+        return make()
 
 
-def _softness(renderer: SoftRasterizer, scene: Scene, tabulated: bool) -> tuple[Function, ...]:
-    """Return the three functions, of a distance in pixels or of a depth difference in scene units."""
-    curves = _curves(renderer, scene.image_size[0] // renderer.ssaa)
+def _softness(
+    renderer: SoftRasterizer, scene: Scene, tabulated: bool
+) -> tuple[Function, Function, Front | Layering]:
+    """Return the generator and the coverage of a distance in pixels, and how faces hide each other."""
+    height = scene.image_size[0] // renderer.ssaa
+    if isinstance(renderer.occlusion, FrontToBack):
+        layers = _in_peace(renderer, lambda: renderer.composite_curves(height))
+        hiding: Front | Layering = (
+            Layering.through_tables(layers)
+            if tabulated
+            else Layering.exact(renderer.occlusion, renderer.aggregation)
+        )
+        generator, coverage = layers.generator, layers.coverage
+    else:
+        generator, coverage, occlusion = _in_peace(renderer, lambda: renderer.curves(height))
+        exact = None if tabulated else _exact_occlusion(renderer)
+        hiding = Front(coverage.faint, _of(occlusion, exact))
     if tabulated:
-        return tuple((lambda x, c=curve: c.table(x / c.width.to(x.dtype))) for curve in curves)
+        return _of(generator), _of(coverage), hiding
+    exact_generator, exact_coverage = _exact(renderer)
+    return _of(generator, exact_generator), _of(coverage, exact_coverage), hiding
+
+
+def _exact_occlusion(renderer: SoftRasterizer) -> Function:
+    """Return the occlusion of a difference of depth in gammas."""
+    occlusion = check_type(renderer.occlusion, "occlusion", ReferenceDepth)
+    return lambda u: occlusion(u.clamp(min=occlusion.domain().low))
+
+
+def _of(curve: Curve, exact: Function | None = None) -> Function:
+    """Return the function of a distance, in pixels or scene units: a table, or, given it, the exact one."""
+    if exact is None:
+        return lambda x: curve.table(x / curve.width.to(x.dtype))
+    return lambda x: exact(x.double() / curve.width).to(x.dtype)
+
+
+def _exact(renderer: SoftRasterizer) -> tuple[Function, Function]:
+    """Return the generator and the coverage of a distance in scales."""
     coverage, aggregation = renderer.coverage, renderer.aggregation
     low, high = coverage.domain().low, coverage.domain().high
     through = coverage.surrogate is not None
@@ -279,11 +312,4 @@ def _softness(renderer: SoftRasterizer, scene: Scene, tabulated: bool) -> tuple[
         within = aggregation.generator(below_full(exact_coverage(s)))
         return torch.where(s >= high, top, within)
 
-    def exact_occlusion(u: Tensor) -> Tensor:
-        return renderer.occlusion(u.clamp(min=renderer.occlusion.domain().low))
-
-    functions = (exact_generator, exact_coverage, exact_occlusion)
-    return tuple(
-        (lambda x, f=f, c=curve: f(x.double() / c.width).to(x.dtype))
-        for f, curve in zip(functions, curves, strict=True)
-    )
+    return exact_generator, exact_coverage

@@ -25,8 +25,14 @@ Function = Callable[[Array], Array]
 
 # Coverages of which it is left to rounding whether their face reaches the pixel at all.
 FAINT = 1e-7
-# Of what is told apart by rounding in a z-buffer: pixels to an edge, and scene units in depth.
-EDGE_MARGIN, DEPTH_MARGIN = 1e-3, 1e-2
+# What faces that hide each other by a soft order may leave of alpha, for their mean to be certain.
+LEFT = 1e-3
+# Of what is told apart by rounding in a z-buffer: pixels to an edge, and a part of the depth.
+EDGE_MARGIN, DEPTH_MARGIN = 1e-6, 1e-9
+# Depths that differ by less, relative to the largest of the two faces, are equal but for rounding.
+TIE = 1e-12
+# How far from 0 an order is asked on both of its sides, in gammas.
+BESIDE = 2.0**-40
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Images:
     color : array, (H, W, C)
         Over the background.
     clear : array, (H, W), bool
-        Whether it is certain which faces reach the pixel.
+        Whether it is certain which faces reach the pixel, and how they weigh.
     """
 
     alpha: Array
@@ -68,8 +74,7 @@ def render(renderer: ts.SoftRasterizer, mesh: ts.Mesh, camera: ts.Camera, view: 
     height, width = camera.image_size
     pixels = _pixels(height, width)
     scale = float(renderer.coverage.scale.in_pixels(height))
-    gamma = float(renderer.occlusion.gamma())
-    cover, behind = coverage_of(renderer.coverage), occlusion_of(renderer.occlusion)
+    cover = coverage_of(renderer.coverage)
     faces = list(drawn_faces(mesh, camera, view))
     channels = mesh.vertex_colors.shape[-1]
     covers, depths, colors = [np.zeros((0, len(pixels)))] * 2 + [
@@ -82,11 +87,14 @@ def render(renderer: ts.SoftRasterizer, mesh: ts.Mesh, camera: ts.Camera, view: 
         colors = np.stack(
             [share @ face.colors for face, (_, share) in zip(faces, met, strict=True)]
         )
-    reached = np.where(covers > 0, depths, np.inf)
-    front = reached.min(0, initial=np.inf)
-    with np.errstate(invalid="ignore"):
-        gap = np.where(covers > 0, front - depths, 0)
-    weight = covers * behind(gap / gamma)
+    clear = ~((covers > 0) & (covers < FAINT)).any(0)
+    if isinstance(renderer.occlusion, ts.FrontToBack):
+        weight = front_to_back(renderer, faces, covers, depths)
+        # What is faint hides no more than it shows, but faces that all hide each other leave a ratio of
+        # next to nothing.
+        clear = weight.sum(0) >= LEFT * joined(renderer.aggregation, covers)
+    else:
+        weight = behind_a_front(renderer.occlusion, covers, depths)
     total = np.where(weight.sum(0) > 0, weight.sum(0), 1)
     alpha = joined(renderer.aggregation, covers)
     background = renderer.background.double().numpy()
@@ -97,16 +105,73 @@ def render(renderer: ts.SoftRasterizer, mesh: ts.Mesh, camera: ts.Camera, view: 
         alpha.reshape(size),
         ((weight * depths).sum(0) / total).reshape(size),
         color.reshape(*size, -1),
-        ~((covers > 0) & (covers < FAINT)).any(0).reshape(size),
+        clear.reshape(size),
     )
+
+
+def behind_a_front(occlusion: ts.ReferenceDepth, covers: Array, depths: Array) -> Array:
+    """Return weights by how far faces, (F, P), are behind the nearest of a pixel."""
+    front = np.where(covers > 0, depths, np.inf).min(0, initial=np.inf)
+    with np.errstate(invalid="ignore"):
+        gap = np.where(covers > 0, front - depths, 0)
+    return covers * occlusion_of(occlusion)(gap / float(occlusion.gamma()))
+
+
+def front_to_back(
+    renderer: ts.SoftRasterizer, faces: list[Face], covers: Array, depths: Array
+) -> Array:
+    """Return what faces, (F, P), add to alpha behind what is in front of them."""
+    aggregation, occlusion = renderer.aggregation, renderer.occlusion
+    order, at_tie = order_of(occlusion)
+    weight = np.zeros_like(covers)
+    if not faces:
+        return weight
+    gamma = width_of_order(occlusion, np.stack([face.depth for face in faces]))
+    farthest = np.array([np.abs(face.depth).max() for face in faces])
+    by_index = isinstance(aggregation, ts.Max) and isinstance(occlusion.order, ts.Heaviside)
+    for behind in range(len(faces)):
+        nearer = depths[behind] - depths
+        tolerance = 0 if by_index else TIE * np.maximum(farthest, farthest[behind])[:, None]
+        first = (np.arange(len(faces)) < behind)[:, None]
+        share = np.where(
+            np.abs(nearer) <= tolerance, first if by_index else at_tie, order(nearer / gamma)
+        )
+        in_front = np.delete(share * covers, behind, 0)
+        left = joined(aggregation, in_front)
+        weight[behind] = (
+            joined(aggregation, np.concatenate([in_front, covers[behind : behind + 1]])) - left
+        )
+    return weight
+
+
+def order_of(occlusion: ts.FrontToBack) -> tuple[Function, float]:
+    """Return an order of a difference of depth in gammas, that reaches 1, and its number for none."""
+    bare, high = coverage_of(occlusion.order), occlusion.order.domain().high
+    top = float(bare(np.array([high]))[0])
+
+    def order(u: Array) -> Array:
+        return np.where(u >= high, 1, bare(u) / top)
+
+    return order, float(order(np.array([-BESIDE, BESIDE])).mean())
+
+
+def width_of_order(occlusion: ts.FrontToBack, corner_depths: Array) -> float:
+    """Return gamma in scene units."""
+    gamma = occlusion.gamma
+    width = float(gamma())
+    if isinstance(gamma, ts.DepthFraction):
+        width *= corner_depths.max() - corner_depths.min()
+    # Rounding of depths is never resolved.
+    return max(width, 1e-6 * np.abs(corner_depths).max()) or 1.0
 
 
 @dataclass(frozen=True)
 class HardImages:
-    """A z-buffer: which face is seen, (H, W), -1 for none, its depth, and where that is certain."""
+    """A z-buffer: the face seen, (H, W), -1 for none, its depth and colour, and where that is certain."""
 
     face: NDArray[np.int64]
     depth: Array
+    color: Array
     clear: NDArray[np.bool_]
 
 
@@ -118,6 +183,7 @@ def z_buffer(mesh: ts.Mesh, camera: ts.Camera, view: int = 0) -> HardImages:
     best = np.full(len(pixels), np.inf)
     second = np.full(len(pixels), np.inf)
     seen = np.full(len(pixels), -1)
+    color = np.zeros((len(pixels), mesh.vertex_colors.shape[-1]))
     clear = np.ones(len(pixels), dtype=bool)
     for face in drawn_faces(mesh, camera, view):
         distance, share = meet(face, pixels)
@@ -126,10 +192,14 @@ def z_buffer(mesh: ts.Mesh, camera: ts.Camera, view: int = 0) -> HardImages:
         nearer = depth < best
         second = np.where(nearer, best, np.minimum(second, depth))
         seen = np.where(nearer, face.source, seen)
+        color = np.where(nearer[:, None], share @ face.colors, color)
         best = np.where(nearer, depth, best)
     with np.errstate(invalid="ignore"):
-        clear &= ~(second - best < DEPTH_MARGIN)
-    return HardImages(*(x.reshape(height, width) for x in (seen, best, clear)))
+        clear &= ~(second - best < DEPTH_MARGIN * np.abs(best))
+    size = (height, width)
+    return HardImages(
+        seen.reshape(size), best.reshape(size), color.reshape(*size, -1), clear.reshape(size)
+    )
 
 
 def coverage_of(coverage: ts.Coverage) -> Function:
@@ -148,6 +218,8 @@ def coverage_of(coverage: ts.Coverage) -> Function:
 
 
 def _bare(coverage: ts.Coverage) -> Function:
+    if isinstance(coverage, ts.Heaviside):
+        return lambda s: np.where(s >= 0, 1.0, 0.0)
     if isinstance(coverage, ts.Mixture):
         weights = torch.softmax(coverage.logits, 0).tolist()
         widths = [float(part.scale.in_pixels(1)) for part in coverage.components]

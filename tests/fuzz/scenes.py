@@ -22,6 +22,8 @@ CONORMS: dict[type[ts.Aggregation], tuple[float, float]] = {
     ts.Dombi: (0.5, 4.0),
     ts.SchweizerSklar: (0.1, 4.0),
 }
+# Closed forms that are no order: 1 at equal depths, or bent there.
+UNFIT = tuple(name for name in FAMILIES if "reversed" in name or name == "gamma_half")
 PLAIN = (ts.Probabilistic, ts.Einstein, ts.Max)
 
 
@@ -228,11 +230,32 @@ def aggregation(dice: Dice) -> ts.Aggregation:
 
 
 def occlusion(dice: Dice) -> ts.Occlusion:
-    """Return an occlusion function."""
+    """Return how faces hide each other: in one of two scenes front to back."""
     gamma = dice.learned(0.02, 2.0)
-    kind = dice.whole(0, 3)
+    kind = dice.whole(0, 7)
     if kind == 0:
         return ts.DepthCurve(dice.one_of([ts.Gaussian, ts.Logistic, ts.Cauchy])(), gamma)
     if kind == 1:
         return randomised(ts.MonotoneDepth(gamma), 1.0, dice.seed())
-    return ts.DepthSoftmax(gamma)
+    if kind <= 3:
+        return ts.DepthSoftmax(gamma)
+    if dice.happens(0.5):
+        return ts.FrontToBack(order(dice), ts.DepthFraction(dice.learned(0.005, 1.0)))
+    return ts.FrontToBack(order(dice), gamma)
+
+
+def order(dice: Dice) -> ts.Coverage:
+    """Return an order of any kind: a coverage of a fixed width, below 1 at 0."""
+    kind = dice.whole(0, 9)
+    if kind <= 1:
+        return ts.Heaviside()
+    if kind == 2:
+        return ts.CubicHermite()
+    if kind == 3:
+        spline = ts.MonotoneSpline(knots=dice.whole(3, 12))
+        return with_random_weights(spline, dice.width(0.3, 3.0), dice.seed())
+    if kind == 4:
+        return curved_mlp(1.0, dice.seed())
+    family = FAMILIES[dice.one_of([name for name in FAMILIES if name not in UNFIT])]
+    shift = ts.Real(float(dice.between(-0.5, 0.5)), learn=True) if dice.happens(0.5) else 0.0
+    return family.kind(squared=dice.happens(0.3), shift=shift)

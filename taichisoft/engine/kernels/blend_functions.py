@@ -13,9 +13,9 @@ from taichisoft.engine.kernels.arithmetic import greater, lesser
 from taichisoft.engine.kernels.curve import lookup_functions
 from taichisoft.engine.kernels.triangle import geometry_functions
 
-# Depths that differ by less, relative to the farthest corner of a face, are the same but for rounding.
-# By bits of the float type.
-TIES = {32: 2.0**-20, 64: 2.0**-49}
+# Depths that differ by less, relative to the farthest corner of a face, are the same but for rounding,
+# which is larger the more a face is foreshortened. By bits of the float type.
+TIES = {32: 2.0**-17, 64: 2.0**-45}
 
 
 @cache
