@@ -9,6 +9,7 @@ from torch import Tensor
 
 from taichisoft.appearance.lights import Lighting, PerImage, Shading
 from taichisoft.appearance.shader import Shader, lit_points
+from taichisoft.appearance.sides import seen_sides
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_batch, check_like, check_type
 from taichisoft.cameras.camera import Camera
@@ -143,10 +144,13 @@ def _with_geometry(
     shading = None if lighting is None else lighting.shading
     positions, directions = _geometry(mesh, flat=shading is Shading.FLAT)
     columns = [] if base is None else [base.corners()]
+    towards = directions
+    if lighting is not None and lighting.two_sided:
+        towards = _turned(mesh, camera, directions)
     if shading is Shading.PHONG:
-        columns += [positions, directions]
+        columns += [positions, towards]
     elif lighting is not None:
-        points = lit_points(positions, directions, camera, _of_corners(mesh))
+        points = lit_points(positions, towards, camera, _of_corners(mesh))
         light = [x.expand(*x.shape[:-1], lighting.channels) for x in lighting.sums(points)]
         columns = columns + light if textured else [columns[0] * light[0] + light[1]]
     if normals:
@@ -164,6 +168,13 @@ def _geometry(mesh: Mesh | MeshBatch, *, flat: bool) -> tuple[Tensor, Tensor]:
     centres = corners.reshape(corners.shape[0], -1, 3, 3).mean(2)
     normals = face_normals(mesh).reshape(centres.shape)
     return centres.repeat_interleave(3, 1), normals.repeat_interleave(3, 1)
+
+
+def _turned(mesh: Mesh | MeshBatch, camera: Camera, directions: Tensor) -> Tensor:
+    """Return the normals of all corners, turned round on faces that the camera sees from inside."""
+    sides = seen_sides(mesh, camera).repeat_interleave(3, -1)
+    inside = (sides[None] if isinstance(mesh, MeshBatch) else sides)[..., None] < 0
+    return torch.where(inside, -directions, directions)
 
 
 def _rows(mesh: Mesh | MeshBatch, values: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from taichisoft.appearance.background import Background, as_background, over_background
 from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.order import in_canonical_order
+from taichisoft.appearance.sides import Culling
 from taichisoft.appearance.surface import Surface, prepare
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_holds_numbers, check_integer, check_type
@@ -82,6 +83,9 @@ class SoftRasterizer(nn.Module):
         Whether sums are taken in an order that does not depend on the order of the faces: image, normals,
         light and gradients are bit-equal from run to run and for permuted faces (on the CPU). Faces are
         sorted by their vertices; of two faces at one place the one with the smaller indices comes first.
+    culling : Culling
+        Which faces are left out, by the side that the camera sees; by default none. Which these are has no
+        gradient, that of the others is exact.
 
     Notes
     -----
@@ -95,10 +99,10 @@ class SoftRasterizer(nn.Module):
     a loop. Forward mode over forward mode raises RuntimeError, as does forward mode over a gradient of a
     `StraightThrough`: reverse mode has both. ``torch.compile`` compiles what is around a render.
 
-    Both sides of a face are drawn. What is nearer than ``camera.near`` is not: a face that crosses that plane
-    is cut there into one or two triangles, whose edges are soft as all edges are, and one that is wholly
-    nearer is left out. The image does not depend on the order of the faces, except for the gradient of exact
-    ties under `Max`.
+    Both sides of a face are drawn, unless one is culled. What is nearer than ``camera.near`` is not: a face
+    that crosses that plane is cut there into one or two triangles, whose edges are soft as all edges are, and
+    one that is wholly nearer is left out. The image does not depend on the order of the faces, except for the
+    gradient of exact ties under `Max`.
 
     After Wu et al., "Learning to Rasterize Differentiably" (EGSR 2024), and Liu et al., "Soft
     Rasterizer" (ICCV 2019).
@@ -115,6 +119,7 @@ class SoftRasterizer(nn.Module):
         ssaa: int = 1,
         gradient: str = "fused",
         deterministic: bool = False,
+        culling: Culling = Culling.NONE,
     ):
         super().__init__()
         parts = (coverage, aggregation, occlusion)
@@ -125,6 +130,7 @@ class SoftRasterizer(nn.Module):
         self.softness = softness
         self.gradient = gradient
         self.deterministic = deterministic
+        self.culling = culling
         self.background = background
         self.ssaa = ssaa
 
@@ -145,6 +151,8 @@ class SoftRasterizer(nn.Module):
             self._engine = ENGINES[value]()
         elif name == "deterministic":
             check_type(value, name, bool)
+        elif name == "culling":
+            check_type(value, name, Culling)
         elif name == "ssaa":
             value = check_integer(value, name, minimum=1)
         elif name == "background":
@@ -189,7 +197,9 @@ class SoftRasterizer(nn.Module):
         def background(self, value: Background) -> None: ...
 
     @classmethod
-    def hard(cls, *, background: Background = 0.0, ssaa: int = 1) -> SoftRasterizer:
+    def hard(
+        cls, *, background: Background = 0.0, ssaa: int = 1, culling: Culling = Culling.NONE
+    ) -> SoftRasterizer:
         """Return the exact z-buffer renderer that soft ones approximate.
 
         Alpha has no gradient. Colour has one with respect to the colours and, through their interpolation,
@@ -197,7 +207,14 @@ class SoftRasterizer(nn.Module):
 
         Surfaces nearer to each other than about 1e-3 scene units are blended.
         """
-        return cls(Heaviside(), Max(), DepthSoftmax(1e-4), background=background, ssaa=ssaa)
+        return cls(
+            Heaviside(),
+            Max(),
+            DepthSoftmax(1e-4),
+            background=background,
+            ssaa=ssaa,
+            culling=culling,
+        )
 
     @classmethod
     def pretrained(
@@ -209,6 +226,7 @@ class SoftRasterizer(nn.Module):
         ssaa: int = 1,
         gradient: str = "fused",
         deterministic: bool = False,
+        culling: Culling = Culling.NONE,
     ) -> SoftRasterizer:
         """Return a renderer with a meta-learned softness that comes with the library.
 
@@ -224,7 +242,7 @@ class SoftRasterizer(nn.Module):
             them; `taichisoft.pretrained_names` lists those present.
         trainable : bool
             Whether its parameters require gradients, to learn it further.
-        background, ssaa, gradient, deterministic
+        background, ssaa, gradient, deterministic, culling
             As in `SoftRasterizer`.
 
         Raises
@@ -238,6 +256,7 @@ class SoftRasterizer(nn.Module):
             ssaa=ssaa,
             gradient=gradient,
             deterministic=deterministic,
+            culling=culling,
         )
 
     @transformable
@@ -303,7 +322,9 @@ class SoftRasterizer(nn.Module):
             sums = shade_fragments(job, coverage, occlusion, surface)
         self._watch.watch(self.softness, fine, sums)
         image = self.compose(fine, sums, surface)
-        return replace(image, face_ids=nearest_faces(mesh, camera)) if face_ids else image
+        if not face_ids:
+            return image
+        return replace(image, face_ids=nearest_faces(mesh, camera, self.culling))
 
     if TYPE_CHECKING:
         __call__ = forward
@@ -350,7 +371,9 @@ class SoftRasterizer(nn.Module):
             mesh, colors, source = in_canonical_order(mesh, colors)
         surface = prepare(mesh, camera, colors, lighting, normals)
         camera = magnified(camera, self.ssaa)
-        return surface, build_scene(mesh, camera, surface.attributes, source=source)
+        return surface, build_scene(
+            mesh, camera, surface.attributes, source=source, culling=self.culling
+        )
 
     def curves(self, image_height: int) -> tuple[Curve, Curve, Curve]:
         """Return the tabulated generator of coverage, coverage, and occlusion, with their widths.
@@ -400,7 +423,7 @@ class SoftRasterizer(nn.Module):
         from taichisoft.diagnosis.explain import explain  # sugar
 
         mesh = as_drawable(mesh)
-        scene = build_scene(mesh, camera, None)
+        scene = build_scene(mesh, camera, None, culling=self.culling)
         shared = isinstance(mesh, Mesh) or mesh.batch_size == 1
         return explain(self, scene, mesh.num_faces * (scene.batch_size if shared else 1), target)
 
@@ -438,7 +461,9 @@ class SoftRasterizer(nn.Module):
         if self.deterministic:
             mesh, _, source = in_canonical_order(mesh, None)
         camera = magnified(camera, self.ssaa)
-        return self._engine.silhouette(mesh, camera, source, generator, self.aggregation)
+        return self._engine.silhouette(
+            mesh, camera, source, generator, self.aggregation, self.culling
+        )
 
     def _check_ready(self) -> None:
         """Raise if this module has no numbers (device meta)."""
