@@ -13,7 +13,13 @@ from taichisoft.appearance.sides import seen_sides
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_batch, check_like, check_type
 from taichisoft.cameras.camera import Camera
-from taichisoft.geometry.attributes import Attributes, colors_of, with_colors
+from taichisoft.geometry.attributes import (
+    Attributes,
+    colors_of,
+    joined,
+    opacity_of,
+    with_colors,
+)
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import face_normals, vertex_normals
 
@@ -37,6 +43,9 @@ class Surface:
         Whether there are colours at all, be it without channels.
     normals : bool
         Whether three channels of normals follow.
+    opacity : bool
+        Whether the opacity of the fragment, in [0, 1], is the last column of all: of the attributes, or of
+        what the shader returns.
     """
 
     attributes: Attributes | None
@@ -44,10 +53,11 @@ class Surface:
     channels: int
     has_colors: bool
     normals: bool
+    opacity: bool = False
 
     @property
     def outputs(self) -> int:
-        """Number of channels of what is seen: colours and normals."""
+        """Number of channels of what is seen, colours and normals; the opacity is not counted."""
         return self.channels + 3 * self.normals
 
 
@@ -74,9 +84,11 @@ def prepare(
     """
     check_type(lighting, "lighting", (Lighting, type(None)))
     check_type(normals, "normals", bool)
-    texture = None
+    own = opacity_of(mesh)
+    texture, through = None, False
     if isinstance(colors, Texture):
-        texture = colors
+        through = colors.opacity is not None
+        texture = colors.with_opacity_as_channel()
         base: Attributes | None = _coordinates(mesh, texture)
     else:
         mesh = mesh if colors is None else with_colors(mesh, colors)
@@ -84,18 +96,30 @@ def prepare(
     if base is None and lighting is not None:
         base = Attributes(mesh.vertices.new_ones(1, WHITE), torch.zeros_like(mesh.faces))
     has_colors = base is not None
-    channels = _channels(base if texture is None else texture, lighting)
+    channels = _channels(colors if isinstance(colors, Texture) else base, lighting)
     lit = 0 if lighting is None else lighting.channels
     late = lighting if lighting is not None and lighting.shading is Shading.PHONG else None
     shader = None
     if texture is not None or late is not None:
         assert base is not None, "a texture has coordinates, and what is lit has colours"
-        others = 3 if normals else 0
-        shader = Shader(base.channels, texture, late, 0 if late else lit, camera, channels, others)
+        others = 3 * normals + (own is not None)
+        shader = Shader(
+            base.channels,
+            texture,
+            late,
+            0 if late else lit,
+            camera,
+            channels,
+            others,
+            through,
+            own is not None,
+        )
     if lighting is not None or normals:
         base = _with_geometry(mesh, camera, base, lighting, normals, textured=texture is not None)
+    if own is not None:
+        base = joined(base, own)
     attributes = _for_images(mesh, camera, base, texture, lighting)
-    return Surface(attributes, shader, channels, has_colors, normals)
+    return Surface(attributes, shader, channels, has_colors, normals, own is not None or through)
 
 
 def _coordinates(mesh: Mesh | MeshBatch, texture: Texture) -> Attributes:

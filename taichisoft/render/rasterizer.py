@@ -23,6 +23,7 @@ from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
+from taichisoft.geometry.attributes import Opacity, has_opacity, with_opacity, without_colors
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.vectors import mean_direction
 from taichisoft.render.face_ids import nearest_faces
@@ -270,6 +271,7 @@ class SoftRasterizer(nn.Module):
         lighting: Lighting | None = None,
         normals: bool = False,
         face_ids: bool = False,
+        opacity: Opacity | None = None,
     ) -> SoftImage:
         """Render alpha, depth and, if there are colours, colour.
 
@@ -289,6 +291,10 @@ class SoftRasterizer(nn.Module):
             and otherwise `vertex_normals`, interpolated. They point out of the mesh, not to the camera.
         face_ids : bool
             Whether to tell the face that is seen at each pixel.
+        opacity : float or Tensor, optional
+            How much of what is behind is hidden, from 0 to 1: one number, (V,), (B, V), (F,) or (B, F),
+            instead of the mesh's own; that of a texture is multiplied by it. Coverage is multiplied by the
+            opacity, so alpha, depth and colour depend on it; light and face ids do not.
 
         Returns
         -------
@@ -312,7 +318,10 @@ class SoftRasterizer(nn.Module):
         """
         check_type(face_ids, "face_ids", bool)
         self._check_ready()
-        surface, scene = self.scene(mesh, camera, colors, lighting=lighting, normals=normals)
+        surface, scene = self.scene(
+            mesh, camera, colors, lighting=lighting, normals=normals, opacity=opacity
+        )
+        _check_opacity(surface)
         job = RasterJob(scene)
         generator, coverage, occlusion = self.curves(camera.image_size[0])
         fine = self._fine_alpha(mesh, camera, generator).expand(scene.batch_size, -1, -1)
@@ -331,10 +340,21 @@ class SoftRasterizer(nn.Module):
 
     @transformable
     @full_precision
-    def silhouette(self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
-        """Render alpha alone, (B, H, W): less than half the work of a full image."""
+    def silhouette(
+        self,
+        mesh: Mesh | MeshBatch | list[Mesh],
+        camera: Camera,
+        *,
+        opacity: Opacity | None = None,
+    ) -> Tensor:
+        """Render alpha alone, (B, H, W): less than half the work of a full image.
+
+        With an opacity, that of the mesh or one given as to `forward`, it is as much work as an image.
+        """
         self._check_ready()
         mesh = as_drawable(mesh)
+        if opacity is not None or has_opacity(mesh):
+            return self.forward(without_colors(mesh), camera, opacity=opacity).alpha
         check_type(camera, "camera", Camera)
         generator = self._magnified(self._curves.generator(camera.image_size[0]))
         fine = self._fine_alpha(mesh, camera, generator)
@@ -362,11 +382,14 @@ class SoftRasterizer(nn.Module):
         *,
         lighting: Lighting | None = None,
         normals: bool = False,
+        opacity: Opacity | None = None,
     ) -> tuple[Surface, Scene]:
         """Return the look and the projected geometry of what `forward` renders, ``ssaa`` times as large."""
         mesh = as_drawable(mesh)
         check_type(camera, "camera", Camera)
         source = None
+        if opacity is not None:
+            mesh = with_opacity(mesh, opacity)
         if self.deterministic:
             mesh, colors, source = in_canonical_order(mesh, colors)
         surface = prepare(mesh, camera, colors, lighting, normals)
@@ -444,14 +467,14 @@ class SoftRasterizer(nn.Module):
         means = ratio_or_zero(sums[..., 1:], weight)
         depth, colors, normals = means.split([1, surface.channels, 3 * surface.normals], -1)
         depth = weighted_mean_of_blocks(depth, fine, self.ssaa)[..., 0]
-        color = None
+        premultiplied = color = None
         if surface.has_colors:
-            color = mean_of_blocks(fine.unsqueeze(-1) * colors, self.ssaa)
-            color = over_background(color, alpha, self.background)
+            premultiplied = mean_of_blocks(fine.unsqueeze(-1) * colors, self.ssaa)
+            color = over_background(premultiplied, alpha, self.background)
         if not surface.normals:
-            return SoftImage(alpha, depth, color)
+            return SoftImage(alpha, depth, color, premultiplied=premultiplied)
         normals = mean_direction(weighted_mean_of_blocks(normals, fine, self.ssaa))
-        return SoftImage(alpha, depth, color, normals)
+        return SoftImage(alpha, depth, color, normals, premultiplied=premultiplied)
 
     def _fine_alpha(
         self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, generator: Curve
@@ -481,3 +504,9 @@ class SoftRasterizer(nn.Module):
             self.register_parameter("background", background)
         else:
             self.register_buffer("background", background)
+
+
+def _check_opacity(surface: Surface) -> None:
+    """Raise NotImplementedError for a surface with opacity, which the engine does not know yet."""
+    if surface.opacity:
+        raise NotImplementedError("opacity cannot be rendered yet")

@@ -21,6 +21,7 @@ from taichisoft.base.transforms import beneath, is_mapped, set_aside, transformi
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.kernels.blend_functions import TIES
 from taichisoft.engine.scene import Scene
+from taichisoft.geometry.attributes import Opacity
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.render.image import SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -54,6 +55,7 @@ def render(
     *,
     lighting: Lighting | None = None,
     normals: bool = False,
+    opacity: Opacity | None = None,
     tabulated: bool = False,
 ) -> SoftImage:
     """Render what ``renderer(mesh, camera, colors, ...)`` renders, densely in torch.
@@ -62,7 +64,7 @@ def render(
     ----------
     renderer : SoftRasterizer
         Whose softness to use.
-    mesh, camera, colors, lighting, normals
+    mesh, camera, colors, lighting, normals, opacity
         As for `SoftRasterizer.forward`.
     tabulated : bool
         Evaluate the softness through the tables that the kernels read, instead of exactly: then the two
@@ -74,7 +76,9 @@ def render(
         Differentiable to any order away from kinks of the softness and of the geometry.
     """
     _check_not_mapped(mesh, camera)
-    surface, scene = renderer.scene(mesh, camera, colors, lighting=lighting, normals=normals)
+    surface, scene = renderer.scene(
+        mesh, camera, colors, lighting=lighting, normals=normals, opacity=opacity
+    )
     generator, coverage, occlusion = _softness(renderer, scene, tabulated)
     totals, sums = [], []
     for image, (corners, index) in enumerate(_visible(scene)):
