@@ -20,8 +20,9 @@ from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath, is_mapped, set_aside, transforming
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.kernels.blend_functions import TIES
+from taichisoft.engine.projection import as_drawable
 from taichisoft.engine.scene import Scene
-from taichisoft.geometry.attributes import Opacity
+from taichisoft.geometry.attributes import Opacity, has_opacity, without_colors
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.render.image import SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -101,10 +102,15 @@ def silhouette(
     mesh: Mesh | MeshBatch | list[Mesh],
     camera: Camera,
     *,
+    opacity: Opacity | None = None,
     tabulated: bool = False,
 ) -> Tensor:
     """Render alpha alone, (B, H, W), as ``renderer.silhouette(mesh, camera)`` does; see `render`."""
     _check_not_mapped(mesh, camera)
+    mesh = as_drawable(mesh)
+    if opacity is not None or has_opacity(mesh):
+        mesh = without_colors(mesh)
+        return render(renderer, mesh, camera, opacity=opacity, tabulated=tabulated).alpha
     _, scene = renderer.scene(mesh, camera)
     generator, _, _ = _softness(renderer, scene, tabulated)
     totals = [
