@@ -266,7 +266,7 @@ def _saved_colors(mesh: Mesh, kind: str) -> torch.Tensor | None:
     if colors is None:
         if mesh.vertex_colors is not None or mesh.face_colors is not None:
             raise ValueError(
-                f"{kind}_opacity can be saved with {kind}_colors alone, got colours of the other kind"
+                f"{kind}_opacity must come with {kind}_colors to be saved, got colours of the other kind"
             )
         colors = opacity.new_ones(len(opacity), 3)
     if colors.shape[1] != 3:

@@ -146,7 +146,7 @@ def test_merging_keeps_vertices_apart_that_differ_in_opacity(tmp_path):
     [
         (
             {"vertex_opacity": torch.ones(4), "face_colors": torch.ones(4, 3)},
-            "vertex_opacity can be saved with vertex_colors alone",
+            "vertex_opacity must come with vertex_colors",
         ),
         (
             {"face_opacity": torch.ones(4), "face_colors": torch.ones(4, 4)},
