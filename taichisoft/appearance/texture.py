@@ -66,7 +66,8 @@ class Texture:
     Notes
     -----
     There are no smaller versions of the image (mipmaps): a texture that is finer than the pixels flickers;
-    ``ssaa`` of `SoftRasterizer` helps.
+    ``ssaa`` of `SoftRasterizer` helps. Between texels colour and opacity are interpolated each by itself, so
+    that the colour of a texel without opacity is seen beside it: fill those with that of their neighbours.
     """
 
     image: Tensor

@@ -349,7 +349,8 @@ class SoftRasterizer(nn.Module):
     ) -> Tensor:
         """Render alpha alone, (B, H, W): less than half the work of a full image.
 
-        With an opacity, that of the mesh or one given as to `forward`, it is as much work as an image.
+        With an opacity, that of the mesh or one given as to `forward`, it is as much work as an image. The
+        opacity of a texture is in the alpha of `forward` alone.
         """
         self._check_ready()
         mesh = as_drawable(mesh)
