@@ -424,8 +424,8 @@ class SoftRasterizer(nn.Module):
 
         How far it reaches and at what cost, which faces are drawn, how much the silhouette grows; with a
         target, whether a part of it is out of reach. The numbers are those of the current progress; an
-        annealed scale is judged at both ends: its reach at the start, how much it inflates at the end. Takes
-        as long as a few renders, and longer the farther the target is from the mesh.
+        annealed scale is judged at both ends: its reach at the start, how much it inflates at the end. A mesh
+        counts as opaque. Takes as long as a few renders, and longer the farther the target is from the mesh.
 
         Parameters
         ----------
