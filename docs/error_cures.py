@@ -161,6 +161,37 @@ CURES = (
         "Move `eye`, or take another `up`, such as (0, 0, 1) for a view from above; `Camera.orbit` has no such poles.",
     ),
     # Meshes and colours
+    # Opacity
+    (
+        r"vertex_opacity and face_opacity must not both|must not have vertex_opacity and face_opacity",
+        "A surface has one opacity: of its vertices, interpolated, or of its faces; a batch has one kind.",
+        "Keep one. For the vertices of a face, the mean of those of the faces around each is near enough.",
+    ),
+    (
+        r"opacity must be one number",
+        "A length other than the number of vertices or of faces; or a batch of different meshes, which have several.",
+        "Give (V,) or (B, V), (F,) or (B, F), or one number; `vertex_opacity` or `face_opacity` to each mesh of a batch.",
+    ),
+    (
+        r"to be saved, got colours of the other kind|must be RGB to be saved with",
+        "In a file opacity is the fourth channel of the colours, of vertices or of faces.",
+        "Give colours and opacity to the same, or leave one out: `mesh.with_vertex_opacity(None)`.",
+    ),
+    (
+        r"for rgba",
+        "An image file has colours of one or three channels.",
+        "Give the mesh colours, the render `colors=` or `lighting=`; of other channels save what you select of `image.color`.",
+    ),
+    (
+        r"opacity cannot be rendered yet",
+        "This release has the opacity of meshes, textures and files, but does not draw it.",
+        "`mesh.with_vertex_opacity(None)` is opaque.",
+    ),
+    (
+        r"\{name\} must be in \[0, 1\], got",
+        "A share below 0 or above 1: an opacity that an optimizer pushed out, or levels from 0 to 255.",
+        "Optimise x and give `torch.sigmoid(x)`, or clamp after each step; divide levels by 255.",
+    ),
     (
         r"vertex_colors and face_colors must not both",
         "Two kinds of colours on one mesh.",

@@ -220,7 +220,7 @@ class Lighting:
     texture, diffuse is ``light * max(n.l, 0)`` (the light itself if ambient), mirrored is
     ``light * max(r.v, 0) ** shininess`` where ``n.l > 0``, r being l mirrored at the normal n, l the
     direction to the light and v the one to the camera. Faces throw no shadows, and are lit on the side of
-    their normal only: their back has ambient light alone. Colours are not limited to 1.
+    their normal only, unless `two_sided`: their back has ambient light alone. Colours are not limited to 1.
 
     Parameters
     ----------
@@ -232,6 +232,10 @@ class Lighting:
         How much is mirrored; nothing by default. Differentiable, if a tensor.
     shininess : float or scalar Tensor
         How sharp the mirrored light is, positive. Differentiable, if a tensor.
+    two_sided : bool
+        Whether a face that the camera sees from inside (its normal points away) is lit as if its normals were
+        turned round: for open meshes. Which faces these are has no gradient. Normals that are rendered stay
+        as they are.
 
     Raises
     ------
@@ -243,6 +247,7 @@ class Lighting:
     shading: Shading = Shading.PHONG
     specular: Values = 0.0
     shininess: Values = 32.0
+    two_sided: bool = False
 
     def __post_init__(self) -> None:
         check_type(self.lights, "lights", (tuple, list))
@@ -250,6 +255,7 @@ class Lighting:
         for index, light in enumerate(self.lights):
             check_type(light, f"lights[{index}]", Light)
         check_type(self.shading, "shading", Shading)
+        check_type(self.two_sided, "two_sided", bool)
         object.__setattr__(self, "specular", as_values(self.specular, "specular", *COLOR))
         self._check_channels()
         shininess = as_values(self.shininess, "shininess", ())

@@ -17,8 +17,9 @@ def in_canonical_order(
 ) -> tuple[Mesh | MeshBatch, Texture | None, Tensor]:
     """Return what is drawn with its faces in an order that does not depend on the one they came in.
 
-    Faces are sorted by their vertices, then by the rows of a texture's coordinates or by their colours. Those
-    that agree in all of these are the same face twice: which comes first makes no difference.
+    Faces are sorted by their vertices, then by the rows of a texture's coordinates or by their colours, and
+    by their opacity. Those that agree in all of these are the same face twice: which comes first makes no
+    difference.
 
     Parameters
     ----------
@@ -51,10 +52,14 @@ def in_canonical_order(
             keys.append(texture.uv_faces)
     elif mesh.face_colors is not None:
         keys.append(mesh.face_colors.detach().movedim(-2, 0).flatten(1))
+    has_own_uv = texture is not None and len(keys) > 1
+    if mesh.face_opacity is not None:
+        keys.append(mesh.face_opacity.detach().reshape(-1, mesh.num_faces).T)
     order = _sorted_by(keys)
     own = None if mesh.face_colors is None else mesh.face_colors.index_select(-2, order)
-    mesh = replace(mesh, faces=mesh.faces[order], face_colors=own)
-    if texture is not None and len(keys) > 1:
+    opacity = None if mesh.face_opacity is None else mesh.face_opacity.index_select(-1, order)
+    mesh = replace(mesh, faces=mesh.faces[order], face_colors=own, face_opacity=opacity)
+    if texture is not None and has_own_uv:
         texture = replace(texture, uv_faces=keys[1][order])
     if isinstance(mesh, MeshBatch):
         # Faces of a mesh stay together, since their vertices do.

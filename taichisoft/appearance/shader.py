@@ -36,6 +36,10 @@ class Shader:
         Number of channels of the colours.
     others : int
         Number of columns that are kept.
+    texture_opacity : bool
+        Whether the last channel of the texture is an opacity, and no colour.
+    opacity : bool
+        Whether the last of the other columns is an opacity.
     """
 
     base: int
@@ -45,12 +49,24 @@ class Shader:
     camera: Camera
     channels: int
     others: int
+    texture_opacity: bool = False
+    opacity: bool = False
 
     def __call__(self, values: Tensor, image: Tensor) -> Tensor:
-        """Return (N, channels + others), given interpolated attributes and the images (N,) they are in."""
+        """Return (N, C), given interpolated attributes and the images (N,) they are in.
+
+        The channels are those of the colours, the others, and last the opacity, if there is one: the product
+        of that of the texture and that among the others.
+        """
         light = 6 if self.lighting is not None else 2 * self.lit
         base, light, others = values.split([self.base, light, self.others], -1)
         colors = base if self.texture is None else self.texture.sample(base, image)
+        if self.texture_opacity:
+            colors, through = colors[:, :-1], colors[:, -1:]
+            if self.opacity:
+                others, own = others[:, :-1], others[:, -1:]
+                through = through * own
+            others = torch.cat([others, through], -1)
         if self.lighting is not None:
             diffuse, mirrored = self.lighting.sums(self._points(light, image))
             colors = colors * diffuse + mirrored

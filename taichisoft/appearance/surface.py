@@ -9,10 +9,17 @@ from torch import Tensor
 
 from taichisoft.appearance.lights import Lighting, PerImage, Shading
 from taichisoft.appearance.shader import Shader, lit_points
+from taichisoft.appearance.sides import seen_sides
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_batch, check_like, check_type
 from taichisoft.cameras.camera import Camera
-from taichisoft.geometry.attributes import Attributes, colors_of, with_colors
+from taichisoft.geometry.attributes import (
+    Attributes,
+    colors_of,
+    joined,
+    opacity_of,
+    with_colors,
+)
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.normals import face_normals, vertex_normals
 
@@ -37,7 +44,8 @@ class Surface:
     normals : bool
         Whether three channels of normals follow.
     opacity : bool
-        Whether an opacity comes last.
+        Whether the opacity of the fragment, in [0, 1], is the last column of all: of the attributes, or of
+        what the shader returns.
     """
 
     attributes: Attributes | None
@@ -49,7 +57,7 @@ class Surface:
 
     @property
     def outputs(self) -> int:
-        """Number of channels of what is seen: colours and normals."""
+        """Number of channels of what is seen, colours and normals; the opacity is not counted."""
         return self.channels + 3 * self.normals
 
 
@@ -76,9 +84,11 @@ def prepare(
     """
     check_type(lighting, "lighting", (Lighting, type(None)))
     check_type(normals, "normals", bool)
-    texture = None
+    own = opacity_of(mesh)
+    texture, through = None, False
     if isinstance(colors, Texture):
-        texture = colors
+        through = colors.opacity is not None
+        texture = colors.with_opacity_as_channel()
         base: Attributes | None = _coordinates(mesh, texture)
     else:
         mesh = mesh if colors is None else with_colors(mesh, colors)
@@ -86,18 +96,30 @@ def prepare(
     if base is None and lighting is not None:
         base = Attributes(mesh.vertices.new_ones(1, WHITE), torch.zeros_like(mesh.faces))
     has_colors = base is not None
-    channels = _channels(base if texture is None else texture, lighting)
+    channels = _channels(colors if isinstance(colors, Texture) else base, lighting)
     lit = 0 if lighting is None else lighting.channels
     late = lighting if lighting is not None and lighting.shading is Shading.PHONG else None
     shader = None
     if texture is not None or late is not None:
         assert base is not None, "a texture has coordinates, and what is lit has colours"
-        others = 3 if normals else 0
-        shader = Shader(base.channels, texture, late, 0 if late else lit, camera, channels, others)
+        others = 3 * normals + (own is not None)
+        shader = Shader(
+            base.channels,
+            texture,
+            late,
+            0 if late else lit,
+            camera,
+            channels,
+            others,
+            through,
+            own is not None,
+        )
     if lighting is not None or normals:
         base = _with_geometry(mesh, camera, base, lighting, normals, textured=texture is not None)
+    if own is not None:
+        base = joined(base, own)
     attributes = _for_images(mesh, camera, base, texture, lighting)
-    return Surface(attributes, shader, channels, has_colors, normals)
+    return Surface(attributes, shader, channels, has_colors, normals, own is not None or through)
 
 
 def _coordinates(mesh: Mesh | MeshBatch, texture: Texture) -> Attributes:
@@ -146,10 +168,13 @@ def _with_geometry(
     shading = None if lighting is None else lighting.shading
     positions, directions = _geometry(mesh, flat=shading is Shading.FLAT)
     columns = [] if base is None else [base.corners()]
+    towards = directions
+    if lighting is not None and lighting.two_sided:
+        towards = _turned(mesh, camera, directions)
     if shading is Shading.PHONG:
-        columns += [positions, directions]
+        columns += [positions, towards]
     elif lighting is not None:
-        points = lit_points(positions, directions, camera, _of_corners(mesh))
+        points = lit_points(positions, towards, camera, _of_corners(mesh))
         light = [x.expand(*x.shape[:-1], lighting.channels) for x in lighting.sums(points)]
         columns = columns + light if textured else [columns[0] * light[0] + light[1]]
     if normals:
@@ -167,6 +192,13 @@ def _geometry(mesh: Mesh | MeshBatch, *, flat: bool) -> tuple[Tensor, Tensor]:
     centres = corners.reshape(corners.shape[0], -1, 3, 3).mean(2)
     normals = face_normals(mesh).reshape(centres.shape)
     return centres.repeat_interleave(3, 1), normals.repeat_interleave(3, 1)
+
+
+def _turned(mesh: Mesh | MeshBatch, camera: Camera, directions: Tensor) -> Tensor:
+    """Return the normals of all corners, turned round on faces that the camera sees from inside."""
+    sides = seen_sides(mesh, camera).repeat_interleave(3, -1)
+    inside = (sides[None] if isinstance(mesh, MeshBatch) else sides)[..., None] < 0
+    return torch.where(inside, -directions, directions)
 
 
 def _rows(mesh: Mesh | MeshBatch, values: Tensor) -> Tensor:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import torch
 from torch import Tensor
 
 from taichisoft.base.checks import (
+    check_batch,
     check_finite,
     check_indices,
     check_like,
     check_same_device,
+    check_shares,
     check_tensor,
     check_type,
 )
@@ -52,22 +54,27 @@ class Texture:
         is, one row per vertex. With ``arange(3 * F).reshape(F, 3)`` every corner has its own.
     wrap : Wrap
         What is beyond the border.
+    opacity : Tensor, (H, W) or (B, H, W), optional
+        How much of what is behind each texel hides, from 0 (nothing) to 1 (all, the default); looked up as
+        the image is, and multiplied by the opacity of the mesh. Colours are not multiplied by it.
 
     Raises
     ------
     TypeError, ValueError
-        A wrong type, shape, dtype, device or index; NaN or infinity.
+        A wrong type, shape, dtype, device or index; NaN or infinity; an opacity outside of [0, 1].
 
     Notes
     -----
     There are no smaller versions of the image (mipmaps): a texture that is finer than the pixels flickers;
-    ``ssaa`` of `SoftRasterizer` helps.
+    ``ssaa`` of `SoftRasterizer` helps. Between texels colour and opacity are interpolated each by itself, so
+    that the colour of a texel without opacity is seen beside it: fill those with that of their neighbours.
     """
 
     image: Tensor
     uv: Tensor
     uv_faces: Tensor | None = None
     wrap: Wrap = Wrap.REPEAT
+    opacity: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_tensor(self.image, "image", ("H", "W", "C"), ("B", "H", "W", "C"))
@@ -82,6 +89,13 @@ class Texture:
             check_same_device(self.uv_faces, "uv_faces", self.uv, "uv")
             check_indices(self.uv_faces, "uv_faces", self.uv.shape[-2], "rows of uv")
         check_type(self.wrap, "wrap", Wrap)
+        if self.opacity is not None:
+            size = tuple(self.image.shape[-3:-1])
+            check_tensor(self.opacity, "opacity", size, ("B", *size))
+            check_like(self.opacity, "opacity", self.image, "image")
+            check_shares(self.opacity, "opacity")
+            batches = {"image": self.image[..., 0], "opacity": self.opacity}
+            check_batch({n: x.shape[0] if x.ndim == 3 else 1 for n, x in batches.items()})
 
     @property
     def channels(self) -> int:
@@ -91,7 +105,17 @@ class Texture:
     @property
     def batch_size(self) -> int:
         """Number of images B, 1 without a batch axis."""
-        return self.image.shape[0] if self.image.ndim == 4 else 1
+        own = self.image.shape[0] if self.image.ndim == 4 else 1
+        return max(own, 1 if self.opacity is None or self.opacity.ndim == 2 else len(self.opacity))
+
+    def with_opacity_as_channel(self) -> Texture:
+        """Return a texture whose last channel is the opacity of this one; itself if it has none."""
+        if self.opacity is None:
+            return self
+        image, opacity = self.image, self.opacity[..., None]
+        if image.ndim != opacity.ndim:
+            image, opacity = (x.expand(self.batch_size, *x.shape[-3:]) for x in (image, opacity))
+        return replace(self, image=torch.cat([image, opacity], -1), opacity=None)
 
     def sample(self, uv: Tensor, image: Tensor | None = None) -> Tensor:
         """Look the texture up.
@@ -113,9 +137,10 @@ class Texture:
         left, right, across = self._neighbours(uv[:, 0], width)
         upper, lower, down = self._neighbours(1 - uv[:, 1], height)
         first: int | Tensor = 0
-        if self.batch_size > 1:
+        batch = len(self.image) if self.image.ndim == 4 else 1
+        if batch > 1:
             if image is None:
-                raise ValueError(f"image must be given for a batch of {self.batch_size}, got None")
+                raise ValueError(f"image must be given for a batch of {batch}, got None")
             first = image * height
         texels = self.image.reshape(-1, channels)
 

@@ -139,6 +139,17 @@ def check_all_finite(values: Mapping[str, torch.Tensor]) -> None:
         check_finite(value, name)
 
 
+@eager
+def check_shares(value: torch.Tensor, name: str) -> None:
+    """Raise ValueError unless every entry of ``value`` is in [0, 1]."""
+    check_finite(value, name)
+    if value.numel() == 0:
+        return
+    low, high = (bound.item() for bound in torch.aminmax(beneath(value).detach()))
+    if low < 0 or high > 1:
+        raise ValueError(f"{name} must be in [0, 1], got {low if low < 0 else high:g}")
+
+
 def check_holds_numbers(value: torch.Tensor, name: str) -> None:
     """Raise ValueError if ``value`` is on the device meta."""
     if value.is_meta:

@@ -95,7 +95,8 @@ class FitPose(Command):
         overlay = arguments.overlay or output.with_name(f"{output.stem}_overlay.png")
         check_output(overlay, "--overlay")
         check_image_format(overlay)
-        framed = Framed.of(load_mesh(arguments.mesh))
+        # A mask says where the object is, not how much of it is seen through.
+        framed = Framed.of(load_mesh(arguments.mesh).with_vertex_opacity(None))
         mask = read_mask(arguments.mask)
         view = View(framed.mesh, mask, _intrinsics(arguments, *mask.shape))
         renderer = renderer_of(arguments.softness)

@@ -117,22 +117,11 @@ def _draw(
     """Return RGB over a background, (H, W, 3), or RGB and opacity, (H, W, 4)."""
     has_colors = mesh.vertex_colors is not None or mesh.face_colors is not None
     lighting = None if has_colors else _lighting(camera)
-    rendered = renderer(_opaque(mesh), camera, lighting=lighting)
-    assert rendered.color is not None
-    color, alpha = rendered.color[0], rendered.alpha[0].unsqueeze(-1)
-    # The background of the renderer is black, so that its colours are multiplied by alpha.
     if background is not None:
-        return color + (1 - alpha) * background
-    return torch.cat([color / torch.where(alpha > 0, alpha, 1), alpha], -1)
-
-
-def _opaque(mesh: Mesh) -> Mesh:
-    """Return the mesh with the first three channels of its colours, if it has any."""
-    if mesh.vertex_colors is not None:
-        return mesh.with_vertex_colors(mesh.vertex_colors[:, :3])
-    if mesh.face_colors is not None:
-        return mesh.with_face_colors(mesh.face_colors[:, :3])
-    return mesh
+        renderer.background = background if len(background) > 1 else background[0]
+    rendered = renderer(mesh, camera, lighting=lighting)
+    assert rendered.color is not None
+    return rendered.rgba()[0] if background is None else rendered.color[0]
 
 
 def _lighting(camera: Camera) -> Lighting:

@@ -45,7 +45,8 @@ def explain(
 ) -> Explanation:
     """Say what a renderer does with a scene of the size of its images; see `SoftRasterizer.explain`.
 
-    `total` is the number of faces of the meshes of all images; the near plane leaves more or fewer of them.
+    `total` is the number of faces of the meshes of all images; the near plane and culling change
+    how many are left.
     """
     situation = _Situation(renderer, scene, total, target)
     if not any(isinstance(m, FollowsProgress) for m in renderer.coverage.modules()):
@@ -154,6 +155,7 @@ def _faces(projected: ProjectedFaces, job: RasterJob, curve: Curve, total: int) 
     first, last = job.rows(curve.numbers(job.points)).reshape(-1, 2).unbind(1)
     scene = projected.scene
     names = torch.stack([scene.face_images, scene.source_face], 1)
+    present = len(torch.unique(names, dim=0))
     seen, piece_of = torch.unique(names[projected.in_front], dim=0, return_inverse=True)
     drawn = torch.zeros(len(seen), device=names.device).index_add_(
         0, piece_of, (last > first)[projected.in_front].float()
@@ -163,9 +165,10 @@ def _faces(projected: ProjectedFaces, job: RasterJob, curve: Curve, total: int) 
     return Faces(
         total=total,
         drawn=int((drawn > 0).sum()),
-        behind_near=total - len(seen),
+        behind_near=present - len(seen),
         off_screen=int((drawn == 0).sum()),
         below_a_pixel=int(((drawn > 0) & (areas < 1)).sum()),
+        culled=total - present,
     )
 
 

@@ -38,6 +38,8 @@ class Faces:
         a pixel within reach.
     below_a_pixel : int
         Drawn, with an area below one square pixel.
+    culled : int
+        Left out for the side that the camera sees, see `Culling`.
     """
 
     total: int
@@ -45,6 +47,7 @@ class Faces:
     behind_near: int
     off_screen: int
     below_a_pixel: int
+    culled: int = 0
 
 
 @dataclass(frozen=True)
@@ -200,11 +203,13 @@ class Explanation:
         height, width = self.image_size
         images = f"{self.images} image{'s' * (self.images > 1)} of {height} x {width} pixels"
         f = self.faces
+        culled = f"{f.culled} culled, " if f.culled else ""
         lines = [
             f"{images}; softness {self.scale:.3g} px wide ({self.scale / height:.2g} of the image height), "
             f"cut off {self.reach:.3g} px outside of a face",
             f"faces: {f.total}, of these {f.drawn} drawn ({f.below_a_pixel} smaller than a pixel), "
-            f"{f.behind_near} behind the near plane, {f.off_screen} off-screen or between centres of pixels",
+            f"{culled}{f.behind_near} behind the near plane, {f.off_screen} off-screen or between centres of "
+            "pixels",
             f"faces that reach a pixel: {self.faces_per_pixel:.3g} in the mean, "
             f"{self.most_faces_per_pixel} at most; {self.fragments} fragments",
             f"cost: {_bytes(self.memory)} for image and gradient{self._time()}; second derivatives "
@@ -278,7 +283,12 @@ def advice(e: Explanation) -> tuple[str, ...]:
 
 
 def _drawn(e: Explanation) -> Iterator[str]:
-    if not e.faces.drawn:
+    if not e.faces.drawn and e.faces.culled:
+        yield (
+            f"no face is drawn, and {e.faces.culled} of {e.faces.total} are left out for the side that they "
+            "show: set renderer.culling to ts.Culling.NONE, or turn their windings"
+        )
+    elif not e.faces.drawn:
         yield "no face is drawn: move the mesh or the camera, or lower camera.near"
     elif e.faces.behind_near:
         yield (

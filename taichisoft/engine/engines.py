@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from taichisoft.appearance.sides import Culling
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.autodiff import sums_of_fragments, total_of_fragments
 from taichisoft.engine.blend import BlendPass, blend
@@ -33,9 +34,10 @@ class Engine(ABC):
         source: Tensor | None,
         generator: Curve,
         aggregation: Aggregation,
+        culling: Culling,
     ) -> Tensor:
-        """Return (B, H, W): alpha alone; `source` as in `build_scene`."""
-        scene = build_scene(mesh, camera, None, source=source)
+        """Return (B, H, W): alpha alone; `source` and `culling` as in `build_scene`."""
+        scene = build_scene(mesh, camera, None, source=source, culling=culling)
         return aggregation.inverse(self.total(RasterJob(scene), generator, aggregation.takes_max))
 
     @abstractmethod
@@ -69,14 +71,15 @@ class FusedEngine(Engine):
         source: Tensor | None,
         generator: Curve,
         aggregation: Aggregation,
+        culling: Culling,
     ) -> Tensor:
         """Return (B, H, W): alpha alone; in one launch where that can be."""
-        scene = unprojected_scene(mesh, camera, source=source)
+        scene = unprojected_scene(mesh, camera, source=source, culling=culling)
         if can_draw(scene):
             # What has to be clipped or refused is found out while it is drawn.
             with contextlib.suppress(OutOfBoundsError):
                 return silhouette(scene, mesh.vertices, camera, generator, aggregation)
-        return super().silhouette(mesh, camera, source, generator, aggregation)
+        return super().silhouette(mesh, camera, source, generator, aggregation, culling)
 
     def total(self, job: RasterJob, generator: Curve, takes_max: bool) -> Tensor:
         """Return (B, H, W): the generator of coverage summed over faces, or its maximum."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from taichisoft.appearance.sides import Culling, seen_sides
 from taichisoft.base.checks import check_batch, check_finite, check_like, check_type
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.clipping import clip_at_near_plane
 from taichisoft.engine.scene import Scene
-from taichisoft.engine.topology import CornerRows, packed, repeated, repeated_rows
+from taichisoft.engine.topology import CornerRows, Topology, packed, repeated, repeated_rows
 from taichisoft.geometry.attributes import Attributes, colors_of
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 
@@ -34,6 +37,7 @@ def build_scene(
     attributes: Attributes | None,
     *,
     source: Tensor | None = None,
+    culling: Culling = Culling.NONE,
 ) -> Scene:
     """Project meshes with cameras and pack them; cut faces that cross the near plane.
 
@@ -47,6 +51,8 @@ def build_scene(
         What to interpolate; by default the colours of the mesh, if it has any.
     source : Tensor, (F,), int64, optional
         What the faces of each mesh are called; by default their numbers.
+    culling : Culling
+        Which faces are left out, in each image for itself.
 
     Raises
     ------
@@ -69,15 +75,20 @@ def build_scene(
     else:
         scene = _pack_shared(mesh, points, images, camera, attributes, source)
     if _is_plain(scene):
-        return scene
+        return _culled(scene, mesh, camera, culling)
     check_finite(mesh.vertices, "vertices")
+    scene = _culled(scene, mesh, camera, culling)
     scene = clip_at_near_plane(scene, mesh.vertices, camera)
     _check_range(scene)
     return scene
 
 
 def unprojected_scene(
-    mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, *, source: Tensor | None = None
+    mesh: Mesh | MeshBatch | list[Mesh],
+    camera: Camera,
+    *,
+    source: Tensor | None = None,
+    culling: Culling = Culling.NONE,
 ) -> Scene:
     """Return a scene without attributes whose points are yet to be written; arguments as in `build_scene`."""
     mesh = as_drawable(mesh)
@@ -86,8 +97,10 @@ def unprojected_scene(
     check_like(mesh.vertices, "vertices", camera.rotation, "camera")
     points = mesh.vertices.detach().new_empty(images, mesh.vertices.shape[-2], 4)
     if isinstance(mesh, MeshBatch):
-        return _pack_different(mesh, points, camera, None, source)
-    return _pack_shared(mesh, points, images, camera, None, source)
+        scene = _pack_different(mesh, points, camera, None, source)
+    else:
+        scene = _pack_shared(mesh, points, images, camera, None, source)
+    return _culled(scene, mesh, camera, culling)
 
 
 def _pack_shared(
@@ -137,6 +150,21 @@ def _pack_different(
         image_size=camera.image_size,
         near=camera.near,
     )
+
+
+def _culled(scene: Scene, mesh: Mesh | MeshBatch, camera: Camera, culling: Culling) -> Scene:
+    """Return a scene without the faces that are left out. It is not yet cut: a face goes as a whole."""
+    if culling is Culling.NONE:
+        return scene
+    sides = seen_sides(mesh, camera)
+    if isinstance(mesh, Mesh):
+        sides = sides.expand(scene.batch_size, -1).reshape(-1)
+    kept = (sides >= 0 if culling is Culling.BACK else sides <= 0).nonzero()[:, 0]
+    counts = torch.bincount(scene.face_images[kept], minlength=scene.batch_size)
+    topology = Topology(
+        CornerRows(scene.faces[kept]), tuple(counts.tolist()), scene.source_face[kept]
+    )
+    return replace(scene, topology=topology, attribute_rows=CornerRows(scene.attribute_index[kept]))
 
 
 def _is_plain(scene: Scene) -> bool:

@@ -28,6 +28,11 @@ from taichisoft.geometry.mesh import Mesh
 SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".off")
 """File formats by suffix, upper or lower case."""
 
+# Which formats hold colours of what.
+HOLDING = {"vertex": (".obj", ".ply", ".glb"), "face": (".ply",)}
+# Of a mesh without a batch axis.
+AXES = {"vertices": 2, "vertex_colors": 2, "face_colors": 2, "vertex_opacity": 1, "face_opacity": 1}
+
 CHECKS = {".ply": stated_ply, ".stl": stated_stl, ".glb": stated_glb, ".off": stated_off}
 
 
@@ -49,19 +54,19 @@ def load_mesh(
     normalize : bool
         Centre the mesh on its bounding box and scale it to a largest radius of 1.
     merge : bool
-        Join vertices that agree in every coordinate and in colour. GLB repeats vertices along
+        Join vertices that agree in every coordinate, colour and opacity. GLB repeats vertices along
         the seams of textures and normals, where a mesh that is optimised would tear. STL, which
         repeats the corners of every triangle, is always merged. Otherwise vertices and their
         order are those of the file.
     dtype : torch.dtype
-        Of vertices and colours, float32 or float64.
+        Of vertices, colours and opacity, float32 or float64.
 
     Returns
     -------
     Mesh
-        On the CPU. Colours of vertices or faces, where the file has them, are in [0, 1], read
-        with 8 bits; RGBA, or RGB if all are opaque. Textures are not read, see
-        `load_textured_mesh`.
+        On the CPU. Colours of vertices or faces, where the file has them, are RGB in [0, 1], read
+        with 8 bits; of RGBA the last becomes the opacity, unless all are opaque. Textures are not
+        read, see `load_textured_mesh`.
 
     Raises
     ------
@@ -96,9 +101,10 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
 
     Notes
     -----
-    PLY, STL and GLB hold float32, OBJ and OFF decimals (12 digits after the point). Colours are
-    rounded to 8 bits. Vertex colours go into OBJ (without alpha), PLY and GLB, face colours into
-    PLY; elsewhere they are left out.
+    PLY, STL and GLB hold float32, OBJ and OFF decimals (12 digits after the point). Colours and
+    opacity are rounded to 8 bits. Vertex colours go into OBJ (without opacity), PLY and GLB, face
+    colours into PLY; elsewhere they are left out. Opacity makes RGBA of them; a mesh without
+    colours is white then.
 
     Raises
     ------
@@ -107,8 +113,9 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
     TypeError
         ``mesh`` or ``path`` of a wrong type.
     ValueError
-        Unknown suffix, a mesh with a batch axis or without faces, or colours that are not RGB
-        or RGBA in [0, 1].
+        Unknown suffix, a mesh with a batch axis or without faces, colours that are not RGB or
+        RGBA in [0, 1], or an opacity that they cannot hold: of vertices with colours of faces (or
+        the other way round), or beside RGBA.
     """
     check_type(mesh, "mesh", Mesh)
     path = check_path(path, SUFFIXES)
@@ -116,18 +123,18 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
         raise FileNotFoundError(f"path must be in an existing folder, got {path}")
     if mesh.num_faces == 0:
         raise ValueError("mesh must have at least one face to be saved, got none")
-    for name in ("vertices", "vertex_colors", "face_colors"):
+    for name, axes in AXES.items():
         value = getattr(mesh, name)
-        if value is not None and value.ndim == 3:
+        if value is not None and value.ndim > axes:
             raise ValueError(f"mesh must not be batched, got {name} of shape {tuple(value.shape)}")
     import trimesh
 
     suffix = path.suffix.lower()
     out: Any = trimesh.Trimesh(_to_numpy(mesh.vertices), _to_numpy(mesh.faces), process=False)
-    if mesh.vertex_colors is not None and suffix in (".obj", ".ply", ".glb"):
-        out.visual.vertex_colors = _to_bytes(mesh.vertex_colors, "vertex_colors")
-    if mesh.face_colors is not None and suffix == ".ply":
-        out.visual.face_colors = _to_bytes(mesh.face_colors, "face_colors")
+    for kind, suffixes in HOLDING.items():
+        colors = _saved_colors(mesh, kind) if suffix in suffixes else None
+        if colors is not None:
+            setattr(out.visual, f"{kind}_colors", _to_bytes(colors, f"{kind}_colors"))
     options = {"digits": 12} if suffix in (".obj", ".off") else {}
     out.export(path, file_type=suffix[1:], **options)
 
@@ -213,10 +220,11 @@ def _to_mesh(loaded: Any, path: Path) -> Mesh:
             f"path must hold a mesh with vertices and faces, got {counts[0]} vertices "
             f"and {counts[1]} faces in {path}"
         )
-    colors = {}
+    colors: dict[str, torch.Tensor | None] = {}
     if loaded.visual.defined and loaded.visual.kind in ("vertex", "face"):
-        name = f"{loaded.visual.kind}_colors"
-        colors[name] = from_bytes(getattr(loaded.visual, name))
+        kind = loaded.visual.kind
+        rgb, opacity = from_bytes(getattr(loaded.visual, f"{kind}_colors"))
+        colors = {f"{kind}_colors": rgb, f"{kind}_opacity": opacity}
     return Mesh(
         torch.tensor(loaded.vertices, dtype=torch.float64),
         torch.tensor(loaded.faces, dtype=torch.int64),
@@ -226,8 +234,9 @@ def _to_mesh(loaded: Any, path: Path) -> Mesh:
 
 def merged(mesh: Mesh) -> Mesh:
     """Join equal vertices; those that stay keep their order."""
-    colors = mesh.vertex_colors
-    rows = mesh.vertices if colors is None else torch.cat([mesh.vertices, colors], 1)
+    colors, opacity = mesh.vertex_colors, mesh.vertex_opacity
+    columns = [mesh.vertices, colors, None if opacity is None else opacity[:, None]]
+    rows = torch.cat([x for x in columns if x is not None], 1)
     _, first, index = np.unique(rows.numpy(), axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
     new_index = np.empty_like(order)
@@ -238,13 +247,33 @@ def merged(mesh: Mesh) -> Mesh:
         torch.from_numpy(new_index[index.reshape(-1)])[mesh.faces],
         vertex_colors=None if colors is None else colors[kept],
         face_colors=mesh.face_colors,
+        vertex_opacity=None if opacity is None else opacity[kept],
+        face_opacity=mesh.face_opacity,
     )
 
 
-def from_bytes(colors: np.ndarray) -> torch.Tensor:
-    """Return (N, 4) bytes in [0, 1], without the alpha channel if it is opaque throughout."""
-    channels = 3 if (colors[:, 3] == 255).all() else 4
-    return torch.tensor(colors[:, :channels], dtype=torch.float64) / 255
+def from_bytes(colors: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return RGB, (N, 3), and opacity, (N,), or None if all is opaque, of (N, 4) bytes, in [0, 1]."""
+    values = torch.tensor(colors, dtype=torch.float64) / 255
+    return values[:, :3], None if (colors[:, 3] == 255).all() else values[:, 3]
+
+
+def _saved_colors(mesh: Mesh, kind: str) -> torch.Tensor | None:
+    """Return what of a mesh is saved as colours of vertices or faces, or None."""
+    colors, opacity = getattr(mesh, f"{kind}_colors"), getattr(mesh, f"{kind}_opacity")
+    if opacity is None:
+        return colors
+    if colors is None:
+        if mesh.vertex_colors is not None or mesh.face_colors is not None:
+            raise ValueError(
+                f"{kind}_opacity must come with {kind}_colors to be saved, got colours of the other kind"
+            )
+        colors = opacity.new_ones(len(opacity), 3)
+    if colors.shape[1] != 3:
+        raise ValueError(
+            f"{kind}_colors must be RGB to be saved with {kind}_opacity, got {colors.shape[1]} channels"
+        )
+    return torch.cat([colors, opacity[:, None]], 1)
 
 
 def _to_bytes(colors: torch.Tensor, name: str) -> np.ndarray:

@@ -50,7 +50,8 @@ def load_textured_mesh(
         repeat them along the seams of the texture, where a mesh that is optimised would tear.
     texture : Texture
         With an index of its own for each corner. Its image is that of the diffuse or base colour, as the
-        file has it (not made linear), in [0, 1], with 8 bits; RGBA, or RGB if all is opaque. The options
+        file has it (not made linear), RGB in [0, 1], with 8 bits; its fourth channel is the opacity of the
+        texture, unless all is opaque. The options
         ``-s`` and ``-o`` of an image in an MTL file are in its coordinates; ``-clamp`` is not read, see
         ``wrap``.
 
@@ -76,7 +77,9 @@ def load_textured_mesh(
     mesh = merged(Mesh(torch.tensor(np.asarray(loaded.vertices), dtype=torch.float64), faces))
     mesh = (mesh.normalized() if normalize else mesh).to(dtype=dtype)
     uv = torch.tensor(_uv(loaded, materials), dtype=dtype)
-    return mesh, Texture(_image(loaded, path).to(dtype), uv, faces, wrap)
+    image, opacity = _image(loaded, path)
+    opacity = None if opacity is None else opacity.to(dtype)
+    return mesh, Texture(image.to(dtype), uv, faces, wrap, opacity)
 
 
 def _read(path: Path, materials: Materials | None) -> Any:
@@ -126,8 +129,8 @@ def _uv(loaded: Any, materials: Materials | None) -> np.ndarray:
     return uv * materials.maps[0].scale + materials.maps[0].offset
 
 
-def _image(loaded: Any, path: Path) -> torch.Tensor:
-    """Return (H, W, 3 or 4), the image of the material."""
+def _image(loaded: Any, path: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the image of the material, (H, W, 3), and its opacity, (H, W), or None if all is opaque."""
     material = loaded.visual.material
     image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
     # For an OBJ without its MTL trimesh makes a small image of one colour, which is of no file format.
@@ -140,5 +143,6 @@ def _image(loaded: Any, path: Path) -> torch.Tensor:
         raise ValueError(
             f"path must hold a texture with a readable image, got {path}: {error}"
         ) from error
-    colors = from_bytes(pixels.reshape(-1, 4))
-    return colors.reshape(*pixels.shape[:2], -1)
+    colors, opacity = from_bytes(pixels.reshape(-1, 4))
+    size = pixels.shape[:2]
+    return colors.reshape(*size, 3), None if opacity is None else opacity.reshape(size)

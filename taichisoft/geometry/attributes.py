@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_like, check_type
+from taichisoft.base.checks import check_like, check_number, check_shares, check_type
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 
 
@@ -51,15 +51,52 @@ class Attributes:
 
 def colors_of(mesh: Mesh | MeshBatch) -> Attributes | None:
     """Return the colours of the vertices or faces of a mesh, if it has any."""
-    if mesh.vertex_colors is not None:
+    return _attributes(mesh, mesh.vertex_colors, mesh.face_colors)
+
+
+def opacity_of(mesh: Mesh | MeshBatch) -> Attributes | None:
+    """Return the opacity of the vertices or faces of a mesh, if it has one, as one channel."""
+    columns = (x if x is None else x[..., None] for x in (mesh.vertex_opacity, mesh.face_opacity))
+    return _attributes(mesh, *columns)
+
+
+def has_opacity(mesh: Mesh | MeshBatch) -> bool:
+    """Return whether a mesh has an opacity of its own."""
+    return mesh.vertex_opacity is not None or mesh.face_opacity is not None
+
+
+def without_colors(mesh: Mesh | MeshBatch) -> Mesh | MeshBatch:
+    """Return a mesh without its colours, if it has any."""
+    if mesh.vertex_colors is None and mesh.face_colors is None:
+        return mesh
+    return replace(mesh, vertex_colors=None, face_colors=None)
+
+
+def _attributes(
+    mesh: Mesh | MeshBatch, of_vertices: Tensor | None, of_faces: Tensor | None
+) -> Attributes | None:
+    if of_vertices is not None:
         packed = isinstance(mesh, MeshBatch)
-        return Attributes(
-            mesh.vertex_colors.flatten(0, -2) if packed else mesh.vertex_colors, mesh.faces
-        )
-    if mesh.face_colors is not None:
+        return Attributes(of_vertices.flatten(0, -2) if packed else of_vertices, mesh.faces)
+    if of_faces is not None:
         own = torch.arange(mesh.num_faces, device=mesh.device)[:, None].expand(-1, 3)
-        return Attributes(mesh.face_colors, own)
+        return Attributes(of_faces, own)
     return None
+
+
+def joined(first: Attributes | None, second: Attributes) -> Attributes:
+    """Return attributes with the channels of both, one after the other."""
+    if first is None:
+        return second
+    if first.index is second.index and first.values.shape[-2] == second.values.shape[-2]:
+        parts = [first.values, second.values]
+        if any(x.ndim == 3 for x in parts):
+            batch = max(first.batch_size, second.batch_size)
+            parts = [x.expand(batch, -1, -1) for x in parts]
+        return Attributes(torch.cat(parts, -1), first.index)
+    corners = [first.corners(), second.corners()]
+    batch = max(x.shape[0] for x in corners)
+    return Attributes.at_corners(torch.cat([x.expand(batch, -1, -1) for x in corners], -1))
 
 
 def with_colors(mesh: Mesh | MeshBatch, colors: Tensor) -> Mesh:
@@ -83,4 +120,38 @@ def with_colors(mesh: Mesh | MeshBatch, colors: Tensor) -> Mesh:
     raise ValueError(
         f"colors must have shape (V, C), (B, V, C), (F, C) or (B, F, C) with V={mesh.num_vertices} "
         f"and F={mesh.num_faces}, got {tuple(colors.shape)}"
+    )
+
+
+Opacity = Tensor | float
+"""One number for all, or a tensor of one for each vertex or face."""
+
+
+def with_opacity(mesh: Mesh | MeshBatch, opacity: Opacity) -> Mesh | MeshBatch:
+    """Return a mesh with another opacity: one number, (V,) or (B, V) per vertex, or (F,) or (B, F) per face.
+
+    If there are as many faces as vertices they are taken as vertices. Raises TypeError or ValueError for a
+    wrong type, dtype, shape or device, a number outside of [0, 1], or more than one number for a batch of
+    different meshes.
+    """
+    vertices = mesh.vertices
+    if not isinstance(opacity, Tensor):
+        opacity = vertices.new_tensor(check_number(opacity, "opacity"))
+    check_like(opacity, "opacity", vertices, "vertices")
+    check_shares(opacity, "opacity")
+    if opacity.ndim == 0:
+        rows = vertices.shape[:-1] if isinstance(mesh, MeshBatch) else vertices.shape[-2:-1]
+        return replace(mesh, vertex_opacity=opacity.expand(rows), face_opacity=None)
+    if isinstance(mesh, MeshBatch):
+        raise ValueError(
+            "opacity must be one number for a batch of different meshes; give each mesh its own "
+            "vertex_opacity or face_opacity"
+        )
+    if opacity.ndim in (1, 2) and opacity.shape[-1] == mesh.num_vertices:
+        return mesh.with_vertex_opacity(opacity)
+    if opacity.ndim in (1, 2) and opacity.shape[-1] == mesh.num_faces:
+        return mesh.with_face_opacity(opacity)
+    raise ValueError(
+        f"opacity must be one number or have shape (V,), (B, V), (F,) or (B, F) with V={mesh.num_vertices} "
+        f"and F={mesh.num_faces}, got {tuple(opacity.shape)}"
     )

@@ -17,6 +17,7 @@ from taichisoft.base.checks import (
     check_integer,
     check_like,
     check_same_device,
+    check_shares,
     check_tensor,
     check_type,
 )
@@ -42,6 +43,10 @@ class Mesh:
         Any number of channels per vertex; dtype and device of ``vertices``.
     face_colors : Tensor, (F, C) or (B, F, C), optional
         One colour per face. Give vertex or face colours, not both.
+    vertex_opacity : Tensor, (V,) or (B, V), optional
+        How much of what is behind each vertex hides, from 0 (nothing) to 1 (all, the default).
+    face_opacity : Tensor, (F,) or (B, F), optional
+        The same for each face. Give one of the two, with colours of either kind or without.
 
     Raises
     ------
@@ -49,20 +54,23 @@ class Mesh:
         An argument is no tensor, or of a wrong dtype.
     ValueError
         Wrong shape, NaN or infinity, index out of range, different devices, both kinds of
-        colours, or batch sizes that are neither equal nor 1.
+        colours or opacities, an opacity outside of [0, 1], or batch sizes that are neither equal
+        nor 1.
     """
 
     vertices: torch.Tensor
     faces: torch.Tensor
     vertex_colors: torch.Tensor | None = None
     face_colors: torch.Tensor | None = None
+    vertex_opacity: torch.Tensor | None = None
+    face_opacity: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         _check_vertices(self.vertices)
         check_tensor(self.faces, "faces", ("F", 3), dtypes=(torch.int64,))
         check_same_device(self.faces, "faces", self.vertices, "vertices")
         check_indices(self.faces, "faces", self.num_vertices, "vertices")
-        self._check_colors()
+        self._check_look()
 
     @property
     def num_vertices(self) -> int:
@@ -76,8 +84,8 @@ class Mesh:
 
     @property
     def batch_size(self) -> int:
-        """Number of meshes B: the largest batch axis of vertices and colours, 1 without one."""
-        return max(_batch_of(self.vertices), *(_batch_of(c) for c in self._colors().values()), 1)
+        """Number of meshes B: the largest batch axis of vertices and look, 1 without one."""
+        return max(_batch_of(self.vertices), *self._look_batches().values(), 1)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -102,7 +110,7 @@ class Mesh:
             )
         check_same_device(vertices, "vertices", self.faces, "faces")
         mesh = _replace_unchecked(self, vertices=vertices)
-        mesh._check_colors()
+        mesh._check_look()
         return mesh
 
     def with_vertex_colors(self, vertex_colors: torch.Tensor | None) -> Mesh:
@@ -111,7 +119,7 @@ class Mesh:
         Colours per face, if any, are dropped.
         """
         mesh = _replace_unchecked(self, vertex_colors=vertex_colors, face_colors=None)
-        mesh._check_colors()
+        mesh._check_look()
         return mesh
 
     def with_face_colors(self, face_colors: torch.Tensor | None) -> Mesh:
@@ -120,7 +128,25 @@ class Mesh:
         Colours per vertex, if any, are dropped.
         """
         mesh = _replace_unchecked(self, vertex_colors=None, face_colors=face_colors)
-        mesh._check_colors()
+        mesh._check_look()
+        return mesh
+
+    def with_vertex_opacity(self, vertex_opacity: torch.Tensor | None) -> Mesh:
+        """Return the mesh with this opacity per vertex, (V,) or (B, V); None makes it opaque.
+
+        Opacity per face, if any, is dropped; colours stay.
+        """
+        mesh = _replace_unchecked(self, vertex_opacity=vertex_opacity, face_opacity=None)
+        mesh._check_look()
+        return mesh
+
+    def with_face_opacity(self, face_opacity: torch.Tensor | None) -> Mesh:
+        """Return the mesh with this opacity per face, (F,) or (B, F); None makes it opaque.
+
+        Opacity per vertex, if any, is dropped; colours stay.
+        """
+        mesh = _replace_unchecked(self, vertex_opacity=None, face_opacity=face_opacity)
+        mesh._check_look()
         return mesh
 
     def to(
@@ -152,15 +178,21 @@ class Mesh:
         radius = torch.where(square > 0, square, torch.ones_like(square)).sqrt()
         return self.with_vertices(scaled / radius)
 
-    def _colors(self) -> dict[str, torch.Tensor]:
-        both = {"vertex_colors": self.vertex_colors, "face_colors": self.face_colors}
-        return {name: colors for name, colors in both.items() if colors is not None}
+    def _look_batches(self) -> dict[str, int]:
+        """Return the batch sizes of colours and opacity, as far as there are any."""
+        colors, opacities = _given(self, COLORS), _given(self, OPACITIES)
+        sizes = {name: _batch_of(value) for name, value in colors.items()}
+        return sizes | {name: _batch_of(value[..., None]) for name, value in opacities.items()}
 
-    def _check_colors(self) -> None:
+    def _check_look(self) -> None:
         vertices, faces = (self.num_vertices, "C"), (self.num_faces, "C")
         _check_colors(self, (vertices, ("B", *vertices)), (faces, ("B", *faces)))
-        batched = {"vertices": self.vertices, **self._colors()}
-        check_batch({name: _batch_of(value) for name, value in batched.items()})
+        _check_opacities(
+            self,
+            ((self.num_vertices,), ("B", self.num_vertices)),
+            ((self.num_faces,), ("B", self.num_faces)),
+        )
+        check_batch({"vertices": _batch_of(self.vertices), **self._look_batches()})
 
 
 @eager_class
@@ -181,6 +213,10 @@ class MeshBatch:
         Padded like ``vertices``.
     face_colors : Tensor, (sum of F, C), optional
         In the order of ``faces``. Give vertex or face colours, not both.
+    vertex_opacity : Tensor, (B, Vmax), optional
+        As for `Mesh`, padded like ``vertices``.
+    face_opacity : Tensor, (sum of F), optional
+        In the order of ``faces``. Give one of the two.
 
     Raises
     ------
@@ -194,6 +230,8 @@ class MeshBatch:
     vertex_counts: tuple[int, ...]
     vertex_colors: torch.Tensor | None = None
     face_colors: torch.Tensor | None = None
+    vertex_opacity: torch.Tensor | None = None
+    face_opacity: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         check_tensor(self.vertices, "vertices", ("B", "Vmax", 3))
@@ -203,24 +241,28 @@ class MeshBatch:
         check_same_device(self.faces, "faces", self.vertices, "vertices")
         for index, faces in enumerate(self._local_faces()):
             check_indices(faces, f"faces of mesh {index}", self.vertex_counts[index], "vertices")
-        self._check_colors()
+        self._check_look()
 
     @classmethod
     def from_meshes(cls, meshes: Sequence[Mesh]) -> MeshBatch:
         """Pack unbatched meshes, all with the same kind of colours. Differentiable.
+
+        If some have an opacity, all of one kind, the others are opaque.
 
         Raises
         ------
         TypeError
             An element is not a `Mesh`, or dtypes differ.
         ValueError
-            No mesh, a batched mesh, or different devices, kinds of colours or channel counts.
+            No mesh, a batched mesh, or different devices, kinds of colours or opacity, or
+            channel counts.
         """
         meshes = list(meshes)
         _check_packable(meshes)
         size = max(mesh.num_vertices for mesh in meshes)
         vertex_colors = [m.vertex_colors for m in meshes if m.vertex_colors is not None]
         face_colors = [m.face_colors for m in meshes if m.face_colors is not None]
+        vertex_opacity, face_opacity = _packed_opacity(meshes, size)
         return cls(
             vertices=_pad([mesh.vertices for mesh in meshes], size),
             faces=torch.cat([mesh.faces + b * size for b, mesh in enumerate(meshes)]),
@@ -228,6 +270,8 @@ class MeshBatch:
             vertex_counts=tuple(mesh.num_vertices for mesh in meshes),
             vertex_colors=_pad(vertex_colors, size) if vertex_colors else None,
             face_colors=torch.cat(face_colors) if face_colors else None,
+            vertex_opacity=vertex_opacity,
+            face_opacity=face_opacity,
         )
 
     @property
@@ -259,7 +303,7 @@ class MeshBatch:
         check_finite(vertices, "vertices")
         check_same_device(vertices, "vertices", self.faces, "faces")
         batch = _replace_unchecked(self, vertices=vertices)
-        batch._check_colors()
+        batch._check_look()
         return batch
 
     def to(
@@ -271,12 +315,15 @@ class MeshBatch:
     def split(self) -> list[Mesh]:
         """Return the meshes one by one, without padding. Differentiable; inverts `from_meshes`."""
         face_colors = _split_or_none(self.face_colors, self.face_counts)
+        face_opacity = _split_or_none(self.face_opacity, self.face_counts)
         return [
             Mesh(
                 vertices=self.vertices[b, :count],
                 faces=faces,
-                vertex_colors=None if self.vertex_colors is None else self.vertex_colors[b, :count],
+                vertex_colors=_rows_or_none(self.vertex_colors, b, count),
                 face_colors=face_colors[b],
+                vertex_opacity=_rows_or_none(self.vertex_opacity, b, count),
+                face_opacity=face_opacity[b],
             )
             for b, (count, faces) in enumerate(
                 zip(self.vertex_counts, self._local_faces(), strict=True)
@@ -304,11 +351,21 @@ class MeshBatch:
                 f"got {self.vertex_counts}"
             )
 
-    def _check_colors(self) -> None:
-        _check_colors(self, ((*self.vertices.shape[:2], "C"),), ((self.num_faces, "C"),))
+    def _check_look(self) -> None:
+        rows = tuple(self.vertices.shape[:2])
+        _check_colors(self, ((*rows, "C"),), ((self.num_faces, "C"),))
+        _check_opacities(self, (rows,), ((self.num_faces,),))
 
 
 M = TypeVar("M", Mesh, MeshBatch)
+
+COLORS = ("vertex_colors", "face_colors")
+OPACITIES = ("vertex_opacity", "face_opacity")
+
+
+def _given(record: Mesh | MeshBatch, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    """Return those of the fields of these names that are not None."""
+    return {name: getattr(record, name) for name in names if getattr(record, name) is not None}
 
 
 def _check_vertices(vertices: torch.Tensor) -> None:
@@ -328,6 +385,19 @@ def _check_colors(
             check_tensor(value, name, *shapes)
             check_like(value, name, record.vertices, "vertices")
             check_finite(value, name)
+
+
+def _check_opacities(
+    record: Mesh | MeshBatch, of_vertices: tuple[Shape, ...], of_faces: tuple[Shape, ...]
+) -> None:
+    """Check that there are opacities of one kind at most, of one of its shapes, in [0, 1]."""
+    given = _given(record, OPACITIES)
+    if len(given) > 1:
+        raise ValueError("vertex_opacity and face_opacity must not both be given")
+    for name, value in given.items():
+        check_tensor(value, name, *(of_vertices if name == OPACITIES[0] else of_faces))
+        check_like(value, name, record.vertices, "vertices")
+        check_shares(value, name)
 
 
 def _batch_of(value: torch.Tensor) -> int:
@@ -362,7 +432,8 @@ def _check_packable(meshes: list[Mesh]) -> None:
         raise ValueError("meshes must hold at least one mesh, got none")
     for index, mesh in enumerate(meshes):
         check_type(mesh, f"meshes[{index}]", Mesh)
-        if any(value.ndim == 3 for value in (mesh.vertices, *mesh._colors().values())):
+        has_axis = [x.ndim == 3 for x in (mesh.vertices, *_given(mesh, COLORS).values())]
+        if any(has_axis) or any(x.ndim == 2 for x in _given(mesh, OPACITIES).values()):
             raise ValueError(f"meshes[{index}] must not be batched, got batch axes")
         check_like(mesh.vertices, f"meshes[{index}]", meshes[0].vertices, "meshes[0]")
         if _describe_colors(mesh) != _describe_colors(meshes[0]):
@@ -373,9 +444,32 @@ def _check_packable(meshes: list[Mesh]) -> None:
 
 
 def _describe_colors(mesh: Mesh) -> str:
-    for name, colors in mesh._colors().items():
+    for name, colors in _given(mesh, COLORS).items():
         return f"{colors.shape[-1]} channels of {name}"
     return "no colours"
+
+
+def _packed_opacity(
+    meshes: list[Mesh], size: int
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Return the opacity of vertices or faces, 1 for a mesh without, or None if no mesh has any."""
+    names = {name for mesh in meshes for name in _given(mesh, OPACITIES)}
+    if len(names) > 1:
+        raise ValueError("meshes must not have vertex_opacity and face_opacity, got some of each")
+    if not names:
+        return None, None
+    values = []
+    for mesh in meshes:
+        count = mesh.num_vertices if OPACITIES[0] in names else mesh.num_faces
+        found = _given(mesh, OPACITIES).values()
+        values.append(next(iter(found), mesh.vertices.new_ones(count)))
+    if OPACITIES[0] in names:
+        return _pad([value[:, None] for value in values], size)[..., 0], None
+    return None, torch.cat(values)
+
+
+def _rows_or_none(values: torch.Tensor | None, mesh: int, count: int) -> torch.Tensor | None:
+    return None if values is None else values[mesh, :count]
 
 
 def _pad(values: list[torch.Tensor], size: int) -> torch.Tensor:

@@ -7,6 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from taichisoft.appearance.sides import Culling
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.blend import BlendPass
 from taichisoft.engine.job import RasterJob
@@ -19,20 +20,24 @@ from taichisoft.softness.occlusion import DepthSoftmax
 from taichisoft.softness.softness import Softness
 
 
-def nearest_faces(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
+def nearest_faces(
+    mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, culling: Culling = Culling.NONE
+) -> Tensor:
     """Return the nearest face that covers each pixel centre.
 
     Parameters
     ----------
     mesh, camera
         As for `SoftRasterizer.forward`.
+    culling : Culling
+        Which faces are left out.
 
     Returns
     -------
     Tensor, (B, H, W), int64
         Indices among the faces of the mesh of each image, -1 for none. Without a gradient.
     """
-    scene = build_scene(mesh, camera, None)
+    scene = build_scene(mesh, camera, None, culling=culling)
     curves = _hard_curves()
     coverage, occlusion = curves.coverage(scene.image_size[0]), curves.occlusion()
     job = RasterJob(scene)

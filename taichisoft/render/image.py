@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from taichisoft.base.checks import check_type
 from taichisoft.cameras.camera import Camera
+from taichisoft.files.images import check_image_format, write_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +32,9 @@ class SoftImage:
     face_ids : Tensor, (B, H, W), int64, or None
         If asked for: the nearest face that covers the pixel centre, among the faces of the mesh of that
         image; -1 for none. Hard, whatever the softness, and without a gradient.
+    premultiplied : Tensor, (B, H, W, C), or None
+        Colour times alpha, without the background: ``color = premultiplied + (1 - alpha) background``.
+        `rgba` has it straight, that is, divided by alpha.
     """
 
     alpha: Tensor
@@ -35,6 +42,66 @@ class SoftImage:
     color: Tensor | None
     normals: Tensor | None = None
     face_ids: Tensor | None = None
+    premultiplied: Tensor | None = None
+
+    def rgba(self) -> Tensor:
+        """Return colours without the background, and alpha, (B, H, W, 4), as image files have them.
+
+        Straight, not premultiplied: the colours are those of the surface, however little of it is seen, and 0
+        where nothing is. Over any background the picture is ``rgb * a + (1 - a) * background``. One channel
+        becomes grey. Differentiable; where alpha is 0 (in float32 below 4e-31) colours have no gradient.
+
+        Raises
+        ------
+        ValueError
+            There are no colours, or neither 1 nor 3 channels.
+        """
+        if self.premultiplied is None:
+            raise ValueError("image must have colours for rgba: render it with colors or lighting")
+        channels = self.premultiplied.shape[-1]
+        if channels not in (1, 3):
+            raise ValueError(f"image must have 1 or 3 channels for rgba, got {channels}")
+        alpha = self.alpha.unsqueeze(-1)
+        straight = ratio_or_zero(self.premultiplied, alpha)
+        return torch.cat([straight.expand(*straight.shape[:-1], 3), alpha], -1)
+
+    def save(self, path: str | os.PathLike) -> tuple[Path, ...]:
+        """Write the colours and alpha of each image, `rgba`, as files of 8 bits; needs pillow.
+
+        Parameters
+        ----------
+        path : str or path
+            ``"x.png"``, or another format that holds opacity, such as WebP or TIFF. Of several images each
+            has a file: x_0.png, x_1.png, ... with as many digits as the last one needs. Existing files are
+            replaced. The folder must exist.
+
+        Returns
+        -------
+        tuple of Path
+            The files, in the order of the images.
+
+        Raises
+        ------
+        ImportError
+            pillow is missing.
+        TypeError
+            ``path`` is no path.
+        ValueError
+            An unknown suffix, or as `rgba`.
+        OSError
+            The folder does not exist, the format has no opacity, or a file cannot be written.
+        """
+        path = Path(check_type(path, "path", (str, os.PathLike)))
+        images = self.rgba()
+        check_image_format(path, opacity=True)
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"path must be in an existing folder, got {path}")
+        count = len(images)
+        names = [f"{path.stem}_{i:0{len(str(count - 1))}}{path.suffix}" for i in range(count)]
+        paths = tuple(path.with_name(name) for name in names) if count > 1 else (path,)
+        for image, file in zip(images, paths, strict=True):
+            write_image(image, file)
+        return paths
 
 
 def magnified(camera: Camera, factor: int) -> Camera:

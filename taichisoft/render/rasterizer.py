@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from taichisoft.appearance.background import Background, as_background, over_background
 from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.order import in_canonical_order
+from taichisoft.appearance.sides import Culling
 from taichisoft.appearance.surface import Surface, prepare
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_holds_numbers, check_integer, check_type
@@ -22,6 +23,7 @@ from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
+from taichisoft.geometry.attributes import Opacity, has_opacity, with_opacity, without_colors
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.geometry.vectors import mean_direction
 from taichisoft.render.face_ids import nearest_faces
@@ -84,6 +86,9 @@ class SoftRasterizer(nn.Module):
         Whether sums are taken in an order that does not depend on the order of the faces: image, normals,
         light and gradients are bit-equal from run to run and for permuted faces (on the CPU). Faces are
         sorted by their vertices; of two faces at one place the one with the smaller indices comes first.
+    culling : Culling
+        Which faces are left out, by the side that the camera sees; by default none. Which these are has no
+        gradient, that of the others is exact.
 
     Notes
     -----
@@ -97,11 +102,11 @@ class SoftRasterizer(nn.Module):
     a loop. Forward mode over forward mode raises RuntimeError, as does forward mode over a gradient of a
     `StraightThrough`: reverse mode has both. ``torch.compile`` compiles what is around a render.
 
-    Both sides of a face are drawn. What is nearer than ``camera.near`` is not: a face that crosses that plane
-    is cut there into one or two triangles, whose edges are soft as all edges are, and one that is wholly
-    nearer is left out. The image does not depend on the order of the faces, except for the gradient of exact
-    ties under `Max`; of faces that are exactly equally near, the hard renderer shows the one with the
-    smallest index.
+    Both sides of a face are drawn, unless one is culled. What is nearer than ``camera.near`` is not: a face
+    that crosses that plane is cut there into one or two triangles, whose edges are soft as all edges are, and
+    one that is wholly nearer is left out. The image does not depend on the order of the faces, except for the
+    gradient of exact ties under `Max`; of faces that are exactly equally near, the hard renderer shows the
+    one with the smallest index.
 
     After Wu et al., "Learning to Rasterize Differentiably" (EGSR 2024), and Liu et al., "Soft
     Rasterizer" (ICCV 2019).
@@ -118,6 +123,7 @@ class SoftRasterizer(nn.Module):
         ssaa: int = 1,
         gradient: str = "fused",
         deterministic: bool = False,
+        culling: Culling = Culling.NONE,
     ):
         super().__init__()
         parts = (coverage, aggregation, occlusion)
@@ -128,6 +134,7 @@ class SoftRasterizer(nn.Module):
         self.softness = softness
         self.gradient = gradient
         self.deterministic = deterministic
+        self.culling = culling
         self.background = background
         self.ssaa = ssaa
 
@@ -148,6 +155,8 @@ class SoftRasterizer(nn.Module):
             self._engine = ENGINES[value]()
         elif name == "deterministic":
             check_type(value, name, bool)
+        elif name == "culling":
+            check_type(value, name, Culling)
         elif name == "ssaa":
             value = check_integer(value, name, minimum=1)
         elif name == "background":
@@ -192,7 +201,9 @@ class SoftRasterizer(nn.Module):
         def background(self, value: Background) -> None: ...
 
     @classmethod
-    def hard(cls, *, background: Background = 0.0, ssaa: int = 1) -> SoftRasterizer:
+    def hard(
+        cls, *, background: Background = 0.0, ssaa: int = 1, culling: Culling = Culling.NONE
+    ) -> SoftRasterizer:
         """Return the exact z-buffer renderer that soft ones approximate.
 
         Alpha has no gradient. Colour has one with respect to the colours and, through their interpolation,
@@ -201,8 +212,14 @@ class SoftRasterizer(nn.Module):
         Depth and colour are those of the nearest face, at any scale of the scene; of faces that are equally
         near, of the one with the smallest index.
         """
-        occlusion = FrontToBack(Heaviside(), 1.0)
-        return cls(Heaviside(), Max(), occlusion, background=background, ssaa=ssaa)
+        return cls(
+            Heaviside(),
+            Max(),
+            FrontToBack(Heaviside(), 1.0),
+            background=background,
+            ssaa=ssaa,
+            culling=culling,
+        )
 
     @classmethod
     def pretrained(
@@ -214,6 +231,7 @@ class SoftRasterizer(nn.Module):
         ssaa: int = 1,
         gradient: str = "fused",
         deterministic: bool = False,
+        culling: Culling = Culling.NONE,
     ) -> SoftRasterizer:
         """Return a renderer with a meta-learned softness that comes with the library.
 
@@ -229,7 +247,7 @@ class SoftRasterizer(nn.Module):
             them; `taichisoft.pretrained_names` lists those present.
         trainable : bool
             Whether its parameters require gradients, to learn it further.
-        background, ssaa, gradient, deterministic
+        background, ssaa, gradient, deterministic, culling
             As in `SoftRasterizer`.
 
         Raises
@@ -243,6 +261,7 @@ class SoftRasterizer(nn.Module):
             ssaa=ssaa,
             gradient=gradient,
             deterministic=deterministic,
+            culling=culling,
         )
 
     @transformable
@@ -256,6 +275,7 @@ class SoftRasterizer(nn.Module):
         lighting: Lighting | None = None,
         normals: bool = False,
         face_ids: bool = False,
+        opacity: Opacity | None = None,
     ) -> SoftImage:
         """Render alpha, depth and, if there are colours, colour.
 
@@ -275,6 +295,10 @@ class SoftRasterizer(nn.Module):
             and otherwise `vertex_normals`, interpolated. They point out of the mesh, not to the camera.
         face_ids : bool
             Whether to tell the face that is seen at each pixel.
+        opacity : float or Tensor, optional
+            How much of what is behind is hidden, from 0 to 1: one number, (V,), (B, V), (F,) or (B, F),
+            instead of the mesh's own; that of a texture is multiplied by it. Coverage is multiplied by the
+            opacity, so alpha, depth and colour depend on it; light and face ids do not.
 
         Returns
         -------
@@ -298,32 +322,38 @@ class SoftRasterizer(nn.Module):
         """
         check_type(face_ids, "face_ids", bool)
         self._check_ready()
-        surface, scene = self.scene(mesh, camera, colors, lighting=lighting, normals=normals)
-        job = RasterJob(scene)
-        generator = self._magnified(self._curves.generator(camera.image_size[0]))
-        fine = self._fine_alpha(mesh, camera, generator).expand(scene.batch_size, -1, -1)
-        if isinstance(self.occlusion, FrontToBack):
-            curves = self.composite_curves(camera.image_size[0])
-            sums = self._engine.composite(job, curves, shader=surface.shader)[..., 1:]
-        else:
-            _, coverage, occlusion = self.curves(camera.image_size[0])
-            if surface.shader is None:
-                sums = self._engine.sums(job, coverage, occlusion)
-            else:
-                sums = shade_fragments(job, coverage, occlusion, surface)
+        surface, scene = self.scene(
+            mesh, camera, colors, lighting=lighting, normals=normals, opacity=opacity
+        )
+        _check_opacity(surface, self.occlusion)
+        fine, sums = self._sums(RasterJob(scene), surface, mesh, camera)
         self._watch.watch(self.softness, fine, sums)
         image = self.compose(fine, sums, surface)
-        return replace(image, face_ids=nearest_faces(mesh, camera)) if face_ids else image
+        if not face_ids:
+            return image
+        return replace(image, face_ids=nearest_faces(mesh, camera, self.culling))
 
     if TYPE_CHECKING:
         __call__ = forward
 
     @transformable
     @full_precision
-    def silhouette(self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> Tensor:
-        """Render alpha alone, (B, H, W): less than half the work of a full image."""
+    def silhouette(
+        self,
+        mesh: Mesh | MeshBatch | list[Mesh],
+        camera: Camera,
+        *,
+        opacity: Opacity | None = None,
+    ) -> Tensor:
+        """Render alpha alone, (B, H, W): less than half the work of a full image.
+
+        With an opacity, that of the mesh or one given as to `forward`, it is as much work as an image. The
+        opacity of a texture is in the alpha of `forward` alone.
+        """
         self._check_ready()
         mesh = as_drawable(mesh)
+        if opacity is not None or has_opacity(mesh):
+            return self.forward(without_colors(mesh), camera, opacity=opacity).alpha
         check_type(camera, "camera", Camera)
         generator = self._magnified(self._curves.generator(camera.image_size[0]))
         fine = self._fine_alpha(mesh, camera, generator)
@@ -351,16 +381,21 @@ class SoftRasterizer(nn.Module):
         *,
         lighting: Lighting | None = None,
         normals: bool = False,
+        opacity: Opacity | None = None,
     ) -> tuple[Surface, Scene]:
         """Return the look and the projected geometry of what `forward` renders, ``ssaa`` times as large."""
         mesh = as_drawable(mesh)
         check_type(camera, "camera", Camera)
         source = None
+        if opacity is not None:
+            mesh = with_opacity(mesh, opacity)
         if self.deterministic:
             mesh, colors, source = in_canonical_order(mesh, colors)
         surface = prepare(mesh, camera, colors, lighting, normals)
         camera = magnified(camera, self.ssaa)
-        return surface, build_scene(mesh, camera, surface.attributes, source=source)
+        return surface, build_scene(
+            mesh, camera, surface.attributes, source=source, culling=self.culling
+        )
 
     def curves(self, image_height: int) -> tuple[Curve, Curve, Curve]:
         """Return the tabulated generator of coverage, coverage, and occlusion, with their widths.
@@ -397,8 +432,8 @@ class SoftRasterizer(nn.Module):
         How far it reaches and at what cost, which faces are drawn, how much the silhouette grows, how much
         of what is seen comes from hidden faces, and which edges in front of something have no gradient; with
         a target, whether a part of it is out of reach. The numbers are those of the current progress; an
-        annealed scale is judged at both ends: its reach at the start, how much it inflates at the end. Takes
-        as long as a few renders, and longer the farther the target is from the mesh.
+        annealed scale is judged at both ends: its reach at the start, how much it inflates at the end. A mesh
+        counts as opaque. Takes as long as a few renders, and longer the farther the target is from the mesh.
 
         Parameters
         ----------
@@ -420,7 +455,7 @@ class SoftRasterizer(nn.Module):
         from taichisoft.diagnosis.explain import explain  # sugar
 
         mesh = as_drawable(mesh)
-        scene = build_scene(mesh, camera, None)
+        scene = build_scene(mesh, camera, None, culling=self.culling)
         shared = isinstance(mesh, Mesh) or mesh.batch_size == 1
         return explain(self, scene, mesh.num_faces * (scene.batch_size if shared else 1), target)
 
@@ -441,14 +476,14 @@ class SoftRasterizer(nn.Module):
         means = ratio_or_zero(sums[..., 1:], weight)
         depth, colors, normals = means.split([1, surface.channels, 3 * surface.normals], -1)
         depth = weighted_mean_of_blocks(depth, fine, self.ssaa)[..., 0]
-        color = None
+        premultiplied = color = None
         if surface.has_colors:
-            color = mean_of_blocks(fine.unsqueeze(-1) * colors, self.ssaa)
-            color = over_background(color, alpha, self.background)
+            premultiplied = mean_of_blocks(fine.unsqueeze(-1) * colors, self.ssaa)
+            color = over_background(premultiplied, alpha, self.background)
         if not surface.normals:
-            return SoftImage(alpha, depth, color)
+            return SoftImage(alpha, depth, color, premultiplied=premultiplied)
         normals = mean_direction(weighted_mean_of_blocks(normals, fine, self.ssaa))
-        return SoftImage(alpha, depth, color, normals)
+        return SoftImage(alpha, depth, color, normals, premultiplied=premultiplied)
 
     def _fine_alpha(
         self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, generator: Curve
@@ -458,7 +493,32 @@ class SoftRasterizer(nn.Module):
         if self.deterministic:
             mesh, _, source = in_canonical_order(mesh, None)
         camera = magnified(camera, self.ssaa)
-        return self._engine.silhouette(mesh, camera, source, generator, self.aggregation)
+        return self._engine.silhouette(
+            mesh, camera, source, generator, self.aggregation, self.culling
+        )
+
+    def _sums(
+        self,
+        job: RasterJob,
+        surface: Surface,
+        mesh: Mesh | MeshBatch | list[Mesh],
+        camera: Camera,
+    ) -> tuple[Tensor, Tensor]:
+        """Return alpha and the sums of `compose`, in the resolution that is rendered."""
+        height = camera.image_size[0]
+        if surface.opacity:
+            curves = self.composite_curves(height)
+            sums = self._engine.composite(job, curves, opacity=True, shader=surface.shader)
+            return self.aggregation.inverse(sums[..., 0]), sums[..., 1:]
+        generator = self._magnified(self._curves.generator(height))
+        fine = self._fine_alpha(mesh, camera, generator).expand(job.images, -1, -1)
+        if isinstance(self.occlusion, FrontToBack):
+            curves = self.composite_curves(height)
+            return fine, self._engine.composite(job, curves, shader=surface.shader)[..., 1:]
+        _, coverage, occlusion = self.curves(height)
+        if surface.shader is None:
+            return fine, self._engine.sums(job, coverage, occlusion)
+        return fine, shade_fragments(job, coverage, occlusion, surface)
 
     def _check_ready(self) -> None:
         """Raise if this module has no numbers (device meta)."""
@@ -476,3 +536,11 @@ class SoftRasterizer(nn.Module):
             self.register_parameter("background", background)
         else:
             self.register_buffer("background", background)
+
+
+def _check_opacity(surface: Surface, occlusion: Occlusion) -> None:
+    """Raise ValueError for a surface with opacity that is blended by a reference depth."""
+    if surface.opacity and not isinstance(occlusion, FrontToBack):
+        raise ValueError(
+            f"occlusion must be a FrontToBack for a mesh with opacity, got a {type(occlusion).__name__}"
+        )

@@ -21,7 +21,9 @@ from taichisoft.base.checks import check_type
 from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath, is_mapped, set_aside, transforming
 from taichisoft.cameras.camera import Camera
+from taichisoft.engine.projection import as_drawable
 from taichisoft.engine.scene import Scene
+from taichisoft.geometry.attributes import Opacity, has_opacity, without_colors
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.render.image import SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -58,6 +60,7 @@ def render(
     *,
     lighting: Lighting | None = None,
     normals: bool = False,
+    opacity: Opacity | None = None,
     tabulated: bool = False,
 ) -> SoftImage:
     """Render what ``renderer(mesh, camera, colors, ...)`` renders, densely in torch.
@@ -66,7 +69,7 @@ def render(
     ----------
     renderer : SoftRasterizer
         Whose softness to use.
-    mesh, camera, colors, lighting, normals
+    mesh, camera, colors, lighting, normals, opacity
         As for `SoftRasterizer.forward`.
     tabulated : bool
         Evaluate the softness through the tables that the kernels read, instead of exactly: then the two
@@ -78,7 +81,9 @@ def render(
         Differentiable to any order away from kinks of the softness and of the geometry.
     """
     _check_not_mapped(mesh, camera)
-    surface, scene = renderer.scene(mesh, camera, colors, lighting=lighting, normals=normals)
+    surface, scene = renderer.scene(
+        mesh, camera, colors, lighting=lighting, normals=normals, opacity=opacity
+    )
     generator, coverage, hiding = _softness(renderer, scene, tabulated)
     totals, sums = [], []
     for image, (corners, index) in enumerate(_visible(scene)):
@@ -101,10 +106,15 @@ def silhouette(
     mesh: Mesh | MeshBatch | list[Mesh],
     camera: Camera,
     *,
+    opacity: Opacity | None = None,
     tabulated: bool = False,
 ) -> Tensor:
     """Render alpha alone, (B, H, W), as ``renderer.silhouette(mesh, camera)`` does; see `render`."""
     _check_not_mapped(mesh, camera)
+    mesh = as_drawable(mesh)
+    if opacity is not None or has_opacity(mesh):
+        mesh = without_colors(mesh)
+        return render(renderer, mesh, camera, opacity=opacity, tabulated=tabulated).alpha
     _, scene = renderer.scene(mesh, camera)
     generator, _, _ = _softness(renderer, scene, tabulated)
     totals = [

@@ -25,25 +25,32 @@ class OneScene:
         Arguments of `SoftRasterizer.forward` or `silhouette`.
     background : Tensor
         What is behind.
+    opacity : object
+        That of them which is the opacity.
     """
 
-    def __init__(self, given: Sequence[Any], background: Tensor):
+    def __init__(self, given: Sequence[Any], background: Tensor, opacity: Any = None):
         meshes = [x for x in given if isinstance(x, Mesh)]
         cameras = [x for x in given if isinstance(x, Camera)]
         looks = [x for x in given if isinstance(x, (Texture, Lighting))]
-        rows = [x for x in given if isinstance(x, Tensor)]
+        rows = [x for x in given if isinstance(x, Tensor) and x is not opacity]
+        shares = [opacity] if isinstance(opacity, Tensor) else []
         self.is_one = (
             len(meshes) == 1
             and all(x.batch_size == 1 for x in (*meshes, *cameras, *looks))
             and all(x.ndim == 2 or x.shape[0] == 1 for x in rows)
+            and all(x.ndim < 2 or x.shape[0] == 1 for x in shares)
             and (background.ndim < 4 or background.shape[0] == 1)
         )
         for mesh in meshes:
             rows += [
                 x for x in (mesh.vertices, mesh.vertex_colors, mesh.face_colors) if x is not None
             ]
-        # Those of a camera have a batch axis, the others have one if they have three.
+            shares += [x for x in (mesh.vertex_opacity, mesh.face_opacity) if x is not None]
+        # Those of a camera have a batch axis, the others have one if they have three, an opacity of two. One
+        # number for all cannot have one.
         self._has_axis = {id(x): x.ndim == 3 for x in rows}
+        self._has_axis |= {id(x): x.ndim == 2 for x in shares if x.ndim}
         self._has_axis |= {
             id(getattr(camera, name)): True for camera in cameras for name in MATRICES
         }

@@ -95,7 +95,8 @@ class _Drawing(Generic[R]):
 
     def together(self, apart: Needed) -> Callable[[Tensors], Tensors] | None:
         """Return the function that draws several scenes as a batch, if those inputs can have one."""
-        scene = OneScene(self.given, self.renderer.background)
+        named = dict(zip(self.names, self.given[len(self.given) - len(self.names) :], strict=True))
+        scene = OneScene(self.given, self.renderer.background, named.get("opacity"))
         keys = {key for key, is_apart in zip(self.inputs, apart, strict=True) if is_apart}
         looks = [x for x in self.given if isinstance(x, (Texture, Lighting))]
         if not scene.takes(keys) or keys & {id(x) for x in _tensors((looks, self.own))}:

@@ -151,6 +151,20 @@ def test_colours_of_the_file_are_drawn(kind, tmp_path):
     np.testing.assert_array_equal(pixels(tmp_path / "o.png")[10, 10], [51, 153, 255, 255])
 
 
+def test_opacity_of_the_file_is_drawn(tmp_path):
+    ball = ts.shapes.icosphere(1)
+    colors = torch.tensor([0.2, 0.6, 1.0]).expand(ball.num_vertices, 3)
+    opacity = torch.full((ball.num_vertices,), 0.4)
+    mesh = ts.Mesh(ball.vertices, ball.faces, colors, vertex_opacity=opacity)
+    ts.save_mesh(mesh, tmp_path / "ball.ply")
+    options = ("--size", "20x20", "--softness", "0.1")
+    assert call("render", tmp_path / "ball.ply", "-o", tmp_path / "o.png", *options) == 0
+    rgba = pixels(tmp_path / "o.png")[10, 10]
+    np.testing.assert_array_equal(rgba[:3], [51, 153, 255])
+    # The front of the ball, and its back through it.
+    assert abs(int(rgba[3]) - 255 * (1 - 0.6**2)) <= 2
+
+
 def test_shipped_softness_is_that_at_the_end(mug, tmp_path):
     options = ("--size", "32x32", "--silhouette", "--softness", "pose")
     assert call("render", mug, "-o", tmp_path / "o.png", *options) == 0

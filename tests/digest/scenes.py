@@ -18,9 +18,10 @@ HEAVY = 0.3
 
 
 def whole_image(renderer: ts.SoftRasterizer, given: Arrangement) -> Images:
-    """Return all that a render has, by name."""
+    """Return all that a render has, by name; the colour once, over its background."""
     image = renderer(given.mesh, given.camera, **given.options)
-    values = {entry.name: getattr(image, entry.name) for entry in fields(image)}
+    names = [entry.name for entry in fields(image) if entry.name != "premultiplied"]
+    values = {name: getattr(image, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -198,6 +199,8 @@ def looks() -> dict[str, Scene]:
         "lit_flat": subjects.lit(ball, flat),
         "lit_gouraud": subjects.lit(ball, gouraud),
         "lit_phong": subjects.lit(ball, phong),
+        "lit_both_sides": subjects.lit(ball, flat, two_sided=True),
+        "lit_both_sides_phong": subjects.lit(ball, phong, two_sided=True),
         "lit_white": subjects.lit(subjects.plain_cube(), gouraud),
         "lit_texture": both,
         "normals": ball.asked(normals=True, face_ids=True),
@@ -223,6 +226,8 @@ def ways() -> dict[str, Scene]:
         "background": Scene(ball, image),
         "silhouette": Scene(ball, lambda: soft(ts.Gaussian(learned())), silhouette),
         "silhouette_max": Scene(ball, lambda: soft(None, ts.Max()), silhouette),
+        "culled": Scene(ball.asked(face_ids=True), lambda: soft(culling=ts.Culling.BACK)),
+        "culled_silhouette": Scene(ball, lambda: soft(culling=ts.Culling.FRONT), silhouette),
         "ssaa": Scene(ball.asked(normals=True), lambda: soft(ssaa=2)),
         "deterministic": Scene(large, lambda: soft(deterministic=True), float64=False),
         "autodiff": Scene(ball, autodiff),

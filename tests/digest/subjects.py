@@ -215,7 +215,14 @@ def textured_cube(*, seed: int = 6, views: int = 1, wrap: ts.Wrap = ts.Wrap.REPE
     return Subject(exact(leaves), arrange)
 
 
-def lit(subject: Subject, shading: ts.Shading, *, seed: int = 7, views: int = 1) -> Subject:
+def lit(
+    subject: Subject,
+    shading: ts.Shading,
+    *,
+    seed: int = 7,
+    views: int = 1,
+    two_sided: bool = False,
+) -> Subject:
     """Return a subject under a light of each kind, on a glossy surface of three channels."""
     generator = seeded(seed)
     leaves = {
@@ -233,7 +240,7 @@ def lit(subject: Subject, shading: ts.Shading, *, seed: int = 7, views: int = 1)
             ts.DirectionalLight(x["direction"], 0.5),
             ts.PointLight(x["position"], x["light"]),
         ]
-        lighting = ts.Lighting(lights, shading, x["specular"], x["shininess"])
+        lighting = ts.Lighting(lights, shading, x["specular"], x["shininess"], two_sided)
         return subject.asked(lighting=lighting).arrange(x)
 
     return Subject({**subject.leaves, **exact(leaves)}, arrange)

@@ -70,10 +70,15 @@ def appear(renderer: ts.SoftRasterizer, mesh: ts.Mesh, camera: ts.Camera) -> Non
     """Draw with a texture and lights."""
     texture = ts.Texture(torch.rand(4, 4, 3), mesh.vertices[:, :2], wrap=ts.Wrap.CLAMP)
     sun = ts.DirectionalLight((0.0, 1.0, 1.0), color=torch.ones(3))
-    lighting = ts.Lighting([ts.AmbientLight(0.2), sun], ts.Shading.PHONG, specular=0.1)
+    lighting = ts.Lighting(
+        [ts.AmbientLight(0.2), sun], ts.Shading.PHONG, specular=0.1, two_sided=True
+    )
+    renderer.culling = ts.Culling.BACK
     image = renderer(mesh, camera, texture, lighting=lighting, normals=True)
     assert_type(image, ts.SoftImage)
     assert_type(image.alpha, Tensor)
+    assert_type(image.rgba(), Tensor)
+    assert_type(mesh.with_vertex_opacity(torch.ones(mesh.num_vertices)).face_opacity, Tensor | None)
     if image.color is not None:
         assert_type(ts.mse_loss(image.color, torch.zeros_like(image.color)), Tensor)
 

@@ -64,10 +64,14 @@ def test_vertex_colors_where_the_format_has_them(tmp_path, suffix, channels):
     back = load_mesh(path)
     assert back.face_colors is None
     if suffix in (".ply", ".glb", ".obj"):
-        expected = colors[:, :3] if suffix == ".obj" else colors
-        torch.testing.assert_close(back.vertex_colors, expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(back.vertex_colors, colors[:, :3], rtol=0, atol=1e-6)
     else:
         assert back.vertex_colors is None
+    assert back.face_opacity is None
+    if suffix in (".ply", ".glb") and channels == 4:
+        torch.testing.assert_close(back.vertex_opacity, colors[:, 3], rtol=0, atol=1e-6)
+    else:
+        assert back.vertex_opacity is None
 
 
 @every_format
@@ -80,6 +84,81 @@ def test_face_colors_where_the_format_has_them(tmp_path, suffix):
         torch.testing.assert_close(back.face_colors, LEVELS[:, :3], rtol=0, atol=1e-6)
     else:
         assert back.face_colors is None
+
+
+@every_format
+@pytest.mark.parametrize("colored", [False, True])
+@pytest.mark.parametrize("kind", ["vertex", "face"])
+def test_opacity_where_the_format_has_it(tmp_path, suffix, kind, colored):
+    path = tmp_path / f"mesh{suffix}"
+    colors, opacity = LEVELS[:, :3].float(), LEVELS[:, 3].float()
+    look = {f"{kind}_opacity": opacity} | ({f"{kind}_colors": colors} if colored else {})
+    mesh = Mesh(TETRAHEDRON.vertices, TETRAHEDRON.faces, **look)
+    save_mesh(mesh, path)
+    back = load_mesh(path)
+    found = {name: getattr(back, name) for name in (f"{kind}_colors", f"{kind}_opacity")}
+    holds = suffix == ".ply" or (suffix == ".glb" and kind == "vertex")
+    if holds:
+        torch.testing.assert_close(found[f"{kind}_opacity"], opacity, rtol=0, atol=1e-6)
+        expected = colors if colored else torch.ones(4, 3)
+        torch.testing.assert_close(found[f"{kind}_colors"], expected, rtol=0, atol=1e-6)
+        assert corners(back) == corners(mesh)
+    else:
+        assert found[f"{kind}_opacity"] is None
+
+
+def test_an_opaque_mesh_comes_back_without_opacity(tmp_path):
+    for look in ({"vertex_opacity": torch.ones(4)}, {"face_opacity": torch.ones(4)}):
+        mesh = Mesh(TETRAHEDRON.vertices, TETRAHEDRON.faces, **look)
+        save_mesh(mesh, tmp_path / "mesh.ply")
+        back = load_mesh(tmp_path / "mesh.ply")
+        assert back.vertex_opacity is back.face_opacity is None
+
+
+def test_a_ply_of_other_programs_with_rgba(tmp_path):
+    path = tmp_path / "glass.ply"
+    path.write_text(
+        "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\n"
+        "property float z\nproperty uchar red\nproperty uchar green\nproperty uchar blue\n"
+        "property uchar alpha\nelement face 1\nproperty list uchar int vertex_indices\n"
+        "end_header\n0 0 0 255 0 0 51\n1 0 0 0 255 0 102\n0 1 0 0 0 255 255\n3 0 1 2\n"
+    )
+    mesh = load_mesh(path, dtype=torch.float64)
+    torch.testing.assert_close(mesh.vertex_colors, torch.eye(3, dtype=torch.float64))
+    expected = torch.tensor([0.2, 0.4, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(mesh.vertex_opacity, expected)
+
+
+def test_merging_keeps_vertices_apart_that_differ_in_opacity(tmp_path):
+    doubled = Mesh(
+        TETRAHEDRON.vertices[TETRAHEDRON.faces].reshape(-1, 3), torch.arange(12).view(4, 3)
+    )
+    opacity = torch.ones(12)
+    opacity[0] = 0.2
+    save_mesh(doubled.with_vertex_opacity(opacity), tmp_path / "mesh.glb")
+    merged = load_mesh(tmp_path / "mesh.glb", merge=True)
+    assert merged.num_vertices == 5
+    assert sorted(merged.vertex_opacity.tolist()) == pytest.approx([0.2, 1, 1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("look", "message"),
+    [
+        (
+            {"vertex_opacity": torch.ones(4), "face_colors": torch.ones(4, 3)},
+            "vertex_opacity must come with vertex_colors",
+        ),
+        (
+            {"face_opacity": torch.ones(4), "face_colors": torch.ones(4, 4)},
+            "face_colors must be RGB to be saved with face_opacity, got 4",
+        ),
+        ({"face_opacity": torch.ones(2, 4)}, "mesh must not be batched, got face_opacity"),
+    ],
+)
+def test_opacity_that_a_file_cannot_hold(tmp_path, look, message):
+    mesh = Mesh(TETRAHEDRON.vertices, TETRAHEDRON.faces, **look)
+    with pytest.raises(ValueError, match=message):
+        save_mesh(mesh, tmp_path / "mesh.ply")
 
 
 def test_accepts_strings_upper_case_and_replaces_files(tmp_path):

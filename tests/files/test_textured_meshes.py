@@ -52,9 +52,26 @@ def test_a_textured_quad_shows_its_image_upright(quad, suffix, dtype):
     mesh, texture = ts.load_textured_mesh(quad, dtype=dtype)
     assert (mesh.num_vertices, mesh.num_faces) == (4, 2)
     assert texture.image.shape == (4, 6, 3)
+    assert texture.opacity is None
     color = ts.SoftRasterizer.hard()(mesh, pixel_camera(4, 6, dtype), texture).color[0]
     expected = torch.from_numpy(PIXELS).to(dtype) / 255
     torch.testing.assert_close(color, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".glb"])
+def test_a_fourth_channel_of_the_image_is_the_opacity_of_the_texture(quad, suffix):
+    levels = np.random.default_rng(4).integers(0, 256, (4, 6, 1), np.uint8)
+    Image.fromarray(np.concatenate([PIXELS, levels], -1)).save(quad.with_suffix(".png"))
+    if suffix == ".glb":
+        import trimesh
+
+        glb = quad.with_suffix(".glb")
+        trimesh.load(quad, force="mesh", process=False).export(glb)
+        quad.unlink()
+        quad = glb
+    _, texture = ts.load_textured_mesh(quad, dtype=torch.float64)
+    for found, expected in ((texture.image, PIXELS), (texture.opacity, levels[..., 0])):
+        torch.testing.assert_close(found, torch.from_numpy(expected).double() / 255)
 
 
 def test_options(quad):
