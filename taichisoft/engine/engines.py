@@ -10,10 +10,12 @@ from torch import Tensor
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.autodiff import sums_of_fragments, total_of_fragments
 from taichisoft.engine.blend import BlendPass, blend
+from taichisoft.engine.composite import CompositePass
 from taichisoft.engine.compositing import Shader, composite_fragments
 from taichisoft.engine.coverage import CoveragePass, accumulate
 from taichisoft.engine.inputs import BlendInputs, CompositeInputs, CoverageInputs
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.projection import build_scene, unprojected_scene
 from taichisoft.engine.silhouette import OutOfBoundsError, can_draw, silhouette
 from taichisoft.geometry.mesh import Mesh, MeshBatch
@@ -83,6 +85,20 @@ class FusedEngine(Engine):
     def sums(self, job: RasterJob, coverage: Curve, occlusion: Curve) -> Tensor:
         """Return (B, H, W, 2 + C): weights, weighted depth and weighted colours summed over faces."""
         return blend(job, coverage, occlusion)
+
+    def composite(
+        self,
+        job: RasterJob,
+        curves: CompositeCurves,
+        *,
+        opacity: bool = False,
+        shader: Shader | None = None,
+    ) -> Tensor:
+        """Return (B, H, W, 3 + C): total of the generator, and sums of w, w z and w times the colours."""
+        inputs = CompositeInputs.of(job, curves)
+        if shader is not None:
+            return shade_layers(job, curves, inputs, shader, opacity)
+        return CompositePass(job, curves, opacity)(*inputs)
 
 
 class AutodiffEngine(Engine):
