@@ -16,7 +16,7 @@ from taichisoft.engine.device_scratch import device_scratch
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.job import TABLE_WORKERS, RasterJob
 from taichisoft.engine.kernels.launch import Launch
-from taichisoft.engine.kernels.layer_bundles import ATTRIBUTES, CellSums, LayerArrays, Model
+from taichisoft.engine.kernels.layer_bundles import Band, CellSums, LayerArrays, Model
 from taichisoft.engine.kernels.layer_fragments import FragmentGradients, layer_fragments
 from taichisoft.engine.kernels.layer_lists import layer_lists
 from taichisoft.engine.kernels.layer_pixels import PixelGradients, layer_pixels
@@ -53,16 +53,10 @@ class CompositePass(Rendered):
         job, of = self.job, CompositeInputs(*inputs)
         channels = of.attributes.shape[1] - int(self.opacity)
         sums = of.points.new_zeros(job.images * job.height, job.width * (3 + channels))
-        layers = self._layer_job
-        kernels = layer_pixels(job.kernel_type)
-        arrays = layers.arrays(of)
-        for band, counts in layers.bands(ATTRIBUTES + of.attributes.shape[1]):
-            found = layers.evaluated(band, counts, arrays, channels)
+        arrays = self._layer_job.arrays(of)
+        for band, counts in self._layer_job.bands(of.attributes.shape[1]):
             out = sums[band.first_row : band.last_row].view(-1)
-            launch = layers.launch(found.pixels.count)
-            kernels.composite(
-                found.pixels, arrays.model, launch, found.layers, out, job.zeros(1), 0
-            )
+            self._composited(band, counts, arrays, out)
         return sums.view(job.images, job.height, job.width, -1), ()
 
     def adjoint(
@@ -76,15 +70,32 @@ class CompositePass(Rendered):
         arrays = layers.arrays(of)
         sums = LayerSums(layers, of, into_cells)
         by_row = upstream.detach().reshape(job.images * job.height, -1)
-        channels = of.attributes.shape[1] - int(self.opacity)
-        for band, counts in layers.bands(2 * (ATTRIBUTES + of.attributes.shape[1])):
-            found = layers.evaluated(band, counts, arrays, channels)
+        for band, counts in layers.bands(of.attributes.shape[1]):
+            found = layers.recalled(band)
+            if found is None:
+                rows = by_row[band.first_row : band.last_row]
+                found = self._composited(band, counts, arrays, job.zeros(rows.numel()))
             size = found.layers.planes * found.num_fragments
             by_values = device_scratch("by values", job, job.points.dtype, size)
             rows = flat(by_row[band.first_row : band.last_row])
             sums.add_pixels(found, arrays.model, rows, by_values, of_weights=False)
             sums.add_fragments(found, arrays, by_values)
         return in_order(sums.gradients())
+
+    def _composited(
+        self, band: Band, counts: Tensor, arrays: LayerArrays, sums_out: Tensor
+    ) -> BandLayers:
+        """Evaluate and composite the fragments of a band."""
+        job, layers = self.job, self._layer_job
+        channels = arrays.attributes.channels - int(self.opacity)
+        found = layers.evaluated(band, counts, arrays, channels)
+        launch = layers.launch(found.pixels.count)
+        kernels = layer_pixels(job.kernel_type)
+        kernels.composite(
+            found.pixels, arrays.model, launch, found.layers, sums_out, job.zeros(1), 0
+        )
+        layers.remember(found)
+        return found
 
     def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
         """Return the sums as a graph of torch."""

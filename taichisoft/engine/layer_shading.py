@@ -47,7 +47,7 @@ def shade_layers(
     arrays = layers.arrays(inputs)
     parts: list[Tensor] = []
     done = 0
-    for band, counts in layers.bands(2 * (ATTRIBUTES + inputs.attributes.shape[1])):
+    for band, counts in layers.bands(inputs.attributes.shape[1]):
         found = layers.evaluated(band, counts, arrays, 0, kept=True)
         sums = _shaded(layers, found, inputs, shader, opacity)
         if band.first_row > done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,8 +36,8 @@ from taichisoft.engine.kernels.layer_tables import LayerTables
 from taichisoft.softness.curves import CompositeCurves
 from taichisoft.softness.tables.table import Table
 
-# Numbers of the fragments of a band, unless a single row has more, and pixels of a band.
-BAND_NUMBERS = 2**23
+# Numbers of the fragments of a band, with their gradients, unless a single row has more; pixels of a band.
+BAND_NUMBERS = 2**24
 BAND_PIXELS = 2**20
 # Fragments of a face that a worker takes together.
 CHUNK = 64
@@ -74,6 +75,16 @@ class BandLayers:
     num_fragments: int
 
 
+class _Latest(threading.local):
+    """The band that is in the scratch memory of a thread, and a mark of the render that it is of."""
+
+    stamp: object | None = None
+    layers: BandLayers | None = None
+
+
+_latest = _Latest()
+
+
 class LayerJob:
     """A render whose fragments are composited.
 
@@ -88,6 +99,8 @@ class LayerJob:
 
     def __init__(self, job: RasterJob, curves: CompositeCurves, opacity: bool):
         self.job, self.curves, self.opacity = job, curves, opacity
+        # Not the job itself, which would live as long as the scratch memory holds a band of it.
+        self._stamp = object()
 
     @cached_property
     def numbers(self) -> Tensor:
@@ -156,13 +169,13 @@ class LayerJob:
         """Return workers for a number of items; on a GPU at most so many."""
         return launch_for(items, self.job.on_cpu, items if most is None else most)
 
-    def bands(self, planes: int) -> Iterator[tuple[Band, Tensor]]:
+    def bands(self, channels: int) -> Iterator[tuple[Band, Tensor]]:
         """Yield bands with any fragments, and how many each of their faces has, (num_faces,) int32.
 
         Parameters
         ----------
-        planes : int
-            Numbers of a fragment.
+        channels : int
+            Attributes of a fragment.
         """
         job = self.job
         rows = job.images * job.height
@@ -170,7 +183,7 @@ class LayerJob:
             return
         whole = Band(0, rows, 0, job.num_faces)
         counts, by_row = self._counts(whole)
-        most = BAND_NUMBERS // planes
+        most = BAND_NUMBERS // (2 * (ATTRIBUTES + channels))
         ends = by_row.to(torch.int64).cumsum(0).tolist()
         first = 0
         while first < rows:
@@ -237,6 +250,8 @@ class LayerJob:
         total = int(ends[-1])
         self._check(total, arrays.attributes.channels)
         starts = ends - counts
+        if not kept:
+            _latest.stamp = None
         memory = self._kept if kept else self._scratch
         pixel = memory("pixel", torch.int32, total)
         lists = layer_lists(job.kernel_type)
@@ -251,7 +266,8 @@ class LayerJob:
         planes = ATTRIBUTES + arrays.attributes.channels
         place, order = (memory(name, torch.int32, total) for name in ("place", "order"))
         values = memory("values", job.points.dtype, planes * total)
-        layers = Layers(planes, pixel, place, order, values)
+        in_front = memory("in front", job.points.dtype, total)
+        layers = Layers(planes, pixel, place, order, in_front, values)
         if kept:
             arrays = arrays._replace(reach=torch.finfo(job.points.dtype).max)
         chunks = _chunks(band, counts, starts)
@@ -267,8 +283,18 @@ class LayerJob:
         pixels = Pixels(size, band.first_row * job.width, of_image, first, channels)
         return BandLayers(band, chunks, layers, pixels, total)
 
+    def remember(self, layers: BandLayers) -> None:
+        """Note that the scratch memory holds a band that has been composited."""
+        _latest.stamp, _latest.layers = self._stamp, layers
+
+    def recalled(self, band: Band) -> BandLayers | None:
+        """Return a band that has been composited, if the scratch memory of this thread still holds it."""
+        found = _latest.layers if _latest.stamp is self._stamp else None
+        return found if found is not None and found.band == band else None
+
     def _scratch(self, purpose: str, dtype: torch.dtype, size: int) -> Any:
-        return device_scratch(purpose, self.job, dtype, size)
+        # Named apart: nothing else may write to what is remembered.
+        return device_scratch(f"layers: {purpose}", self.job, dtype, size)
 
     def _kept(self, purpose: str, dtype: torch.dtype, size: int) -> Tensor:
         return torch.zeros(size, dtype=dtype, device=self.job.points.device)

@@ -69,8 +69,11 @@ class Layers(NamedTuple):
 
     planes: int  # numbers of a fragment, 4 + C
     pixel: Ints  # (F) in the band; -1 for a fragment that is out of reach
-    place: Ints  # (F) a number of each fragment of a pixel
+    # (F) a number of each fragment of a pixel; then, in the order, the place of the first one that does not
+    # count wholly, or the fragment of the maximum, -1 for none
+    place: Ints
     order: Ints  # (F) fragments pixel by pixel
+    in_front: Floats  # (F) in the order, what is in front of each
     values: Floats  # (F * (4 + C))
 
 

@@ -63,12 +63,26 @@ def layer_pixels(real):
             by_total = upper_slope - lower_slope
         return weight, by_generated, by_total
 
+    @ti.func
+    def least_numbers(layers: ti.template(), first, last):
+        """Return the two smallest numbers of the fragments of a pixel; -1 where there is no second."""
+        least = NONE
+        next_one = NONE
+        for k in range(first, last):
+            f = layers.order[k]
+            if f < least:
+                next_one = least
+                least = f
+            elif f < next_one:
+                next_one = f
+        return least, ti.select(next_one == NONE, -1, next_one)
+
     @kernel(real)
     def composite(
         pixels: Pixels,
         model: Model,
         launch: Launch,
-        layers: Layers,  # order is sorted
+        layers: Layers,  # order is sorted; place and in_front are written
         sums_out: Floats,  # (P * (3 + C)) starts at 0: total of the generator, sums of w, w z, w c
         weights_out: Floats,  # (F) starts at 0, or one element if they are not asked for
         keeps_weights: int,
@@ -91,15 +105,25 @@ def layer_pixels(real):
                     total = real(0.0)
                     weights = real(0.0)
                     depths = real(0.0)
+                    least = -1
+                    next_one = -1
+                    if ti.static(model.takes_max):
+                        least, next_one = least_numbers(layers, first, last)
                     for k in range(first, last):
                         f = layers.order[k]
                         seen = layer.view(layers, f)
                         layer.look(layers, model, shared, seen, last, k, front)
                         generated = values[planes * f + GENERATED]
-                        if ti.static(model.takes_max == 0):
-                            total += generated
-                        else:
+                        layers.in_front[k] = front.total
+                        if ti.static(model.takes_max):
                             total = greater(total, generated)
+                            # Of equal ones the first, and if they are nothing, of all there are.
+                            if front.total == 0:
+                                front.winner = ti.select(least == f, next_one, least)
+                            layers.place[k] = front.winner
+                        else:
+                            total += generated
+                            layers.place[k] = front.first
                         weight, _, _ = weight_of(model, inverse, generated, front.total)
                         weights += weight
                         depths += weight * values[planes * f + DEPTH]
@@ -169,20 +193,6 @@ def layer_pixels(real):
             table.add_to_cell(cells.of_workers, worker, size, cell_below, t_below, -by_weight)
 
     @ti.func
-    def least_numbers(layers: ti.template(), first, last):
-        """Return the two smallest numbers of the fragments of a pixel; -1 where there is no second."""
-        least = NONE
-        next_one = NONE
-        for k in range(first, last):
-            f = layers.order[k]
-            if f < least:
-                next_one = least
-                least = f
-            elif f < next_one:
-                next_one = f
-        return least, ti.select(next_one == NONE, -1, next_one)
-
-    @ti.func
     def add_up_behind(layers: ti.template(), by: ti.template(), first, last):
         """Give each fragment what all those have noted that it is wholly in front of."""
         planes = layers.planes
@@ -197,7 +207,7 @@ def layer_pixels(real):
         pixels: Pixels,
         model: Model,
         launch: Launch,
-        layers: Layers,  # order is sorted
+        layers: Layers,  # as `composite` leaves them
         upstream: Floats,  # (P * (3 + C)) of the sums, or (F) of the weights
         of_weights: int,  # which of the two
         gradients_out: PixelGradients,
@@ -214,9 +224,7 @@ def layer_pixels(real):
                     first = pixels.starts[pixel]
                     last = pixels.starts[pixel + 1]
                     image = (pixels.first + pixel) // pixels.of_image
-                    layer.sort(layers, first, last)
                     shared = layer.setting(layers, model, image, first, last)
-                    front = layer.start(first)
                     at = pixel * (3 + pixels.channels)
                     by_gamma = real(0.0)
                     by_tie = real(0.0)
@@ -224,16 +232,15 @@ def layer_pixels(real):
                         f = layers.order[k]
                         for plane in ti.static(range(ATTRIBUTES)):
                             by[planes * f + plane] = 0
-                    least, next_one = least_numbers(layers, first, last)
                     top = real(-1.0)
                     top_one = -1
                     for k in range(first, last):
                         f = layers.order[k]
                         seen = layer.view(layers, f)
-                        layer.look(layers, model, shared, seen, last, k, front)
+                        in_front = layers.in_front[k]
                         generated = values[planes * f + GENERATED]
                         weight, by_generated, by_total = weight_of(
-                            model, inverse, generated, front.total
+                            model, inverse, generated, in_front
                         )
                         by_weight = real(0.0)
                         by_depth = real(0.0)
@@ -257,25 +264,23 @@ def layer_pixels(real):
                             top_one = f
                         by[planes * f + GENERATED] = by[planes * f + GENERATED] + own
                         inverse_adjoint(
-                            model, inverse, cells, worker, generated, front.total, by_weight
+                            model, inverse, cells, worker, generated, in_front, by_weight
                         )
                         by_amounts = by_weight * by_total
-                        j = front.first
+                        found = layers.place[k]
+                        j = found
                         end = last
-                        if ti.static(model.takes_max == 1):
-                            # Only what has the maximum: of equal ones the first, and if they are nothing, of
-                            # all there are.
-                            if front.total == 0:
-                                front.winner = ti.select(least == f, next_one, least)
+                        if ti.static(model.takes_max):
+                            # Only what has the maximum.
                             j = first
-                            end = ti.select(front.winner < 0, first, first + 1)
+                            end = ti.select(found < 0, first, first + 1)
                         elif j > first:
                             noted = planes * layers.order[j - 1] + BEHIND
                             by[noted] = by[noted] + by_amounts
                         if by_amounts == 0:
                             end = j
                         while j < end:
-                            other = front.winner
+                            other = found
                             visited = 1
                             if ti.static(model.takes_max == 0):
                                 other = layers.order[j]
