@@ -113,8 +113,8 @@ class LayerJob:
         return self.job.raster(self.numbers)
 
     @cached_property
-    def _layout(self) -> tuple[Tensor, Tensor]:
-        """Places and numbers of all tables, as `LayerTables` has them."""
+    def _layout(self) -> tuple[int, Tensor, Tensor]:
+        """Whether tables are divided, places, and numbers, as `LayerTables` has them."""
         curves, like = self.curves, self.job.points
         tables: list[tuple[int, Tensor, Table | None]] = []
         for curve in (curves.generator, curves.coverage):
@@ -132,16 +132,18 @@ class LayerJob:
             packed.append(moved)
             row += 1 if table is None else len(table.cells)
         index = torch.tensor(places, dtype=torch.int32, device=like.device)
-        return index, torch.cat(packed)
+        divided = int(any(pieces > 1 for pieces, _, _ in tables))
+        return divided, index, torch.cat(packed)
 
     def model(self, inputs: CompositeInputs) -> Model:
         """Return what the fragments are composited by."""
         job, curves = self.job, self.curves
         domain = curves.order.domain
         cells = torch.cat([x.detach() for x in table_cells(inputs)])
+        divided, index, numbers = self._layout
         bits = torch.finfo(job.points.dtype).bits
         return Model(
-            LayerTables(*self._layout, flat(cells)),
+            LayerTables(divided, index, numbers, flat(cells)),
             flat(inputs.gammas),
             flat(inputs.at_tie),
             domain.low,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.curve import HEADER, PIECE, place_function
-from taichisoft.engine.kernels.kernel import Floats, Ints
+from taichisoft.engine.kernels.kernel import Constant, Floats, Ints
 
 # The tables.
 GENERATOR = 0
@@ -26,9 +26,8 @@ TABLES = 7
 class LayerTables(NamedTuple):
     """All tables. Rows of cells are counted through them."""
 
-    places: (
-        Ints  # (TABLES * 2) number of pieces, 0 for slopes that there are not; first of the numbers
-    )
+    divided: Constant  # whether any of them has more than one piece
+    places: Ints  # (TABLES * 2) number of pieces, 0 for slopes that there are not; first number
     numbers: Floats  # as in `taichisoft.engine.kernels.curve`, of one table after the other
     cells: Floats  # (K * 4)
 
@@ -74,10 +73,11 @@ def table_functions(real):
     def locate(s, table: ti.template(), tables: ti.template()):
         """Row of the cell, position in the cell in [0, 1), and d(position)/ds."""
         found = table
-        for p in range(1, table.pieces):
-            below = table.at + PIECE * p
-            if s < tables.numbers[below - PIECE]:
-                found = piece_at(table.pieces, below, tables)
+        if ti.static(tables.divided):
+            for p in range(1, table.pieces):
+                below = table.at + PIECE * p
+                if s < tables.numbers[below - PIECE]:
+                    found = piece_at(table.pieces, below, tables)
         return place(s, found.anchor, found.rate, found.first, found.count, found.resolution)
 
     @ti.func
