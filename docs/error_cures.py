@@ -327,6 +327,11 @@ CURES = (
     ),
     # Size and backends
     (
+        r"which must be fewer than",
+        "The fragments of one row of pixels are composited together, and are numbered with 31 bits.",
+        "Render narrower images, or a smaller reach.",
+    ),
+    (
         r"must give fewer than",
         "More faces or numbers than the kernels can count.",
         "Render fewer images at a time, or smaller ones.",

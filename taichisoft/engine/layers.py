@@ -304,14 +304,15 @@ class LayerJob:
     def _check(self, total: int, channels: int) -> None:
         """Raise if the fragments of a band are too many to number or for the memory."""
         job = self.job
-        planes = 2 * (ATTRIBUTES + channels)
+        numbers = total * (ATTRIBUTES + channels)
         what = f"compositing {total} faces in a row of {job.width} pixels"
-        if total * planes // 2 >= MOST_NUMBERS:
+        if numbers >= MOST_NUMBERS:
             raise MemoryError(
-                f"{what} takes {total * planes // 2} numbers, which must be fewer than 2**31; render smaller "
-                "images"
+                f"{what} takes {numbers} numbers, which must be fewer than 2**31; render narrower images"
             )
-        check_fits(total * (planes * job.points.element_size() + 12), job.points.device, what)
+        # With the gradients, and three lists.
+        needed = 2 * numbers * job.points.element_size() + 12 * total
+        check_fits(needed, job.points.device, what)
 
 
 def table_cells(inputs: CompositeInputs) -> tuple[Tensor, ...]:
