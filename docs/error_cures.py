@@ -183,9 +183,9 @@ CURES = (
         "Give the mesh colours, the render `colors=` or `lighting=`; of other channels save what you select of `image.color`.",
     ),
     (
-        r"opacity cannot be rendered yet",
-        "This release has the opacity of meshes, textures and files, but does not draw it.",
-        "`mesh.with_vertex_opacity(None)` is opaque.",
+        r"occlusion must be a FrontToBack for a mesh with opacity",
+        "What is behind glass shows only where faces are composited front to back; a reference depth hides it.",
+        "`ts.SoftRasterizer(occlusion=ts.FrontToBack())`, or `mesh.with_vertex_opacity(None)`, which is opaque.",
     ),
     (
         r"\{name\} must be in \[0, 1\], got",
@@ -362,6 +362,11 @@ CURES = (
         "Give four axes, or none.",
     ),
     # Size and backends
+    (
+        r"which must be fewer than",
+        "The fragments of one row of pixels are composited together, and are numbered with 31 bits.",
+        "Render narrower images, or a smaller reach.",
+    ),
     (
         r"must give fewer than",
         "More faces or numbers than the kernels can count.",

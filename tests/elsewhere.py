@@ -26,6 +26,8 @@ ENGINE = (
     "engine/test_kernels_vs_reference.py",
     "engine/test_gradients.py",
     "engine/test_autodiff.py",
+    "engine/test_composite.py",
+    "engine/test_layer_shading.py",
     "engine/test_second_derivatives.py",
     "softness/test_straight_through.py",
     "engine/test_deterministic.py",
@@ -72,7 +74,13 @@ class Place:
 
 PLACES = {
     "vulkan": Place("vulkan", ENGINE, ("-m", "not cpu_only"), 2000),
-    "bounds": Place("cpu", ENGINE[:1], ("-k", AT_ENDS), 50, {"TAICHISOFT_DEBUG": "1"}),
+    "bounds": Place(
+        "cpu",
+        ("engine/test_composite.py", *ENGINE[:1]),
+        ("-k", AT_ENDS),
+        50,
+        {"TAICHISOFT_DEBUG": "1"},
+    ),
 }
 
 

@@ -99,33 +99,17 @@ def layers_of(
 
     Arguments as of `composite_fragments`; `fragments` are all, unless some of them are given.
     """
-    scene, points = job.scene, inputs.points
+    points = inputs.points
     if fragments is None:
         fragments = Fragments.within_reach(job, curves.coverage.numbers(points))
-    widths = torch.stack([inputs.width, torch.ones_like(inputs.width)]).to(points)
-    none, unused = points.new_zeros(1, 4), points.new_zeros(max(len(fragments.face), 1))
-
-    def mapped(kind: int, curve: Curve, cells: Tensor, slopes: Tensor) -> Tensor:
-        over = FragmentMap(kind, job, fragments, curve, curve)
-        return over(points, widths, cells, slopes, none, unused)
-
-    generator = mapped(COVERAGE, curves.generator, inputs.generator_cells, inputs.generator_slopes)[
-        :, 0
-    ]
-    coverage = mapped(COVERAGE, curves.coverage, inputs.cells, inputs.slope_cells)[:, 0]
-    at = mapped(COORDINATES, curves.coverage, inputs.cells, inputs.slope_cells)
+    depth, coverage, generator, tolerance, rows = fragment_values(job, curves, inputs, fragments)
     faces, pixels = fragments.faces_as_index, fragments.pixels_as_index
-    corner_depth = gathered(points, scene.faces[faces])[..., 2]
-    depth = (at * corner_depth).sum(-1)
-    rows = (at.unsqueeze(-1) * gathered(inputs.attributes, scene.attribute_index[faces])).sum(1)
     image = pixels // (job.height * job.width)
     colors = rows if shader is None else shader(rows, image)
     if opacity:
         colors, opaque = colors[:, :-1], colors[:, -1]
         coverage = coverage * opaque
         generator = _part(curves, inputs)(coverage - 1)
-    tie = 0.0 if curves.by_index else TIES[torch.finfo(points.dtype).bits]
-    tolerance = tie * corner_depth.detach().abs().amax(-1)
     order = torch.argsort(pixels, stable=True)
     layers = Layers(
         pixels[order],
@@ -139,13 +123,37 @@ def layers_of(
     return layers, colors[order]
 
 
+def fragment_values(
+    job: RasterJob, curves: CompositeCurves, inputs: CompositeInputs, fragments: Fragments
+) -> tuple[Tensor, ...]:
+    """Return depth, coverage, its generator, and tolerance of fragments, (N,), and attributes, (N, A)."""
+    scene, points = job.scene, inputs.points
+    widths = torch.stack([inputs.width, torch.ones_like(inputs.width)]).to(points)
+    none, unused = points.new_zeros(1, 4), points.new_zeros(max(len(fragments.face), 1))
+
+    def mapped(kind: int, curve: Curve, cells: Tensor, slopes: Tensor) -> Tensor:
+        over = FragmentMap(kind, job, fragments, curve, curve)
+        return over(points, widths, cells, slopes, none, unused)
+
+    generator = mapped(COVERAGE, curves.generator, inputs.generator_cells, inputs.generator_slopes)
+    coverage = mapped(COVERAGE, curves.coverage, inputs.cells, inputs.slope_cells)
+    at = mapped(COORDINATES, curves.coverage, inputs.cells, inputs.slope_cells)
+    faces = fragments.faces_as_index
+    corner_depth = gathered(points, scene.faces[faces])[..., 2]
+    depth = (at * corner_depth).sum(-1)
+    rows = (at.unsqueeze(-1) * gathered(inputs.attributes, scene.attribute_index[faces])).sum(1)
+    tie = 0.0 if curves.by_index else TIES[torch.finfo(points.dtype).bits]
+    tolerance = tie * corner_depth.detach().abs().amax(-1)
+    return depth, coverage[:, 0], generator[:, 0], tolerance, rows
+
+
 def weights_of(layers: Layers, curves: CompositeCurves, inputs: CompositeInputs) -> Tensor:
     """Return (N,): what each fragment adds to alpha behind those in front of it."""
     in_front = torch.zeros_like(layers.coverage)
     for behind, front in _pairs(layers):
         amount = _in_front(layers, curves, inputs, behind, front)
         if curves.takes_max:
-            winner = _first_of_largest(behind, amount.detach(), len(in_front))
+            winner = first_of_largest(behind, amount.detach(), len(in_front))
             kept = torch.zeros_like(amount, dtype=torch.bool)
             kept[winner] = True
             amount = torch.where(kept, amount, 0)
@@ -224,7 +232,7 @@ def _places(counts: Tensor) -> Tensor:
     return torch.arange(total, device=counts.device) - (ends - counts).repeat_interleave(counts)
 
 
-def _first_of_largest(group: Tensor, amount: Tensor, groups: int) -> Tensor:
+def first_of_largest(group: Tensor, amount: Tensor, groups: int) -> Tensor:
     """Return the index of the first of the largest numbers of each group; none for groups of nothing."""
     most = amount.new_full((groups,), -1).scatter_reduce(0, group, amount, "amax")
     candidate = torch.nonzero(amount == most[group])[:, 0]
@@ -236,7 +244,7 @@ def _first_of_largest(group: Tensor, amount: Tensor, groups: int) -> Tensor:
 def _summed(job: RasterJob, pixel: Tensor, values: Tensor, takes_max: bool) -> Tensor:
     """Return (B, H, W, C): values of fragments, (N, C), summed by pixel; the first may be a maximum."""
     if takes_max:
-        winner = _first_of_largest(pixel, values[:, 0].detach(), job.pixels)
+        winner = first_of_largest(pixel, values[:, 0].detach(), job.pixels)
         kept = torch.zeros(len(values), 1, dtype=torch.bool, device=values.device)
         kept[winner] = True
         total = torch.where(kept, values[:, :1], 0)

@@ -12,10 +12,12 @@ from taichisoft.cameras.camera import Camera
 from taichisoft.engine.autodiff import sums_of_fragments, total_of_fragments
 from taichisoft.engine.blend import BlendPass, blend
 from taichisoft.engine.block_job import works_in_blocks
+from taichisoft.engine.composite import CompositePass
 from taichisoft.engine.compositing import Shader, composite_fragments
 from taichisoft.engine.coverage import CoveragePass, accumulate
 from taichisoft.engine.inputs import BlendInputs, CompositeInputs, CoverageInputs
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.projection import build_scene, unprojected_scene
 from taichisoft.engine.silhouette import OutOfBoundsError, can_draw, silhouette
 from taichisoft.engine.vector_composite import VectorCompositePass
@@ -98,10 +100,12 @@ class FusedEngine(Engine):
         shader: Shader | None = None,
     ) -> Tensor:
         """Return (B, H, W, 3 + C): total of the generator, and sums of w, w z and w times the colours."""
-        if shader is None and job.num_faces and works_in_blocks(job):
-            inputs = CompositeInputs.of(job, curves)
+        inputs = CompositeInputs.of(job, curves)
+        if shader is not None:
+            return shade_layers(job, curves, inputs, shader, opacity)
+        if job.num_faces and works_in_blocks(job):
             return VectorCompositePass(job, curves, opacity)(*inputs)
-        return super().composite(job, curves, opacity=opacity, shader=shader)
+        return CompositePass(job, curves, opacity)(*inputs)
 
 
 class AutodiffEngine(Engine):

@@ -24,12 +24,12 @@ def shade_fragments(job: RasterJob, coverage: Curve, occlusion: Curve, surface: 
     Memory grows with the number of fragments, pairs of a face and a pixel within its reach.
     """
     assert surface.shader is not None, "without one the kernels do it"
-    _check_memory(job, coverage)
+    check_memory(job, coverage)
     front_face = BlendPass(job, coverage, occlusion).front_face()
     return shaded_sums_of_fragments(job, coverage, occlusion, front_face, surface.shader)
 
 
-def _check_memory(job: RasterJob, coverage: Curve) -> None:
+def check_memory(job: RasterJob, coverage: Curve) -> None:
     """Raise if the fragments cannot fit: see `taichisoft.base.memory`."""
     points = job.scene.points
     fragments = count_fragments(job, coverage.numbers(points))

@@ -49,7 +49,7 @@ CELLS = tuple(
     CompositeInputs._fields.index(name)
     for name in ("generator_cells", "cells", "order_cells", "part_cells", "inverse_cells")
 )
-# Places that a band has at most, unless a single row of blocks has more: its layers should stay in the caches.
+# Places that a band has at most, unless a single row of blocks has more: they should stay in the caches.
 PLACES = 1024
 # Blocks that a band has at most, likewise.
 BLOCKS = 2048
@@ -251,23 +251,20 @@ class VectorCompositePass(Rendered):
         if into_cells:
             cells = gradients.cells.reshape(launch.workers, -1, 4).sum(0)
             tables = cells.split([len(of[i]) for i in CELLS])
-        return tuple(
-            CompositeInputs(
-                parts.gathered(gradients.corners, job.scene.faces, len(of.points), 4),
-                parts.gathered(
-                    gradients.attributes, job.scene.attribute_index, *of.attributes.shape
-                ),
-                tables[0],
-                None,
-                tables[1],
-                None,
-                width_gradient(numbers[:, 0].sum(), self._numbers),
-                tables[2],
-                numbers[:, 2].sum(),
-                self._by_gammas(numbers[:, 1], division, of.gammas),
-                tables[3],
-                tables[4],
-            )
+        by_generator, by_coverage, by_order, by_part, by_inverse = tables
+        return (
+            parts.gathered(gradients.corners, job.scene.faces, len(of.points), 4),
+            parts.gathered(gradients.attributes, job.scene.attribute_index, *of.attributes.shape),
+            by_generator,
+            None,
+            by_coverage,
+            None,
+            width_gradient(numbers[:, 0].sum(), self._numbers),
+            by_order,
+            numbers[:, 2].sum(),
+            self._by_gammas(numbers[:, 1], division, of.gammas),
+            by_part,
+            by_inverse,
         )
 
     def _by_gammas(self, by_log: Tensor, division: Division, gammas: Tensor) -> Tensor:

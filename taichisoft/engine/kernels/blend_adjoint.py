@@ -61,60 +61,6 @@ def blend_adjoint_kernel(real, lanes):
     Sums = ti.types.struct(**corner_sums, by_width=lanes_real, by_gamma=lanes_real)
 
     @ti.func
-    def vertices_adjoint(
-        px,
-        py,
-        foot: ti.template(),
-        b,
-        grad_b,
-        by_distance,
-        triangle: ti.template(),
-        corners: ti.template(),
-    ):
-        """Gradients of x and y of the vertices, from those of barycentric coordinates and of the distance."""
-        v, normal = ti.static((triangle.anchor, triangle.normal))
-        edge, dual = ti.static((triangle.edge, triangle.dual))
-        d, code, along, gx, gy = ti.static(foot)
-        at, start, end = geo.ends(code, along)
-        grad_x = vec3(0.0)
-        grad_y = vec3(0.0)
-        # Inside, a fixed pixel: sum_k b_k v_k stays, hence db = -b_m grad(b) . dv_m.
-        hx = real(0.0)
-        hy = real(0.0)
-        for e in ti.static(range(3)):
-            by_b = grad_b[(e + 2) % 3] * corners.inverse_height[e]
-            hx += by_b * normal[e, 0]
-            hy += by_b * normal[e, 1]
-        hx = ti.select(d >= 0, hx, real(0.0))
-        hy = ti.select(d >= 0, hy, real(0.0))
-        # Outside, only the position along the nearest edge moves.
-        slides = ti.select(d >= 0, real(0.0), along * (1 - along))
-        for e in ti.static(range(3)):
-            share = ti.select(
-                at == e,
-                start,
-                ti.select(at == (e + 2) % 3, end, real(0.0)),
-            )
-            grad_x[e] -= by_distance * share * gx + b[e] * hx
-            grad_y[e] -= by_distance * share * gy + b[e] * hy
-            # Of the position from the anchor of the edge.
-            turned = triangle.code[e] > 2
-            by_t = grad_b[(e + 1) % 3] - grad_b[e]
-            by_t = ti.select(turned, -by_t, by_t)
-            by_t = ti.select(at == e, by_t, real(0.0))
-            by_t = ti.select(slides > 0, by_t, real(0.0))
-            by_r = by_t * corners.inverse_square[e]
-            fx = by_r * (px - v[e, 0] - 2 * along * edge[e, 0])
-            fy = by_r * (py - v[e, 1] - 2 * along * edge[e, 1])
-            anchor_x = fx + by_t * dual[e, 0]
-            anchor_y = fy + by_t * dual[e, 1]
-            grad_x[(e + 1) % 3] += ti.select(turned, -anchor_x, fx)
-            grad_y[(e + 1) % 3] += ti.select(turned, -anchor_y, fy)
-            grad_x[e] -= ti.select(turned, -fx, anchor_x)
-            grad_y[e] -= ti.select(turned, -fy, anchor_y)
-        return grad_x, grad_y
-
-    @ti.func
     def adjoint_chunk(pixels: ti.template(), part: ti.template(), state: ti.template()):
         """Add the gradients of a face at pixels."""
         arrays, worker, item, corners, sums, gradients_out = ti.static(state)
@@ -232,7 +178,7 @@ def blend_adjoint_kernel(real, lanes):
                 q[e][lane] += by_q[e]
             by_distance = grad_cover * followed * coverage.numbers[0]
             foot = ti.static((d, at, along, gx, gy))
-            grad_x, grad_y = vertices_adjoint(
+            grad_x, grad_y = fragment.vertices_adjoint(
                 px, pixels.py, foot, b, grad_b, by_distance, part.triangle, corners
             )
             for e in ti.static(range(3)):

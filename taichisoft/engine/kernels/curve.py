@@ -24,12 +24,37 @@ LARGEST = 2.0**100
 
 
 @cache
-def lookup_functions(real):
-    """Return the device functions ``locate``, ``value`` and ``slope`` for the float type `real`."""
+def place_function(real):
+    """Return the device function ``place`` for the float type `real`."""
     integer, mantissa = (ti.i32, 23) if real is ti.f32 else (ti.i64, 52)
     exponent_of_one = (127 if real is ti.f32 else 1023) << mantissa
     sign_and_exponent = -(1 << mantissa)
     mantissa_bits = (1 << mantissa) - 1
+
+    @ti.func
+    def place(s, anchor, rate, first, count, resolution):
+        """Cell of a piece, position in the cell in [0, 1), and d(position)/ds."""
+        v = clip(1 + (anchor - s) * rate, real(0.5), real(LARGEST))
+        bits = ti.bit_cast(v, integer)
+        shift = mantissa - resolution
+        index = ti.cast((bits - integer(exponent_of_one)) >> shift, ti.i32)
+        cell = first + clip(index, -1, count)
+        # What is left of the mantissa, as the mantissa of a number in [1, 2).
+        rest = ((bits << resolution) & integer(mantissa_bits)) | integer(exponent_of_one)
+        t = ti.bit_cast(rest, real) - 1
+        # 2^resolution over the octave of v, by its exponent alone.
+        octave = bits & integer(sign_and_exponent)
+        per_cell = integer(2 * exponent_of_one) - octave + (resolution << mantissa)
+        return cell, t, -rate * ti.bit_cast(per_cell, real)
+
+    return place
+
+
+@cache
+def lookup_functions(real):
+    """Return the device functions ``locate``, ``value`` and ``slope`` for the float type `real`."""
+    integer = ti.i32 if real is ti.f32 else ti.i64
+    place = place_function(real)
 
     @ti.func
     def locate(s, table: ti.template()):
@@ -49,18 +74,7 @@ def lookup_functions(real):
             first = ti.select(below, ti.cast(curve[k + 3], ti.i32), first)
             count = ti.select(below, ti.cast(curve[k + 4], ti.i32), count)
             resolution = ti.select(below, ti.cast(curve[k + 5], integer), resolution)
-        v = clip(1 + (anchor - s) * rate, real(0.5), real(LARGEST))
-        bits = ti.bit_cast(v, integer)
-        shift = mantissa - resolution
-        index = ti.cast((bits - integer(exponent_of_one)) >> shift, ti.i32)
-        cell = first + clip(index, -1, count)
-        # What is left of the mantissa, as the mantissa of a number in [1, 2).
-        rest = ((bits << resolution) & integer(mantissa_bits)) | integer(exponent_of_one)
-        t = ti.bit_cast(rest, real) - 1
-        # 2^resolution over the octave of v, by its exponent alone.
-        octave = bits & integer(sign_and_exponent)
-        per_cell = integer(2 * exponent_of_one) - octave + (resolution << mantissa)
-        return cell, t, -rate * ti.bit_cast(per_cell, real)
+        return place(s, anchor, rate, first, count, resolution)
 
     @ti.func
     def value(table: ti.template(), cell, t):

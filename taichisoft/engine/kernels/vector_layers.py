@@ -39,8 +39,8 @@ class Kept:
 class OfPair:
     """Vectors that are kept of a pair of places."""
 
-    # Depth difference in gammas, 0 only where depths are equal; h and its slope by that difference (before these
-    # are looked up, position and rate); position and rate in the table of `part`.
+    # Depth difference in gammas, 0 only where depths are equal; h and its slope by that difference (before
+    # these are looked up, position and rate); position and rate in the table of `part`.
     U, ORDER, SLOPE, POSITION, RATE = range(5)
     COUNT = 5
 
@@ -54,11 +54,12 @@ class Extent:
 class Number:
     """Numbers of a softness.
 
-    Ends of the order, the total from which on nothing is left, and h at ties. Of the cell of `part` in which
-    coverage is least: up to which coverage, its row in the table, and the position in it of no coverage and its
-    slope by coverage. The row of an order of a single cell (else -1) and its slope by position. Then what is 1 or 0: whether the last of the attributes is an
-    opacity, whether of equal depths the smaller place is in front, and whether generator and coverage have
-    their cells at the same places.
+    Ends of the order, the total from which on nothing is left, and h at ties. Of the cell of `part` that the
+    least coverages are in: up to which coverage, its row in the table, and the position in it, that of no
+    coverage and its slope by coverage. Of an order of a single cell: its row (-1 if there are several) and
+    the slope of the position in it. Then what is 1 or 0: whether the last of the attributes is an opacity,
+    whether of equal depths the smaller place is in front, and whether generator and coverage have their cells
+    at the same places.
     """
 
     LOW, HIGH, FULL, AT_TIE, FAINT, FAINT_ROW, FAINT_START, FAINT_RATE = range(8)
@@ -552,9 +553,9 @@ def layer_functions(real):
                         moves = 1
             layers.in_front[at] = passed
             in_front = before
+            is_full = ti.select((before - full).min() >= 0, 1, 0)
             if ti.static(not softness.take_max):
-                if hidden == 0:
-                    hidden = ti.select((before - full).min() >= 0, 1, 0)
+                hidden = ti.max(hidden, is_full)
             end = begin
             if hidden == 0:
                 from_where = passed

@@ -1,0 +1,228 @@
+"""Compositing of shaded fragments: colours that a shader computes for each of them, in torch. Private.
+
+The kernels give each fragment its depth, coverage and attributes, and then its weight; what torch does for a
+fragment is the shader and a product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
+from taichisoft.engine.composite import LayerSums, in_order
+from taichisoft.engine.compositing import Layers as SortedLayers
+from taichisoft.engine.compositing import Shader, first_of_largest, fragment_values, weights_of
+from taichisoft.engine.fragments import Fragments
+from taichisoft.engine.inputs import CompositeInputs
+from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernels.layer_bundles import (
+    ATTRIBUTES,
+    COVERED,
+    DEPTH,
+    GENERATED,
+    TOLERANCE,
+)
+from taichisoft.engine.kernels.layer_pixels import layer_pixels
+from taichisoft.engine.layers import BandLayers, LayerJob
+from taichisoft.engine.shaded import check_memory
+from taichisoft.softness.curves import CompositeCurves
+
+# The inputs that weights depend on, besides the values of the fragments.
+OF_WEIGHTS = ("order_cells", "at_tie", "gammas", "part_cells", "inverse_cells")
+
+
+def shade_layers(
+    job: RasterJob, curves: CompositeCurves, inputs: CompositeInputs, shader: Shader, opacity: bool
+) -> Tensor:
+    """Return what `composite_fragments` does with a shader.
+
+    Memory grows with the number of fragments if a gradient is kept; else only a band of them is in memory.
+    """
+    layers = LayerJob(job, curves, False)
+    if torch.is_grad_enabled():
+        check_memory(job, curves.coverage)
+    arrays = layers.arrays(inputs)
+    parts: list[Tensor] = []
+    done = 0
+    for band, counts in layers.bands(inputs.attributes.shape[1]):
+        found = layers.evaluated(band, counts, arrays, 0, kept=True)
+        sums = _shaded(layers, found, inputs, shader, opacity)
+        if band.first_row > done:
+            parts.append(sums.new_zeros((band.first_row - done) * job.width, sums.shape[1]))
+        parts.append(sums)
+        done = band.last_row
+    if not parts:
+        none = inputs.attributes.new_zeros(0, inputs.attributes.shape[1])
+        colors = shader(none, torch.zeros(0, dtype=torch.int64, device=none.device))
+        parts.append(none.new_zeros(0, 3 + colors.shape[1] - int(opacity)))
+    rows = job.images * job.height
+    parts.append(parts[0].new_zeros((rows - done) * job.width, parts[0].shape[1]))
+    return torch.cat(parts).reshape(job.images, job.height, job.width, -1)
+
+
+def _shaded(
+    layers: LayerJob, found: BandLayers, inputs: CompositeInputs, shader: Shader, opacity: bool
+) -> Tensor:
+    """Return the sums of the pixels of a band, (P, 3 + C)."""
+    curves = layers.curves
+    pixel = found.layers.pixel.long()
+    image = (pixel + found.pixels.first) // found.pixels.of_image
+    values = LayerValues(layers, found)(*inputs)
+    colors = None
+    rows = values[:, ATTRIBUTES:]
+    values = values[:, :ATTRIBUTES]
+    if opacity:
+        colors = shader(rows, image)
+        colors, opaque = colors[:, :-1], colors[:, -1]
+        covered = values[:, COVERED] * opaque
+        part = replace(curves.part, cells=inputs.part_cells)
+        generated = covered if curves.takes_max else part(covered - 1)
+        depth, tolerance = values[:, DEPTH], values[:, TOLERANCE]
+        values = torch.stack([depth, covered, generated, tolerance], 1)
+    weight = LayerWeights(layers, found)(values, *(getattr(inputs, name) for name in OF_WEIGHTS))
+    depth, generated = values[:, DEPTH], values[:, GENERATED]
+    total = _total(pixel, generated, found.pixels.count, curves.takes_max)
+    if curves.coverage.slopes is None:
+        # Most fragments are hidden; where the weight is zero, so are its derivatives.
+        seen = torch.nonzero(weight.detach())[:, 0]
+        pixel, image, weight, depth = (x[seen] for x in (pixel, image, weight, depth))
+        rows = rows[seen] if colors is None else rows
+        colors = colors if colors is None else colors[seen]
+    if colors is None:
+        colors = shader(rows, image)
+    weighted = weight.unsqueeze(-1) * torch.cat(
+        [torch.ones_like(depth).unsqueeze(-1), depth.unsqueeze(-1), colors], -1
+    )
+    sums = weighted.new_zeros(found.pixels.count, weighted.shape[1]).index_add(0, pixel, weighted)
+    return torch.cat([total.unsqueeze(-1), sums], -1)
+
+
+def _total(pixel: Tensor, generated: Tensor, pixels: int, takes_max: bool) -> Tensor:
+    """Return the sums or maxima of the generator at pixels, (P,)."""
+    if takes_max:
+        winner = first_of_largest(pixel, generated.detach(), pixels)
+        pixel, generated = pixel[winner], generated[winner]
+    return generated.new_zeros(pixels).index_add(0, pixel, generated)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerValues(Rendered):
+    """Depth, coverage, its generator, tolerance, and attributes of the fragments of a band, (F, 4 + A).
+
+    Parameters
+    ----------
+    layers : LayerJob
+    found : BandLayers
+        Evaluated and kept.
+    """
+
+    layers: LayerJob
+    found: BandLayers
+
+    def values(self, *inputs: Tensor) -> tuple[Tensor, Tensors]:
+        """Return what has been evaluated, given the fields of `CompositeInputs`."""
+        found = self.found
+        return found.layers.values.view(found.num_fragments, found.layers.planes), ()
+
+    def adjoint(
+        self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
+    ) -> Gradients:
+        """Return the gradients of the fields of `CompositeInputs`; None for cells that are not asked for."""
+        of, asked = CompositeInputs(*inputs), CompositeInputs(*needed)  # type: ignore[arg-type]
+        sums = LayerSums(self.layers, of, bool(asked.generator_cells or asked.cells))
+        sums.add_fragments(self.found, self.layers.arrays(of), flat(upstream))
+        return in_order(sums.gradients())
+
+    def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
+        """Return them as a graph of torch."""
+        job, found = self.layers.job, self.found
+        chunks = found.chunks
+        face = chunks.faces.repeat_interleave((chunks.ends - chunks.starts).long())
+        pixel = found.layers.pixel + found.pixels.first
+        fragments = Fragments(face.contiguous(), pixel.contiguous(), job.num_faces)
+        values = fragment_values(job, self.layers.curves, CompositeInputs(*inputs), fragments)
+        return torch.cat([torch.stack(values[:ATTRIBUTES], 1), values[ATTRIBUTES]], 1)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerWeights(Rendered):
+    """What each fragment of a band adds to alpha behind those in front of it, (F,).
+
+    Its inputs are depth, coverage, its generator and tolerance of the fragments, (F, 4), and those in
+    `OF_WEIGHTS`.
+
+    Parameters
+    ----------
+    layers : LayerJob
+    found : BandLayers
+        Evaluated and kept.
+    """
+
+    layers: LayerJob
+    found: BandLayers
+
+    def values(self, *inputs: Tensor) -> tuple[Tensor, Tensors]:
+        """Return the weights."""
+        job, found = self.layers.job, self._with(inputs[0])
+        weights = job.zeros(found.num_fragments)
+        layer_pixels(job.kernel_type).composite(
+            found.pixels,
+            self.layers.model(self._inputs(*inputs[1:])),
+            self.layers.launch(found.pixels.count),
+            found.layers,
+            job.zeros(3 * found.pixels.count),
+            weights,
+            1,
+        )
+        return weights, ()
+
+    def adjoint(
+        self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
+    ) -> Gradients:
+        """Return the gradients of the inputs; None for cells that are not asked for."""
+        found = self._with(inputs[0])
+        of = self._inputs(*inputs[1:])
+        sums = LayerSums(self.layers, of, needed[1] or needed[4] or needed[5])
+        by_values = torch.zeros_like(inputs[0]).view(-1)
+        model = self.layers.model(of)
+        sums.add_pixels(found, model, flat(upstream), by_values, of_weights=True)
+        by_values = by_values.view(-1, ATTRIBUTES)
+        # There the kernel has noted something else.
+        by_values[:, TOLERANCE] = 0
+        by = sums.gradients()
+        return by_values, *(by[name] for name in OF_WEIGHTS)
+
+    def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
+        """Return them as a graph of torch."""
+        found, of = self.found, self._inputs(*inputs[1:])
+        depth, covered, generated, tolerance = inputs[0].unbind(1)
+        pixel = found.layers.pixel.long()
+        order = torch.argsort(pixel, stable=True)
+        image = (pixel[order] + found.pixels.first) // found.pixels.of_image
+        # In the order of the faces: which of them they are is not asked for.
+        sorted_layers = SortedLayers(
+            pixel[order],
+            order,
+            covered[order],
+            generated[order],
+            depth[order],
+            tolerance[order],
+            of.gammas[image],
+        )
+        weights = weights_of(sorted_layers, self.layers.curves, of)
+        return torch.zeros_like(weights).index_copy(0, order, weights)
+
+    def _with(self, values: Tensor) -> BandLayers:
+        """Return the fragments with other values."""
+        layers = self.found.layers._replace(planes=ATTRIBUTES, values=flat(values))
+        return replace(self.found, layers=layers)
+
+    def _inputs(self, *chosen: Tensor) -> CompositeInputs:
+        """Return all inputs; what weights do not depend on is that of the render."""
+        inputs = CompositeInputs.of(self.layers.job, self.layers.curves)
+        none = inputs.points.new_zeros(0, 0)
+        detached = CompositeInputs(*(x.detach() for x in inputs))._replace(attributes=none)
+        return detached._replace(**dict(zip(OF_WEIGHTS, chosen, strict=True)))
