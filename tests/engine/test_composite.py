@@ -12,11 +12,13 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
 
 import taichisoft as ts
-from taichisoft.engine import layers
+from taichisoft.engine import layers, vector_composite
+from taichisoft.engine.bridge import Rendered
 from taichisoft.engine.composite import CompositePass
 from taichisoft.engine.compositing import composite_fragments
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.vector_composite import VectorCompositePass
 from taichisoft.softness.curves import CompositeCurves
 from tests.helpers import (
     Setup,
@@ -94,8 +96,25 @@ def case_of(setup: Setup, rendering: ts.SoftRasterizer, dtype: torch.dtype) -> C
     return Case(job, curves, inputs, {**leaves, **parameters})
 
 
+@pytest.fixture(
+    params=[CompositePass, pytest.param(VectorCompositePass, marks=pytest.mark.cpu_only)],
+    ids=["pixels", "blocks"],
+    autouse=True,
+)
+def kernels(request, monkeypatch):
+    """Choose what composites: one pixel at a time, or blocks of them in whole vectors."""
+    monkeypatch.setattr(Kernels, "operation", request.param)
+    return request.param
+
+
+class Kernels:
+    """The operation that is tested."""
+
+    operation: Callable[..., Rendered] = CompositePass
+
+
 def of_kernels(case: Case, inputs: CompositeInputs | None = None, opacity: bool = False) -> Tensor:
-    return CompositePass(case.job, case.curves, opacity)(*(inputs or case.inputs))
+    return Kernels.operation(case.job, case.curves, opacity)(*(inputs or case.inputs))
 
 
 def of_graph(case: Case, inputs: CompositeInputs | None = None, opacity: bool = False) -> Tensor:
@@ -169,12 +188,14 @@ def test_image_sizes_and_bands(size, most, dtype, monkeypatch):
     setup = soup_setup(36, 7, size, batch=3)
     whole = of_kernels(case_of(setup, renderer(), dtype))
     monkeypatch.setattr(layers, "BAND_NUMBERS", most)
+    monkeypatch.setattr(vector_composite, "PLACES", most)
     case = compare(setup, renderer(), dtype, True)
     assert torch.equal(of_kernels(case), whole)
 
 
 def test_bands_of_pixels_without_faces(dtype, monkeypatch):
     monkeypatch.setattr(layers, "BAND_PIXELS", 30)
+    monkeypatch.setattr(vector_composite, "BLOCKS", 15)
     setup = soup_setup(37, 3, (40, 11), batch=2, size=2.0)
     compare(setup, renderer(), dtype, False)
 
@@ -225,12 +246,16 @@ def test_faces_without_area_behind_the_camera_and_none(dtype):
     setup = soup_setup(38, 8, SIZE, batch=2)
     vertices = setup.leaves["vertices"].clone()
     vertices[:, 3:6] = vertices[:, 3:4]
-    vertices[:, 8] = vertices[:, 7]
-    # Which of two vertices at one place is seen is rounding.
-    colors = setup.leaves["colors"].clone()
-    colors[8] = colors[7]
-    leaves = {"vertices": vertices, "colors": colors}
-    compare(Setup(leaves, setup.build), renderer(), dtype, False)
+
+    def build(leaves):
+        # Which of two corners at one place is the nearest is rounding: here they are one leaf.
+        twice = [*range(8), 7, *range(9, vertices.shape[1])]
+        return setup.build(
+            {"vertices": leaves["vertices"][:, twice], "colors": leaves["colors"][twice]}
+        )
+
+    leaves = {"vertices": vertices, "colors": setup.leaves["colors"]}
+    compare(Setup(leaves, build), renderer(), dtype, False)
     views = views_setup(39, SIZE, views=2)
     # Into the ball.
     views = Setup({**views.leaves, "eye": views.leaves["eye"] * 0.35}, views.build)
@@ -242,7 +267,7 @@ def test_faces_without_area_behind_the_camera_and_none(dtype):
     curves = rendering.composite_curves(3)
     job = RasterJob(scene)
     inputs = CompositeInputs.of(job, curves)
-    sums = CompositePass(job, curves)(*inputs)
+    sums = CompositePass(job, curves)(*inputs)  # as an engine does it without faces
     assert sums.shape == (1, 3, 4, 3)
     assert not bool(sums.any())
     sums.sum().backward()
@@ -263,12 +288,12 @@ def test_only_what_is_asked_for(dtype):
     inputs[0].requires_grad_()
     seen: list[tuple] = []
 
-    class Watched(CompositePass):
+    class Watched(Kernels.operation):
         def adjoint(self, upstream, kept, inputs, needed):
             seen.append(super().adjoint(upstream, kept, inputs, needed))
             return seen[-1]
 
-    Watched(case.job, case.curves)(*inputs).sum().backward()
+    Watched(case.job, case.curves, False)(*inputs).sum().backward()
     found = CompositeInputs(*seen[0])
     assert found.order_cells is None
     assert found.cells is None
@@ -304,7 +329,8 @@ class _Sums(torch.nn.Module):
         _, scene = rendering.scene(mesh, camera)
         job = RasterJob(scene)
         curves = rendering.composite_curves(camera.image_size[0])
-        return CompositePass(job, curves, self.opacity)(*CompositeInputs.of(job, curves))
+        inputs = CompositeInputs.of(job, curves)
+        return Kernels.operation(job, curves, self.opacity)(*inputs)
 
 
 @pytest.mark.cpu_only

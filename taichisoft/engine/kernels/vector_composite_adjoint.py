@@ -199,24 +199,24 @@ def composite_adjoint_kernel(real):
         kept[k + Kept.BY_IN_FRONT] = by_in_front
         inverse_gamma = of.broadcast(1 / softness.gammas[image])
         by_depth = vec(0.0)
-        free = vec(1.0)
+        winner = vec(0.0)
+        if ti.static(softness.take_max):
+            winner = first_of_largest(in_front, begin, end, arrays)
         for pair in range(begin, end):
             other = layers.pairs[pair]
             up_pair = by_in_front
             if other < 0:
                 j = (-1 - other) * width
                 if ti.static(softness.take_max):
-                    wins = kept[j + Kept.GENERATOR] >= in_front
-                    up_pair = ti.select(wins, up_pair * free, vec(0.0))
-                    free = ti.select(wins, vec(0.0), free)
+                    wins = winner == of.broadcast(ti.cast(-1 - other, real))
+                    up_pair = ti.select(wins, up_pair, vec(0.0))
                 kept[j + Kept.BY_GENERATOR] = kept[j + Kept.BY_GENERATOR] + up_pair
             else:
                 j = other * width
-                amount, wholly = layer.amount_of_pair(pair, arrays, width)
+                _, wholly = layer.amount_of_pair(pair, arrays, width)
                 if ti.static(softness.take_max):
-                    wins = amount >= in_front
-                    up_pair = ti.select(wins, up_pair * free, vec(0.0))
-                    free = ti.select(wins, vec(0.0), free)
+                    wins = winner == of.broadcast(ti.cast(other, real))
+                    up_pair = ti.select(wins, up_pair, vec(0.0))
                 p = OfPair.COUNT * pair
                 whole = up_pair * wholly
                 partly = up_pair - whole
@@ -243,6 +243,23 @@ def composite_adjoint_kernel(real):
                     row_h = worker * sizes.total + sizes.order
                     scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
         kept[k + Kept.BY_DEPTH] = kept[k + Kept.BY_DEPTH] + by_depth
+
+    @ti.func
+    def first_of_largest(in_front, begin, end, arrays: ti.template()):
+        """Return the smallest place among those of which the largest amount in front is."""
+        layers = ti.static(arrays.layers)
+        winner = vec(1e30)
+        for pair in range(begin, end):
+            j = layers.pairs[pair]
+            amount = vec(0.0)
+            if j >= 0:
+                amount, _ = layer.amount_of_pair(pair, arrays, width)
+            else:
+                j = -1 - j
+                amount = layers.kept[j * width + Kept.GENERATOR]
+            place = of.lesser(winner, of.broadcast(ti.cast(j, real)))
+            winner = ti.select(amount >= in_front, place, winner)
+        return winner
 
     @ti.func
     def slope_of_part(
@@ -470,8 +487,10 @@ def composite_adjoint_kernel(real):
         # Not by the position, which at an end is 0 or 1 but for rounding.
         slides = ti.select(kept[k + Kept.TANGENT] == 0.0, by_end, none)
         by_end = ti.select(inside, none, slides)
-        far_x = by_end * (nx * (d * inverse_length) - ux * end)
-        far_y = by_end * (ny * (d * inverse_length) - uy * end)
+        # A face without area has its pixels on both sides of an edge.
+        aside = kept[k + Kept.NORMAL] * d * inverse_length
+        far_x = by_end * (nx * aside - ux * end)
+        far_y = by_end * (ny * aside - uy * end)
         near_x = 0.0 - far_x - by_end * ux
         near_y = 0.0 - far_y - by_end * uy
         # The distance: the foot moves with the ends of its edge.
