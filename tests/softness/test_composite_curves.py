@@ -193,3 +193,18 @@ def test_a_range_that_is_too_long_for_a_piece_is_divided():
     domain = inverse_domain(ts.Dombi(8.0))
     assert [at for at, _ in domain.graded] == [0.0, pytest.approx(1.0)]
     assert len(inverse_domain(ts.Probabilistic()).graded) == 1
+
+
+@pytest.mark.parametrize("order", [ts.CubicHermite(), ts.Uniform(), ts.CubicHermite(shift=0.3)])
+def test_a_cubic_order_is_one_cell(order):
+    occlusion = ts.FrontToBack(order)
+    table = SoftnessCurves(ts.Softness(occlusion=occlusion)).composite(64).order
+    assert [piece.count for piece in table.pieces] == [1]
+    u = torch.linspace(-2, 2, 401, dtype=torch.float64)
+    assert torch.allclose(table(u), occlusion(u), atol=1e-14, rtol=0)
+
+
+def test_an_order_of_the_squared_difference_is_no_cubic():
+    order = ts.CubicHermite(squared=True)
+    curves = SoftnessCurves(ts.Softness(occlusion=ts.FrontToBack(order))).composite(64)
+    assert sum(piece.count for piece in curves.order.pieces) > 1
