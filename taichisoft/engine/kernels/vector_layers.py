@@ -272,7 +272,9 @@ def layer_functions(real):
             layers.extent[Extent.COUNT * at + Extent.TOLERANCE] = depths.tolerance
             layers.extent[Extent.COUNT * at + Extent.LARGEST] = coverage.max()
             block = layers.block[at]
-            layers.start[first_block + worker + block + 1] += 1
+            # Not `+=`, which is an atomic addition.
+            count = first_block + worker + block + 1
+            layers.start[count] = layers.start[count] + 1
             total = layers.totals[first_block + block]
             if ti.static(softness.take_max):
                 layers.totals[first_block + block] = greater(total, generator)
