@@ -20,6 +20,8 @@ FINE = 16
 WITHIN = 2.0
 # The middle of the picture: the disc of so many radii of the ball, within the smallest ball inside.
 MIDDLE = 0.4
+# Of the flat wall: pixels of a square of two faces, and squares in a row.
+SIDE, SQUARES = 4, 14
 RED, GREEN = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 
 
@@ -74,6 +76,27 @@ class Leak:
     share: float
 
 
+@dataclass(frozen=True)
+class Flat:
+    """What is seen of a white wall made of many faces that lie in one plane, before a black one.
+
+    Parameters
+    ----------
+    conorm, order : str
+        The T-conorm, and the order of depths.
+    width : float
+        Standard deviation of the Gaussian in pixels.
+    mean, least : float
+        Of its colour, 1 if nothing shines through.
+    """
+
+    conorm: str
+    order: str
+    width: float
+    mean: float
+    least: float
+
+
 def areas(
     conorms: Mapping[str, ts.Aggregation], subdivisions: tuple[int, ...], widths: tuple[float, ...]
 ) -> Iterator[Area]:
@@ -117,6 +140,39 @@ def leaks(
                     renderer = ts.SoftRasterizer(ts.Gaussian(width), conorm, occlusion)
                     color = renderer(both, camera).color[0][middle].mean(0)
                     yield Leak(name, order, radius, width, float(color[1] / color.sum()))
+
+
+def flats(
+    conorms: Mapping[str, ts.Aggregation],
+    orders: Mapping[str, ts.FrontToBack],
+    widths: tuple[float, ...],
+) -> Iterator[Flat]:
+    """Yield the colour of a flat wall of faces of four pixels, with corners in the middle of pixels."""
+    camera = ts.Camera.orthographic(
+        (0.0, 0.0, 3.0), height=1.0, image_size=(IMAGE_SIZE, IMAGE_SIZE)
+    )
+    mesh, middle = _before_a_wall(), slice(IMAGE_SIZE // 4, 3 * IMAGE_SIZE // 4)
+    for width in widths:
+        for order, occlusion in orders.items():
+            for name, conorm in conorms.items():
+                renderer = ts.SoftRasterizer(ts.Gaussian(width), conorm, occlusion)
+                seen = renderer(mesh, camera).color[0, middle, middle, 0]
+                yield Flat(name, order, width, float(seen.mean()), float(seen.min()))
+
+
+def _before_a_wall() -> ts.Mesh:
+    """Return a white grid of squares, two faces each, one unit before a large black face."""
+    line = (SIDE * torch.arange(SQUARES + 1) - SIDE * SQUARES / 2 + 0.5) / IMAGE_SIZE
+    grid = torch.nn.functional.pad(torch.cartesian_prod(line, line), (0, 1))
+    start = torch.arange(SQUARES)
+    a = (start[:, None] * (SQUARES + 1) + start).flatten()
+    b = a + SQUARES + 1
+    faces = torch.cat([torch.stack([a, b, b + 1], 1), torch.stack([a, b + 1, a + 1], 1)])
+    black = torch.tensor([(-9.0, -9.0, -1.0), (9.0, -9.0, -1.0), (0.0, 9.0, -1.0)])
+    behind = torch.arange(3)[None] + len(grid)
+    colors = torch.ones(len(faces) + 1, 3)
+    colors[-1] = 0.0
+    return ts.Mesh(torch.cat([grid, black]), torch.cat([faces, behind]), face_colors=colors)
 
 
 def _camera() -> ts.Camera:

@@ -11,7 +11,7 @@ import torch
 import taichisoft as ts
 from benchmarks import conorms, occlusion_order
 from benchmarks.solved import FIRST_SEED, Solved, draw, solve_all
-from benchmarks.surfaces import HEIGHT, IMAGE_SIZE, areas, leaks, smooth_disc
+from benchmarks.surfaces import HEIGHT, IMAGE_SIZE, areas, flats, leaks, smooth_disc
 from tasks import OcclusionFamily, Split
 
 SMALL = OcclusionFamily(image_size=(12, 12), planes=3, displacement=(0.0, 0.0))
@@ -20,13 +20,18 @@ SMALL = OcclusionFamily(image_size=(12, 12), planes=3, displacement=(0.0, 0.0))
 def test_conorms_smoke(tmp_path, capsys):
     out = tmp_path / "conorms"
     conorms.main(["--out", str(out), "--quick", "--steps", "2"])
-    result = json.loads(out.with_suffix(".json").read_text())
-    assert result["about"]["steps"] == 2
-    for rows in (result["areas"], result["leaks"], result["solved"]):
-        assert {row["conorm"] for row in rows} == set(conorms.CONORMS)
+    parts = json.loads(out.with_suffix(".json").read_text())["parts"]
+    assert set(parts) == {*conorms.SURFACES, *conorms.QUICK_FAMILIES}
+    for part in parts.values():
+        assert part["about"]["steps"] == 2
+        assert {row["conorm"] for row in part["rows"]} == set(conorms.CONORMS)
     text = out.with_suffix(".md").read_text()
     assert text in capsys.readouterr().out
     assert all(name in text for name in conorms.CONORMS)
+    conorms.main(["--out", str(out), "--quick", "--steps", "3", "--only", "flats"])
+    again = json.loads(out.with_suffix(".json").read_text())["parts"]
+    assert again["flats"]["about"]["steps"] == 3
+    assert again | {"flats": parts["flats"]} == parts
 
 
 def test_occlusion_order_smoke(tmp_path, capsys):
@@ -82,6 +87,14 @@ def test_nothing_shines_through_a_ball_without_seams():
     some, none = (leak.share for leak in found)
     assert some > 0.01
     assert none < 1e-3
+
+
+def test_a_quarter_is_open_where_two_faces_of_a_flat_wall_meet():
+    order = {"hard": ts.FrontToBack(ts.Heaviside())}
+    (found,) = flats({"some": ts.Probabilistic()}, order, (0.3,))
+    # Each face covers half of what is left, and in the middle of a face nothing is open.
+    assert found.least == pytest.approx(0.75, abs=1e-3)
+    assert found.least < found.mean < 1
 
 
 def test_problems_of_a_batch_are_those_of_its_seed():
