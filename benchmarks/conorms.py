@@ -64,14 +64,14 @@ class Problems:
 
 
 # Only a soft order tells planes that are in the wrong order which one should come forward.
-WIDE = "cubic Hermite, gamma 0.4"
-WIDE_ORDERS = {WIDE: ts.FrontToBack(ts.CubicHermite(1.0), gamma=0.4)}
+WIDE = "logistic, gamma 0.2"
+WIDE_ORDERS = {WIDE: ts.FrontToBack(ts.Logistic(1.0), gamma=0.2)}
 FAMILIES = {
     "pose": Problems(PoseFamily(start_angle=MIDDLE_START), 256),
     "shape3d": Problems(Shape3DFamily(), 8),
     "shape2d": Problems(Shape2DFamily(), 75),
     "occlusion": Problems(OcclusionFamily(), 48),
-    "occlusion, soft order": Problems(OcclusionFamily(), 48, WIDE),
+    "occlusion, soft order": Problems(OcclusionFamily(), 40, WIDE),
 }
 QUICK_FAMILIES = {
     "occlusion": Problems(OcclusionFamily(image_size=(12, 12), planes=3), 2),

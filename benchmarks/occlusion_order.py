@@ -20,18 +20,20 @@ from meta.report.markdown import markdown_table
 from tasks import OcclusionFamily
 from tasks.base import Task, TaskFamily
 
-WIDTHS = (0.3, 0.6)
+WIDTHS = (0.4, 0.8)
 FRONT_TO_BACK, REFERENCE_DEPTH = "front to back", "reference depth"
 GAMMAS = {
     "2 % of the extent": lambda: ts.DepthFraction(0.02),
-    "20 % of the extent": lambda: ts.DepthFraction(0.2),
-    "0.05": lambda: 0.05,
-    "0.15": lambda: 0.15,
+    "50 % of the extent": lambda: ts.DepthFraction(0.5),
+    "100 % of the extent": lambda: ts.DepthFraction(1.0),
+    "0.1": lambda: 0.1,
+    "0.2": lambda: 0.2,
     "0.4": lambda: 0.4,
+    "0.8": lambda: 0.8,
+    "1.6": lambda: 1.6,
 }
 ORDERS = {"cubic Hermite": ts.CubicHermite, "logistic": ts.Logistic}
-GAMMAS_OF = {"cubic Hermite": tuple(GAMMAS), "logistic": ("0.05", "0.15")}
-REFERENCE_GAMMAS = (0.05, 0.3, 1.0, 5.0)
+REFERENCE_GAMMAS = (0.1, 0.2, 0.4, 1.0, 5.0)
 NO_WALL, FAR_WALL, SOME_WALL = "no wall", "wall 20 behind", "wall 1 to 20 behind"
 WALLS = {NO_WALL: None, FAR_WALL: (20.0, 20.0), SOME_WALL: (1.0, 20.0)}
 TUNED_ON = (NO_WALL, SOME_WALL)
