@@ -12,7 +12,32 @@ from meta.report.markdown import markdown_table
 
 Row = Mapping[str, Any]
 
-CONCLUSION = """TO BE WRITTEN"""
+CONCLUSION = """\
+**The probabilistic sum stays the usual T-conorm.** Over the four families (occlusion with a soft order) it
+solves 53 % on average, as Frank's sums with p = 10 and 100 do (53 %), with the smallest mean error (0.29 of
+the caps, 0.30 and 0.32); p = 1e4, 1e6 and the bounded sum solve 47, 43 and 31 %. What is better differs: on
+shape2d p = 10 to 100 solves 9 to 13 points more, on occlusion 10 to 11 fewer (a deviation is 8 there), with
+an error that grows with p without an exception: presumably what shines through is what tells hidden planes
+to come forward. Pose and shape3d do not tell them apart.
+
+**For opaque surfaces take `ts.Frank(100.0)`.** Through a ball or a flat wall of small faces 2 to 7 % is
+seen instead of 11 to 14, and it costs nothing that could be measured on pose, shape3d and shape2d, but 11
+points where the order of depths is to be found. `ts.Frank(1e4)` lets 0.2 to 4 % through and solves half as
+many occlusions; p = 10 lies between.
+
+**The bounded sum is for silhouettes alone.** Faces of one plane are equally deep, each half in front of the
+others; where six meet, what is in front of each of them adds up to 1, so that none has a weight left and
+the pixel is black. On a flat wall that is 6 % of it at 0.3 to 1 px, and 69 % at 2 px. That, and that
+nothing has a gradient where the sum is 1, is why it solves next to nothing on shape2d.
+
+**No T-conorm mends the area.** A closed ball is too large under all of them, as its back faces count at its
+edge as well: by 0.6 to 3.3 % at 0.3 px and 1,280 faces, by 11 to 14 % at 1 px. The probabilistic sum is
+least too large, as its seams make up for part of it. Without the faces that look away it is 11 % too small
+at 0.3 px, with p = 1e4 and 1e6 within 1.3 %; at 1 px it is too large without them, too.
+
+**A hard order of depths solves no occlusion**, whatever the T-conorm: it has no gradient in depth.
+
+Not measured: p learned; shape3d on more than eight problems."""
 
 
 def to_markdown(parts: Mapping[str, Any], conclusion: str) -> str:
