@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import taichisoft as ts
-from benchmarks.about import about, headline, write_results
+from benchmarks.about import about, write_results
+from benchmarks.occlusion_order_report import CONCLUSION, setting_text, to_markdown
 from benchmarks.solved import BATCH, Solved, annealed, draw, solve_all
-from meta.report.markdown import markdown_table
 from tasks import OcclusionFamily
 from tasks.base import Task, TaskFamily
 
@@ -68,8 +68,7 @@ class Setting:
 
     def text(self) -> str:
         """Return it in words."""
-        gamma = f", gamma {self.gamma}" if self.gamma else ""
-        return f"{self.order}{gamma}, {self.width:g} px"
+        return setting_text(asdict(self))
 
     def _occlusion(self) -> ts.Occlusion:
         if self.model == REFERENCE_DEPTH:
@@ -200,43 +199,6 @@ def _best(rows: Sequence[Row], count: int) -> list[Setting]:
     return [row.setting for row in ranked[:count]]
 
 
-def to_markdown(head: dict[str, object], rows: Sequence[Row]) -> str:
-    """Return the report."""
-    final = [row for row in rows if row.stage == "final"]
-    tuning = [row for row in rows if row.stage != "final"]
-    columns = ("setting", "problems", "solved, %", "error / cap", "s")
-    return (
-        "\n\n".join(
-            [
-                "# The order of depths",
-                f"{headline(head)}; taichisoft {head['taichisoft']}; {head['steps']} steps at the "
-                f"family's rate; {head['conorm']}. Training problems; a wall of the background's "
-                "colour changes no picture. "
-                "Widths are those half-way and fall tenfold. With the standard deviation of the share.",
-                "## The best of each model",
-                "Tuned without a wall and tried with walls; and tuned with walls 1 to 20 behind.",
-                markdown_table(("model", "wall", *columns), (_cells(row) for row in final)),
-                "## Tuning",
-                markdown_table(("model", "wall", *columns), (_cells(row) for row in tuning)),
-            ]
-        )
-        + "\n"
-    )
-
-
-def _cells(row: Row) -> list[str]:
-    result = row.result
-    return [
-        row.setting.model,
-        row.wall,
-        row.setting.text(),
-        str(result.problems),
-        result.text(),
-        f"{result.error:.3f}",
-        f"{result.seconds:.0f}",
-    ]
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Measure, and write JSON and Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -259,10 +221,12 @@ def main(arguments: list[str] | None = None) -> None:
     small = {"image_size": (12, 12), "planes": 3} if options.quick else {}
     families = {wall: OcclusionFamily(background_gap=gap, **small) for wall, gap in WALLS.items()}
     compared = Comparison(conorm, families, options.steps, tuple(options.problems), options.minutes)
-    rows = list(compared.tuning(settings((1.0,), soft=False) if options.quick else settings()))
+    tried = settings((1.0,), soft=False) if options.quick else settings()
+    rows = list(compared.tuning(tried))
     rows += compared.final(rows)
     result = {"about": head, "rows": [asdict(row) for row in rows]}
-    write_results(options.out, result, to_markdown(head, rows))
+    text = to_markdown(result, "" if options.quick else CONCLUSION)
+    write_results(options.out, result, text)
 
 
 if __name__ == "__main__":
