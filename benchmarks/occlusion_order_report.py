@@ -39,7 +39,9 @@ def to_markdown(results: Mapping[str, Any], conclusion: str) -> str:
         "# The order of depths",
         f"{headline(head)}; taichisoft {head['taichisoft']}; {head['steps']} steps at the family's rate; "
         f"{head['conorm']}; seeds {head['seeds']['tuning']} for tuning and "
-        f"{head['seeds']['final']} and after in the end. Training problems; a wall of the background's colour changes no picture. Widths are "
+        f"{head['seeds']['final']} and after in the end. "
+        "Training problems; a wall of the background's colour "
+        "changes no picture. Widths are "
         "those half-way and fall tenfold. With the standard deviation of the share.",
         conclusion,
         "## The best of each model",
