@@ -74,6 +74,12 @@ def directions(count: int, generator: torch.Generator) -> Tensor:
     return torch.stack([angle.cos(), angle.sin()], -1)
 
 
+def draw_gaps(span: tuple[float, float], count: int, generator: torch.Generator) -> Tensor:
+    """Return distances (count,) in float64 whose logarithms are uniform within a span."""
+    low, high = (math.log(end) for end in span)
+    return torch.exp(_between((low, high), (count,), generator))
+
+
 def _draw(outlines: Sequence[Tensor], planes: int, generator: torch.Generator) -> Layers:
     rounds = -(-planes // len(outlines))
     chosen = torch.cat([torch.randperm(len(outlines), generator=generator) for _ in range(rounds)])

@@ -18,6 +18,8 @@ BACKGROUND = 0.5
 # The part of a pair that must be hidden for its order to count, in square image heights.
 LEAST_OVERLAP = 0.01
 GRID = 32
+# Of a wall that fills the picture: how far its edges are from the centre, in larger sides of the picture.
+WALL = 4.0
 # No depth is in front of the camera: only differences of depth count.
 NEAR = -1e6
 
@@ -71,6 +73,34 @@ class Layers:
             (tessellated_faces() + first).flatten(0, 1),
             face_colors=self.colors.flatten(1, 2),
         )
+
+
+def with_wall(planes: Mesh, depth: Tensor, image_size: tuple[int, int]) -> Mesh:
+    """Return P meshes of `Layers.at` with a face more, of the background's colour, that fills the picture.
+
+    Parameters
+    ----------
+    planes : Mesh
+        P meshes.
+    depth : Tensor, (P,)
+        Of the face, which is parallel to the image.
+    image_size : (int, int)
+        Height and width in pixels of the picture.
+    """
+    height, width = image_size
+    away = WALL * max(1.0, width / height)
+    # One face has no seam. The circle about the centre with this radius touches its three edges.
+    corners = planes.vertices.new_tensor([(-(3**0.5), -1.0), (3**0.5, -1.0), (0.0, 2.0)]) * away
+    places = torch.cat(
+        [corners.expand(len(depth), -1, -1), -depth[:, None, None].expand(-1, 3, 1)], -1
+    )
+    face = torch.arange(3)[None] + planes.vertices.shape[1]
+    grey = planes.vertices.new_full((len(depth), 1, 3), BACKGROUND)
+    return Mesh(
+        torch.cat([planes.vertices, places], 1),
+        torch.cat([planes.faces, face.to(planes.faces)]),
+        face_colors=torch.cat([planes.face_colors, grey], 1),
+    )
 
 
 def picture(planes: Mesh, image_size: tuple[int, int], renderer: SoftRasterizer) -> Tensor:

@@ -13,14 +13,16 @@ from taichisoft.geometry.losses import mse
 from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily
 from tasks.hard import hard_renderer
-from tasks.layer_draws import SPACING, directions, draw_layers, random_depths
-from tasks.layers import Layers, picture, stack
+from tasks.layer_draws import SPACING, directions, draw_gaps, draw_layers, random_depths
+from tasks.layers import Layers, picture, stack, with_wall
 from tasks.outlines import HELD_OUT_OUTLINES, TRAIN_OUTLINES
 
 # Two pixels of 64. Less than one wrong pair of the 15 that the largest number of planes has, so that then all
 # pairs are in order, and all planes within 1/32 image heights of their places.
 SOLVED = 1 / 32
 FEWEST_PLANES, MOST_PLANES = 3, 6
+# Of a wall behind the planes: as far as these are apart, and a thousand heights of the picture.
+LEAST_GAP, MOST_GAP = SPACING, 1e3
 # Difference of depth over which the smooth error of a pair changes.
 SOFT_ORDER = SPACING / 2
 
@@ -45,6 +47,8 @@ class OcclusionTask(Task):
         The unknowns at the start.
     targets : Tensor, (P, H, W, 3)
         Hard pictures of the solution, on a grey background.
+    wall : Tensor, (P,), optional
+        Depth of a wall of the background's colour behind the planes; None: there is none.
     """
 
     layers: Layers
@@ -52,6 +56,7 @@ class OcclusionTask(Task):
     image_size: tuple[int, int]
     start: Unknowns
     targets: Tensor
+    wall: Tensor | None = None
     solved_below = SOLVED
 
     def solution(self) -> Unknowns:
@@ -95,7 +100,10 @@ class OcclusionTask(Task):
 
     def _picture(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
         check_unknowns(unknowns, self.start)
-        return picture(self.layers.at(**unknowns), self.image_size, renderer)
+        planes = self.layers.at(**unknowns)
+        if self.wall is not None:
+            planes = with_wall(planes, self.wall, self.image_size)
+        return picture(planes, self.image_size, renderer)
 
     def _gaps(self, unknowns: Unknowns) -> Tensor:
         """Return depths of planes i minus those of j, (P, K, K)."""
@@ -125,6 +133,10 @@ class OcclusionFamily(TaskFamily):
     displacement : (float, float)
         Smallest and largest distance of each plane's start from its place, in image heights,
         within [0, 1]: the larger, the harder.
+    background_gap : (float, float), optional
+        Smallest and largest distance in depth of a wall of the background's colour from the solution's
+        farthest plane, in image heights, within [0.1, 1000]. No picture of the solution differs by it: the
+        problems are those without a wall, and so are their targets. None: there is no wall.
     dtype : torch.dtype
         Of the problems, float32 or float64.
 
@@ -156,6 +168,7 @@ class OcclusionFamily(TaskFamily):
     image_size: tuple[int, int] = (64, 64)
     planes: int = 5
     displacement: tuple[float, float] = (0.1, 0.25)
+    background_gap: tuple[float, float] | None = None
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
@@ -164,6 +177,9 @@ class OcclusionFamily(TaskFamily):
             raise ValueError(f"planes must be at most {MOST_PLANES}, got {self.planes}")
         span = check_span(self.displacement, "displacement", 0.0, 1.0)
         object.__setattr__(self, "displacement", span)
+        if self.background_gap is not None:
+            gap = check_span(self.background_gap, "background_gap", LEAST_GAP, MOST_GAP)
+            object.__setattr__(self, "background_gap", gap)
         check_dtype(self.dtype)
 
     def draw(self, count: int, split: Split, generator: torch.Generator) -> OcclusionTask:
@@ -179,7 +195,16 @@ class OcclusionFamily(TaskFamily):
         start = {name: value.to(self.dtype) for name, value in start.items()}
         solved = layers.at(layers.depth, layers.offset)
         targets = picture(solved, self.image_size, hard_renderer())
-        return OcclusionTask(layers, torch.stack(pairs), self.image_size, start, targets)
+        # Drawn last, so that all else is drawn as without a wall.
+        wall = self._wall(layers, generator)
+        return OcclusionTask(layers, torch.stack(pairs), self.image_size, start, targets, wall)
+
+    def _wall(self, layers: Layers, generator: torch.Generator) -> Tensor | None:
+        """Return the depths of walls behind P times K planes, (P,)."""
+        if self.background_gap is None:
+            return None
+        farthest = layers.depth.amax(1)
+        return farthest + draw_gaps(self.background_gap, len(farthest), generator).to(farthest)
 
     def _start(
         self, layers: Layers, pairs: Tensor, generator: torch.Generator

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from meta.learning.inner import InnerSettings, solve
-from taichisoft import DepthSoftmax, Gaussian, SoftRasterizer
+from taichisoft import (
+    DepthSoftmax,
+    FrontToBack,
+    Gaussian,
+    Heaviside,
+    Mesh,
+    Probabilistic,
+    SoftRasterizer,
+    Yager,
+)
 from tasks import OcclusionFamily, Split
 from tasks.layer_draws import draw_layers
-from tasks.layers import GRID, Layers
+from tasks.layers import GRID, Layers, picture, with_wall
 from tasks.outlines import (
     HELD_OUT_OUTLINES,
     TRAIN_OUTLINES,
@@ -218,3 +229,74 @@ def test_a_wide_occlusion_puts_planes_in_order():
     # A wrong pair of three is an error of 1/3.
     assert (errors[0] >= 1 / 3).all()
     assert (errors[-1] < 0.1).all()
+
+
+WALLED = replace(FAMILY, background_gap=(1.0, 20.0))
+
+
+def test_a_wall_changes_no_problem_and_no_picture():
+    without, behind = (family.sample(3, 6, Split.TRAIN) for family in (FAMILY, WALLED))
+    assert without.wall is None
+    assert torch.equal(behind.targets, without.targets)
+    assert torch.equal(behind.pairs, without.pairs)
+    for name, value in without.init().items():
+        assert torch.equal(behind.init()[name], value)
+    for problem in range(6):
+        seen = behind.views(behind.solution(), problem)
+        torch.testing.assert_close(seen, behind.target(problem), rtol=0, atol=1e-6)
+
+
+def test_walls_are_as_far_behind_as_told_and_those_of_the_seed():
+    task = WALLED.sample(0, 40, Split.TRAIN)
+    gaps = task.wall - task.layers.depth.amax(1)
+    assert 1 - 1e-5 <= gaps.min() < 2
+    assert 10 < gaps.max() <= 20 + 1e-5
+    assert torch.equal(task.wall, WALLED.sample(0, 40, Split.TRAIN).wall)
+    assert not torch.equal(task.wall, WALLED.sample(1, 40, Split.TRAIN).wall)
+    same = replace(FAMILY, background_gap=(5.0, 5.0)).sample(0, 4, Split.TRAIN)
+    torch.testing.assert_close(same.wall - same.layers.depth.amax(1), torch.full((4,), 5.0))
+
+
+@pytest.mark.parametrize("size", [(12, 48), (48, 12)])
+def test_a_wall_fills_the_picture(size):
+    task = replace(WALLED, image_size=size).sample(0, 2, Split.TRAIN)
+    mesh = with_wall(task.layers.at(**task.solution()), task.wall, size)
+    wall = Mesh(mesh.vertices, mesh.faces[-1:], face_colors=mesh.face_colors[:, -1:])
+    image = picture(wall, size, SoftRasterizer(Gaussian(8.0), background=(1.0, 0.0, 0.0)))
+    torch.testing.assert_close(image, torch.full((2, *size, 3), 0.5))
+
+
+@pytest.mark.parametrize(
+    ("conorm", "close"),
+    # The faces of a plane are equally deep, half in front of each other: under the probabilistic sum their
+    # weights do not quite add up to alpha.
+    [(Probabilistic(), 5e-3), (Yager(1.0), 1e-5)],
+    ids=["probabilistic", "bounded"],
+)
+def test_front_to_back_a_wall_is_worth_the_background(conorm, close):
+    """With a hard order its weight is what alpha lacks to 1, so that loss and gradients stay."""
+    renderer = SoftRasterizer(Gaussian(0.6), conorm, FrontToBack(Heaviside()))
+    found = []
+    for family in (FAMILY, WALLED):
+        task = replace(family, dtype=torch.float64).sample(0, 2, Split.TRAIN)
+        unknowns = {name: value.requires_grad_() for name, value in task.init().items()}
+        loss = task.loss(unknowns, renderer)
+        found.append((loss, torch.autograd.grad(loss.sum(), unknowns["offset"])[0]))
+    (loss, slope), (walled_loss, walled_slope) = found
+    torch.testing.assert_close(walled_loss, loss, rtol=close, atol=0)
+    atol = close * float(slope.abs().max())
+    torch.testing.assert_close(walled_slope, slope, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize(
+    ("gap", "error", "message"),
+    [
+        (5.0, TypeError, "background_gap must be a pair of numbers, got 5.0"),
+        ((0.0, 5.0), ValueError, r"background_gap must rise within \[0.1, 1000\]"),
+        ((5.0, 1.0), ValueError, r"background_gap must rise within \[0.1, 1000\]"),
+        ((5.0, float("nan")), ValueError, "background_gap"),
+    ],
+)
+def test_wrong_gaps(gap, error, message):
+    with pytest.raises(error, match=message):
+        OcclusionFamily(background_gap=gap)

@@ -21,6 +21,14 @@ class OcclusionRun(FamilyRun):
     planes: Annotated[int, AtLeast(3)] = 5  # Planes of a problem, at most 6.
     # Smallest and largest offset at the start in image heights.
     displacement: tuple[PositiveFloat, PositiveFloat] = (0.1, 0.25)
+    # Smallest and largest distance of a wall behind the planes in image heights; none: no wall.
+    background_gap: tuple[PositiveFloat, ...] = ()
+
+    def __post_init__(self):
+        if len(self.background_gap) not in (0, 2):
+            raise ValueError(
+                f"background_gap must have 0 or 2 values, got {len(self.background_gap)}"
+            )
 
     @property
     def has_depth(self) -> bool:
@@ -33,4 +41,5 @@ class OcclusionRun(FamilyRun):
             image_size=(image_size, image_size),
             planes=self.planes,
             displacement=self.displacement,
+            background_gap=self.background_gap or None,
         )
