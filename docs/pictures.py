@@ -15,11 +15,11 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from seams import print_flat_sheets, print_seams
 from torch import Tensor
 
 import taichisoft as ts
 from meta.report.figures import save_figure
-from seams import print_flat_sheets, print_seams
 
 FOLDER = Path(__file__).parent / "images"
 INK, ORANGE, BLUE, GREEN = "#333333", "#d55e00", "#0072b2", "#009e73"
