@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from seams import print_flat_sheets, print_seams
+from seams import print_depths, print_flat_sheets, print_seams
 from torch import Tensor
 
 import taichisoft as ts
@@ -359,6 +359,7 @@ def main() -> None:
     """Draw all of them."""
     print_areas()
     print_seams()
+    print_depths()
     print_flat_sheets()
     FOLDER.mkdir(exist_ok=True)
     for name, draw in PICTURES.items():
