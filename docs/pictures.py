@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from seams import print_depths, print_flat_sheets, print_seams
 from torch import Tensor
 
 import taichisoft as ts
@@ -160,13 +161,88 @@ def occlusion() -> Figure:
     mesh = ts.Mesh(vertices, torch.cat([near.faces, far.faces + 4]))
     colors = torch.tensor([[0.84, 0.37, 0.0]] * 4 + [[0.0, 0.45, 0.7]] * 4)
     figure, axes = row(3)
-    for place, gamma in zip(axes, (0.02, 0.2, 2.0), strict=True):
+    for place, gamma in zip(axes, (0.1, 0.4, 2.0), strict=True):
         render = ts.SoftRasterizer(
-            ts.Gaussian(0.7), occlusion=ts.DepthSoftmax(gamma), background=1.0
+            ts.Gaussian(0.7), occlusion=ts.FrontToBack(gamma=gamma), background=1.0
         )
         place.imshow(render(mesh, flat_camera(), colors).color[0].detach().clamp(0, 1))
         place.set_title(f"gamma {gamma:g}", fontsize=9)
         place.axis("off")
+    return figure
+
+
+# The card: 40 rows high, from here to its moving edge near 8, in pixels from the centre of the image.
+CARD_SIZE, CARD_LEFT, CARD_EDGE = 64, -19.75, 8.4
+
+
+def card_and_wall(edge: Tensor) -> ts.Mesh:
+    """Return a card five units in front of a wall that fills the image; colours are the share of each."""
+    quad = ts.shapes.quad()
+    unit = quad.vertices.double() / quad.vertices.abs().max()
+    moving = unit[:, 0] > 0
+    x = torch.where(moving, edge, torch.tensor(CARD_LEFT, dtype=torch.float64))
+    card = torch.stack([x, 20 * unit[:, 1], torch.zeros_like(x)], 1)
+    wall = unit * CARD_SIZE - torch.tensor([0.0, 0.0, 5.0])
+    colors = torch.eye(2, dtype=torch.float64).repeat_interleave(4, 0)
+    return ts.Mesh(torch.cat([card, wall]), torch.cat([quad.faces, quad.faces + 4]), colors)
+
+
+def shares_of_card(render: ts.SoftRasterizer, edge: float) -> tuple[Tensor, Tensor]:
+    """Return how much of card and wall is seen, (H, W, 2), and what the card gains in each column.
+
+    The gain is the derivative with respect to the place of the edge, (W,), summed over the rows.
+    """
+    camera = flat_camera(CARD_SIZE).to(dtype=torch.float64)
+    shift = torch.tensor(edge, dtype=torch.float64, requires_grad=True)
+    seen = render(card_and_wall(shift), camera).color[0]
+    slopes = [
+        torch.autograd.grad(column, shift, retain_graph=True)[0] for column in seen[..., 0].sum(0)
+    ]
+    return seen.detach(), torch.stack(slopes)
+
+
+def print_card(name: str, render: ts.SoftRasterizer) -> None:
+    """Print how much of the card is seen, and how that changes with its edge."""
+    # A soft edge shows a little more or less by where it falls within a pixel: the mean over one.
+    runs = [shares_of_card(render, CARD_EDGE + k / 5) for k in range(-2, 3)]
+    area = sum(float(seen[..., 0].sum()) for seen, _ in runs) / len(runs)
+    moved = sum(float(slope.sum()) for _, slope in runs) / len(runs)
+    exact = 40 * (CARD_EDGE - CARD_LEFT)
+    print(f"card: {name}: area {area:.0f} of {exact:.0f}, slope {moved:.2f} of 40")
+
+
+def card() -> Figure:
+    """Draw a card before a wall by a reference depth and front to back, and how its edge counts."""
+    kinds = {
+        "DepthSoftmax": (ts.Probabilistic(), ts.DepthSoftmax(), ORANGE),
+        "FrontToBack": (ts.Probabilistic(), ts.FrontToBack(), BLUE),
+        "FrontToBack, BoundedSum": (ts.BoundedSum(), ts.FrontToBack(), GREEN),
+    }
+    palette = torch.tensor([[0.8, 0.15, 0.1], [0.2, 0.65, 0.35]], dtype=torch.float64)
+    figure, axes = plt.subplots(1, 5, figsize=(10.4, 2.3), layout="constrained")
+    columns = torch.arange(CARD_SIZE) + 0.5 - CARD_SIZE / 2
+    outline = (
+        (CARD_LEFT + 31.5, 11.5),
+        CARD_EDGE - CARD_LEFT,
+        40,
+    )  # of pixels, whose centres are whole
+    for place, (name, (conorm, kind, color)) in zip(axes, kinds.items(), strict=False):
+        render = ts.SoftRasterizer(ts.Gaussian(1.0), conorm, kind)
+        seen, slope = shares_of_card(render, CARD_EDGE)
+        place.imshow((seen @ palette).clamp(0, 1), interpolation="nearest")
+        place.add_patch(plt.Rectangle(*outline, fill=False, color="white", linewidth=0.8))
+        place.set_title(name, fontsize=8)
+        place.axis("off")
+        if isinstance(conorm, ts.Probabilistic):
+            axes[3].plot(columns, seen[CARD_SIZE // 2, :, 0], ".-", color=color, markersize=4)
+            axes[4].plot(columns, slope / 40, ".-", color=color, markersize=4, label=name)
+        print_card(name, render)
+    for place, title in ((axes[3], "red across the edge"), (axes[4], "its gradient to the edge")):
+        place.axvline(CARD_EDGE, color=INK, linewidth=0.7, linestyle=":")
+        place.set_xlim(CARD_EDGE - 8, CARD_EDGE + 8)
+        place.set_title(title, fontsize=8)
+        plain(place, "pixels from the centre", "")
+    axes[4].legend(fontsize=6, frameon=False, loc="upper right")
     return figure
 
 
@@ -271,6 +347,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
         scale,
         aggregation,
         occlusion,
+        card,
         straight_through,
         landscape,
         annealing,
@@ -281,6 +358,9 @@ PICTURES: dict[str, Callable[[], Figure]] = {
 def main() -> None:
     """Draw all of them."""
     print_areas()
+    print_seams()
+    print_depths()
+    print_flat_sheets()
     FOLDER.mkdir(exist_ok=True)
     for name, draw in PICTURES.items():
         figure = draw()

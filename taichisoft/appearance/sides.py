@@ -20,7 +20,8 @@ class Culling(Enum):
     NONE
         No face: both sides are drawn.
     BACK
-        Those that the camera sees from inside. Of a closed mesh this shows the same and draws half as much.
+        Those that the camera sees from inside. Of a closed mesh that is the far side, which is hidden but for
+        soft edges: where it shows through seams between faces, and at the rim, which then counts once.
     FRONT
         Those that the camera sees from outside: the inner walls of a closed mesh are left.
     """

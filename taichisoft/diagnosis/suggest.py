@@ -91,7 +91,8 @@ def suggest_gamma(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> float:
     that is returned. Four gammas apart, the nearer of two surfaces hides the farther one under every usual
     order (under that of the default `FrontToBack` from one gamma on). A wider gamma shows what is hidden;
     with a narrower one fewer faces are near enough to each other for their order to have a gradient. Where
-    no surface is behind another it is 0.02 of the extent in depth, as by default.
+    no surface is behind another it is 0.02 of the extent in depth, as by default (of a flat scene, which has
+    none, a millionth of its largest depth).
 
     ``ts.DepthFraction`` follows the scene while it is optimised; this is a number for the scene as it is.
 

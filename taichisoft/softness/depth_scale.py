@@ -13,9 +13,11 @@ class DepthFraction(Part):
     """A depth difference as a fraction of the extent in depth of what is drawn.
 
     The extent is the difference of the largest and the smallest depth of the corners of the faces that are
-    drawn in an image. A scene and its camera that are scaled together look the same.
+    drawn in an image. A scene and its camera that are scaled together look the same. Everything that is drawn
+    counts: one far object widens it for all others. Of images that are rendered together each has its own.
 
-    It is the gamma of a `FrontToBack`: ``ts.FrontToBack(gamma=ts.DepthFraction(0.02))``.
+    It is the gamma of a `FrontToBack`: ``ts.FrontToBack(gamma=ts.DepthFraction(0.02))``. A `ReferenceDepth`
+    takes scene units only.
 
     Parameters
     ----------

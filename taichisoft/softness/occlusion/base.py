@@ -57,7 +57,8 @@ class ReferenceDepth(Occlusion):
     Parameters
     ----------
     gamma : float, Positive or AnnealedPositive
-        Depth difference, in scene units, over which the weight falls; a number is fixed.
+        Depth difference, in scene units, over which the weight falls; a number is fixed. Not a
+        `DepthFraction`.
     """
 
     gamma: DepthWidth

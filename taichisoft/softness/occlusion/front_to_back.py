@@ -34,6 +34,13 @@ class FrontToBack(Occlusion):
     order that is not symmetric), so that the image does not depend on the order of the faces. Under `Max`
     with a hard order the one with the smaller index is in front.
 
+    An edge in front of something has the gradient of the area that it covers. Where two faces share an edge
+    and their coverages do not add up to 1 under the T-conorm, what is behind shows through that seam: under
+    `Frank` of a large p less than under `Probabilistic`, under `BoundedSum` nothing.
+
+    ``ts.FrontToBack()`` is the default of a renderer, ``ts.FrontToBack(gamma=0.05)`` one in scene units,
+    ``ts.FrontToBack(ts.Heaviside())`` that with a hard order.
+
     Parameters
     ----------
     order : Coverage
