@@ -510,15 +510,14 @@ def composite_second_kernel(real):
                     slope = more.pairs[m + PairRate.SLOPE]
                     bend = more.pairs[m + PairRate.BEND]
                     tie = is_tie(u)
-                    partly = 1.0 - is_wholly(u, arrays)
-                    by_amount = by_in_front * partly
-                    by_amount_dot = by_in_front_dot * partly
-                    kept[j + Kept.BY_GENERATOR] = (
-                        kept[j + Kept.BY_GENERATOR] + by_in_front - by_amount
-                    )
+                    # Not the whole less a part, which may be large: the rest would be rounded away.
+                    wholly = is_wholly(u, arrays)
+                    kept[j + Kept.BY_GENERATOR] = kept[j + Kept.BY_GENERATOR] + by_in_front * wholly
                     kept[j + Rate.BY_GENERATOR] = (
-                        kept[j + Rate.BY_GENERATOR] + by_in_front_dot - by_amount_dot
+                        kept[j + Rate.BY_GENERATOR] + by_in_front_dot * wholly
                     )
+                    by_amount = by_in_front * (1.0 - wholly)
+                    by_amount_dot = by_in_front_dot * (1.0 - wholly)
                     by_part = by_amount * slope
                     by_part_dot = by_amount_dot * slope + by_amount * bend * part_dot
                     kept[j + Kept.BY_COVERAGE] = kept[j + Kept.BY_COVERAGE] + by_part * h
