@@ -198,6 +198,7 @@ class Rendering(torch.nn.Module):
             self.register_parameter(name, torch.nn.Parameter(leaf))
 
     def forward(self) -> tuple[Tensor, Tensor]:
+        """Return colour and depth."""
         leaves = {name: getattr(self, name) for name in self.setup.leaves}
         image = self.rendering(*self.setup.build(leaves))
         return image.color, image.depth
