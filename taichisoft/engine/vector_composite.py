@@ -42,7 +42,7 @@ from taichisoft.engine.kernels.vector_layers import (
 from taichisoft.engine.kernels.vector_table import FlexibleTable
 from taichisoft.engine.scratch import scratch
 from taichisoft.engine.vector_bands import Division, Parts
-from taichisoft.engine.vector_composite_second import MovingLayers, Rates, rates_of
+from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
 from taichisoft.softness.curves import CompositeCurves, Curve
 from taichisoft.softness.tables.domain import Piece
 from taichisoft.softness.tables.table import Table
@@ -183,18 +183,18 @@ class VectorCompositePass(Rendered):
     ) -> Gradients:
         """Return the gradients of ``<adjoint, cotangents>`` in the upstream gradient and in the inputs.
 
-        Where faces compete, slopes are not those of curves, or tables move too: by a graph of torch.
+        Where faces compete, or slopes are not those of curves: by a graph of torch.
         """
-        rates = self._rates(cotangents)
-        if rates is None:
+        if self._has_corners:
             return super().second_order(upstream, kept, inputs, cotangents, needed)
-        return self._moving(kept, inputs).second_order(upstream, rates, needed)
+        return self._moving(kept, inputs).second_order(upstream, rates_of(cotangents), needed)
 
-    def _rates(self, cotangents: Gradients) -> Rates | None:
-        """Return at which rates the inputs move, or None if that is not for the kernels."""
+    @property
+    def _has_corners(self) -> bool:
+        """Whether faces compete, or slopes are not those of curves."""
         curves = self.curves
         straight = curves.coverage.slopes is not None or curves.generator.slopes is not None
-        return None if curves.takes_max or straight else rates_of(cotangents)
+        return curves.takes_max or straight
 
     def _moving(self, kept: Tensors, inputs: Tensors) -> MovingLayers:
         """Return what is drawn, to be moved."""

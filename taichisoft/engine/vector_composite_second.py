@@ -20,6 +20,7 @@ from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.vector_composite_second import (
     Motion,
     OfBand,
+    OfCells,
     PairRate,
     SecondArrays,
     SecondGradients,
@@ -33,24 +34,28 @@ TABLES = ("generator_cells", "cells", "order_cells", "part_cells", "inverse_cell
 
 
 class Rates(NamedTuple):
-    """At which rates inputs move, in their shapes; None for one that stays."""
+    """At which rates inputs move, in their shapes; None for one that stays.
+
+    Those of `TABLES` are together; None if all stay.
+    """
 
     points: Tensor | None
     attributes: Tensor | None
     width: Tensor | None
     at_tie: Tensor | None
     gammas: Tensor | None
+    tables: tuple[Tensor | None, ...] | None
 
 
-def rates_of(cotangents: Gradients) -> Rates | None:
-    """Return the rates in the order of `CompositeInputs`, or None if cells of tables move too."""
+def rates_of(cotangents: Gradients) -> Rates:
+    """Return the rates in the order of `CompositeInputs`."""
     of = CompositeInputs(*cotangents)  # type: ignore[arg-type]
-    for name in TABLES:
-        cells = getattr(of, name)
-        # What does not depend on the cells has a cotangent of zeros.
-        if cells is not None and bool(cells.any()):
-            return None
-    return Rates(of.points, of.attributes, of.width, of.at_tie, of.gammas)
+    tables = tuple(getattr(of, name) for name in TABLES)
+    # What does not depend on the cells has cotangents of zeros.
+    moves = any(cells is not None and bool(cells.any()) for cells in tables)
+    return Rates(
+        of.points, of.attributes, of.width, of.at_tie, of.gammas, tables if moves else None
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +106,9 @@ class MovingLayers:
         channels = of.attributes.shape[1]
         planes = 3 + channels - self.opacity
         asked = CompositeInputs(*needed[1:])  # type: ignore[arg-type]
-        into_cells = any(getattr(asked, name) for name in TABLES)
+        of_cells = OfCells.INTO if any(getattr(asked, name) for name in TABLES) else OfCells.NONE
+        if rates.tables is not None:
+            of_cells = OfCells.MOVE
         sizes = [len(getattr(of, name)) for name in TABLES]
         # Totals, then those before each table but the first.
         _, *before, total = (0, *accumulate(sizes))
@@ -110,13 +117,13 @@ class MovingLayers:
             job.zeros(self.parts.count, 12),
             job.zeros(self.parts.count, 3, channels),
             job.zeros(self.division.count, OfBand.COUNT),
-            job.points.new_zeros(workers * total if into_cells else 1, 4),
+            job.points.new_zeros(workers * total if of_cells else 1, 4),
         )
         motion = self._motion(rates)
         composite_second_kernel(job.kernel_type)(
             self.arrays,
             SecondArrays(
-                into_cells,
+                of_cells,
                 torch.tensor([total, *before], dtype=torch.int32),
                 flat(upstream.movedim(-1, 0)),
                 blocks.scratch("upstream", workers * self.division.blocks * planes),
@@ -131,7 +138,7 @@ class MovingLayers:
         )
         image = found.image.reshape(planes, job.images, job.height, job.width).movedim(0, -1)
         tables: dict[str, Tensor] = {}
-        if into_cells:
+        if of_cells:
             cells = found.cells.reshape(workers, total, 4).sum(0)
             tables = dict(zip(TABLES, cells.split(sizes), strict=True))
         gradients = {**tables, **self._numbers(found.numbers, motion.numbers)}
@@ -155,7 +162,14 @@ class MovingLayers:
             given(rates.points, of.points),
             given(rates.attributes, of.attributes),
             torch.cat([x.detach().to(job.points) for x in numbers]),
+            job.points.new_zeros(1, 4) if rates.tables is None else self._cells(rates.tables),
         )
+
+    def _cells(self, tables: tuple[Tensor | None, ...]) -> Tensor:
+        """Return the rates of the cells of all tables."""
+        inputs = [getattr(self.inputs, name) for name in TABLES]
+        pairs = zip(tables, inputs, strict=True)
+        return torch.cat([torch.zeros_like(x) if r is None else r for r, x in pairs]).detach()
 
     def _numbers(self, found: Tensor, rates: Tensor) -> dict[str, Tensor]:
         """Return the gradients of width, gammas and the order of equal depths."""

@@ -44,7 +44,29 @@ def rates_like(inputs: CompositeInputs, names: tuple[str, ...]) -> CompositeInpu
     return CompositeInputs(*(found.get(name) for name in CompositeInputs._fields))
 
 
-def both(case: Case, opacity: bool, names: tuple[str, ...] = MOVING) -> list[dict[str, Tensor]]:
+def rates_through(case: Case) -> CompositeInputs:
+    """Return rates of all inputs that random rates of leaves and parameters bring about."""
+    leaves = list(case.leaves.values())
+    chosen = {n: x for n, x in case.inputs._asdict().items() if x.requires_grad}
+    seeds = [torch.zeros_like(x).requires_grad_() for x in chosen.values()]
+    back = torch.autograd.grad(
+        list(chosen.values()), leaves, seeds, create_graph=True, allow_unused=True
+    )
+    pairs = [
+        (g, normal_like(g, torch.Generator().manual_seed(n)).to(g))
+        for n, g in enumerate(back)
+        if g is not None
+    ]
+    found = torch.autograd.grad(
+        [g for g, _ in pairs], seeds, [v for _, v in pairs], retain_graph=True, allow_unused=True
+    )
+    rates = dict(zip(chosen, found, strict=True))
+    return CompositeInputs(*(rates.get(name) for name in CompositeInputs._fields))
+
+
+def both(
+    case: Case, opacity: bool, rates: CompositeInputs | None = None
+) -> list[dict[str, Tensor]]:
     """Return all second derivatives by the kernel and by the graph; of cells those of what makes them.
 
     Where tables are constant it does not matter which cell a number is in.
@@ -53,8 +75,8 @@ def both(case: Case, opacity: bool, names: tuple[str, ...] = MOVING) -> list[dic
     inputs = CompositeInputs(*(x.detach() for x in case.inputs))
     sums, kept = operation.values(*inputs)
     upstream = normal_like(sums, torch.Generator().manual_seed(8)).to(sums)
-    rates = rates_like(inputs, names)
-    assert operation._rates(rates) is not None
+    rates = rates_like(inputs, MOVING) if rates is None else rates
+    assert not operation._has_corners
     arguments = (upstream, kept, inputs, rates, (True,) * (1 + len(inputs)))
     found = (operation.second_order(*arguments), Rendered.second_order(operation, *arguments))
     return [named(case, of) for of in found]
@@ -81,11 +103,13 @@ def named(case: Case, gradients: tuple[Tensor | None, ...]) -> dict[str, Tensor]
     return found
 
 
-def compare(case: Case, dtype: torch.dtype, opacity: bool, names: tuple[str, ...] = MOVING) -> None:
-    found, expected = both(case, opacity, names)
+def compare(
+    case: Case, dtype: torch.dtype, opacity: bool, rates: CompositeInputs | None = None
+) -> None:
+    found, expected = both(case, opacity, rates)
     assert found.keys() == expected.keys()
     for name, right in expected.items():
-        assert_close(found[name], right, CLOSE[dtype], f"{name} by {names}")
+        assert_close(found[name], right, CLOSE[dtype], name)
 
 
 @pytest.mark.parametrize("opacity", [False, True])
@@ -97,7 +121,16 @@ def test_soups(name, opacity, dtype):
 @pytest.mark.parametrize("moving", MOVING)
 def test_one_input_moves(moving, dtype):
     case = case_of(soup_setup(31, 9, SIZE, batch=2), renderer(), dtype)
-    compare(case, dtype, True, (moving,))
+    compare(case, dtype, True, rates_like(case.inputs, (moving,)))
+
+
+@pytest.mark.parametrize("opacity", [False, True])
+@pytest.mark.parametrize("name", [name for name in RENDERERS if "max" not in name])
+def test_all_that_is_learned_moves(name, opacity, dtype):
+    case = case_of(soup_setup(31, 9, SIZE, batch=2), RENDERERS[name](), dtype)
+    rates = rates_through(case)
+    assert rates.cells is not None
+    compare(case, dtype, opacity, rates)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "learned_order", "steep_generator"])
@@ -150,7 +183,7 @@ def test_faces_without_area_and_behind_the_camera(dtype):
     colors[4:6] = colors[3]
     leaves = {"vertices": vertices, "colors": colors}
     case = case_of(Setup(leaves, setup.build), renderer(), dtype)
-    found, expected = both(case, False, ("attributes", "width"))
+    found, expected = both(case, False, rates_like(case.inputs, ("attributes", "width")))
     for name in ("upstream", "width"):
         assert_close(found[name], expected[name], CLOSE[dtype], name)
     views = views_setup(39, SIZE, views=2)
@@ -176,16 +209,6 @@ def test_without_the_graph(dtype, monkeypatch):
     # Of learned softness too: what the gradient of the vertices depends on.
     wanted = [*leaves.values(), *(p for p in rendering.parameters() if p.requires_grad)]
     assert all(bool(g.any()) for g in torch.autograd.grad(first.square().sum(), wanted))
-
-
-@pytest.mark.parametrize("moving", ["cells", "order_cells", "inverse_cells"])
-def test_tables_that_move_are_left_to_the_graph(moving, dtype):
-    case = case_of(soup_setup(43, 4, (6, 7)), renderer(), dtype)
-    operation = VectorCompositePass(case.job, case.curves, False)
-    inputs = CompositeInputs(*(x.detach() for x in case.inputs))
-    assert operation._rates(rates_like(inputs, (*MOVING, moving))) is None
-    stays = rates_like(inputs, MOVING)._replace(**{moving: torch.zeros(1)})
-    assert operation._rates(stays) is not None
 
 
 class Rendering(torch.nn.Module):

@@ -1,6 +1,6 @@
 """Kernel of the second derivatives of compositing front to back on the CPU, in whole vectors.
 
-All that the result is differentiable in, but the cells of tables, moves at given rates. Beside every number
+All that the result is differentiable in moves at given rates. Beside every number
 of the backward pass (`taichisoft.engine.kernels.vector_composite_adjoint`) its rate is computed: those of the
 image are the gradient of ``<adjoint, rates>`` by the upstream gradient, and those of the gradients are its
 gradients by the inputs, since second derivatives are symmetric. Names that end in ``_dot`` are rates.
@@ -46,11 +46,11 @@ class Rate:
 class PairRate:
     """Vectors that are kept of a pair of places.
 
-    Rates of the depth difference in gammas, of h, and of the part of the coverage in front; bend of h by that
-    difference; slope and bend of the generator by that part.
+    Rates of the depth difference in gammas, of h, of its slope by that difference, and of the part of the
+    coverage in front; slope of the generator by that part, and its rate.
     """
 
-    U, ORDER, PART, ORDER_BEND, SLOPE, BEND = range(6)
+    U, ORDER, ORDER_SLOPE, PART, SLOPE, SLOPE_DOT = range(6)
     COUNT = 6
 
 
@@ -78,12 +78,19 @@ class Motion(NamedTuple):
     points: Floats  # (P * 4)
     attributes: Floats  # (A * C)
     numbers: Floats  # (2 + B) h at ties, logarithms of the width and of the gammas
+    cells: Quads  # of all tables; one row unless they move
+
+
+class OfCells:
+    """What is done with the cells of tables; what moves has a gradient, too."""
+
+    NONE, INTO, MOVE = range(3)
 
 
 class SecondArrays(NamedTuple):
     """What is read besides, and scratch memory."""
 
-    into_cells: Constant
+    of_cells: Constant  # see `OfCells`
     rows: Ints  # see `RowsOf`
     upstream: Floats  # ((3 + C) * B * H * W) planes
     tiled: Vectors  # (workers * blocks * (3 + C)) of a band, written here
@@ -100,7 +107,7 @@ class SecondGradients(NamedTuple):
     corners: Floats  # (parts * 3 * 4) x, y, depth, inverse w
     attributes: Floats  # (parts * 3 * C)
     numbers: Floats  # (bands * OfBand.COUNT)
-    cells: Quads  # (workers * rows of all tables) starts at 0; one row unless into_cells
+    cells: Quads  # (workers * rows of all tables) starts at 0; one row unless asked for
 
 
 @cache
@@ -125,8 +132,11 @@ def composite_second_kernel(real):
     # A walk over the places of a block from front to back: which one is next, how many are wholly in front,
     # and the rate of what those add up to.
     Walk = ti.types.struct(at=ti.i32, passed=ti.i32, before=vec)
-    # Values, slopes and bends of a curve, and where they were looked up.
-    Looked = ti.types.struct(value=vec, slope=vec, bend=vec, t=vec, rate=vec, cell=of.ints)
+    # Values, slopes and bends of a curve, at which rates its values and slopes move with its cells, and where
+    # they were looked up.
+    Looked = ti.types.struct(
+        value=vec, slope=vec, bend=vec, moved=vec, turned=vec, t=vec, rate=vec, cell=of.ints
+    )
 
     @ti.func
     def steady(rate, s):
@@ -136,11 +146,29 @@ def composite_second_kernel(real):
         return ti.select(steep * size * real(rounding) > 0.25, vec(0.0), rate)
 
     @ti.func
-    def looked_up(s, table: ti.template()):
-        """Look a curve up with its first two derivatives."""
-        result = Looked()
+    def looked_up(
+        s,
+        table: ti.template(),
+        which: ti.template(),
+        more: ti.template(),
+        motion: ti.template(),
+    ):
+        """Look a curve up with its first two derivatives; `which` of the tables it is, see `RowsOf`."""
         cell, t, rate = look.locate(s, table)
-        rate = steady(rate, s)
+        return looked_up_at(cell, t, steady(rate, s), table, which, more, motion)
+
+    @ti.func
+    def looked_up_at(
+        cell: ti.template(),
+        t,
+        rate,
+        table: ti.template(),
+        which: ti.template(),
+        more: ti.template(),
+        motion: ti.template(),
+    ):
+        """Look a curve up at known places in its cells."""
+        result = Looked()
         cubic = look.cubic(table, cell)
         result.value = look.value(cubic, t)
         result.slope = look.slope(cubic, t) * rate
@@ -149,6 +177,21 @@ def composite_second_kernel(real):
         result.t = t
         result.rate = rate
         result.cell = cell
+        if ti.static(more.of_cells == OfCells.MOVE):
+            cells = result.cell
+            if ti.static(which > 0):
+                cells = cells + more.rows[which]
+            moves = look.cubic(motion, cells)
+            result.moved = look.value(moves, t)
+            result.turned = look.slope(moves, t) * rate
+        return result
+
+    @ti.func
+    def cells_at(array: ti.template(), start):
+        """Return the cells of lanes that were written to memory."""
+        result = of.ints(0)
+        for lane in ti.static(range(lanes)):
+            result[lane] = array[start + lane]
         return result
 
     @ti.func
@@ -181,7 +224,7 @@ def composite_second_kernel(real):
         out: ti.template(),
     ):
         """Add the rates of the gradients of the cells that a curve was looked up in."""
-        if ti.static(more.into_cells):
+        if ti.static(more.of_cells > OfCells.NONE):
             first = worker * more.rows[RowsOf.TOTAL]
             if ti.static(table > 0):
                 first += more.rows[table]
@@ -276,10 +319,10 @@ def composite_second_kernel(real):
                     kept[k + Rate.SHARE2] = rates.share2
                     kept[k + Rate.INVERSE_SUM] = rates.inverse_sum
                     kept[k + Rate.DEPTH] = rates.z
-                    cover(at, index, rates.d, arrays, motion)
+                    cover(at, index, rates.d, arrays, more, motion)
 
     @ti.func
-    def cover(at, index, d_dot, arrays: ti.template(), motion: ti.template()):
+    def cover(at, index, d_dot, arrays: ti.template(), more: ti.template(), motion: ti.template()):
         """Find at which rates coverage and its generator move at a place."""
         softness, layers = ti.static((arrays.softness, arrays.layers))
         kept = ti.static(layers.kept)
@@ -290,9 +333,10 @@ def composite_second_kernel(real):
         kept[k + Rate.S] = s_dot
         rate = steady(kept[k + Kept.RATE], s)
         kept[k + Kept.RATE] = rate
-        cells = ti.static(CellsAt(layers.cell_numbers, at * lanes))
+        cells = cells_at(layers.cell_numbers, at * lanes)
         t = kept[k + Kept.POSITION]
-        coverage_dot = look.slope(look.cubic(softness.coverage, cells), t) * rate * s_dot
+        own = looked_up_at(cells, t, rate, softness.coverage, RowsOf.COVERAGE, more, motion)
+        coverage_dot = own.slope * s_dot + own.moved
         generator_dot = vec(0.0)
         if softness.numbers[Number.OPACITY] > 0:
             c = arrays.channels - 1
@@ -301,13 +345,15 @@ def composite_second_kernel(real):
             kept[k + Rate.OPACITY] = opacity_dot
             kept[k + Rate.OPAQUE] = coverage_dot
             coverage_dot = coverage_dot * opacity + kept[k + Kept.OPAQUE] * opacity_dot
-            part = looked_up(kept[k + Kept.COVERAGE] - 1.0, softness.part)
-            generator_dot = part.slope * coverage_dot
+            x = kept[k + Kept.COVERAGE] - 1.0
+            part = looked_up(x, softness.part, RowsOf.PART, more, motion)
+            generator_dot = part.slope * coverage_dot + part.moved
         elif softness.numbers[Number.SAME] > 0:
-            cubic = look.cubic(softness.generator, cells)
-            generator_dot = look.slope(cubic, t) * rate * s_dot
+            same = looked_up_at(cells, t, rate, softness.generator, 0, more, motion)
+            generator_dot = same.slope * s_dot + same.moved
         else:
-            generator_dot = looked_up(s, softness.generator).slope * s_dot
+            generator = looked_up(s, softness.generator, 0, more, motion)
+            generator_dot = generator.slope * s_dot + generator.moved
         kept[k + Rate.COVERAGE] = coverage_dot
         kept[k + Rate.GENERATOR] = generator_dot
 
@@ -398,33 +444,65 @@ def composite_second_kernel(real):
         u = of_pair[p + OfPair.U]
         u_dot = kept[place * width + Rate.DEPTH] - kept[j + Rate.DEPTH]
         u_dot = u_dot * of.broadcast(inverse_gamma) - u * of.broadcast(log_gamma_dot)
-        h_dot = of_pair[p + OfPair.SLOPE] * u_dot + is_tie(u) * of.broadcast(motion.numbers[0])
+        tie = is_tie(u)
+        h_dot = of_pair[p + OfPair.SLOPE] * u_dot + tie * of.broadcast(motion.numbers[0])
+        if ti.static(more.of_cells == OfCells.MOVE):
+            order = looked_up(u, softness.order, RowsOf.ORDER, more, motion)
+            # At a tie the value is not that of the curve, but the slope is.
+            h_dot = h_dot + order.moved * (1.0 - tie)
+            more.pairs[m + PairRate.ORDER_SLOPE] = order.bend * u_dot + order.turned
+        else:
+            more.pairs[m + PairRate.ORDER_SLOPE] = order_bend(u, arrays, more, motion) * u_dot
         part_dot = h_dot * kept[j + Kept.COVERAGE]
         part_dot = part_dot + of_pair[p + OfPair.ORDER] * kept[j + Rate.COVERAGE]
-        slope = vec(0.0)
-        bend = vec(0.0)
-        t = of_pair[p + OfPair.POSITION]
-        rate = of_pair[p + OfPair.RATE]
-        if layer.is_faint(other, arrays) == 1:
-            single = softness.part.cells[ti.cast(softness.numbers[Number.FAINT_ROW], ti.i32)]
-            slope, bend = row_cubic(single, t)
-        else:
-            cells = ti.static(CellsAt(layers.pair_cell_numbers, pair * lanes))
-            cubic = look.cubic(softness.part, cells)
-            slope = look.slope(cubic, t)
-            bend = look.bend(cubic, t)
-        slope = slope * rate
+        part = part_of(pair, arrays, more, motion)
         more.pairs[m + PairRate.U] = u_dot
         more.pairs[m + PairRate.ORDER] = h_dot
         more.pairs[m + PairRate.PART] = part_dot
-        more.pairs[m + PairRate.ORDER_BEND] = order_bend(u, arrays)
-        more.pairs[m + PairRate.SLOPE] = slope
-        more.pairs[m + PairRate.BEND] = bend * rate * rate
+        more.pairs[m + PairRate.SLOPE] = part.slope
+        more.pairs[m + PairRate.SLOPE_DOT] = part.bend * part_dot + part.turned
         wholly = is_wholly(u, arrays)
-        return ti.select(wholly > 0.0, kept[j + Rate.GENERATOR], slope * part_dot)
+        amount_dot = part.slope * part_dot + part.moved
+        return ti.select(wholly > 0.0, kept[j + Rate.GENERATOR], amount_dot)
 
     @ti.func
-    def order_bend(u, arrays: ti.template()):
+    def part_of(pair, arrays: ti.template(), more: ti.template(), motion: ti.template()):
+        """Look the part of the coverage of a pair up; without its value if cells stay."""
+        softness, layers = ti.static((arrays.softness, arrays.layers))
+        p = OfPair.COUNT * pair
+        t = layers.pair_kept[p + OfPair.POSITION]
+        rate = layers.pair_kept[p + OfPair.RATE]
+        result = Looked()
+        faint = layer.is_faint(layers.pairs[pair], arrays)
+        row = ti.cast(softness.numbers[Number.FAINT_ROW], ti.i32)
+        if ti.static(more.of_cells == OfCells.MOVE):
+            cells = part_cells(pair, arrays)
+            result = looked_up_at(cells, t, rate, softness.part, RowsOf.PART, more, motion)
+        elif faint == 1:
+            single = softness.part.cells[row]
+            slope, bend = row_cubic(single, t)
+            result.slope = slope * rate
+            result.bend = bend * rate * rate
+        else:
+            cells = ti.static(CellsAt(layers.pair_cell_numbers, pair * lanes))
+            cubic = look.cubic(softness.part, cells)
+            result.slope = look.slope(cubic, t) * rate
+            result.bend = look.bend(cubic, t) * rate * rate
+        return result
+
+    @ti.func
+    def part_cells(pair, arrays: ti.template()):
+        """Return the cells of the part of the coverage of a pair."""
+        softness, layers = ti.static((arrays.softness, arrays.layers))
+        result = of.ints(0)
+        if layer.is_faint(layers.pairs[pair], arrays) == 1:
+            result = result + ti.cast(softness.numbers[Number.FAINT_ROW], ti.i32)
+        else:
+            result = cells_at(layers.pair_cell_numbers, pair * lanes)
+        return result
+
+    @ti.func
+    def order_bend(u, arrays: ti.template(), more: ti.template(), motion: ti.template()):
         """Return the second derivative of the order."""
         softness = ti.static(arrays.softness)
         numbers = ti.static(softness.numbers)
@@ -438,7 +516,7 @@ def composite_second_kernel(real):
             inside = ti.select(t > 0.0, ti.select(t < 1.0, vec(1.0), vec(0.0)), vec(0.0))
             result = bend * rate * rate * inside
         else:
-            result = looked_up(u, softness.order).bend
+            result = looked_up(u, softness.order, RowsOf.ORDER, more, motion).bend
         return result
 
     @ti.func
@@ -471,12 +549,14 @@ def composite_second_kernel(real):
             up_dot = kept[k + Rate.UPSTREAM]
             total = in_front + kept[k + Kept.GENERATOR]
             total_dot = in_front_dot + kept[k + Rate.GENERATOR]
-            above = looked_up(total, softness.inverse)
-            below = looked_up(in_front, softness.inverse)
+            above = looked_up(total, softness.inverse, RowsOf.INVERSE, more, motion)
+            below = looked_up(in_front, softness.inverse, RowsOf.INVERSE, more, motion)
             kept[k + Kept.WEIGHT] = above.value - below.value
-            kept[k + Rate.WEIGHT] = above.slope * total_dot - below.slope * in_front_dot
-            above_dot = above.bend * total_dot
-            below_dot = below.bend * in_front_dot
+            kept[k + Rate.WEIGHT] = (above.slope * total_dot + above.moved) - (
+                below.slope * in_front_dot + below.moved
+            )
+            above_dot = above.bend * total_dot + above.turned
+            below_dot = below.bend * in_front_dot + below.turned
             add_looked_up(RowsOf.INVERSE, above, total_dot, up, up_dot, worker, more, out)
             add_looked_up(
                 RowsOf.INVERSE, below, in_front_dot, 0.0 - up, 0.0 - up_dot, worker, more, out
@@ -506,9 +586,8 @@ def composite_second_kernel(real):
                     h_slope = of_pair[p + OfPair.SLOPE]
                     u_dot = more.pairs[m + PairRate.U]
                     h_dot = more.pairs[m + PairRate.ORDER]
-                    part_dot = more.pairs[m + PairRate.PART]
                     slope = more.pairs[m + PairRate.SLOPE]
-                    bend = more.pairs[m + PairRate.BEND]
+                    slope_dot = more.pairs[m + PairRate.SLOPE_DOT]
                     tie = is_tie(u)
                     # Not the whole less a part, which may be large: the rest would be rounded away.
                     wholly = is_wholly(u, arrays)
@@ -519,7 +598,7 @@ def composite_second_kernel(real):
                     by_amount = by_in_front * (1.0 - wholly)
                     by_amount_dot = by_in_front_dot * (1.0 - wholly)
                     by_part = by_amount * slope
-                    by_part_dot = by_amount_dot * slope + by_amount * bend * part_dot
+                    by_part_dot = by_amount_dot * slope + by_amount * slope_dot
                     kept[j + Kept.BY_COVERAGE] = kept[j + Kept.BY_COVERAGE] + by_part * h
                     kept[j + Rate.BY_COVERAGE] = (
                         kept[j + Rate.BY_COVERAGE] + by_part_dot * h + by_part * h_dot
@@ -529,7 +608,7 @@ def composite_second_kernel(real):
                     by_h_dot = by_part_dot * coverage + by_part * kept[j + Rate.COVERAGE]
                     by_u = by_h * h_slope
                     by_u_dot = by_h_dot * h_slope
-                    by_u_dot = by_u_dot + by_h * more.pairs[m + PairRate.ORDER_BEND] * u_dot
+                    by_u_dot = by_u_dot + by_h * more.pairs[m + PairRate.ORDER_SLOPE]
                     sums.by_gamma = sums.by_gamma - by_u * u
                     sums.by_gamma_dot = sums.by_gamma_dot - (by_u_dot * u + by_u * u_dot)
                     sums.by_tie_dot = sums.by_tie_dot + by_h_dot * tie
@@ -539,7 +618,7 @@ def composite_second_kernel(real):
                     by_depth_dot = by_depth_dot + moved_dot
                     kept[j + Kept.BY_DEPTH] = kept[j + Kept.BY_DEPTH] - moved
                     kept[j + Rate.BY_DEPTH] = kept[j + Rate.BY_DEPTH] - moved_dot
-                    if ti.static(more.into_cells):
+                    if ti.static(more.of_cells > OfCells.NONE):
                         pair_cells(
                             pair,
                             by_amount,
@@ -549,6 +628,7 @@ def composite_second_kernel(real):
                             worker,
                             arrays,
                             more,
+                            motion,
                             out,
                         )
             kept[k + Kept.BY_DEPTH] = kept[k + Kept.BY_DEPTH] + by_depth
@@ -564,6 +644,7 @@ def composite_second_kernel(real):
         worker,
         arrays: ti.template(),
         more: ti.template(),
+        motion: ti.template(),
         out: ti.template(),
     ):
         """Add the rates of the gradients of the cells of order and generator that a pair is in."""
@@ -572,7 +653,7 @@ def composite_second_kernel(real):
         p = OfPair.COUNT * pair
         m = PairRate.COUNT * pair
         u = of_pair[p + OfPair.U]
-        order = looked_up(u, softness.order)
+        order = looked_up(u, softness.order, RowsOf.ORDER, more, motion)
         # At a tie the value is not that of the curve, but the slope is.
         by_value = by_h_dot * (1.0 - is_tie(u))
         add_looked_up(
@@ -581,12 +662,7 @@ def composite_second_kernel(real):
         first = worker * more.rows[RowsOf.TOTAL] + more.rows[RowsOf.PART]
         t = of_pair[p + OfPair.POSITION]
         t_dot = more.pairs[m + PairRate.PART] * of_pair[p + OfPair.RATE]
-        cells = of.ints(0)
-        if layer.is_faint(layers.pairs[pair], arrays) == 1:
-            cells = cells + ti.cast(softness.numbers[Number.FAINT_ROW], ti.i32)
-        else:
-            for lane in ti.static(range(lanes)):
-                cells[lane] = layers.pair_cell_numbers[pair * lanes + lane]
+        cells = part_cells(pair, arrays)
         scatter(out.cells, first, cells, t, t_dot, by_amount, by_amount_dot)
 
     @ti.func
@@ -618,6 +694,7 @@ def composite_second_kernel(real):
         worker,
         arrays: ti.template(),
         more: ti.template(),
+        motion: ti.template(),
         sums: ti.template(),
         out: ti.template(),
     ):
@@ -635,20 +712,19 @@ def composite_second_kernel(real):
         by_opacity_dot = vec(0.0)
         by_s = vec(0.0)
         by_s_dot = vec(0.0)
-        own = Looked()
-        own.rate = kept[k + Kept.RATE]
-        own.t = kept[k + Kept.POSITION]
-        for lane in ti.static(range(lanes)):
-            own.cell[lane] = layers.cell_numbers[at * lanes + lane]
+        rate = kept[k + Kept.RATE]
+        t = kept[k + Kept.POSITION]
+        cells = cells_at(layers.cell_numbers, at * lanes)
         if softness.numbers[Number.OPACITY] > 0:
             x_dot = kept[k + Rate.COVERAGE]
-            part = looked_up(kept[k + Kept.COVERAGE] - 1.0, softness.part)
+            x = kept[k + Kept.COVERAGE] - 1.0
+            part = looked_up(x, softness.part, RowsOf.PART, more, motion)
             add_looked_up(
                 RowsOf.PART, part, x_dot, by_generator, by_generator_dot, worker, more, out
             )
             by_coverage = by_coverage + by_generator * part.slope
             by_coverage_dot = by_coverage_dot + by_generator_dot * part.slope
-            by_coverage_dot = by_coverage_dot + by_generator * part.bend * x_dot
+            by_coverage_dot = by_coverage_dot + by_generator * (part.bend * x_dot + part.turned)
             opaque = kept[k + Kept.OPAQUE]
             opacity = kept[k + Kept.OPACITY]
             by_opacity = by_coverage * opaque
@@ -656,22 +732,21 @@ def composite_second_kernel(real):
             by_coverage_dot = by_coverage_dot * opacity + by_coverage * kept[k + Rate.OPACITY]
             by_coverage = by_coverage * opacity
         elif softness.numbers[Number.SAME] > 0:
-            cubic = look.cubic(softness.generator, own.cell)
-            slope = look.slope(cubic, own.t) * own.rate
-            bend = look.bend(cubic, own.t) * own.rate * own.rate
-            by_s = by_generator * slope
-            by_s_dot = by_generator_dot * slope + by_generator * bend * s_dot
-            add_looked_up(0, own, s_dot, by_generator, by_generator_dot, worker, more, out)
+            same = looked_up_at(cells, t, rate, softness.generator, 0, more, motion)
+            by_s = by_generator * same.slope
+            by_s_dot = by_generator_dot * same.slope
+            by_s_dot = by_s_dot + by_generator * (same.bend * s_dot + same.turned)
+            add_looked_up(0, same, s_dot, by_generator, by_generator_dot, worker, more, out)
         else:
-            generator = looked_up(s, softness.generator)
+            generator = looked_up(s, softness.generator, 0, more, motion)
             by_s = by_generator * generator.slope
-            by_s_dot = by_generator_dot * generator.slope + by_generator * generator.bend * s_dot
+            by_s_dot = by_generator_dot * generator.slope
+            by_s_dot = by_s_dot + by_generator * (generator.bend * s_dot + generator.turned)
             add_looked_up(0, generator, s_dot, by_generator, by_generator_dot, worker, more, out)
-        cubic = look.cubic(softness.coverage, own.cell)
-        slope = look.slope(cubic, own.t) * own.rate
-        bend = look.bend(cubic, own.t) * own.rate * own.rate
-        by_s = by_s + by_coverage * slope
-        by_s_dot = by_s_dot + by_coverage_dot * slope + by_coverage * bend * s_dot
+        own = looked_up_at(cells, t, rate, softness.coverage, RowsOf.COVERAGE, more, motion)
+        by_s = by_s + by_coverage * own.slope
+        by_s_dot = by_s_dot + by_coverage_dot * own.slope
+        by_s_dot = by_s_dot + by_coverage * (own.bend * s_dot + own.turned)
         add_looked_up(RowsOf.COVERAGE, own, s_dot, by_coverage, by_coverage_dot, worker, more, out)
         sums.by_width = sums.by_width - by_s * s
         sums.by_width_dot = sums.by_width_dot - (by_s_dot * s + by_s * s_dot)
@@ -706,7 +781,7 @@ def composite_second_kernel(real):
         z = kept[k + Kept.DEPTH]
         z_dot = kept[k + Rate.DEPTH]
         by_s, by_s_dot, by_opacity, by_opacity_dot = by_distance(
-            at, worker, arrays, more, sums, out
+            at, worker, arrays, more, motion, sums, out
         )
         by_z = kept[k + Kept.BY_DEPTH] + weight * more.tiled[p + 2]
         by_z_dot = kept[k + Rate.BY_DEPTH] + weight_dot * more.tiled[p + 2]
