@@ -26,6 +26,7 @@ from taichisoft.engine.kernels.vector_composite_adjoint import (
     Sizes,
     composite_adjoint_kernel,
 )
+from taichisoft.engine.kernels.vector_composite_second import Rate
 from taichisoft.engine.kernels.vector_fragment import DEPTHS
 from taichisoft.engine.kernels.vector_layers import (
     Bands,
@@ -40,6 +41,8 @@ from taichisoft.engine.kernels.vector_layers import (
 )
 from taichisoft.engine.kernels.vector_table import FlexibleTable
 from taichisoft.engine.scratch import scratch
+from taichisoft.engine.vector_bands import Division, Parts
+from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
 from taichisoft.softness.curves import CompositeCurves, Curve
 from taichisoft.softness.tables.domain import Piece
 from taichisoft.softness.tables.table import Table
@@ -49,105 +52,8 @@ CELLS = tuple(
     CompositeInputs._fields.index(name)
     for name in ("generator_cells", "cells", "order_cells", "part_cells", "inverse_cells")
 )
-# Places that a band has at most, unless a single row of blocks has more: they should stay in the caches.
-PLACES = 1024
-# Blocks that a band has at most, likewise.
-BLOCKS = 2048
 # Workers: each has scratch memory.
 WORKERS = 32
-
-
-@dataclass(frozen=True, eq=False)
-class Division:
-    """Rows of blocks divided into bands.
-
-    Parameters
-    ----------
-    rows : Tensor, (bands * 3), int32
-        Image, first and past-last row of blocks.
-    band_of_row : Tensor, (B * rows), int64
-        The band of each row of blocks.
-    places, blocks : int
-        The most of a band.
-    """
-
-    rows: Tensor
-    band_of_row: Tensor
-    places: int
-    blocks: int
-
-    @property
-    def count(self) -> int:
-        """Number of bands."""
-        return len(self.rows) // 3
-
-    @classmethod
-    def of(cls, counts: Tensor, images: int, columns: int) -> Division:
-        """Divide rows of blocks by the places, (B * rows), that they have."""
-        numbers = counts.tolist()
-        height = len(numbers) // images
-        most_rows = max(1, BLOCKS // columns)
-        rows: list[int] = []
-        band_of_row: list[int] = []
-        most_places = most_blocks = 1
-        for image in range(images):
-            first, places = 0, 0
-            for row in range(height):
-                here = numbers[image * height + row]
-                if row > first and (places + here > PLACES or row - first == most_rows):
-                    rows += (image, first, row)
-                    first, places = row, 0
-                places += here
-                band_of_row.append(len(rows) // 3)
-                most_places = max(most_places, places)
-                most_blocks = max(most_blocks, (row + 1 - first) * columns)
-            rows += (image, first, height)
-        return cls(
-            torch.tensor(rows, dtype=torch.int32),
-            torch.tensor(band_of_row),
-            most_places,
-            most_blocks,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """What faces have in bands: each face has a part in every band that it reaches.
-
-    Parameters
-    ----------
-    face : Tensor, (parts,), int64
-        Of each part.
-    offset : Tensor, (N,), int32
-        What is added to the number of a band for the part of a face.
-    """
-
-    face: Tensor
-    offset: Tensor
-
-    @property
-    def count(self) -> int:
-        """Number of parts."""
-        return len(self.face)
-
-    @classmethod
-    def of(cls, rows: Tensor, division: Division, job: RasterJob) -> Parts:
-        """Return the parts of faces that reach these rows of blocks, (N * 2) first and past-last."""
-        first, last = rows.long().reshape(-1, 2).unbind(-1)
-        origin = job.scene.face_images * (len(division.band_of_row) // job.images)
-        begin = division.band_of_row[(origin + first).clamp(max=len(division.band_of_row) - 1)]
-        end = division.band_of_row[origin + (last - 1).clamp(min=0)]
-        counts = torch.where(last > first, end - begin + 1, 0)
-        start = counts.cumsum(0) - counts
-        return cls(torch.repeat_interleave(counts), (start - begin).to(torch.int32))
-
-    def gathered(self, corners: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
-        """Sum gradients of the corners of parts, (parts * 3 * columns), into (rows, columns)."""
-        total = corners.new_zeros(rows, columns)
-        if not self.count or not columns:
-            return total
-        corners = corners[: self.count * 3 * columns].reshape(-1, columns)
-        return total.index_add_(0, index[self.face].reshape(-1), corners)
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +171,47 @@ class VectorCompositePass(Rendered):
             self._by_gammas(numbers[:, 1], division, of.gammas),
             by_part,
             by_inverse,
+        )
+
+    def second_order(
+        self,
+        upstream: Tensor,
+        kept: Tensors,
+        inputs: Tensors,
+        cotangents: Gradients,
+        needed: Needed,
+    ) -> Gradients:
+        """Return the gradients of ``<adjoint, cotangents>`` in the upstream gradient and in the inputs.
+
+        Where faces compete, or slopes are not those of curves: by a graph of torch.
+        """
+        if self._has_corners:
+            return super().second_order(upstream, kept, inputs, cotangents, needed)
+        return self._moving(kept, inputs).second_order(upstream, rates_of(cotangents), needed)
+
+    @property
+    def _has_corners(self) -> bool:
+        """Whether faces compete, or slopes are not those of curves."""
+        curves = self.curves
+        straight = curves.coverage.slopes is not None or curves.generator.slopes is not None
+        return curves.takes_max or straight
+
+    def _moving(self, kept: Tensors, inputs: Tensors) -> MovingLayers:
+        """Return what is drawn, to be moved."""
+        blocks, of = self.blocks, CompositeInputs(*inputs)
+        frames, rows, depths, counts = kept
+        division = Division.of(counts, self.job.images, blocks.tiles.columns)
+        launch = launch_for(division.count, True, WORKERS)
+        faces = blocks.faces_of(frames, rows)
+        return MovingLayers(
+            blocks,
+            self._arrays(of, faces, depths, division, launch.workers, Rate.SECOND),
+            division,
+            Parts.of(rows[: 2 * self.job.num_faces], division, self.job),
+            launch,
+            of,
+            self._numbers,
+            self.opacity,
         )
 
     def _by_gammas(self, by_log: Tensor, division: Division, gammas: Tensor) -> Tensor:
