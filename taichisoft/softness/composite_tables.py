@@ -30,7 +30,9 @@ GRADED_CELLS, KINKED_CELLS, LEAST_CELLS = 1024, 4096, 64
 def part_domain(aggregation: Aggregation) -> Domain:
     """Return the domain of the generator as a function of a coverage minus 1: finer where it is steep."""
     kinks = tuple(sorted({k - 1 for k in aggregation.kinks() if FIRST < k < 1 - FIRST}))
-    domain = Domain(-1.0, 0.0, kinks, cells=_cells_between(kinks)).with_graded(0.0)
+    cells = _cells_between(kinks)
+    domain = Domain(-1.0, 0.0, kinks, cells=cells, graded_cells=cells if kinks else 0)
+    domain = domain.with_graded(0.0)
     # Counted from -1 on, so that next to it there is a cell with the slope there.
     return domain.with_graded(-1.0, SHARP if aggregation.steep_at_zero else 1.0)
 

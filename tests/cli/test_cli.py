@@ -157,7 +157,7 @@ def test_opacity_of_the_file_is_drawn(tmp_path):
     opacity = torch.full((ball.num_vertices,), 0.4)
     mesh = ts.Mesh(ball.vertices, ball.faces, colors, vertex_opacity=opacity)
     ts.save_mesh(mesh, tmp_path / "ball.ply")
-    options = ("--size", "20x20", "--softness", "0.1")
+    options = ("--size", "20x20", "--softness", "0.01")
     assert call("render", tmp_path / "ball.ply", "-o", tmp_path / "o.png", *options) == 0
     rgba = pixels(tmp_path / "o.png")[10, 10]
     np.testing.assert_array_equal(rgba[:3], [51, 153, 255])
