@@ -470,8 +470,10 @@ def composite_adjoint_kernel(real):
         # Not by the position, which at an end is 0 or 1 but for rounding.
         slides = ti.select(kept[k + Kept.TANGENT] == 0.0, by_end, none)
         by_end = ti.select(inside, none, slides)
-        far_x = by_end * (nx * (d * inverse_length) - ux * end)
-        far_y = by_end * (ny * (d * inverse_length) - uy * end)
+        # Across the edge; a face without area is seen from both sides.
+        away = d * kept[k + Kept.NORMAL] * inverse_length
+        far_x = by_end * (nx * away - ux * end)
+        far_y = by_end * (ny * away - uy * end)
         near_x = 0.0 - far_x - by_end * ux
         near_y = 0.0 - far_y - by_end * uy
         # The distance: the foot moves with the ends of its edge.
