@@ -40,8 +40,8 @@ class Division:
         return len(self.rows) // 3
 
     @classmethod
-    def of(cls, counts: Tensor, images: int, columns: int) -> Division:
-        """Divide rows of blocks by the places, (B * rows), that they have."""
+    def of(cls, counts: Tensor, images: int, columns: int, most: int = PLACES) -> Division:
+        """Divide rows of blocks by the places, (B * rows), that they have; `most` in a band of many rows."""
         numbers = counts.tolist()
         height = len(numbers) // images
         most_rows = max(1, BLOCKS // columns)
@@ -52,7 +52,7 @@ class Division:
             first, places = 0, 0
             for row in range(height):
                 here = numbers[image * height + row]
-                if row > first and (places + here > PLACES or row - first == most_rows):
+                if row > first and (places + here > most or row - first == most_rows):
                     rows += (image, first, row)
                     first, places = row, 0
                 places += here

@@ -41,7 +41,7 @@ from taichisoft.engine.kernels.vector_layers import (
 )
 from taichisoft.engine.kernels.vector_table import FlexibleTable
 from taichisoft.engine.scratch import scratch
-from taichisoft.engine.vector_bands import Division, Parts
+from taichisoft.engine.vector_bands import PLACES, Division, Parts
 from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
 from taichisoft.softness.curves import CompositeCurves, Curve
 from taichisoft.softness.tables.domain import Piece
@@ -200,7 +200,8 @@ class VectorCompositePass(Rendered):
         """Return what is drawn, to be moved."""
         blocks, of = self.blocks, CompositeInputs(*inputs)
         frames, rows, depths, counts = kept
-        division = Division.of(counts, self.job.images, blocks.tiles.columns)
+        # Twice as much is kept of a place as in the backward pass.
+        division = Division.of(counts, self.job.images, blocks.tiles.columns, PLACES // 2)
         launch = launch_for(division.count, True, WORKERS)
         faces = blocks.faces_of(frames, rows)
         return MovingLayers(

@@ -270,7 +270,9 @@ def moving_fragment_functions(real):
             inverse,
             inverse_dot,
         )
-        away, away_dot = times(found.d, rates.d, inverse, inverse_dot)
+        # Across the edge; a face without area is seen from both sides.
+        away, away_dot = times(found.d, rates.d, found.normal, rates.normal)
+        away, away_dot = times(away, away_dot, inverse, inverse_dot)
         ahead, ahead_dot = times(by.d, by.d_dot, found.normal, rates.normal)
         beyond, beyond_dot = times(by.d, by.d_dot, found.tangent, rates.tangent)
         far_x_dot, near_x_dot = edge_rates(
