@@ -14,7 +14,13 @@ from torch import Tensor
 from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
 from taichisoft.engine.composite import LayerSums, in_order
 from taichisoft.engine.compositing import Layers as SortedLayers
-from taichisoft.engine.compositing import Shader, first_of_largest, fragment_values, weights_of
+from taichisoft.engine.compositing import (
+    Shader,
+    composite_fragments,
+    first_of_largest,
+    fragment_values,
+    weights_of,
+)
 from taichisoft.engine.fragments import Fragments
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.job import RasterJob
@@ -55,9 +61,8 @@ def shade_layers(
         parts.append(sums)
         done = band.last_row
     if not parts:
-        none = inputs.attributes.new_zeros(0, inputs.attributes.shape[1])
-        colors = shader(none, torch.zeros(0, dtype=torch.int64, device=none.device))
-        parts.append(none.new_zeros(0, 3 + colors.shape[1] - int(opacity)))
+        # Zeros, with gradients that are zeros.
+        return composite_fragments(job, curves, inputs, opacity=opacity, shader=shader)
     rows = job.images * job.height
     parts.append(parts[0].new_zeros((rows - done) * job.width, parts[0].shape[1]))
     return torch.cat(parts).reshape(job.images, job.height, job.width, -1)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from taichisoft.base.taichi import ti
+from taichisoft.engine.kernels.arithmetic import lesser
 from taichisoft.engine.kernels.curve import HEADER, PIECE, place_function
 from taichisoft.engine.kernels.kernel import Constant, Floats, Ints
 
@@ -78,7 +79,10 @@ def table_functions(real):
                 below = table.at + PIECE * p
                 if s < tables.numbers[below - PIECE]:
                     found = piece_at(table.pieces, below, tables)
-        return place(s, found.anchor, found.rate, found.first, found.count, found.resolution)
+        cell, t, dt = place(s, found.anchor, found.rate, found.first, found.count, found.resolution)
+        # In the first cell without the 1, next to which the last digits of a small number are gone.
+        steps = (found.anchor - s) * found.rate * ti.cast(1 << found.resolution, real)
+        return cell, ti.select(cell == found.first, lesser(steps, real(1.0)), t), dt
 
     @ti.func
     def look_up(s, table: ti.template(), tables: ti.template()):

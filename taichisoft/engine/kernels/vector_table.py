@@ -32,7 +32,7 @@ def flexible_lookup_functions(real):
     """Return a namespace of device functions for the float type `real`; `cubic` and what reads it too."""
     of = vector_functions(real)
     fixed = vector_lookup_functions(real)
-    bits, integer, mantissa = of.bits, of.integer, of.mantissa
+    vec, bits, integer, mantissa = of.vec, of.bits, of.integer, of.mantissa
     exponent_of_one = (127 if real is ti.f32 else 1023) << mantissa
     sign_and_exponent = -(1 << mantissa)
     mantissa_bits = (1 << mantissa) - 1
@@ -56,12 +56,17 @@ def flexible_lookup_functions(real):
             resolution = ti.select(below, bits(0) + ti.bit_cast(layout[k + 5], integer), resolution)
         # The largest number below 1 is of the row before the first cell.
         below_one = of.from_bits(bits(0) + integer(exponent_of_one - 1))
-        v = of.lesser(of.greater(1.0 + (anchor - s) * rate, below_one), limit)
+        steps = (anchor - s) * rate
+        v = of.lesser(of.greater(1.0 + steps, below_one), limit)
         number = of.to_bits(v)
         cell = of.narrowed((number >> (mantissa - resolution)) + base)
         # What is left of the mantissa, as the mantissa of a number in [1, 2).
         rest = ((number << resolution) & integer(mantissa_bits)) | integer(exponent_of_one)
         t = of.from_bits(rest) - 1.0
+        # In the first cell without the 1, next to which the last digits of a small number are gone.
+        first = of.narrowed((bits(exponent_of_one) >> (mantissa - resolution)) + base)
+        per_step = of.from_bits((resolution << mantissa) + integer(exponent_of_one))
+        t = ti.select(cell == first, of.lesser(steps * per_step, vec(1.0)), t)
         # 2^resolution over the octave of v, by its exponent alone.
         octave = number & integer(sign_and_exponent)
         per_cell = (integer(2 * exponent_of_one) - octave) + (resolution << mantissa)
