@@ -40,7 +40,7 @@ class Division:
         return len(self.rows) // 3
 
     @classmethod
-    def of(cls, counts: Tensor, images: int, columns: int, most: int = PLACES) -> Division:
+    def of(cls, counts: Tensor, images: int, columns: int, most: int) -> Division:
         """Divide rows of blocks by the places, (B * rows), that they have; `most` in a band of many rows."""
         numbers = counts.tolist()
         height = len(numbers) // images

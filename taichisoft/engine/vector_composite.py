@@ -100,7 +100,7 @@ class VectorCompositePass(Rendered):
             depths,
             counts,
         )
-        division = Division.of(counts, job.images, blocks.tiles.columns)
+        division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
         channels = of.attributes.shape[1] - self.opacity
         launch = launch_for(division.count, True, WORKERS)
         image = job.points.new_empty((3 + channels) * job.pixels)
@@ -122,7 +122,7 @@ class VectorCompositePass(Rendered):
         of = CompositeInputs(*inputs)
         frames, rows, depths, counts = kept
         into_cells = any(needed[i] for i in CELLS)
-        division = Division.of(counts, job.images, blocks.tiles.columns)
+        division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
         parts = Parts.of(rows[: 2 * job.num_faces], division, job)
         launch = launch_for(division.count, True, WORKERS)
         channels = of.attributes.shape[1]

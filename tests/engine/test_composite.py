@@ -12,7 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
 
 import taichisoft as ts
-from taichisoft.engine import layers, vector_composite
+from taichisoft.engine import layers, vector_bands, vector_composite
 from taichisoft.engine.bridge import Rendered
 from taichisoft.engine.composite import CompositePass
 from taichisoft.engine.compositing import composite_fragments
@@ -195,7 +195,7 @@ def test_image_sizes_and_bands(size, most, dtype, monkeypatch):
 
 def test_bands_of_pixels_without_faces(dtype, monkeypatch):
     monkeypatch.setattr(layers, "BAND_PIXELS", 30)
-    monkeypatch.setattr(vector_composite, "BLOCKS", 15)
+    monkeypatch.setattr(vector_bands, "BLOCKS", 15)
     setup = soup_setup(37, 3, (40, 11), batch=2, size=2.0)
     compare(setup, renderer(), dtype, False)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from taichisoft import Camera, Gaussian, Mesh, MeshBatch, SoftRasterizer, shapes
+from taichisoft import Camera, Mesh, MeshBatch, SoftRasterizer, shapes
 from taichisoft.geometry.rotations import from_axis_angle
 from tasks import MeshSplit, PoseFamily, Shaded, Split
 from tasks.shading import lit
@@ -127,7 +127,8 @@ def test_shaded_problems_are_those_of_silhouettes_in_another_light():
 
 def test_shaded_loss_does_not_depend_on_the_background_of_the_renderer():
     task = CASES["pose, shaded"].sample(0, 2, Split.TRAIN)
-    on_white = SoftRasterizer(Gaussian(0.5), background=1.0)
+    on_white = soft()
+    on_white.background = 1.0
     torch.testing.assert_close(
         task.loss(task.init(), soft()), task.loss(task.init(), on_white), rtol=1e-5, atol=1e-7
     )

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.direct import Direct
-from taichisoft.engine.kernels.vectors import lanes_of, whole_vectors
+from taichisoft.engine.kernels.vectors import lanes_of, whole_vectors, whole_vectors_of_llvm
 
 # Flat arrays: of the float type of the kernel, and of int32.
 Floats = Annotated[Any, "floats"]
@@ -46,6 +46,11 @@ def kernel(real):
 def vector_kernel(real):
     """Return a decorator that makes a kernel whose vectors stay whole, for the float type `real`."""
     return _decorator(real, whole_vectors)
+
+
+def large_vector_kernel(real):
+    """Return a decorator like `vector_kernel`, for a kernel that Taichi would optimise for a minute."""
+    return _decorator(real, whole_vectors_of_llvm)
 
 
 def _decorator(real, compiling: Callable[[], AbstractContextManager]) -> Callable:

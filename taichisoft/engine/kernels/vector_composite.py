@@ -8,7 +8,7 @@ from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
 from taichisoft.engine.kernels.bundles import Corners
 from taichisoft.engine.kernels.faces import FRAME, face_functions
-from taichisoft.engine.kernels.kernel import Floats, Ints, Vectors, vector_kernel
+from taichisoft.engine.kernels.kernel import Floats, Ints, Vectors, large_vector_kernel
 from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.vector_bundles import Faces, Tiles
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
@@ -40,7 +40,7 @@ def composite_kernels(real):
     layer = layer_functions(real)
     vec, lanes = of.vec, of.lanes
 
-    @vector_kernel(real)
+    @large_vector_kernel(real)
     def set_up(
         corners: Corners,
         near: float,  # scene units
@@ -126,7 +126,7 @@ def composite_kernels(real):
                 if x + 1 < tiles.width:
                     image_out[pixel + 1] = v[COLUMNS * line + 1]
 
-    @vector_kernel(real)
+    @large_vector_kernel(real)
     def render(arrays: LayerArrays, launch: Launch, out: CompositeImage):
         for slot in range(launch.slots):
             if slot % launch.stride == 0:

@@ -11,7 +11,14 @@ from typing import NamedTuple
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
 from taichisoft.engine.kernels.faces import face_functions
-from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, Quads, Vectors, vector_kernel
+from taichisoft.engine.kernels.kernel import (
+    Constant,
+    Floats,
+    Ints,
+    Quads,
+    Vectors,
+    large_vector_kernel,
+)
 from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
@@ -525,7 +532,7 @@ def composite_adjoint_kernel(real):
         corners_out[at + 2] = corner.z.sum()
         corners_out[at + 3] = corner.q.sum()
 
-    @vector_kernel(real)
+    @large_vector_kernel(real)
     def pull_back(
         arrays: LayerArrays,
         more: CompositeAdjointArrays,

@@ -12,7 +12,14 @@ from typing import NamedTuple
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
 from taichisoft.engine.kernels.faces import face_functions
-from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, Quads, Vectors, vector_kernel
+from taichisoft.engine.kernels.kernel import (
+    Constant,
+    Floats,
+    Ints,
+    Quads,
+    Vectors,
+    large_vector_kernel,
+)
 from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
@@ -903,7 +910,7 @@ def composite_second_kernel(real):
                         if x + 1 < tiles.width:
                             out.image[start + x + 1] = v[COLUMNS * line + 1]
 
-    @vector_kernel(real)
+    @large_vector_kernel(real)
     def second(
         arrays: LayerArrays,
         more: SecondArrays,

@@ -64,7 +64,8 @@ def flexible_lookup_functions(real):
         rest = ((number << resolution) & integer(mantissa_bits)) | integer(exponent_of_one)
         t = of.from_bits(rest) - 1.0
         # In the first cell without the 1, next to which the last digits of a small number are gone.
-        first = of.narrowed((bits(exponent_of_one) >> (mantissa - resolution)) + base)
+        one = bits(0) + integer(exponent_of_one)
+        first = of.narrowed((one >> (mantissa - resolution)) + base)
         per_step = of.from_bits((resolution << mantissa) + integer(exponent_of_one))
         t = ti.select(cell == first, of.lesser(steps * per_step, vec(1.0)), t)
         # 2^resolution over the octave of v, by its exponent alone.

@@ -9,7 +9,7 @@ arithmetic.
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from types import SimpleNamespace
 
@@ -28,21 +28,31 @@ def has_vectors() -> bool:
 
 
 @contextmanager
-def whole_vectors() -> Iterator[None]:
-    """Keep vectors whole in what is compiled meanwhile, and leave optimising to LLVM.
-
-    Taichi's own optimisation takes up to a minute for a large kernel, where LLVM takes some seconds with or
-    without it and the kernel is as fast (measured).
-    """
+def _switched_off(*names: str) -> Iterator[None]:
+    """Compile without some options meanwhile."""
     config = ti.lang.impl.current_cfg()
-    before = {name: getattr(config, name) for name in (OPTION, OPTIMISATION)}
-    for name in before:
+    before = {name: getattr(config, name) for name in names}
+    for name in names:
         setattr(config, name, False)
     try:
         yield
     finally:
         for name, value in before.items():
             setattr(config, name, value)
+
+
+def whole_vectors() -> AbstractContextManager:
+    """Keep vectors whole in what is compiled meanwhile."""
+    return _switched_off(OPTION)
+
+
+def whole_vectors_of_llvm() -> AbstractContextManager:
+    """Keep vectors whole in what is compiled meanwhile, and leave optimising to LLVM.
+
+    Taichi's own optimisation takes up to a minute for a large kernel, where LLVM takes some seconds with or
+    without it and the kernel is as fast (measured).
+    """
+    return _switched_off(OPTION, OPTIMISATION)
 
 
 def lanes_of(real) -> int:
