@@ -215,7 +215,8 @@ def test_other_inputs(name):
     close(jvp(draw, (x,), (direction,))[1], differences(draw, x, direction), 1e-6)
     if name != "flat":
         _, curved = torch.autograd.functional.vhp(number, x, direction)
-        close(jvp(grad(number), (x,), (direction,))[1], curved, 1e-11)
+        # One differentiates the gradient in what comes from above, the other in the points.
+        close(jvp(grad(number), (x,), (direction,))[1], curved, 1e-10)
     several = torch.stack([x, 1.1 * x, 0.9 * x])
     loop = torch.stack([draw(one) for one in several])
     assert torch.equal(vmap(draw)(several), loop)
