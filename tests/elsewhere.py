@@ -40,6 +40,8 @@ ENGINE = (
     "render/test_rasterizer.py",
     "base/test_backend.py",
 )
+# Most of the time goes into compiling, on one core for each process.
+IN_TWO = ("-n", "2")
 # What goes to the ends of arrays.
 AT_ENDS = (
     "test_image_sizes or test_hard_coverage or test_meshes_of_different_sizes "
@@ -73,11 +75,11 @@ class Place:
 
 
 PLACES = {
-    "vulkan": Place("vulkan", ENGINE, ("-m", "not cpu_only"), 2000),
+    "vulkan": Place("vulkan", ENGINE, (*IN_TWO, "-m", "not cpu_only"), 2000),
     "bounds": Place(
         "cpu",
         ("engine/test_composite.py", *ENGINE[:1]),
-        ("-k", AT_ENDS),
+        (*IN_TWO, "-k", AT_ENDS),
         50,
         {"TAICHISOFT_DEBUG": "1"},
     ),
