@@ -12,6 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call
 
 import taichisoft as ts
+from taichisoft.base.backend import in_debug_mode
 from taichisoft.engine import layers, vector_bands, vector_composite
 from taichisoft.engine.bridge import Rendered
 from taichisoft.engine.composite import CompositePass
@@ -96,11 +97,13 @@ def case_of(setup: Setup, rendering: ts.SoftRasterizer, dtype: torch.dtype) -> C
     return Case(job, curves, inputs, {**leaves, **parameters})
 
 
-@pytest.fixture(
-    params=[CompositePass, pytest.param(VectorCompositePass, marks=pytest.mark.cpu_only)],
-    ids=["pixels", "blocks"],
-    autouse=True,
-)
+PASSES = [pytest.param(CompositePass, id="pixels")]
+# Whole vectors go into no kernel that checks its array bounds.
+if not in_debug_mode():
+    PASSES.append(pytest.param(VectorCompositePass, id="blocks", marks=pytest.mark.cpu_only))
+
+
+@pytest.fixture(params=PASSES, autouse=True)
 def kernels(request, monkeypatch):
     """Choose what composites: one pixel at a time, or blocks of them in whole vectors."""
     monkeypatch.setattr(Kernels, "operation", request.param)
