@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.block_walk import Rows, block_walk_functions
-from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
+from taichisoft.engine.kernels.blocks import block_functions
 from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import Constant, Floats, IntVectors, Vectors
 from taichisoft.engine.kernels.vector_bundles import Faces, Found, Tiles, VectorTable
 from taichisoft.engine.kernels.vector_curve import CellsAt, LoadedTable, vector_lookup_functions
+from taichisoft.engine.kernels.vector_planes import plane_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -55,6 +56,7 @@ def accumulate_functions(real):
     frames = face_functions(real)
     blocks = block_walk_functions(real)
     look = vector_lookup_functions(real)
+    planes = plane_functions(real)
     vec, ints, lanes = of.vec, of.ints, of.lanes
 
     @ti.func
@@ -110,14 +112,7 @@ def accumulate_functions(real):
                     passed, alpha = of.exp_and_rest(shown)
                     arrays.tiled_out[at] = passed
                     shown = alpha
-                for line in ti.static(range(geo.rows)):
-                    y = row * geo.rows + line
-                    if y < tiles.height:
-                        x = column * COLUMNS
-                        pixel = (image * tiles.height + y) * tiles.width + x
-                        arrays.image_out[pixel] = shown[COLUMNS * line]
-                        if x + 1 < tiles.width:
-                            arrays.image_out[pixel + 1] = shown[COLUMNS * line + 1]
+                planes.write(arrays.image_out, tiles, image, row, column, shown)
 
     @ti.func
     def accumulate(worker, workers, arrays: ti.template()):

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.block_walk import Rows, block_walk_functions
-from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
+from taichisoft.engine.kernels.blocks import block_functions
 from taichisoft.engine.kernels.edge_sums import edge_sum_functions
 from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import Constant, Floats, IntVectors, Quads, Vectors
 from taichisoft.engine.kernels.vector_bundles import Faces, Found, Tiles, VectorTable
 from taichisoft.engine.kernels.vector_curve import CellsAt, LoadedTable, vector_lookup_functions
+from taichisoft.engine.kernels.vector_planes import plane_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 # Vectors that the adjoint keeps of each block.
@@ -70,6 +71,7 @@ def adjoint_functions(real):
     blocks = block_walk_functions(real)
     look = vector_lookup_functions(real)
     edges = edge_sum_functions(real)
+    planes = plane_functions(real)
     vec, lanes = of.vec, of.lanes
     row_of_cells = ti.types.vector(4, real)
     Total = ti.types.struct(sum=vec)
@@ -79,17 +81,9 @@ def adjoint_functions(real):
         """Cut a row of blocks of the upstream gradient into blocks, as a gradient of the totals."""
         tiles = ti.static(arrays.tiles)
         image = row // tiles.rows
-        top = (row - image * tiles.rows) * geo.rows
         for column in range(tiles.columns):
             at = row * tiles.columns + column
-            up = vec(0.0)
-            for line in ti.static(range(geo.rows)):
-                if top + line < tiles.height:
-                    x = column * COLUMNS
-                    pixel = (image * tiles.height + top + line) * tiles.width + x
-                    up[COLUMNS * line] = arrays.upstream[pixel]
-                    if x + 1 < tiles.width:
-                        up[COLUMNS * line + 1] = arrays.upstream[pixel + 1]
+            up = planes.read(arrays.upstream, tiles, image, row - image * tiles.rows, column)
             if ti.static(arrays.exponential):
                 up = up * arrays.passed[at]
             arrays.tiled[at] = up

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
+from taichisoft.engine.kernels.blocks import block_functions
 from taichisoft.engine.kernels.bundles import Corners
 from taichisoft.engine.kernels.faces import FRAME, face_functions
 from taichisoft.engine.kernels.kernel import Floats, Ints, Vectors, large_vector_kernel
@@ -18,6 +18,7 @@ from taichisoft.engine.kernels.vector_layers import (
     Number,
     layer_functions,
 )
+from taichisoft.engine.kernels.vector_planes import plane_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -38,6 +39,7 @@ def composite_kernels(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    planes_of = plane_functions(real)
     vec, lanes = of.vec, of.lanes
 
     @large_vector_kernel(real)
@@ -113,19 +115,6 @@ def composite_kernels(real):
                         color = layer.attribute(arrays, index, c, share0, share1, share2)
                         sums[p + 2 + c] = sums[p + 2 + c] + weight * color
 
-    @ti.func
-    def write_plane(image, row, column, plane, v, arrays: ti.template(), image_out: ti.template()):
-        """Write a block of a plane into the image."""
-        tiles = ti.static(arrays.tiles)
-        for line in ti.static(range(geo.rows)):
-            y = row * geo.rows + line
-            if y < tiles.height:
-                x = column * COLUMNS
-                pixel = ((plane * tiles.images + image) * tiles.height + y) * tiles.width + x
-                image_out[pixel] = v[COLUMNS * line]
-                if x + 1 < tiles.width:
-                    image_out[pixel + 1] = v[COLUMNS * line + 1]
-
     @large_vector_kernel(real)
     def render(arrays: LayerArrays, launch: Launch, out: CompositeImage):
         for slot in range(launch.slots):
@@ -154,9 +143,10 @@ def composite_kernels(real):
                         row = block // tiles.columns
                         column = block - row * tiles.columns
                         total = layers.totals[first_block + block]
-                        write_plane(image, top + row, column, 0, total, arrays, out.image_out)
+                        planes_of.write(out.image_out, tiles, image, top + row, column, total)
                         for c in range(2 + colors):
                             v = out.sums[(first_block + block) * (2 + colors) + c]
-                            write_plane(image, top + row, column, 1 + c, v, arrays, out.image_out)
+                            plane = (1 + c) * tiles.images + image
+                            planes_of.write(out.image_out, tiles, plane, top + row, column, v)
 
     return SimpleNamespace(set_up=set_up, render=render)

@@ -9,7 +9,6 @@ from functools import cache
 from typing import NamedTuple
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
 from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import (
     Constant,
@@ -29,6 +28,7 @@ from taichisoft.engine.kernels.vector_layers import (
     OfPair,
     layer_functions,
 )
+from taichisoft.engine.kernels.vector_planes import plane_functions
 from taichisoft.engine.kernels.vector_table import FlexibleTable, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -69,15 +69,14 @@ class Sizes(NamedTuple):
 def composite_adjoint_kernel(real):
     """Compile-on-first-use kernel for a float type."""
     of = vector_functions(real)
-    geo = block_functions(real)
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    planes_of = plane_functions(real)
     look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
     row_of_cells = ti.types.vector(4, real)
     width = Kept.BACKWARD
-    Corner = ti.types.struct(x=vec, y=vec, z=vec, q=vec)
     # Of the logarithms of the width and of gamma, and of h at ties.
     Numbers = ti.types.struct(by_width=vec, by_gamma=vec, by_tie=vec)
 
@@ -87,40 +86,8 @@ def composite_adjoint_kernel(real):
         for lane in ti.static(range(lanes)):
             p = t[lane]
             powers = row_of_cells(1.0, p, p * p, p * p * p)
-            row = first + look_cell(cell, lane)
+            row = first + look.cell_of(cell, lane)
             cells_out[row] = cells_out[row] + powers * up[lane]
-
-    @ti.func
-    def look_cell(cell: ti.template(), lane: ti.template()):
-        result = 0
-        if ti.static(isinstance(cell, CellsAt)):
-            result = cell.array[cell.start + lane]
-        else:
-            result = cell[lane]
-        return result
-
-    @ti.func
-    def tile(worker, image, top, blocks, arrays: ti.template(), more: ti.template(), planes):
-        """Cut the upstream gradient of a band into blocks."""
-        tiles, layers = ti.static((arrays.tiles, arrays.layers))
-        for block in range(blocks):
-            row = block // tiles.columns
-            column = block - row * tiles.columns
-            for plane in range(planes):
-                up = vec(0.0)
-                for line in ti.static(range(geo.rows)):
-                    y = (top + row) * geo.rows + line
-                    if y < tiles.height:
-                        x = column * COLUMNS
-                        pixel = (
-                            (plane * tiles.images + image) * tiles.height + y
-                        ) * tiles.width + x
-                        up[COLUMNS * line] = more.upstream[pixel]
-                        if x + 1 < tiles.width:
-                            up[COLUMNS * line + 1] = more.upstream[pixel + 1]
-                more.tiled[(worker * layers.blocks + block) * planes + plane] = up
-            if ti.static(arrays.softness.take_max):
-                more.claimed[worker * layers.blocks + block] = vec(0.0)
 
     @ti.func
     def receive(worker, visits, arrays: ti.template(), more: ti.template(), planes):
@@ -300,26 +267,6 @@ def composite_adjoint_kernel(real):
             if ti.static(more.into_cells):
                 scatter(gradients_out.cells, first, cells, t, up)
         return slope * layers.pair_kept[p + OfPair.RATE]
-
-    @ti.func
-    def pass_to_front(first, last, arrays: ti.template()):
-        """Pass the gradient of what is in front on to the places that are wholly in front of others."""
-        layers = ti.static(arrays.layers)
-        kept, order = ti.static((layers.kept, layers.order))
-        by_all = vec(0.0)
-        behind = last - 1
-        for number in range(last - first):
-            at = last - 1 - number
-            moves = 1
-            while moves == 1:
-                moves = 0
-                if behind >= first:
-                    moves = ti.select(layers.in_front[behind] > at, 1, 0)
-                if moves == 1:
-                    by_all = by_all + kept[order[behind] * width + Kept.BY_IN_FRONT]
-                    behind -= 1
-            k = order[at] * width
-            kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + by_all
 
     @ti.func
     def by_distance(
@@ -525,13 +472,6 @@ def composite_adjoint_kernel(real):
         more.sums[at + 1] = more.sums[at + 1] + by_value * share1
         more.sums[at + 2] = more.sums[at + 2] + by_value * share2
 
-    @ti.func
-    def store(corners_out: ti.template(), at, corner: ti.template()):
-        corners_out[at] = corner.x.sum()
-        corners_out[at + 1] = corner.y.sum()
-        corners_out[at + 2] = corner.z.sum()
-        corners_out[at + 3] = corner.q.sum()
-
     @large_vector_kernel(real)
     def pull_back(
         arrays: LayerArrays,
@@ -554,15 +494,33 @@ def composite_adjoint_kernel(real):
                     sums = Numbers()
                     visits, places = layer.gather(worker, band, arrays, width)
                     layer.arrange(worker, blocks, places, arrays)
-                    tile(worker, image, top, blocks, arrays, more, planes)
+                    first_block = worker * layers.blocks
+                    planes_of.read_band(
+                        more.upstream,
+                        tiles,
+                        image,
+                        top,
+                        blocks,
+                        planes,
+                        first_block * planes,
+                        more.tiled,
+                    )
+                    if ti.static(softness.take_max):
+                        for block in range(first_block, first_block + blocks):
+                            more.claimed[block] = vec(0.0)
                     receive(worker, visits, arrays, more, planes)
                     for block in range(blocks):
                         state = ti.static((worker, image, arrays, more, sizes, sums, gradients_out))
                         layer.weigh(worker, image, block, arrays, width, unweigh, state)
                         if ti.static(not softness.take_max):
                             at_block = worker * layers.blocks + worker + block
-                            pass_to_front(
-                                layers.start[at_block], layers.start[at_block + 1], arrays
+                            layer.pass_to_front(
+                                layers.start[at_block],
+                                layers.start[at_block + 1],
+                                arrays,
+                                width,
+                                Kept.BY_IN_FRONT,
+                                Kept.BY_GENERATOR,
                             )
                     first_visit = 2 * worker * (layers.capacity + 1)
                     for number in range((visits - first_visit) // 2):
@@ -570,9 +528,9 @@ def composite_adjoint_kernel(real):
                         index = layers.visits[visit]
                         face, _ = frames.read(arrays.faces.frames, index)
                         depths = fragment.read(arrays.depths, face, index)
-                        corner0 = Corner()
-                        corner1 = Corner()
-                        corner2 = Corner()
+                        corner0 = fragment.Corner()
+                        corner1 = fragment.Corner()
+                        corner2 = fragment.Corner()
                         for c in range(3 * arrays.channels):
                             more.sums[worker * arrays.channels * 3 + c] = vec(0.0)
                         for at in range(layers.visits[visit + 1], layers.visits[visit + 3]):
@@ -605,9 +563,9 @@ def composite_adjoint_kernel(real):
                                     planes,
                                 )
                         part_at = more.parts[index] + band
-                        store(gradients_out.corners, 12 * part_at, corner0)
-                        store(gradients_out.corners, 12 * part_at + 4, corner1)
-                        store(gradients_out.corners, 12 * part_at + 8, corner2)
+                        fragment.store(gradients_out.corners, 12 * part_at, corner0)
+                        fragment.store(gradients_out.corners, 12 * part_at + 4, corner1)
+                        fragment.store(gradients_out.corners, 12 * part_at + 8, corner2)
                         for c in range(arrays.channels):
                             for e in ti.static(range(3)):
                                 at_sum = (worker * arrays.channels + c) * 3 + e

@@ -10,7 +10,7 @@ from functools import cache
 from typing import NamedTuple
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.blocks import COLUMNS, block_functions
+from taichisoft.engine.kernels.blocks import block_functions
 from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import (
     Constant,
@@ -31,6 +31,7 @@ from taichisoft.engine.kernels.vector_layers import (
     layer_functions,
 )
 from taichisoft.engine.kernels.vector_moving_fragment import moving_fragment_functions
+from taichisoft.engine.kernels.vector_planes import plane_functions
 from taichisoft.engine.kernels.vector_table import flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -126,12 +127,12 @@ def composite_second_kernel(real):
     fragment = vector_fragment_functions(real)
     moving = moving_fragment_functions(real)
     layer = layer_functions(real)
+    planes_of = plane_functions(real)
     look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
     row_of_cells = ti.types.vector(4, real)
     width = Rate.SECOND
     rounding = 1.2e-7 if real is ti.f32 else 2.3e-16
-    Corner = ti.types.struct(x=vec, y=vec, z=vec, q=vec)
     # As in `OfBand`.
     Numbers = ti.types.struct(
         by_width=vec, by_gamma=vec, by_width_dot=vec, by_gamma_dot=vec, by_tie_dot=vec
@@ -236,27 +237,6 @@ def composite_second_kernel(real):
             if ti.static(table > 0):
                 first += more.rows[table]
             scatter(out.cells, first, looked.cell, looked.t, looked.rate * x_dot, up, up_dot)
-
-    @ti.func
-    def tile(worker, image, top, blocks, arrays: ti.template(), more: ti.template(), planes):
-        """Cut the upstream gradient of a band into blocks, and empty those of the image."""
-        tiles, layers = ti.static((arrays.tiles, arrays.layers))
-        for block in range(blocks):
-            row = block // tiles.columns
-            column = block - row * tiles.columns
-            for plane in range(planes):
-                up = vec(0.0)
-                for line in ti.static(range(geo.rows)):
-                    y = (top + row) * geo.rows + line
-                    if y < tiles.height:
-                        x = column * COLUMNS
-                        start = ((plane * tiles.images + image) * tiles.height + y) * tiles.width
-                        up[COLUMNS * line] = more.upstream[start + x]
-                        if x + 1 < tiles.width:
-                            up[COLUMNS * line + 1] = more.upstream[start + x + 1]
-                at = (worker * layers.blocks + block) * planes + plane
-                more.tiled[at] = up
-                more.image_sums[at] = vec(0.0)
 
     @ti.func
     def fragment_at(at, arrays: ti.template()):
@@ -673,29 +653,6 @@ def composite_second_kernel(real):
         scatter(out.cells, first, cells, t, t_dot, by_amount, by_amount_dot)
 
     @ti.func
-    def pass_to_front(first, last, arrays: ti.template()):
-        """Pass the gradient of what is in front on to the places that are wholly in front of others."""
-        layers = ti.static(arrays.layers)
-        kept, order = ti.static((layers.kept, layers.order))
-        by_all = vec(0.0)
-        by_all_dot = vec(0.0)
-        behind = last - 1
-        for number in range(last - first):
-            at = last - 1 - number
-            moves = 1
-            while moves == 1:
-                moves = 0
-                if behind >= first:
-                    moves = ti.select(layers.in_front[behind] > at, 1, 0)
-                if moves == 1:
-                    by_all = by_all + kept[order[behind] * width + Kept.BY_IN_FRONT]
-                    by_all_dot = by_all_dot + kept[order[behind] * width + Rate.BY_IN_FRONT]
-                    behind -= 1
-            k = order[at] * width
-            kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + by_all
-            kept[k + Rate.BY_GENERATOR] = kept[k + Rate.BY_GENERATOR] + by_all_dot
-
-    @ti.func
     def by_distance(
         at,
         worker,
@@ -876,40 +833,6 @@ def composite_second_kernel(real):
             moved = by_value_dot * kept[k + Kept.SHARE0 + e] + by_value * kept[k + Rate.SHARE0 + e]
             more.attribute_sums[place + e] = more.attribute_sums[place + e] + moved
 
-    @ti.func
-    def store(corners_out: ti.template(), at, corner: ti.template()):
-        corners_out[at] = corner.x.sum()
-        corners_out[at + 1] = corner.y.sum()
-        corners_out[at + 2] = corner.z.sum()
-        corners_out[at + 3] = corner.q.sum()
-
-    @ti.func
-    def write(
-        worker,
-        image,
-        top,
-        blocks,
-        arrays: ti.template(),
-        more: ti.template(),
-        out: ti.template(),
-        planes,
-    ):
-        """Write the rates of the blocks of a band into the image."""
-        tiles, layers = ti.static((arrays.tiles, arrays.layers))
-        for block in range(blocks):
-            row = block // tiles.columns
-            column = block - row * tiles.columns
-            for plane in range(planes):
-                v = more.image_sums[(worker * layers.blocks + block) * planes + plane]
-                for line in ti.static(range(geo.rows)):
-                    y = (top + row) * geo.rows + line
-                    if y < tiles.height:
-                        x = column * COLUMNS
-                        start = ((plane * tiles.images + image) * tiles.height + y) * tiles.width
-                        out.image[start + x] = v[COLUMNS * line]
-                        if x + 1 < tiles.width:
-                            out.image[start + x + 1] = v[COLUMNS * line + 1]
-
     @large_vector_kernel(real)
     def second(
         arrays: LayerArrays,
@@ -932,7 +855,12 @@ def composite_second_kernel(real):
                     sums = Numbers()
                     visits, places = layer.gather(worker, band, arrays, width)
                     layer.arrange(worker, blocks, places, arrays)
-                    tile(worker, image, top, blocks, arrays, more, planes)
+                    first = worker * layers.blocks * planes
+                    planes_of.read_band(
+                        more.upstream, tiles, image, top, blocks, planes, first, more.tiled
+                    )
+                    for at in range(first, first + blocks * planes):
+                        more.image_sums[at] = vec(0.0)
                     move(worker, top, visits, arrays, more, motion)
                     receive(worker, visits, arrays, more, motion, planes)
                     for block in range(blocks):
@@ -944,7 +872,15 @@ def composite_second_kernel(real):
                             (worker, image, arrays, more, motion, sums, walk, gradients_out)
                         )
                         layer.weigh(worker, image, block, arrays, width, unweigh, state)
-                        pass_to_front(layers.start[at_block], layers.start[at_block + 1], arrays)
+                        for kind in ti.static((Kept, Rate)):
+                            layer.pass_to_front(
+                                layers.start[at_block],
+                                layers.start[at_block + 1],
+                                arrays,
+                                width,
+                                kind.BY_IN_FRONT,
+                                kind.BY_GENERATOR,
+                            )
                     first_visit = 2 * worker * (layers.capacity + 1)
                     for number in range((visits - first_visit) // 2):
                         visit = first_visit + 2 * number
@@ -954,9 +890,9 @@ def composite_second_kernel(real):
                         motion_of_face = moving.motion_of(
                             face, depths, motion.corners, motion.points, index
                         )
-                        corner0 = Corner()
-                        corner1 = Corner()
-                        corner2 = Corner()
+                        corner0 = fragment.Corner()
+                        corner1 = fragment.Corner()
+                        corner2 = fragment.Corner()
                         for c in range(3 * arrays.channels):
                             more.attribute_sums[worker * arrays.channels * 3 + c] = vec(0.0)
                         for at in range(layers.visits[visit + 1], layers.visits[visit + 3]):
@@ -978,15 +914,26 @@ def composite_second_kernel(real):
                                     planes,
                                 )
                         part_at = more.parts[index] + band
-                        store(gradients_out.corners, 12 * part_at, corner0)
-                        store(gradients_out.corners, 12 * part_at + 4, corner1)
-                        store(gradients_out.corners, 12 * part_at + 8, corner2)
+                        fragment.store(gradients_out.corners, 12 * part_at, corner0)
+                        fragment.store(gradients_out.corners, 12 * part_at + 4, corner1)
+                        fragment.store(gradients_out.corners, 12 * part_at + 8, corner2)
                         for c in range(arrays.channels):
                             for e in ti.static(range(3)):
                                 at_sum = (worker * arrays.channels + c) * 3 + e
                                 at_out = (3 * part_at + e) * arrays.channels + c
                                 gradients_out.attributes[at_out] = more.attribute_sums[at_sum].sum()
-                    write(worker, image, top, blocks, arrays, more, gradients_out, planes)
+                    for block in range(blocks):
+                        row = block // tiles.columns
+                        column = block - row * tiles.columns
+                        for plane in range(planes):
+                            planes_of.write(
+                                gradients_out.image,
+                                tiles,
+                                plane * tiles.images + image,
+                                top + row,
+                                column,
+                                more.image_sums[first + block * planes + plane],
+                            )
                     at_band = OfBand.COUNT * band
                     gradients_out.numbers[at_band + OfBand.WIDTH] = sums.by_width.sum()
                     gradients_out.numbers[at_band + OfBand.GAMMA] = sums.by_gamma.sum()

@@ -213,5 +213,11 @@ def vector_lookup_functions(real):
         return result
 
     return SimpleNamespace(
-        layout_of=layout_of, locate=locate, cubic=cubic, value=value, slope=slope, bend=bend
+        layout_of=layout_of,
+        locate=locate,
+        cell_of=cell_of,
+        cubic=cubic,
+        value=value,
+        slope=slope,
+        bend=bend,
     )

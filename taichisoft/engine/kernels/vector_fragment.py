@@ -44,6 +44,17 @@ def vector_fragment_functions(real):
         z=vec,
     )
 
+    # Of the lanes: gradients of x, y, depth and inverse w of a corner.
+    Corner = ti.types.struct(x=vec, y=vec, z=vec, q=vec)
+
+    @ti.func
+    def store(corners_out: ti.template(), at, corner: ti.template()):
+        """Write the gradients of a corner, summed over the lanes."""
+        corners_out[at] = corner.x.sum()
+        corners_out[at + 1] = corner.y.sum()
+        corners_out[at + 2] = corner.z.sum()
+        corners_out[at + 3] = corner.q.sum()
+
     @ti.func
     def set_up(
         corners: ti.template(), face, frames: ti.template(), frame, depths_out: ti.template()
@@ -152,9 +163,11 @@ def vector_fragment_functions(real):
         )
 
     return SimpleNamespace(
+        Corner=Corner,
         Depths=Depths,
         Fragment=Fragment,
         set_up=set_up,
+        store=store,
         read=read,
         masks=masks,
         from_start=from_start,

@@ -588,6 +588,33 @@ def layer_functions(real):
                     weight = above - below
                 kept[k + Kept.WEIGHT] = weight
 
+    @ti.func
+    def pass_to_front(
+        first,
+        last,
+        arrays: ti.template(),
+        width: ti.template(),
+        by_in_front: ti.template(),
+        by_generator: ti.template(),
+    ):
+        """Pass what is kept of what is in front of places on to those that are wholly in front of them."""
+        layers = ti.static(arrays.layers)
+        kept, order = ti.static((layers.kept, layers.order))
+        by_all = vec(0.0)
+        behind = last - 1
+        for number in range(last - first):
+            at = last - 1 - number
+            moves = 1
+            while moves == 1:
+                moves = 0
+                if behind >= first:
+                    moves = ti.select(layers.in_front[behind] > at, 1, 0)
+                if moves == 1:
+                    by_all = by_all + kept[order[behind] * width + by_in_front]
+                    behind -= 1
+            k = order[at] * width + by_generator
+            kept[k] = kept[k] + by_all
+
     return SimpleNamespace(
         looked_up=looked_up,
         gather=gather,
@@ -596,4 +623,5 @@ def layer_functions(real):
         is_faint=is_faint,
         amount_of_pair=amount_of_pair,
         weigh=weigh,
+        pass_to_front=pass_to_front,
     )

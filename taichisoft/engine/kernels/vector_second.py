@@ -46,6 +46,7 @@ from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.vector_bundles import Faces, Found, Tiles, VectorTable
 from taichisoft.engine.kernels.vector_curve import CellsAt, LoadedTable, vector_lookup_functions
 from taichisoft.engine.kernels.vector_motion import motion_functions
+from taichisoft.engine.kernels.vector_planes import plane_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 # Vectors that `tangent` and `second` keep of each block.
@@ -140,6 +141,7 @@ def vector_second_kernels(real):
     moving = motion_functions(real)
     edges = edge_sum_functions(real)
     vec, lanes = of.vec, of.lanes
+    planes_of = plane_functions(real)
     row_of_cells = ti.types.vector(4, real)
     # A cell narrower than the rounding of its argument has no position in it: that of a step.
     rounding = 1.2e-7 if real is ti.f32 else 2.3e-16
@@ -152,17 +154,6 @@ def vector_second_kernels(real):
         size = of.greater(s, 0.0 - s) + 1e-20
         steep = of.greater(dt, 0.0 - dt)
         return cell, t, ti.select(steep * size * rounding > 0.25, vec(0.0), dt)
-
-    @ti.func
-    def tiled(pixels: ti.template(), tiles: ti.template(), image, row, column):
-        """Return a block of pixels, given its row and column; 0 outside of the image."""
-        result = vec(0.0)
-        for lane in ti.static(range(lanes)):
-            y = row * geo.rows + lane // COLUMNS
-            x = column * COLUMNS + lane % COLUMNS
-            if y < tiles.height and x < tiles.width:
-                result[lane] = pixels[(image * tiles.height + y) * tiles.width + x]
-        return result
 
     @ti.func
     def powers(t):
@@ -384,9 +375,9 @@ def vector_second_kernels(real):
             column = at - above * tiles.columns
             image = above // tiles.rows
             row = above - image * tiles.rows
-            others.tiled_upstream[at] = tiled(others.upstream, tiles, image, row, column)
+            others.tiled_upstream[at] = planes_of.read(others.upstream, tiles, image, row, column)
             if ti.static(others.adds_first):
-                others.tiled_other[at] = tiled(others.other, tiles, image, row, column)
+                others.tiled_other[at] = planes_of.read(others.other, tiles, image, row, column)
         for slot in range(launch.slots):
             if slot % launch.stride == 0:
                 faces = ti.static(arrays.faces)

@@ -74,5 +74,10 @@ def flexible_lookup_functions(real):
         return cell, t, (0.0 - rate) * of.from_bits(per_cell)
 
     return SimpleNamespace(
-        locate=locate, cubic=fixed.cubic, value=fixed.value, slope=fixed.slope, bend=fixed.bend
+        locate=locate,
+        cell_of=fixed.cell_of,
+        cubic=fixed.cubic,
+        value=fixed.value,
+        slope=fixed.slope,
+        bend=fixed.bend,
     )
