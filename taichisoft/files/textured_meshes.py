@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from taichisoft.appearance.texture import Texture, Wrap
+from taichisoft.appearance.texture import Texture
+from taichisoft.appearance.wrap import Wrap
 from taichisoft.base.checks import check_dtype, check_type
 from taichisoft.files.glb import stated_glb
 from taichisoft.files.images import levels, pillow, read_image
