@@ -14,6 +14,29 @@ from taichisoft.geometry.vectors import mean_direction, unit_or_zero
 
 
 @dataclass(frozen=True, eq=False)
+class Eye:
+    """What light depends on of a camera.
+
+    Parameters
+    ----------
+    perspective : bool
+        Whether the directions to the camera differ.
+    place : Tensor, (B, 3)
+        Where the camera is; of an orthographic one, a vector to it.
+    """
+
+    perspective: bool
+    place: Tensor
+
+    @classmethod
+    def of(cls, camera: Camera) -> Eye:
+        """Return that of a camera."""
+        if camera.perspective:
+            return cls(True, camera.position)
+        return cls(False, -camera.rotation[:, 2])
+
+
+@dataclass(frozen=True, eq=False)
 class Shader:
     """A function from interpolated attributes to colours, where interpolated colours will not do.
 
@@ -30,8 +53,8 @@ class Shader:
         If light is to be computed here, from position and normal.
     lit : int
         Number of channels of light that comes computed, 0 if none does.
-    camera : Camera
-        Of the images.
+    eye : Eye
+        That of the images.
     channels : int
         Number of channels of the colours.
     others : int
@@ -46,7 +69,7 @@ class Shader:
     texture: Texture | None
     lighting: Lighting | None
     lit: int
-    camera: Camera
+    eye: Eye
     channels: int
     others: int
     texture_opacity: bool = False
@@ -78,13 +101,12 @@ class Shader:
         def of_image(value: Tensor) -> Tensor:
             return value if value.shape[0] == 1 else value[image]
 
-        return lit_points(values[:, :3], mean_direction(values[:, 3:]), self.camera, of_image)
+        return lit_points(values[:, :3], mean_direction(values[:, 3:]), self.eye, of_image)
 
 
-def lit_points(positions: Tensor, normals: Tensor, camera: Camera, of_image: PerImage) -> Points:
+def lit_points(positions: Tensor, normals: Tensor, eye: Eye, of_image: PerImage) -> Points:
     """Return points to be lit, with the direction to the camera."""
-    if camera.perspective:
-        to_camera = of_image(camera.position) - positions
-    else:
-        to_camera = -of_image(camera.rotation[:, 2])
+    to_camera = of_image(eye.place)
+    if eye.perspective:
+        to_camera = to_camera - positions
     return Points(positions, normals, unit_or_zero(to_camera), of_image)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.appearance.lights import Lighting, PerImage, Shading
-from taichisoft.appearance.shader import Shader, lit_points
+from taichisoft.appearance.shader import Eye, Shader, lit_points
 from taichisoft.appearance.sides import seen_sides
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_batch, check_like, check_type
@@ -108,7 +108,7 @@ def prepare(
             texture,
             late,
             0 if late else lit,
-            camera,
+            Eye.of(camera),
             channels,
             others,
             through,
@@ -174,7 +174,7 @@ def _with_geometry(
     if shading is Shading.PHONG:
         columns += [positions, towards]
     elif lighting is not None:
-        points = lit_points(positions, towards, camera, _of_corners(mesh))
+        points = lit_points(positions, towards, Eye.of(camera), _of_corners(mesh))
         light = [x.expand(*x.shape[:-1], lighting.channels) for x in lighting.sums(points)]
         columns = columns + light if textured else [columns[0] * light[0] + light[1]]
     if normals:

@@ -17,6 +17,7 @@ from taichisoft.engine.compositing import Shader, composite_fragments
 from taichisoft.engine.coverage import CoveragePass, accumulate
 from taichisoft.engine.inputs import BlendInputs, CompositeInputs, CoverageInputs
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernel_shader import KernelShader
 from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.projection import build_scene, unprojected_scene
 from taichisoft.engine.silhouette import OutOfBoundsError, can_draw, silhouette
@@ -101,9 +102,13 @@ class FusedEngine(Engine):
     ) -> Tensor:
         """Return (B, H, W, 3 + C): total of the generator, and sums of w, w z and w times the colours."""
         inputs = CompositeInputs.of(job, curves)
+        in_blocks = bool(job.num_faces) and works_in_blocks(job)
         if shader is not None:
-            return shade_layers(job, curves, inputs, shader, opacity)
-        if job.num_faces and works_in_blocks(job):
+            look = KernelShader.of(shader, job) if in_blocks else None
+            if look is None:
+                return shade_layers(job, curves, inputs, shader, opacity)
+            return VectorCompositePass(job, curves, opacity, look)(*inputs, *look.inputs)
+        if in_blocks:
             return VectorCompositePass(job, curves, opacity)(*inputs)
         return CompositePass(job, curves, opacity)(*inputs)
 

@@ -17,13 +17,14 @@ from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
 from taichisoft.engine.compositing import composite_fragments
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernel_shader import KernelShader
 from taichisoft.engine.kernels.launch import CPU_WORKERS, launch_for
+from taichisoft.engine.kernels.shading_bundles import Plan, Shading, ShadingGradients
 from taichisoft.engine.kernels.vector_bundles import Faces
 from taichisoft.engine.kernels.vector_composite import CompositeImage, composite_kernels
 from taichisoft.engine.kernels.vector_composite_adjoint import (
     CompositeAdjointArrays,
     CompositeGradients,
-    Sizes,
     composite_adjoint_kernel,
 )
 from taichisoft.engine.kernels.vector_composite_second import Rate
@@ -40,6 +41,7 @@ from taichisoft.engine.kernels.vector_layers import (
     Softness,
 )
 from taichisoft.engine.kernels.vector_table import FlexibleTable
+from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.scratch import scratch
 from taichisoft.engine.vector_bands import PLACES, Division, Parts
 from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
@@ -52,6 +54,8 @@ CELLS = tuple(
     CompositeInputs._fields.index(name)
     for name in ("generator_cells", "cells", "order_cells", "part_cells", "inverse_cells")
 )
+# What follows them are those of a shader.
+INPUTS = len(CompositeInputs._fields)
 # Workers: each has scratch memory.
 WORKERS = 32
 
@@ -66,12 +70,15 @@ class VectorCompositePass(Rendered):
         The render.
     curves : CompositeCurves
     opacity : bool
-        Whether the last of the attributes is an opacity.
+        Whether the last of the attributes, or of what a shader returns, is an opacity.
+    look : KernelShader, optional
+        What makes colours of attributes. Its inputs follow those of `CompositeInputs`.
     """
 
     job: RasterJob
     curves: CompositeCurves
     opacity: bool
+    look: KernelShader | None = None
 
     @property
     def _kernels(self) -> SimpleNamespace:
@@ -85,7 +92,7 @@ class VectorCompositePass(Rendered):
     def values(self, *inputs: Tensor) -> tuple[Tensor, Tensors]:
         """Return (B, H, W, 3 + C): total, sums of w, w z, w times colours; the faces as they are set up."""
         job, blocks = self.job, self.blocks
-        of = CompositeInputs(*inputs)
+        of = CompositeInputs(*inputs[:INPUTS])
         faces = blocks.unwritten_faces()
         depths = job.points.new_empty(job.num_faces * DEPTHS)
         counts = torch.empty(job.images * blocks.tiles.rows, dtype=torch.int32)
@@ -101,11 +108,12 @@ class VectorCompositePass(Rendered):
             counts,
         )
         division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
-        channels = of.attributes.shape[1] - self.opacity
+        channels = self._outputs(of)
         launch = launch_for(division.count, True, WORKERS)
         image = job.points.new_empty((3 + channels) * job.pixels)
         self._kernels.render(
             self._arrays(of, faces, depths, division, launch.workers, Kept.FORWARD),
+            self._shading(inputs, launch.workers),
             launch,
             CompositeImage(
                 blocks.scratch("sums", launch.workers * division.blocks * (2 + channels)), image
@@ -119,12 +127,14 @@ class VectorCompositePass(Rendered):
     ) -> Gradients:
         """Return the gradients of the fields of `CompositeInputs`."""
         job, blocks = self.job, self.blocks
-        of = CompositeInputs(*inputs)
+        of = CompositeInputs(*inputs[:INPUTS])
         frames, rows, depths, counts = kept
         into_cells = any(needed[i] for i in CELLS)
         division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
         parts = Parts.of(rows[: 2 * job.num_faces], division, job)
-        launch = launch_for(division.count, True, WORKERS)
+        into_texels = self.look is not None and needed[INPUTS]
+        most = self.look.workers(WORKERS) if self.look and into_texels else WORKERS
+        launch = launch_for(division.count, True, most)
         channels = of.attributes.shape[1]
         rows_of_cells = [0, *accumulate(len(of[i]) for i in CELLS)]
         gradients = CompositeGradients(
@@ -133,7 +143,9 @@ class VectorCompositePass(Rendered):
             job.zeros(division.count, 3),
             job.points.new_zeros(launch.workers * rows_of_cells[-1] if into_cells else 1, 4),
         )
-        planes = 3 + channels - self.opacity
+        planes = 3 + self._outputs(of)
+        shading = self._shading(inputs, launch.workers, into_texels=into_texels)
+        of_shading = self._shading_gradients(shading, division, launch.workers)
         self._kernel(
             self._arrays(
                 of, blocks.faces_of(frames, rows), depths, division, launch.workers, Kept.BACKWARD
@@ -148,9 +160,11 @@ class VectorCompositePass(Rendered):
                 blocks.scratch("claimed", launch.workers * division.blocks),
                 parts.offset,
             ),
-            Sizes(rows_of_cells[-1], *rows_of_cells[1:-1]),
+            torch.tensor([rows_of_cells[-1], *rows_of_cells[1:-1]], dtype=torch.int32),
+            shading,
             launch,
             gradients,
+            of_shading,
         )
         numbers = gradients.numbers.reshape(-1, 3)
         tables: Sequence[Tensor | None] = [None] * len(CELLS)
@@ -171,6 +185,7 @@ class VectorCompositePass(Rendered):
             self._by_gammas(numbers[:, 1], division, of.gammas),
             by_part,
             by_inverse,
+            *self._by_look(of_shading, inputs, division, launch.workers, into_texels),
         )
 
     def second_order(
@@ -183,9 +198,9 @@ class VectorCompositePass(Rendered):
     ) -> Gradients:
         """Return the gradients of ``<adjoint, cotangents>`` in the upstream gradient and in the inputs.
 
-        Where faces compete, or slopes are not those of curves: by a graph of torch.
+        Where faces compete, slopes are not those of curves, or fragments are shaded: by a graph of torch.
         """
-        if self._has_corners:
+        if self._has_corners or self.look is not None:
             return super().second_order(upstream, kept, inputs, cotangents, needed)
         return self._moving(kept, inputs).second_order(upstream, rates_of(cotangents), needed)
 
@@ -226,9 +241,51 @@ class VectorCompositePass(Rendered):
 
     def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
         """Return the result as a graph of torch."""
-        return composite_fragments(
-            self.job, self.curves, CompositeInputs(*inputs), opacity=self.opacity
+        of = CompositeInputs(*inputs[:INPUTS])
+        if self.look is None:
+            return composite_fragments(self.job, self.curves, of, opacity=self.opacity)
+        shader = self.look.shader_of(*inputs[INPUTS:])
+        return shade_layers(self.job, self.curves, of, shader, self.opacity)
+
+    def _outputs(self, of: CompositeInputs) -> int:
+        """Return the number of channels of what is seen, without opacity."""
+        return of.attributes.shape[1] - self.opacity if self.look is None else self.look.outputs
+
+    def _shading(
+        self, inputs: Sequence[Tensor], workers: int, *, into_texels: bool = False
+    ) -> Shading:
+        if self.look is None:
+            return no_shading(self.job.points.dtype)
+        texels, numbers = inputs[INPUTS:]
+        return self.look.shading(texels, numbers, workers, into_texels=into_texels)
+
+    def _shading_gradients(
+        self, shading: Shading, division: Division, workers: int
+    ) -> ShadingGradients:
+        """Return room for the gradients of texels and of numbers of light."""
+        if self.look is None:
+            return ShadingGradients(shading.texels, shading.numbers)
+        plan = shading.plan.tolist()
+        texels = workers * plan[Plan.TEXELS] if plan[Plan.INTO_TEXELS] else 1
+        return ShadingGradients(
+            self.job.zeros(texels), self.job.zeros(division.count * plan[Plan.NUMBERS])
         )
+
+    def _by_look(
+        self,
+        found: ShadingGradients,
+        inputs: Sequence[Tensor],
+        division: Division,
+        workers: int,
+        into_texels: bool,
+    ) -> Gradients:
+        """Return the gradients of the inputs of the shader."""
+        if self.look is None:
+            return ()
+        image = division.rows[::3].long()
+        by_texels = self.look.texels_gradient(found.texels, workers) if into_texels else None
+        by_numbers = self.look.numbers_gradient(found.numbers, inputs[INPUTS + 1], image)
+        return by_texels, by_numbers
 
     @cached_property
     def _numbers(self) -> Tensor:
@@ -335,6 +392,13 @@ class VectorCompositePass(Rendered):
             # They are not read.
             return FlexibleTable(points.new_zeros(3), cells.detach().contiguous())
         return self._flexible(curve.slopes, curve.slope_numbers(points), cells)
+
+
+@lru_cache(maxsize=2)
+def no_shading(dtype: torch.dtype) -> Shading:
+    """Return the bundle of a pass without a shader."""
+    none = torch.zeros(1, dtype=dtype)
+    return Shading(0, torch.zeros(1, dtype=torch.int32), none, none, torch.zeros(1, 8, dtype=dtype))
 
 
 @lru_cache(maxsize=64)

@@ -19,6 +19,7 @@ from taichisoft.engine.kernels.kernel import (
     large_vector_kernel,
 )
 from taichisoft.engine.kernels.launch import Launch
+from taichisoft.engine.kernels.shading_bundles import Plan, Shading, ShadingGradients
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import (
@@ -29,6 +30,7 @@ from taichisoft.engine.kernels.vector_layers import (
     layer_functions,
 )
 from taichisoft.engine.kernels.vector_planes import plane_functions
+from taichisoft.engine.kernels.vector_shading import shading_functions
 from taichisoft.engine.kernels.vector_table import FlexibleTable, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -55,14 +57,10 @@ class CompositeGradients(NamedTuple):
     cells: Quads  # (workers * rows of all tables) starts at 0; one row unless into_cells
 
 
-class Sizes(NamedTuple):
+class Sizes:
     """Rows of all tables, and those before each table but the first, that of the generator."""
 
-    total: int
-    coverage: int
-    order: int
-    part: int
-    inverse: int
+    TOTAL, COVERAGE, ORDER, PART, INVERSE = range(5)
 
 
 @cache
@@ -72,6 +70,7 @@ def composite_adjoint_kernel(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    shade = shading_functions(real)
     planes_of = plane_functions(real)
     look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
@@ -90,7 +89,15 @@ def composite_adjoint_kernel(real):
             cells_out[row] = cells_out[row] + powers * up[lane]
 
     @ti.func
-    def receive(worker, visits, arrays: ti.template(), more: ti.template(), planes):
+    def receive(
+        worker,
+        image,
+        visits,
+        arrays: ti.template(),
+        more: ti.template(),
+        shading: ti.template(),
+        planes,
+    ):
         """Bring the upstream gradients to the places of a band."""
         layers = ti.static(arrays.layers)
         kept = ti.static(layers.kept)
@@ -107,23 +114,35 @@ def composite_adjoint_kernel(real):
                 if layers.block[at] >= 0:
                     k = at * width
                     p = block * planes
-                    corner0 = vec(0.0)
-                    corner1 = vec(0.0)
-                    corner2 = vec(0.0)
-                    for c in range(planes - 3):
-                        up = more.tiled[p + 3 + c]
-                        corner0 = corner0 + up * of.broadcast(values[row0 + c])
-                        corner1 = corner1 + up * of.broadcast(values[row1 + c])
-                        corner2 = corner2 + up * of.broadcast(values[row2 + c])
-                    kept[k + Kept.CORNER0] = corner0
-                    kept[k + Kept.CORNER1] = corner1
-                    kept[k + Kept.CORNER2] = corner2
+                    seen = vec(0.0)
+                    if ti.static(shading.shaded):
+                        share0 = kept[k + Kept.SHARE0]
+                        share1 = kept[k + Kept.SHARE1]
+                        share2 = kept[k + Kept.SHARE2]
+                        first = shade.evaluate(
+                            worker, image, index, share0, share1, share2, arrays, shading
+                        )
+                        for c in range(planes - 3):
+                            seen = seen + more.tiled[p + 3 + c] * shading.room[first + c]
+                    else:
+                        corner0 = vec(0.0)
+                        corner1 = vec(0.0)
+                        corner2 = vec(0.0)
+                        for c in range(planes - 3):
+                            up = more.tiled[p + 3 + c]
+                            corner0 = corner0 + up * of.broadcast(values[row0 + c])
+                            corner1 = corner1 + up * of.broadcast(values[row1 + c])
+                            corner2 = corner2 + up * of.broadcast(values[row2 + c])
+                        kept[k + Kept.CORNER0] = corner0
+                        kept[k + Kept.CORNER1] = corner1
+                        kept[k + Kept.CORNER2] = corner2
+                        seen = (
+                            kept[k + Kept.SHARE0] * corner0
+                            + kept[k + Kept.SHARE1] * corner1
+                            + kept[k + Kept.SHARE2] * corner2
+                        )
                     kept[k + Kept.UPSTREAM] = (
-                        more.tiled[p + 1]
-                        + more.tiled[p + 2] * kept[k + Kept.DEPTH]
-                        + kept[k + Kept.SHARE0] * corner0
-                        + kept[k + Kept.SHARE1] * corner1
-                        + kept[k + Kept.SHARE2] * corner2
+                        more.tiled[p + 1] + more.tiled[p + 2] * kept[k + Kept.DEPTH] + seen
                     )
                     by_total = more.tiled[p]
                     if ti.static(arrays.softness.take_max):
@@ -167,7 +186,7 @@ def composite_adjoint_kernel(real):
             kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up * above
             by_in_front = up * (above - below)
             if ti.static(more.into_cells):
-                row = worker * sizes.total + sizes.inverse
+                row = worker * sizes[Sizes.TOTAL] + sizes[Sizes.INVERSE]
                 scatter(gradients_out.cells, row, cell, t, up)
                 scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
         kept[k + Kept.BY_IN_FRONT] = by_in_front
@@ -214,7 +233,7 @@ def composite_adjoint_kernel(real):
                 kept[j + Kept.BY_DEPTH] = kept[j + Kept.BY_DEPTH] - moved
                 if ti.static(more.into_cells):
                     cell_h, t_h, _ = look.locate(u, softness.order)
-                    row_h = worker * sizes.total + sizes.order
+                    row_h = worker * sizes[Sizes.TOTAL] + sizes[Sizes.ORDER]
                     scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
         kept[k + Kept.BY_DEPTH] = kept[k + Kept.BY_DEPTH] + by_depth
 
@@ -251,7 +270,7 @@ def composite_adjoint_kernel(real):
         p = OfPair.COUNT * pair
         t = layers.pair_kept[p + OfPair.POSITION]
         slope = vec(0.0)
-        first = worker * sizes.total + sizes.part
+        first = worker * sizes[Sizes.TOTAL] + sizes[Sizes.PART]
         if layer.is_faint(j, arrays) == 1:
             at = ti.cast(softness.numbers[Number.FAINT_ROW], ti.i32)
             row = softness.part.cells[at]
@@ -298,7 +317,7 @@ def composite_adjoint_kernel(real):
                 slope = look.slope(look.cubic(softness.part, cell), place) * by_x
                 by_coverage = by_coverage + by_generator * slope
                 if ti.static(more.into_cells):
-                    row = worker * sizes.total + sizes.part
+                    row = worker * sizes[Sizes.TOTAL] + sizes[Sizes.PART]
                     scatter(gradients_out.cells, row, cell, place, by_generator)
             by_opacity = by_coverage * kept[k + Kept.OPAQUE]
             by_coverage = by_coverage * kept[k + Kept.OPACITY]
@@ -309,21 +328,21 @@ def composite_adjoint_kernel(real):
         cubic = look.cubic(softness.coverage, cells)
         by_s = by_coverage * look.slope(cubic, t) * rate
         if ti.static(more.into_cells):
-            row = worker * sizes.total + sizes.coverage
+            row = worker * sizes[Sizes.TOTAL] + sizes[Sizes.COVERAGE]
             scatter(gradients_out.cells, row, cells, t, by_coverage)
         if ti.static(not softness.take_max):
             if softness.numbers[Number.SAME] > 0:
                 cubic_g = look.cubic(softness.generator, cells)
                 by_s = by_s + by_generator * look.slope(cubic_g, t) * rate
                 if ti.static(more.into_cells):
-                    row_g = worker * sizes.total
+                    row_g = worker * sizes[Sizes.TOTAL]
                     scatter(gradients_out.cells, row_g, cells, t, by_generator)
             else:
                 cell_g, t_g, rate_g = look.locate(s, softness.generator)
                 cubic_g = look.cubic(softness.generator, cell_g)
                 by_s = by_s + by_generator * look.slope(cubic_g, t_g) * rate_g
                 if ti.static(more.into_cells):
-                    row_g = worker * sizes.total
+                    row_g = worker * sizes[Sizes.TOTAL]
                     scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
         sums.by_width = sums.by_width - by_s * s
         if more.slopes.layout[2] > 0:
@@ -343,12 +362,15 @@ def composite_adjoint_kernel(real):
         p,
         index,
         worker,
+        image,
         face: ti.template(),
         depths: ti.template(),
         arrays: ti.template(),
         more: ti.template(),
+        shading: ti.template(),
         corners: ti.template(),
         planes,
+        shading_out: ti.template(),
     ):
         """Add the gradients of a place to the corners of its face and to their attributes."""
         layers = ti.static(arrays.layers)
@@ -360,23 +382,55 @@ def composite_adjoint_kernel(real):
         share1 = kept[k + Kept.SHARE1]
         share2 = kept[k + Kept.SHARE2]
         by_z = kept[k + Kept.BY_DEPTH] + weight * more.tiled[p + 2]
-        for c in range(planes - 3):
-            add_attribute(
-                worker, c, weight * more.tiled[p + 3 + c], share0, share1, share2, arrays, more
-            )
-        by_share0 = weight * kept[k + Kept.CORNER0] + by_z * of.broadcast(depths.z[0])
-        by_share1 = weight * kept[k + Kept.CORNER1] + by_z * of.broadcast(depths.z[1])
-        by_share2 = weight * kept[k + Kept.CORNER2] + by_z * of.broadcast(depths.z[2])
-        if arrays.softness.numbers[Number.OPACITY] > 0:
-            c = arrays.channels - 1
-            values, rows = ti.static((arrays.attributes, arrays.rows))
-            add_attribute(worker, c, by_opacity, share0, share1, share2, arrays, more)
-            opacity0 = values[rows[3 * index] * arrays.channels + c]
-            opacity1 = values[rows[3 * index + 1] * arrays.channels + c]
-            opacity2 = values[rows[3 * index + 2] * arrays.channels + c]
-            by_share0 = by_share0 + by_opacity * of.broadcast(opacity0)
-            by_share1 = by_share1 + by_opacity * of.broadcast(opacity1)
-            by_share2 = by_share2 + by_opacity * of.broadcast(opacity2)
+        by_share0 = by_z * of.broadcast(depths.z[0])
+        by_share1 = by_z * of.broadcast(depths.z[1])
+        by_share2 = by_z * of.broadcast(depths.z[2])
+        values, rows = ti.static((arrays.attributes, arrays.rows))
+        if ti.static(shading.shaded):
+            # Where there is no gradient, nothing is looked up.
+            some = of.greater(weight, 0.0 - weight) + of.greater(by_opacity, 0.0 - by_opacity)
+            if some.max() > 0:
+                by_values = shade.pull(
+                    worker,
+                    image,
+                    index,
+                    share0,
+                    share1,
+                    share2,
+                    weight,
+                    by_opacity,
+                    more.tiled,
+                    p + 3,
+                    arrays,
+                    shading,
+                    shading_out,
+                )
+                for c in range(arrays.channels):
+                    up = shading.room[by_values + c]
+                    add_attribute(worker, c, up, share0, share1, share2, arrays, more)
+                    value0 = values[rows[3 * index] * arrays.channels + c]
+                    value1 = values[rows[3 * index + 1] * arrays.channels + c]
+                    value2 = values[rows[3 * index + 2] * arrays.channels + c]
+                    by_share0 = by_share0 + up * of.broadcast(value0)
+                    by_share1 = by_share1 + up * of.broadcast(value1)
+                    by_share2 = by_share2 + up * of.broadcast(value2)
+        else:
+            for c in range(planes - 3):
+                add_attribute(
+                    worker, c, weight * more.tiled[p + 3 + c], share0, share1, share2, arrays, more
+                )
+            by_share0 = by_share0 + weight * kept[k + Kept.CORNER0]
+            by_share1 = by_share1 + weight * kept[k + Kept.CORNER1]
+            by_share2 = by_share2 + weight * kept[k + Kept.CORNER2]
+            if arrays.softness.numbers[Number.OPACITY] > 0:
+                c = arrays.channels - 1
+                add_attribute(worker, c, by_opacity, share0, share1, share2, arrays, more)
+                opacity0 = values[rows[3 * index] * arrays.channels + c]
+                opacity1 = values[rows[3 * index + 1] * arrays.channels + c]
+                opacity2 = values[rows[3 * index + 2] * arrays.channels + c]
+                by_share0 = by_share0 + by_opacity * of.broadcast(opacity0)
+                by_share1 = by_share1 + by_opacity * of.broadcast(opacity1)
+                by_share2 = by_share2 + by_opacity * of.broadcast(opacity2)
         corner0.z = corner0.z + by_z * share0
         corner1.z = corner1.z + by_z * share1
         corner2.z = corner2.z + by_z * share2
@@ -476,9 +530,11 @@ def composite_adjoint_kernel(real):
     def pull_back(
         arrays: LayerArrays,
         more: CompositeAdjointArrays,
-        sizes: Sizes,
+        sizes: Ints,  # see `Sizes`
+        shading: Shading,
         launch: Launch,
         gradients_out: CompositeGradients,
+        shading_out: ShadingGradients,
     ):
         for slot in range(launch.slots):
             if slot % launch.stride == 0:
@@ -486,13 +542,17 @@ def composite_adjoint_kernel(real):
                 workers = launch.slots // launch.stride
                 tiles, layers, softness = ti.static((arrays.tiles, arrays.layers, arrays.softness))
                 planes = arrays.channels + 3 - ti.cast(softness.numbers[Number.OPACITY], ti.i32)
+                if ti.static(shading.shaded):
+                    planes = 3 + shading.plan[Plan.OUTPUTS]
                 for turn in range((arrays.bands.count - worker + workers - 1) // workers):
                     band = worker + turn * workers
                     image = arrays.bands.rows[3 * band]
                     top = arrays.bands.rows[3 * band + 1]
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = Numbers()
-                    visits, places = layer.gather(worker, band, arrays, width)
+                    if ti.static(shading.shaded):
+                        shade.begin(worker, shading)
+                    visits, places = layer.gather(worker, band, arrays, width, shading)
                     layer.arrange(worker, blocks, places, arrays)
                     first_block = worker * layers.blocks
                     planes_of.read_band(
@@ -508,7 +568,7 @@ def composite_adjoint_kernel(real):
                     if ti.static(softness.take_max):
                         for block in range(first_block, first_block + blocks):
                             more.claimed[block] = vec(0.0)
-                    receive(worker, visits, arrays, more, planes)
+                    receive(worker, image, visits, arrays, more, shading, planes)
                     for block in range(blocks):
                         state = ti.static((worker, image, arrays, more, sizes, sums, gradients_out))
                         layer.weigh(worker, image, block, arrays, width, unweigh, state)
@@ -555,12 +615,15 @@ def composite_adjoint_kernel(real):
                                     p,
                                     index,
                                     worker,
+                                    image,
                                     face,
                                     depths,
                                     arrays,
                                     more,
+                                    shading,
                                     corners,
                                     planes,
+                                    shading_out,
                                 )
                         part_at = more.parts[index] + band
                         fragment.store(gradients_out.corners, 12 * part_at, corner0)
@@ -571,6 +634,8 @@ def composite_adjoint_kernel(real):
                                 at_sum = (worker * arrays.channels + c) * 3 + e
                                 at_out = (3 * part_at + e) * arrays.channels + c
                                 gradients_out.attributes[at_out] = more.sums[at_sum].sum()
+                    if ti.static(shading.shaded):
+                        shade.end(worker, band, shading, shading_out)
                     gradients_out.numbers[3 * band] = sums.by_width.sum()
                     gradients_out.numbers[3 * band + 1] = sums.by_gamma.sum()
                     gradients_out.numbers[3 * band + 2] = sums.by_tie.sum()

@@ -21,6 +21,7 @@ from taichisoft.engine.kernels.kernel import (
     large_vector_kernel,
 )
 from taichisoft.engine.kernels.launch import Launch
+from taichisoft.engine.kernels.shading_bundles import UNSHADED
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import (
@@ -853,7 +854,7 @@ def composite_second_kernel(real):
                     top = arrays.bands.rows[3 * band + 1]
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = Numbers()
-                    visits, places = layer.gather(worker, band, arrays, width)
+                    visits, places = layer.gather(worker, band, arrays, width, UNSHADED)
                     layer.arrange(worker, blocks, places, arrays)
                     first = worker * layers.blocks * planes
                     planes_of.read_band(

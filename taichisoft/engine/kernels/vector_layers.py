@@ -16,6 +16,7 @@ from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, IntVectors,
 from taichisoft.engine.kernels.vector_bundles import Tiles
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
+from taichisoft.engine.kernels.vector_shading import shading_functions
 from taichisoft.engine.kernels.vector_table import FlexibleTable, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -137,6 +138,8 @@ def layer_functions(real):
     geo = block_functions(real)
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
+    shade = shading_functions(real)
+    attribute = shade.attribute
     look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
     greater = of.greater
@@ -154,8 +157,11 @@ def layer_functions(real):
         return look.value(cubic, t), look.slope(cubic, t) * dt
 
     @ti.func
-    def gather(worker, band, arrays: ti.template(), width: ti.template()):
-        """Evaluate all fragments of a band, `width` vectors each; return the ends of visits and places."""
+    def gather(worker, band, arrays: ti.template(), width: ti.template(), shading: ti.template()):
+        """Evaluate all fragments of a band, `width` vectors each; return the ends of visits and places.
+
+        `shading` is a `taichisoft.engine.kernels.shading_bundles.Shading`.
+        """
         softness, faces, tiles, layers = ti.static(
             (arrays.softness, arrays.faces, arrays.tiles, arrays.layers)
         )
@@ -215,7 +221,7 @@ def layer_functions(real):
                                 kept[k + Kept.INVERSE_SUM] = found.inverse_sum
                             place += 1
                     for at in range(start, place):
-                        cover(at, index, depths, arrays, width, first_block, worker)
+                        cover(at, index, depths, arrays, width, first_block, worker, image, shading)
                 if place > begun:
                     visit += 2
         layers.visits[visit + 1] = place
@@ -230,6 +236,8 @@ def layer_functions(real):
         width: ti.template(),
         first_block,
         worker,
+        image,
+        shading: ti.template(),
     ):
         """Look coverage and its generator up at a place."""
         softness, layers = ti.static((arrays.softness, arrays.layers))
@@ -248,7 +256,11 @@ def layer_functions(real):
                 share1 = kept[k + Kept.SHARE1]
                 share2 = kept[k + Kept.SHARE2]
                 c = arrays.channels - 1
-                opacity = attribute(arrays, index, c, share0, share1, share2)
+                opacity = vec(1.0)
+                if ti.static(shading.shaded):
+                    opacity = shade.opacity(image, index, share0, share1, share2, arrays, shading)
+                else:
+                    opacity = attribute(arrays, index, c, share0, share1, share2)
                 if ti.static(width > Kept.FORWARD):
                     kept[k + Kept.OPACITY] = opacity
                     kept[k + Kept.OPAQUE] = coverage
@@ -282,16 +294,6 @@ def layer_functions(real):
                 layers.totals[first_block + block] = total + generator
         else:
             layers.block[at] = -1
-
-    @ti.func
-    def attribute(arrays: ti.template(), index, c, share0, share1, share2):
-        """Return an attribute of a face at its fragments."""
-        values, rows = ti.static((arrays.attributes, arrays.rows))
-        return (
-            share0 * of.broadcast(values[rows[3 * index] * arrays.channels + c])
-            + share1 * of.broadcast(values[rows[3 * index + 1] * arrays.channels + c])
-            + share2 * of.broadcast(values[rows[3 * index + 2] * arrays.channels + c])
-        )
 
     @ti.func
     def arrange(worker, blocks, places, arrays: ti.template()):
