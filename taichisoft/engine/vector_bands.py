@@ -8,11 +8,17 @@ import torch
 from torch import Tensor
 
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernels.launch import CPU_STRIDE, Launch
 
 # Places that a band has at most, unless a single row of blocks has more: they should stay in the caches.
 PLACES = 1024
 # Blocks that a band has at most, likewise.
 BLOCKS = 2048
+# Workers, each of which has scratch memory for a band; fewer where bands have many places, but some for a
+# processor of many cores. They do not depend on its cores, so that sums are taken in one order.
+WORKERS = 32
+ROOM = 2**16
+LEAST_WORKERS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +44,11 @@ class Division:
     def count(self) -> int:
         """Number of bands."""
         return len(self.rows) // 3
+
+    def launch(self, most: int = WORKERS) -> Launch:
+        """Return the workers that take the bands, at most so many."""
+        workers = min(self.count, most, max(LEAST_WORKERS, ROOM // self.places))
+        return Launch(workers * CPU_STRIDE, CPU_STRIDE)
 
     @classmethod
     def of(cls, counts: Tensor, images: int, columns: int, most: int) -> Division:

@@ -43,7 +43,7 @@ from taichisoft.engine.kernels.vector_layers import (
 from taichisoft.engine.kernels.vector_table import FlexibleTable
 from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.scratch import scratch
-from taichisoft.engine.vector_bands import PLACES, Division, Parts
+from taichisoft.engine.vector_bands import PLACES, WORKERS, Division, Parts
 from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
 from taichisoft.softness.curves import CompositeCurves, Curve
 from taichisoft.softness.tables.domain import Piece
@@ -56,8 +56,6 @@ CELLS = tuple(
 )
 # What follows them are those of a shader.
 INPUTS = len(CompositeInputs._fields)
-# Workers: each has scratch memory.
-WORKERS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +107,7 @@ class VectorCompositePass(Rendered):
         )
         division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
         channels = self._outputs(of)
-        launch = launch_for(division.count, True, WORKERS)
+        launch = division.launch()
         image = job.points.new_empty((3 + channels) * job.pixels)
         self._kernels.render(
             self._arrays(of, faces, depths, division, launch.workers, Kept.FORWARD),
@@ -134,7 +132,7 @@ class VectorCompositePass(Rendered):
         parts = Parts.of(rows[: 2 * job.num_faces], division, job)
         into_texels = self.look is not None and needed[INPUTS]
         most = self.look.workers(WORKERS) if self.look and into_texels else WORKERS
-        launch = launch_for(division.count, True, most)
+        launch = division.launch(most)
         channels = of.attributes.shape[1]
         rows_of_cells = [0, *accumulate(len(of[i]) for i in CELLS)]
         gradients = CompositeGradients(
@@ -217,7 +215,7 @@ class VectorCompositePass(Rendered):
         frames, rows, depths, counts = kept
         # Twice as much is kept of a place as in the backward pass.
         division = Division.of(counts, self.job.images, blocks.tiles.columns, PLACES // 2)
-        launch = launch_for(division.count, True, WORKERS)
+        launch = division.launch()
         faces = blocks.faces_of(frames, rows)
         return MovingLayers(
             blocks,
@@ -255,7 +253,7 @@ class VectorCompositePass(Rendered):
         self, inputs: Sequence[Tensor], workers: int, *, into_texels: bool = False
     ) -> Shading:
         if self.look is None:
-            return no_shading(self.job.points.dtype)
+            return no_shading(self.job.points.dtype, self.blocks.lanes)
         texels, numbers = inputs[INPUTS:]
         return self.look.shading(texels, numbers, workers, into_texels=into_texels)
 
@@ -395,10 +393,10 @@ class VectorCompositePass(Rendered):
 
 
 @lru_cache(maxsize=2)
-def no_shading(dtype: torch.dtype) -> Shading:
+def no_shading(dtype: torch.dtype, lanes: int) -> Shading:
     """Return the bundle of a pass without a shader."""
-    none = torch.zeros(1, dtype=dtype)
-    return Shading(0, torch.zeros(1, dtype=torch.int32), none, none, torch.zeros(1, 8, dtype=dtype))
+    plan, numbers = torch.zeros(1, dtype=torch.int32), torch.zeros(1, dtype=dtype)
+    return Shading(0, plan, numbers, numbers, torch.zeros(1, lanes, dtype=dtype))
 
 
 @lru_cache(maxsize=64)

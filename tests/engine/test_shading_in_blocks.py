@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +9,10 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
+from taichisoft.appearance.lights import Points
+from taichisoft.appearance.surface import Surface
 from taichisoft.base.backend import in_debug_mode
+from taichisoft.engine import kernel_shader, vector_composite
 from taichisoft.engine.compositing import composite_fragments
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.job import RasterJob
@@ -18,7 +20,7 @@ from taichisoft.engine.kernel_shader import KernelShader
 from taichisoft.engine.vector_composite import VectorCompositePass
 from tests.engine.test_composite import GRADIENT, VALUE, Case, gradients, renderer
 from tests.helpers import Leaves, assert_close, uniform
-from tests.zoo.appearance import lighting_of, scene, texture_of
+from tests.zoo.appearance import UV_FACES, lighting_of, scene, texture_of
 
 pytestmark = [
     pytest.mark.cpu_only,
@@ -71,8 +73,8 @@ def case_of(
     *,
     orthographic: bool = False,
     size: tuple[int, int] = (11, 13),
-) -> tuple[Case, ts.SoftRasterizer, Callable[..., Tensor]]:
-    """Return a render, and what of its arguments has been made."""
+) -> tuple[Case, Surface]:
+    """Return a render, and what it looks like."""
     setup = scene(7, size, views=2)
     generator = torch.Generator().manual_seed(8)
     more = {"textures": uniform(generator, 2, 4, 3, 3), "through": uniform(generator, 4, 3)}
@@ -81,9 +83,7 @@ def case_of(
     }
     mesh, camera = setup.build(leaves)
     if orthographic:
-        camera = dataclasses.replace(
-            ts.Camera.orthographic(leaves["eye"], height=3.0, image_size=size)
-        )
+        camera = ts.Camera.orthographic(leaves["eye"], height=3.0, image_size=size)
     surface, drawn = rendering.scene(mesh, camera, **look(leaves))
     job, curves = RasterJob(drawn), rendering.composite_curves(camera.image_size[0])
     parameters = {n: p for n, p in rendering.named_parameters() if p.requires_grad}
@@ -91,7 +91,7 @@ def case_of(
     return case, surface
 
 
-def of_kernels(case: Case, surface) -> Tensor:
+def of_kernels(case: Case, surface: Surface) -> Tensor:
     look = KernelShader.of(surface.shader, case.job)
     assert look is not None
     return VectorCompositePass(case.job, case.curves, surface.opacity, look)(
@@ -99,13 +99,16 @@ def of_kernels(case: Case, surface) -> Tensor:
     )
 
 
-def of_graph(case: Case, surface) -> Tensor:
+def of_graph(case: Case, surface: Surface) -> Tensor:
     return composite_fragments(
         case.job, case.curves, case.inputs, opacity=surface.opacity, shader=surface.shader
     )
 
 
-def compare(look, rendering: ts.SoftRasterizer, dtype: torch.dtype, **options) -> None:
+def compare(
+    look: Callable[[Leaves], dict], rendering: ts.SoftRasterizer, dtype: torch.dtype, **options
+) -> None:
+    """Assert that kernels and graph agree, in values and gradients of everything."""
     case, surface = case_of(look, rendering, dtype, **options)
     found, exact = of_kernels(case, surface), of_graph(case, surface)
     assert_close(found.detach(), exact.detach(), VALUE[dtype], "sums")
@@ -114,7 +117,74 @@ def compare(look, rendering: ts.SoftRasterizer, dtype: torch.dtype, **options) -
         assert_close(gradient, expected[name], GRADIENT[dtype], f"gradient of {name}")
 
 
+F64 = torch.float64
+
+
 @pytest.mark.parametrize("name", LOOKS)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("dtype", [F64, torch.float32])
 def test_looks(name, dtype):
     compare(LOOKS[name], renderer(), dtype)
+
+
+def test_cells_of_tables():
+    compare(LOOKS["all"], renderer(aggregation=ts.Frank(ts.Positive(3.0, learn=True))), F64)
+
+
+def test_competing_faces():
+    compare(LOOKS["all"], renderer(aggregation=ts.Max()), F64)
+
+
+def test_an_orthographic_camera():
+    compare(LOOKS["phong"], renderer(), F64, orthographic=True)
+
+
+@pytest.mark.parametrize("most", [1, 2**20])
+def test_bands_and_workers(most, monkeypatch):
+    monkeypatch.setattr(vector_composite, "PLACES", most)
+    monkeypatch.setattr(kernel_shader, "COPIES", 200)
+    compare(LOOKS["texture"], renderer(), F64)
+
+
+@pytest.mark.parametrize(("name", "orthographic"), [("all", False), ("phong", True)])
+def test_second_derivatives(name, orthographic):
+    case, surface = case_of(LOOKS[name], renderer(), F64, orthographic=orthographic, size=(5, 6))
+    leaves = list(case.leaves.values())
+    found = []
+    for sums in (of_kernels(case, surface), of_graph(case, surface)):
+        first = torch.autograd.grad(
+            sums.square().sum(), leaves, create_graph=True, allow_unused=True
+        )
+        total = sum(g.square().mean() for g in first if g is not None)
+        found.append(torch.autograd.grad(total, leaves, retain_graph=True, materialize_grads=True))
+    for leaf, one, other in zip(case.leaves, *found, strict=True):
+        assert_close(one, other, GRADIENT[F64], leaf)
+
+
+class Sunset(ts.DirectionalLight):
+    """A light of a user, of half the strength."""
+
+    def diffuse(self, points: Points) -> Tensor:
+        """Return half of the light."""
+        return super().diffuse(points) / 2
+
+
+class Noise(ts.Texture):
+    """A texture of a user."""
+
+
+def test_what_users_write_is_left_to_torch():
+    case, surface = case_of(LOOKS["phong"], renderer(), F64)
+    assert KernelShader.of(surface.shader, case.job) is not None
+    lights = [Sunset((0.0, 0.0, 1.0))]
+    _, lit = case_of(lambda x: {"lighting": ts.Lighting(lights)}, renderer(), F64)
+    assert KernelShader.of(lit.shader, case.job) is None
+    _, noise = case_of(
+        lambda x: {"colors": Noise(x["texture"], x["uv"], UV_FACES)}, renderer(), F64
+    )
+    assert KernelShader.of(noise.shader, case.job) is None
+    mesh, camera = scene(7, (9, 9)).build(scene(7, (9, 9)).leaves)
+    dim, full = (
+        renderer()(mesh, camera, lighting=ts.Lighting([light])).premultiplied.detach()
+        for light in (lights[0], ts.DirectionalLight((0.0, 0.0, 1.0)))
+    )
+    assert_close(2 * dim, full, 1e-12, "half the light")
