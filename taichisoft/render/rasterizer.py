@@ -391,8 +391,8 @@ class SoftRasterizer(nn.Module):
             mesh = with_opacity(mesh, opacity)
         if self.deterministic:
             mesh, colors, source = in_canonical_order(mesh, colors)
-        surface = prepare(mesh, camera, colors, lighting, normals)
         camera = magnified(camera, self.ssaa)
+        surface = prepare(mesh, camera, colors, lighting, normals)
         return surface, build_scene(
             mesh, camera, surface.attributes, source=source, culling=self.culling
         )
