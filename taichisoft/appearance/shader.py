@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.appearance.lights import Lighting, PerImage, Points
+from taichisoft.appearance.projected_size import levels_of
+from taichisoft.appearance.pyramid import Pyramid
 from taichisoft.appearance.texture import Texture
 from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.vectors import mean_direction, unit_or_zero
@@ -40,15 +42,18 @@ class Eye:
 class Shader:
     """A function from interpolated attributes to colours, where interpolated colours will not do.
 
-    The columns of the attributes are the base (colours, or u and v), what light needs (nothing; diffuse and
-    mirrored light of `channels` each; or position and normal), and any others, which are kept.
+    The columns of the attributes are the base (colours; or u and v, and with mipmaps the scale of
+    `taichisoft.appearance.projected_size`), what light needs (nothing; diffuse and mirrored light of
+    `channels` each; or position and normal), and any others, which are kept.
 
     Parameters
     ----------
     base : int
         Number of columns of the base.
     texture : Texture or None
-        Where the base is u and v.
+        If the base is u and v.
+    pyramid : Pyramid or None
+        That of the texture, made once for all fragments.
     lighting : Lighting or None
         If light is to be computed here, from position and normal.
     lit : int
@@ -67,6 +72,7 @@ class Shader:
 
     base: int
     texture: Texture | None
+    pyramid: Pyramid | None
     lighting: Lighting | None
     lit: int
     eye: Eye
@@ -83,7 +89,7 @@ class Shader:
         """
         light = 6 if self.lighting is not None else 2 * self.lit
         base, light, others = values.split([self.base, light, self.others], -1)
-        colors = base if self.texture is None else self.texture.sample(base, image)
+        colors = base if self.pyramid is None else self._texels(self.pyramid, base, image)
         if self.texture_opacity:
             colors, through = colors[:, :-1], colors[:, -1:]
             if self.opacity:
@@ -96,6 +102,10 @@ class Shader:
         elif self.lit:
             colors = colors * light[:, : self.lit] + light[:, self.lit :]
         return torch.cat([colors, others], -1)
+
+    def _texels(self, pyramid: Pyramid, base: Tensor, image: Tensor) -> Tensor:
+        level = levels_of(base[:, 2]) if self.base > 2 else None
+        return pyramid.sample(base[:, :2], level, image)
 
     def _points(self, values: Tensor, image: Tensor) -> Points:
         def of_image(value: Tensor) -> Tensor:

@@ -45,6 +45,8 @@ class Texture:
     opacity : Tensor, (H, W) or (B, H, W), optional
         How much of what is behind each texel hides, from 0 (nothing) to 1 (all, the default); looked up as
         the image is, and multiplied by the opacity of the mesh. Colours are not multiplied by it.
+    mipmaps : bool
+        Whether a smaller version of the image and its opacity is seen where texels are smaller than pixels.
 
     Raises
     ------
@@ -53,8 +55,15 @@ class Texture:
 
     Notes
     -----
-    There are no smaller versions of the image (mipmaps): a texture that is finer than the pixels flickers;
-    ``ssaa`` of `SoftRasterizer` helps. Between texels colour and opacity are interpolated each by itself, so
+    A texture that is finer than the pixels flickers, and its gradient reaches only the texels next to the
+    centres of pixels. With ``mipmaps`` a pixel has the mean of about a pixel: of the image and its smaller
+    versions, each half as high and wide as the one before, the two whose texels are nearest to it in area are
+    looked up, and blended. That area is exact in perspective, differentiable, and that of the pixels that are
+    really rendered, smaller with ``ssaa``. What is magnified is the same to the bit as without mipmaps. What
+    is seen at a slant is blurred too much one way and too little the other; what lies in an image between the
+    parts of an atlas shows from afar. A look-up takes about twice as long.
+
+    Between texels colour and opacity are interpolated each by itself, so
     that the colour of a texel without opacity is seen beside it: fill those with that of their neighbours.
     """
 

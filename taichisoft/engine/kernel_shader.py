@@ -46,7 +46,9 @@ MOST = 2**31
 
 @dataclass(frozen=True, eq=False)
 class KernelShader:
-    """A shader that the kernels evaluate. Its inputs are two: texels, (T, C), and numbers of light, (b, n).
+    """A shader that the kernels evaluate.
+
+    Its inputs are two: texels, (b, T, C), and numbers of light, (b, n).
 
     Parameters
     ----------
@@ -123,10 +125,9 @@ class KernelShader:
 
     def shader_of(self, texels: Tensor, numbers: Tensor) -> Shader:
         """Return the shader with other texels and numbers of light."""
-        shader, found = self.shader, {}
-        if shader.texture is not None:
-            image = texels.reshape(shader.texture.image.shape)
-            found["texture"] = _with(shader.texture, image=image)
+        shader, found = self.shader, dict[str, Any]()
+        if shader.pyramid is not None:
+            found["pyramid"] = replace(shader.pyramid, texels=texels)
         if shader.lighting is not None:
             found["lighting"], found["eye"] = self._light_of(numbers)
         return replace(shader, **found)
@@ -144,10 +145,8 @@ class KernelShader:
 
     @cached_property
     def _texels(self) -> Tensor:
-        texture = self.shader.texture
-        if texture is None:
-            return self.job.points.new_zeros(0, 1)
-        return texture.image.reshape(-1, texture.channels)
+        pyramid = self.shader.pyramid
+        return self.job.points.new_zeros(0, 0, 1) if pyramid is None else pyramid.texels
 
     @cached_property
     def _numbers(self) -> Tensor:
@@ -222,21 +221,21 @@ class KernelShader:
         return plan
 
     def _plan_texture(self, plan: list[int]) -> None:
-        texture = self.shader.texture
-        if texture is None:
+        pyramid = self.shader.pyramid
+        if pyramid is None:
             return
-        height, width = texture.image.shape[-3:-1]
-        texel = texture.channels
+        batch, size, texel = pyramid.texels.shape
         plan[Plan.TEXTURED] = 1
         plan[Plan.TEXEL] = texel
         plan[Plan.BASE_CHANNELS] = texel - self.shader.texture_opacity
-        plan[Plan.TEXTURE] = height * width * texel if texture.batch_size > 1 else 0
-        plan[Plan.CLAMPS] = int(texture.wrap is Wrap.CLAMP)
-        plan[Plan.LEVELS] = 1
+        plan[Plan.TEXTURE] = size * texel if batch > 1 else 0
+        plan[Plan.CLAMPS] = int(pyramid.wrap is Wrap.CLAMP)
+        plan[Plan.LEVELS] = len(pyramid.levels)
         plan[Plan.THROUGH] = int(self.shader.texture_opacity)
         plan[Plan.TEXELS] = self._texels.numel()
         plan[Plan.SIZES] = len(plan)
-        plan += [0, height, width]
+        for level in pyramid.levels:
+            plan += [level.offset * texel, level.height, level.width]
 
     def _plan_light(self, plan: list[int]) -> None:
         shader = self.shader

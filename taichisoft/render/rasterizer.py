@@ -317,8 +317,11 @@ class SoftRasterizer(nn.Module):
         -----
         A `Texture` and `Shading.PHONG` are evaluated in torch for each fragment, a pair of a face and a pixel
         within its reach, so that soft edges and hidden faces show their own texture. Everything else is done
-        by the kernels. A fragment takes about 360 bytes with a texture and 610 with Phong shading if its
-        gradient is kept (float32), and about 200 if not (``python -m benchmarks.appearance texture``).
+        by the kernels. Front to back that is done in bands of rows, of which one is in memory, about 100 MB;
+        all but the last are evaluated again for the gradient. Within a transform of ``torch.func``, and with
+        a reference depth, all fragments are: each takes about 360 bytes with a texture and 610 with Phong
+        shading if its gradient is kept (float32), and about 200 if not (``python -m benchmarks.appearance
+        texture``).
         """
         check_type(face_ids, "face_ids", bool)
         self._check_ready()
@@ -391,8 +394,8 @@ class SoftRasterizer(nn.Module):
             mesh = with_opacity(mesh, opacity)
         if self.deterministic:
             mesh, colors, source = in_canonical_order(mesh, colors)
-        surface = prepare(mesh, camera, colors, lighting, normals)
         camera = magnified(camera, self.ssaa)
+        surface = prepare(mesh, camera, colors, lighting, normals)
         return surface, build_scene(
             mesh, camera, surface.attributes, source=source, culling=self.culling
         )

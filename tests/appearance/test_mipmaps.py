@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from functools import partial
+
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 import taichisoft as ts
+from taichisoft.appearance.projected_size import levels_of, texel_scales
 from taichisoft.appearance.pyramid import Level, Pyramid
-from tests.helpers import uniform
+from taichisoft.geometry.attributes import Attributes
+from tests.helpers import assert_close, soft, uniform
+from tests.zoo.appearance import scene, texture_of
 
 
 def shares(size: int) -> torch.Tensor:
@@ -79,3 +86,169 @@ def test_gradients_through_levels():
 
     assert gradcheck(sample, (image, uv, level))
     assert gradgradcheck(sample, (image, uv, level))
+
+
+def texels_per_pixel(camera: ts.Camera, corners: torch.Tensor, uv: torch.Tensor, at: torch.Tensor):
+    """Return the area in the texture, (N,), of a pixel, by the derivative of (u, v) where its ray ends."""
+
+    def seen(pixel: torch.Tensor) -> torch.Tensor:
+        view = corners @ camera.rotation[0].mT + camera.translation[0]
+        ray = torch.linalg.solve(camera.intrinsics[0], torch.cat([pixel, pixel.new_ones(1)]))
+        if camera.perspective:
+            shares = torch.linalg.solve(view.mT, ray)
+            return shares / shares.sum() @ uv
+        flat = torch.cat([view[:, :2], torch.ones_like(view[:, :1])], 1)
+        return torch.linalg.solve(flat.mT, ray) @ uv
+
+    return torch.stack([torch.linalg.det(torch.func.jacrev(seen)(pixel)).abs() for pixel in at])
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("perspective", [True, False])
+def test_levels_of_a_tilted_plane_are_those_of_the_derivative(perspective):
+    # A square of two triangles that starts behind the camera, with pixels that are sheared.
+    vertices = torch.tensor([[-30, -1, 1.5], [40, -2, 2], [50, 3, -60], [-45, 2, -80]]).double()
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    uv = torch.tensor([[0.0, 0], [7, 1], [9, 11], [-1, 8]]).double()
+    if perspective:
+        camera = ts.Camera.look_at((0.0, 1, 0), (0, 1, -1), image_size=(20, 30), fov=60.0)
+    else:
+        camera = ts.Camera.orthographic((0.0, 1, 0), (0, 0, -1), height=2.0, image_size=(20, 30))
+    camera = camera.to(dtype=torch.float64)
+    camera.intrinsics[0, 0, 1] = 3.0
+    mesh = ts.Mesh(vertices, faces)
+    texture = ts.Texture(torch.zeros(32, 8, 1).double(), uv, mipmaps=True)
+    scales = texel_scales(mesh, camera, texture, Attributes(uv, faces)).reshape(2, 3)
+    shares = uniform(torch.Generator().manual_seed(4), 2, 6, 3, low=0.1)
+    shares = shares / shares.sum(-1, keepdim=True)
+    seen = 0
+    for face in range(2):
+        points = shares[face] @ vertices[faces[face]]
+        x, y, depth, _ = camera.project(points)[0].unbind(-1)
+        before = depth > camera.near
+        seen += int(before.sum())
+        pixels = torch.stack([x, y], 1)[before]
+        area = 32 * 8 * texels_per_pixel(camera, vertices[faces[face]], uv[faces[face]], pixels)
+        found = levels_of((shares[face] @ scales[face])[before])
+        torch.testing.assert_close(found, 0.5 * area.log2().clamp(min=0), rtol=1e-9, atol=1e-9)
+    assert seen >= 8
+
+
+@pytest.mark.cpu_only
+def test_faces_without_area_have_a_level_and_no_gradient():
+    # Edge-on, a point, and one whose coordinates are on a line; then what they are beside.
+    vertices = torch.tensor(
+        [[0.0, 0, 0], [0, 0, -1], [0, 1, -1], [1, 0, 0], [1, 1, 0]], dtype=torch.float64
+    ).requires_grad_()
+    faces = torch.tensor([[0, 1, 2], [3, 3, 3], [0, 3, 4], [1, 3, 4]])
+    uv = torch.tensor([[0.0, 0], [0, 1], [9, 0], [1, 1], [2, 2]], dtype=torch.float64)
+    uv.requires_grad_()
+    camera = ts.Camera.look_at((0.0, 0, 3), image_size=(8, 8)).to(dtype=torch.float64)
+    texture = ts.Texture(torch.zeros(64, 64, 1).double(), uv, mipmaps=True)
+    scales = texel_scales(ts.Mesh(vertices, faces), camera, texture, Attributes(uv, faces))
+    levels = levels_of(scales).reshape(4, 3)
+    assert bool((levels[:2] > 30).all())
+    assert bool((levels[2] == 0).all())
+    assert bool(((levels[3] > 1) & (levels[3] < 9)).all())
+    gradients = torch.autograd.grad(levels.sum(), [vertices, uv], create_graph=True)
+    total = sum(g.square().sum() for g in gradients)
+    for gradient in (*gradients, *torch.autograd.grad(total, [vertices, uv])):
+        assert bool(gradient.isfinite().all())
+        assert bool((gradient != 0).any())
+
+
+def checks(block: int, count: int, dtype: torch.dtype) -> torch.Tensor:
+    """Return a board of count x count blocks of so many texels, 1 in the corner and 0 beside it."""
+    board = (torch.arange(count)[:, None] + torch.arange(count) + 1) % 2
+    return board.repeat_interleave(block, 0).repeat_interleave(block, 1)[..., None].to(dtype)
+
+
+def wall(
+    distance: float, size: int, dtype: torch.dtype, *, shift: float = 0.0
+) -> tuple[ts.Mesh, ts.Camera, torch.Tensor]:
+    """Return a square that fills an image of 8 x 8, its camera, and coordinates, (4, 2), for so many texels.
+
+    The centre of pixel (i, j) is at texel (8 i + 2, 4 j + 2), counted in corners, plus the shift.
+    """
+    ends = torch.tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=dtype)
+    reach = distance * math.tan(math.radians(20))
+    vertices = torch.cat([reach * ends, torch.zeros(4, 1, dtype=dtype)], 1)
+    mesh = ts.Mesh(vertices, torch.tensor([[0, 1, 2], [0, 2, 3]]))
+    camera = ts.Camera.look_at((0.0, 0, distance), image_size=(8, 8), fov=40.0, dtype=dtype)
+    u, v = ((ends + 1) / 2).unbind(1)
+    texels = torch.stack([32 * u + shift, 64 * v + 2 - shift], 1)
+    return mesh, camera, texels / size
+
+
+@pytest.mark.parametrize("distance", [0.5, 500.0])
+def test_a_wall_seen_head_on(distance, dtype, tolerance):
+    # A pixel is 4 x 8 texels, level 2.5: halfway from blocks of 4 x 4 texels to the mean of all.
+    hard = ts.SoftRasterizer.hard()
+    board = checks(4, 4, dtype)
+    mesh, camera, uv = wall(distance, 16, dtype)
+    found = hard(mesh, camera, ts.Texture(board, uv, mipmaps=True)).color[0, ..., 0]
+    expected = torch.tensor([0.75, 0.25], dtype=dtype).repeat(4).expand(8, 8)
+    assert_close(found, expected, tolerance.value, "color")
+    # Finer than pixels: the mean, where without mip-maps it is what lies at the centres.
+    mesh, camera, uv = wall(distance, 16, dtype, shift=0.5)
+    fine = ts.Texture(checks(1, 16, dtype), uv)
+    assert_close(hard(mesh, camera, fine).color, torch.ones(1, 8, 8, 1, dtype=dtype), 1e-2, "color")
+    half = torch.full((1, 8, 8, 1), 0.5, dtype=dtype)
+    found = hard(mesh, camera, dataclasses.replace(fine, mipmaps=True)).color
+    assert_close(found, half, tolerance.value, "color")
+
+
+def test_pixels_are_those_that_are_rendered(dtype, tolerance):
+    mesh, camera, uv = wall(2.0, 16, dtype)
+    image = uniform(torch.Generator().manual_seed(5), 16, 16, 2).to(dtype)
+    texture = ts.Texture(image, uv, mipmaps=True)
+    found = ts.SoftRasterizer.hard(ssaa=2)(mesh, camera, texture).color
+    large = ts.Camera.look_at((0.0, 0, 2), image_size=(16, 16), fov=40.0, dtype=dtype)
+    expected = ts.SoftRasterizer.hard()(mesh, large, texture).color
+    expected = expected.unflatten(2, (8, 2)).unflatten(1, (8, 2)).mean((2, 4))
+    assert_close(found, expected, tolerance.value, "color")
+
+
+def test_what_is_magnified_is_bilinear_to_the_bit(dtype):
+    setup = scene(1, (9, 13), views=2)
+    x = {name: leaf.to(dtype) for name, leaf in setup.leaves.items()}
+    x["uv"] = 0.1 * x["uv"]
+    plain, mipped = (dataclasses.replace(texture_of(x), mipmaps=m) for m in (False, True))
+    found, expected = (soft()(*setup.build(x), texture).color for texture in (mipped, plain))
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.cpu_only
+def test_derivatives_through_the_level():
+    setup = scene(2, (7, 9), views=2)
+    generator = torch.Generator().manual_seed(6)
+    leaves = {name: setup.leaves[name] for name in ("vertices", "uv", "eye")}
+    leaves["texture"] = uniform(generator, 13, 16, 3)
+    along = {name: torch.randn(x.shape, generator=generator).double() for name, x in leaves.items()}
+    renderer = ts.SoftRasterizer(background=0.2)
+    weight = torch.randn(2, 7, 9, 3, generator=generator).double()
+
+    def loss(x, render=renderer):
+        texture = dataclasses.replace(texture_of(x), mipmaps=True)
+        mesh, camera = setup.build({**setup.leaves, **x})
+        return (render(mesh, camera, texture).color * weight).sum()
+
+    def slope(step, **options):
+        """Return the derivative of the loss along a direction, after a step in it."""
+        x = {k: (v + step * along[k]).requires_grad_() for k, v in leaves.items()}
+        gradients = torch.autograd.grad(loss(x), list(x.values()), **options)
+        return sum((g * along[k]).sum() for k, g in zip(x, gradients, strict=True)), x
+
+    def difference(function, step):
+        # So small that no fragment passes from one texel or level to the next.
+        return (function(step) - function(-step)) / (2 * step)
+
+    first, x = slope(0.0, create_graph=True)
+    second = torch.autograd.grad(first, list(x.values()))
+    second = sum((g * along[k]).sum() for k, g in zip(x, second, strict=True))
+    by_values = difference(lambda t: loss({k: v + t * along[k] for k, v in leaves.items()}), 1e-7)
+    torch.testing.assert_close(first.detach(), by_values, rtol=1e-6, atol=0)
+    by_slopes = difference(lambda t: slope(t)[0], 1e-7)
+    torch.testing.assert_close(second, by_slopes, rtol=1e-5, atol=0)
+    twin = partial(ts.reference.render, renderer, tabulated=True)
+    torch.testing.assert_close(loss(leaves), loss(leaves, twin), rtol=1e-12, atol=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -57,6 +58,10 @@ LOOKS: dict[str, Callable[[Leaves], dict]] = {
         "opacity": x["colors"][:, 1],
     },
     "dull": lambda x: {"colors": texture_of(x), "lighting": dull(x, ts.Shading.PHONG)},
+    "mipmaps": lambda x: {
+        "colors": dataclasses.replace(of_images(x), mipmaps=True),
+        "lighting": lighting_of(x, ts.Shading.PHONG),
+    },
     "all": lambda x: {
         "colors": of_images(x),
         "lighting": lighting_of(x, ts.Shading.PHONG),
@@ -77,7 +82,7 @@ def case_of(
     """Return a render, and what it looks like."""
     setup = scene(7, size, views=2)
     generator = torch.Generator().manual_seed(8)
-    more = {"textures": uniform(generator, 2, 4, 3, 3), "through": uniform(generator, 4, 3)}
+    more = {"textures": uniform(generator, 2, 14, 9, 3), "through": uniform(generator, 14, 9)}
     leaves = {
         name: leaf.to(dtype).requires_grad_() for name, leaf in {**setup.leaves, **more}.items()
     }

@@ -11,8 +11,9 @@ from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, Vectors
 class Plan:
     """Integers of a plan. What is 0 or 1 says no or yes.
 
-    The attributes of a face are the base (colours, or u and v), what light needs (nothing; diffuse and
-    mirrored light; or position and normal), those that are kept as they are, and its own opacity.
+    The attributes of a face are the base (colours; or u and v, and if a texture has several sizes the scale
+    of `taichisoft.appearance.projected_size`), what light needs (nothing; diffuse and mirrored light; or
+    position and normal), those that are kept as they are, and its own opacity.
     """
 
     # Channels of the colours; with the kept ones; columns of the base; channels that the base has.

@@ -44,8 +44,15 @@ def shading_functions(real):
         if plan[Plan.THROUGH] > 0:
             u = attribute(arrays, index, 0, share0, share1, share2)
             v = attribute(arrays, index, 1, share0, share1, share2)
-            at = texture.spot(u, v, image, plan)
-            result = result * texture.look_up(shading.texels, at, plan[Plan.TEXEL] - 1)
+            # Without other sizes of the texture it is not looked at.
+            scale = attribute(arrays, index, 2 % arrays.channels, share0, share1, share2)
+            level, parts, _ = texture.between(scale, plan)
+            number = vec(0.0)
+            for turn in range(ti.min(plan[Plan.LEVELS], 2)):
+                at = texture.spot(u, v, level + turn, image, plan)
+                found = texture.look_up(shading.texels, at, plan[Plan.TEXEL] - 1)
+                number = number + texture.part(parts, turn) * found
+            result = result * number
         return result
 
     @ti.func
@@ -69,6 +76,20 @@ def shading_functions(real):
         return of.broadcast(shading.numbers[at])
 
     @ti.func
+    def look_up(first, base, image, shading: ti.template()):
+        """Write what the texture is at the fragments, without its opacity, to `base` in the room."""
+        plan, room = ti.static((shading.plan, shading.room))
+        level, parts, _ = texture.between(room[first + 2], plan)
+        for c in range(plan[Plan.BASE_CHANNELS]):
+            room[base + c] = vec(0.0)
+        for turn in range(ti.min(plan[Plan.LEVELS], 2)):
+            at = texture.spot(room[first], room[first + 1], level + turn, image, plan)
+            part = texture.part(parts, turn)
+            for c in range(plan[Plan.BASE_CHANNELS]):
+                number = texture.look_up(shading.texels, at, c)
+                room[base + c] = room[base + c] + part * number
+
+    @ti.func
     def evaluate(
         worker, image, index, share0, share1, share2, arrays: ti.template(), shading: ti.template()
     ):
@@ -78,9 +99,7 @@ def shading_functions(real):
         base = first
         if plan[Plan.TEXTURED] > 0:
             base = first + plan[Plan.BASES]
-            at = texture.spot(room[first], room[first + 1], image, plan)
-            for c in range(plan[Plan.BASE_CHANNELS]):
-                room[base + c] = texture.look_up(shading.texels, at, c)
+            look_up(first, base, image, shading)
         colors = first + plan[Plan.COLORS]
         channels = plan[Plan.CHANNELS]
         for c in range(channels):
@@ -95,6 +114,33 @@ def shading_functions(real):
         for c in range(plan[Plan.OUTPUTS] - channels):
             room[colors + channels + c] = room[first + plan[Plan.KEPT] + c]
         return colors
+
+    @ti.func
+    def into_texels(first, base, texel, image, shading: ti.template(), texels_out: ti.template()):
+        """Take the gradients of the numbers of a texture to those of its coordinates and of its texels.
+
+        The numbers are added to what is at `base`; the gradients of texels begin at `texel`.
+        """
+        plan, room = ti.static((shading.plan, shading.room))
+        by_values = first + plan[Plan.BY_VALUES]
+        by_base = first + plan[Plan.BY_BASE]
+        level, parts, slope = texture.between(room[first + 2], plan)
+        by_u = vec(0.0)
+        by_v = vec(0.0)
+        by_share = vec(0.0)
+        for turn in range(ti.min(plan[Plan.LEVELS], 2)):
+            at = texture.spot(room[first], room[first + 1], level + turn, image, plan)
+            part = texture.part(parts, turn)
+            more_u, more_v, by_part = texture.pull(
+                shading.texels, at, part, base, by_base, texel, plan, room, texels_out
+            )
+            by_u = by_u + more_u
+            by_v = by_v + more_v
+            by_share = by_part - by_share
+        room[by_values] = by_u
+        room[by_values + 1] = by_v
+        if plan[Plan.BASE] > 2:
+            room[by_values + 2] = by_share * slope
 
     @ti.func
     def into_base(
@@ -113,24 +159,14 @@ def shading_functions(real):
         own = by_values + arrays.channels - 1
         if plan[Plan.TEXTURED] > 0:
             base = first + plan[Plan.BASES]
-            at = texture.spot(room[first], room[first + 1], image, plan)
-            by_across = vec(0.0)
-            by_down = vec(0.0)
             if plan[Plan.THROUGH] > 0:
                 by_through = by_opacity
                 if plan[Plan.OWN] > 0:
                     by_through = by_opacity * room[first + arrays.channels - 1]
                 room[by_base + plan[Plan.BASE_CHANNELS]] = by_through
             for c in range(plan[Plan.TEXEL]):
-                up = room[by_base + c]
-                upper, lower, above, below = texture.edges(shading.texels, at, c)
-                room[base + c] = upper + at.down * (lower - upper)
-                by_down = by_down + up * (lower - upper)
-                by_across = by_across + up * (above + at.down * (below - above))
-                if plan[Plan.INTO_TEXELS] > 0:
-                    texture.spread(shading_out.texels, worker * plan[Plan.TEXELS], at, c, up)
-            room[by_values] = by_across * at.by_u
-            room[by_values + 1] = by_down * at.by_v
+                room[base + c] = vec(0.0)
+            into_texels(first, base, worker * plan[Plan.TEXELS], image, shading, shading_out.texels)
             if plan[Plan.OWN] > 0:
                 by_own = by_opacity
                 if plan[Plan.THROUGH] > 0:

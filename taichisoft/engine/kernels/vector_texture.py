@@ -1,11 +1,15 @@
 """Device functions that look textures up bilinearly, in whole vectors, and their adjoint."""
 
+import math
 from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.shading_bundles import Plan
 from taichisoft.engine.kernels.vectors import vector_functions
+
+# Levels of a scale, see `taichisoft.appearance.projected_size`, by its natural logarithm.
+LEVELS_PER_E = 1.5 / math.log(2)
 
 
 @cache
@@ -30,13 +34,13 @@ def texture_functions(real):
     def neighbours(coordinate, size, clamps):
         """Return the texels before and after a coordinate from 0 to 1, the position, and its slope."""
         inside = coordinate - ti.floor(coordinate)
-        slope = of.broadcast(size)
+        slope = size
         if clamps > 0:
             inside = of.lesser(of.greater(coordinate, vec(0.0)), vec(1.0))
-            slope = ti.select(inside == coordinate, slope, vec(0.0))
-        position = inside * of.broadcast(size) - 0.5
+            slope = ti.select(inside == coordinate, size, vec(0.0))
+        position = inside * size - 0.5
         before = ti.floor(position)
-        last = of.broadcast(size - 1)
+        last = size - 1.0
         after = before + 1.0
         beyond = ti.select(after > last, vec(0.0), after)
         one = ti.select(before < 0.0, last, before)
@@ -49,20 +53,30 @@ def texture_functions(real):
         return of.to_ints(one), of.to_ints(beyond), position - before, slope
 
     @ti.func
-    def spot(u, v, image, plan: ti.template()):
-        """Return where a texture is looked up."""
+    def spot(u, v, level, image, plan: ti.template()):
+        """Return where a texture is looked up, in the sizes of numbers."""
         sizes = plan[Plan.SIZES]
         texel = plan[Plan.TEXEL]
-        start = plan[sizes] + image * plan[Plan.TEXTURE]
-        height = plan[sizes + 1]
-        width = plan[sizes + 2]
+        start = ints(0) + image * plan[Plan.TEXTURE]
+        height = ints(0)
+        width = ints(0)
+        if plan[Plan.LEVELS] > 1:
+            for lane in ti.static(range(lanes)):
+                at = sizes + Plan.SIZE * level[lane]
+                start[lane] = start[lane] + plan[at]
+                height[lane] = plan[at + 1]
+                width[lane] = plan[at + 2]
+        else:
+            height = height + plan[sizes + 1]
+            width = width + plan[sizes + 2]
         clamps = plan[Plan.CLAMPS]
-        left, right, across, by_u = neighbours(u, ti.cast(width, real), clamps)
-        upper, lower, down, by_v = neighbours(1.0 - v, ti.cast(height, real), clamps)
+        left, right, across, by_u = neighbours(u, of.to_reals(width), clamps)
+        upper, lower, down, by_v = neighbours(1.0 - v, of.to_reals(height), clamps)
         left = left * texel + start
         right = right * texel + start
-        upper = upper * (width * texel)
-        lower = lower * (width * texel)
+        line = width * texel
+        upper = upper * line
+        lower = lower * line
         result = Spot()
         result.upper_left = upper + left
         result.upper_right = upper + right
@@ -72,6 +86,35 @@ def texture_functions(real):
         result.down = down
         result.by_u = by_u
         result.by_v = 0.0 - by_v
+        return result
+
+    @ti.func
+    def between(scale, plan: ti.template()):
+        """Return the finer of two sizes of a texture, the share of the next one, and its slope by the scale.
+
+        Of a texture of one size, that one alone.
+        """
+        finer = ints(0)
+        share = vec(0.0)
+        slope = vec(0.0)
+        if plan[Plan.LEVELS] > 1:
+            last = of.broadcast(ti.cast(plan[Plan.LEVELS] - 1, real))
+            scale = of.greater(scale, vec(1.0))
+            level = real(LEVELS_PER_E) * of.log(scale)
+            slope = real(LEVELS_PER_E) / scale
+            slope = ti.select(scale > 1.0, ti.select(level > last, vec(0.0), slope), vec(0.0))
+            level = of.lesser(level, last)
+            before = of.lesser(ti.floor(level), last - 1.0)
+            finer = of.to_ints(before)
+            share = level - before
+        return finer, share, slope
+
+    @ti.func
+    def part(share, turn):
+        """Return the part of the finer size in the first turn, that of the next one in the second."""
+        result = share
+        if turn == 0:
+            result = 1.0 - share
         return result
 
     @ti.func
@@ -115,4 +158,38 @@ def texture_functions(real):
         scatter(texels_out, at.lower_left + (first + c), lower - lower_right)
         scatter(texels_out, at.lower_right + (first + c), lower_right)
 
-    return SimpleNamespace(Spot=Spot, spot=spot, edges=edges, look_up=look_up, spread=spread)
+    @ti.func
+    def pull(
+        texels: ti.template(),
+        at: ti.template(),
+        part,
+        base,
+        by_base,
+        first,
+        plan: ti.template(),
+        room: ti.template(),
+        texels_out: ti.template(),
+    ):
+        """Add parts of the numbers at a spot to those at `base` in the room, and take their gradients back.
+
+        Return the gradients of u and v, and of `part`. Those of the texels are added, as by `spread`.
+        """
+        by_across = vec(0.0)
+        by_down = vec(0.0)
+        by_part = vec(0.0)
+        for c in range(plan[Plan.TEXEL]):
+            upper, lower, above, below = edges(texels, at, c)
+            number = upper + at.down * (lower - upper)
+            room[base + c] = room[base + c] + part * number
+            up = room[by_base + c]
+            by_part = by_part + up * number
+            up = up * part
+            by_down = by_down + up * (lower - upper)
+            by_across = by_across + up * (above + at.down * (below - above))
+            if plan[Plan.INTO_TEXELS] > 0:
+                spread(texels_out, first, at, c, up)
+        return by_across * at.by_u, by_down * at.by_v, by_part
+
+    return SimpleNamespace(
+        Spot=Spot, spot=spot, between=between, part=part, look_up=look_up, spread=spread, pull=pull
+    )

@@ -91,6 +91,14 @@ def vector_functions(real):
         return result
 
     @ti.func
+    def to_reals(v):
+        """Convert integers to floating-point numbers."""
+        result = vec(0.0)
+        for lane in ti.static(range(lanes)):
+            result[lane] = ti.cast(v[lane], real)
+        return result
+
+    @ti.func
     def to_bits(v):
         """Return the representation of floating-point numbers."""
         result = bits(0)
@@ -152,9 +160,7 @@ def vector_functions(real):
         number = to_bits(v)
         exponents = (number >> mantissa) - bias
         m = from_bits((number & integer((1 << mantissa) - 1)) | integer(bias << mantissa))
-        n = vec(0.0)
-        for lane in ti.static(range(lanes)):
-            n[lane] = ti.cast(exponents[lane], real)
+        n = to_reals(exponents)
         large = m > real(2**0.5)
         m = ti.select(large, m * 0.5, m)
         n = ti.select(large, n + 1.0, n)
@@ -176,6 +182,7 @@ def vector_functions(real):
         greater=greater,
         broadcast=broadcast,
         to_ints=to_ints,
+        to_reals=to_reals,
         to_bits=to_bits,
         from_bits=from_bits,
         narrowed=narrowed,
