@@ -29,6 +29,7 @@ from taichisoft.engine.kernels.vector_layers import (
     layer_functions,
 )
 from taichisoft.engine.kernels.vector_planes import plane_functions
+from taichisoft.engine.kernels.vector_products import product_functions
 from taichisoft.engine.kernels.vector_table import FlexibleTable, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -72,6 +73,7 @@ def composite_adjoint_kernel(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    product = product_functions(real)
     planes_of = plane_functions(real)
     look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
@@ -79,15 +81,6 @@ def composite_adjoint_kernel(real):
     width = Kept.BACKWARD
     # Of the logarithms of the width and of gamma, and of h at ties.
     Numbers = ti.types.struct(by_width=vec, by_gamma=vec, by_tie=vec)
-
-    @ti.func
-    def scatter(cells_out: ti.template(), first, cell: ti.template(), t, up):
-        """Add gradients to the cells of a table."""
-        for lane in ti.static(range(lanes)):
-            p = t[lane]
-            powers = row_of_cells(1.0, p, p * p, p * p * p)
-            row = first + look.cell_of(cell, lane)
-            cells_out[row] = cells_out[row] + powers * up[lane]
 
     @ti.func
     def receive(worker, visits, arrays: ti.template(), more: ti.template(), planes):
@@ -168,8 +161,8 @@ def composite_adjoint_kernel(real):
             by_in_front = up * (above - below)
             if ti.static(more.into_cells):
                 row = worker * sizes.total + sizes.inverse
-                scatter(gradients_out.cells, row, cell, t, up)
-                scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
+                look.scatter(gradients_out.cells, row, cell, t, up)
+                look.scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
         kept[k + Kept.BY_IN_FRONT] = by_in_front
         inverse_gamma = of.broadcast(1 / softness.gammas[image])
         by_depth = vec(0.0)
@@ -215,7 +208,7 @@ def composite_adjoint_kernel(real):
                 if ti.static(more.into_cells):
                     cell_h, t_h, _ = look.locate(u, softness.order)
                     row_h = worker * sizes.total + sizes.order
-                    scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
+                    look.scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
         kept[k + Kept.BY_DEPTH] = kept[k + Kept.BY_DEPTH] + by_depth
 
     @ti.func
@@ -265,7 +258,7 @@ def composite_adjoint_kernel(real):
             cells = ti.static(CellsAt(layers.pair_cell_numbers, pair * lanes))
             slope = look.slope(look.cubic(softness.part, cells), t)
             if ti.static(more.into_cells):
-                scatter(gradients_out.cells, first, cells, t, up)
+                look.scatter(gradients_out.cells, first, cells, t, up)
         return slope * layers.pair_kept[p + OfPair.RATE]
 
     @ti.func
@@ -289,6 +282,9 @@ def composite_adjoint_kernel(real):
         by_generator = kept[k + Kept.BY_GENERATOR]
         by_coverage = kept[k + Kept.BY_COVERAGE]
         by_opacity = vec(0.0)
+        if softness.numbers[Number.PRODUCT] > 0:
+            by_coverage = by_coverage + by_generator / kept[k + Kept.GENERATOR]
+            by_generator = vec(0.0)
         if softness.numbers[Number.OPACITY] > 0:
             if ti.static(softness.take_max):
                 by_coverage = by_coverage + by_generator
@@ -299,7 +295,7 @@ def composite_adjoint_kernel(real):
                 by_coverage = by_coverage + by_generator * slope
                 if ti.static(more.into_cells):
                     row = worker * sizes.total + sizes.part
-                    scatter(gradients_out.cells, row, cell, place, by_generator)
+                    look.scatter(gradients_out.cells, row, cell, place, by_generator)
             by_opacity = by_coverage * kept[k + Kept.OPAQUE]
             by_coverage = by_coverage * kept[k + Kept.OPACITY]
             by_generator = vec(0.0)
@@ -310,21 +306,21 @@ def composite_adjoint_kernel(real):
         by_s = by_coverage * look.slope(cubic, t) * rate
         if ti.static(more.into_cells):
             row = worker * sizes.total + sizes.coverage
-            scatter(gradients_out.cells, row, cells, t, by_coverage)
+            look.scatter(gradients_out.cells, row, cells, t, by_coverage)
         if ti.static(not softness.take_max):
             if softness.numbers[Number.SAME] > 0:
                 cubic_g = look.cubic(softness.generator, cells)
                 by_s = by_s + by_generator * look.slope(cubic_g, t) * rate
                 if ti.static(more.into_cells):
                     row_g = worker * sizes.total
-                    scatter(gradients_out.cells, row_g, cells, t, by_generator)
+                    look.scatter(gradients_out.cells, row_g, cells, t, by_generator)
             else:
                 cell_g, t_g, rate_g = look.locate(s, softness.generator)
                 cubic_g = look.cubic(softness.generator, cell_g)
                 by_s = by_s + by_generator * look.slope(cubic_g, t_g) * rate_g
                 if ti.static(more.into_cells):
                     row_g = worker * sizes.total
-                    scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
+                    look.scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
         sums.by_width = sums.by_width - by_s * s
         if more.slopes.layout[2] > 0:
             cell_c, t_c, _ = look.locate(s, more.slopes)
@@ -511,7 +507,12 @@ def composite_adjoint_kernel(real):
                     receive(worker, visits, arrays, more, planes)
                     for block in range(blocks):
                         state = ti.static((worker, image, arrays, more, sizes, sums, gradients_out))
-                        layer.weigh(worker, image, block, arrays, width, unweigh, state)
+                        if softness.numbers[Number.PRODUCT] > 0:
+                            product.weigh(
+                                worker, image, block, arrays, width, product.unweigh, state
+                            )
+                        else:
+                            layer.weigh(worker, image, block, arrays, width, unweigh, state)
                         if ti.static(not softness.take_max):
                             at_block = worker * layers.blocks + worker + block
                             layer.pass_to_front(
