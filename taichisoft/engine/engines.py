@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from taichisoft.appearance.sides import Culling
+from taichisoft.base.backend import backend
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.autodiff import sums_of_fragments, total_of_fragments
 from taichisoft.engine.blend import BlendPass, blend
@@ -15,6 +16,7 @@ from taichisoft.engine.block_job import works_in_blocks
 from taichisoft.engine.composite import CompositePass
 from taichisoft.engine.compositing import Shader, composite_fragments
 from taichisoft.engine.coverage import CoveragePass, accumulate
+from taichisoft.engine.image import ComposedImages, Ground, compose
 from taichisoft.engine.inputs import BlendInputs, CompositeInputs, CoverageInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernel_shader import KernelShader
@@ -63,6 +65,10 @@ class Engine(ABC):
         inputs = CompositeInputs.of(job, curves)
         return composite_fragments(job, curves, inputs, opacity=opacity, shader=shader)
 
+    def image(self, ground: Ground, alpha: Tensor, sums: Tensor) -> ComposedImages:
+        """Return depth, colours times alpha, and colours over the background: see `image.compose`."""
+        return ground.exact(alpha, sums)
+
 
 class FusedEngine(Engine):
     """One launch per pass, its adjoint written by hand. The fast one."""
@@ -107,10 +113,17 @@ class FusedEngine(Engine):
             look = KernelShader.of(shader, job) if in_blocks else None
             if look is None:
                 return shade_layers(job, curves, inputs, shader, opacity)
-            return VectorCompositePass(job, curves, opacity, look)(*inputs, *look.inputs)
+            return VectorCompositePass(job, curves, opacity, opacity, look)(*inputs, *look.inputs)
         if in_blocks:
-            return VectorCompositePass(job, curves, opacity)(*inputs)
+            # Without opacity alpha is that of the silhouette.
+            return VectorCompositePass(job, curves, opacity, total=opacity)(*inputs)
         return CompositePass(job, curves, opacity)(*inputs)
+
+    def image(self, ground: Ground, alpha: Tensor, sums: Tensor) -> ComposedImages:
+        """Return depth, colours times alpha, and colours over the background: see `image.compose`."""
+        if backend() != "cpu" or not alpha.is_cpu:
+            return super().image(ground, alpha, sums)
+        return compose(ground, alpha, sums)
 
 
 class AutodiffEngine(Engine):

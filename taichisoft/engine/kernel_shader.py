@@ -94,19 +94,27 @@ class KernelShader:
         return most
 
     def shading(
-        self, texels: Tensor, numbers: Tensor, workers: int, *, into_texels: bool
+        self,
+        texels: Tensor,
+        numbers: Tensor,
+        workers: int,
+        places: int = 0,
+        *,
+        into_texels: bool = False,
     ) -> Shading:
-        """Return what shades the fragments."""
+        """Return what shades the fragments; in the backward pass those of so many places of a worker."""
         points = self.job.points
-        room = self._plan[Plan.ROOM]
         plan = list(self._plan)
         plan[Plan.INTO_TEXELS] = int(into_texels)
+        plan[Plan.ROOM] += places * self.job.scene.channels.shape[1]
         return Shading(
             1,
             torch.tensor(plan, dtype=torch.int32),
             flat(texels) if texels.numel() else points.new_zeros(1),
             flat(self._prepared(numbers.detach())) if numbers.numel() else points.new_zeros(1),
-            scratch("shading", points.dtype, workers * room, lanes_of(self.job.kernel_type)),
+            scratch(
+                "shading", points.dtype, workers * plan[Plan.ROOM], lanes_of(self.job.kernel_type)
+            ),
         )
 
     def texels_gradient(self, found: Tensor, workers: int) -> Tensor:
@@ -213,11 +221,7 @@ class KernelShader:
         ):
             plan[place] = at
             at += size
-        plan[Plan.ROOM] = at
-        if plan[Plan.LIT] == Lit.GIVEN:
-            # They are attributes.
-            plan[Plan.DIFFUSE] = shader.base
-            plan[Plan.MIRRORED] = shader.base + shader.lit
+        plan[Plan.ROOM] = plan[Plan.PLACES] = at
         return plan
 
     def _plan_texture(self, plan: list[int]) -> None:

@@ -45,7 +45,8 @@ from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.scratch import scratch
 from taichisoft.engine.vector_bands import PLACES, WORKERS, Division, Parts
 from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
-from taichisoft.softness.curves import CompositeCurves, Curve
+from taichisoft.softness.composite_tables import NOTHING_LEFT
+from taichisoft.softness.curves import FULL, CompositeCurves, Curve
 from taichisoft.softness.tables.domain import Piece
 from taichisoft.softness.tables.table import Table
 
@@ -69,6 +70,8 @@ class VectorCompositePass(Rendered):
     curves : CompositeCurves
     opacity : bool
         Whether the last of the attributes, or of what a shader returns, is an opacity.
+    total : bool
+        Whether the total of the generator is wanted; else it may be 0.
     look : KernelShader, optional
         What makes colours of attributes. Its inputs follow those of `CompositeInputs`.
     """
@@ -76,6 +79,7 @@ class VectorCompositePass(Rendered):
     job: RasterJob
     curves: CompositeCurves
     opacity: bool
+    total: bool = True
     look: KernelShader | None = None
 
     @property
@@ -110,7 +114,9 @@ class VectorCompositePass(Rendered):
         launch = division.launch()
         image = job.points.new_empty((3 + channels) * job.pixels)
         self._kernels.render(
-            self._arrays(of, faces, depths, division, launch.workers, Kept.FORWARD),
+            self._arrays(
+                of, faces, depths, division, launch.workers, Kept.FORWARD, self._multiplies
+            ),
             self._shading(inputs, launch.workers),
             launch,
             CompositeImage(
@@ -142,11 +148,17 @@ class VectorCompositePass(Rendered):
             job.points.new_zeros(launch.workers * rows_of_cells[-1] if into_cells else 1, 4),
         )
         planes = 3 + self._outputs(of)
-        shading = self._shading(inputs, launch.workers, into_texels=into_texels)
+        shading = self._shading(inputs, launch.workers, division.places, into_texels=into_texels)
         of_shading = self._shading_gradients(shading, division, launch.workers)
         self._kernel(
             self._arrays(
-                of, blocks.faces_of(frames, rows), depths, division, launch.workers, Kept.BACKWARD
+                of,
+                blocks.faces_of(frames, rows),
+                depths,
+                division,
+                launch.workers,
+                Kept.BACKWARD,
+                self._multiplies,
             ),
             CompositeAdjointArrays(
                 into_cells,
@@ -203,6 +215,15 @@ class VectorCompositePass(Rendered):
         return self._moving(kept, inputs).second_order(upstream, rates_of(cotangents), needed)
 
     @property
+    def _multiplies(self) -> bool:
+        """Whether what passes is a product.
+
+        In float32, which rounds by as much as the tables differ from it. In float64 they are read, so that
+        derivatives and their derivatives are those of one function.
+        """
+        return self.curves.exponential and self.job.points.dtype == torch.float32
+
+    @property
     def _has_corners(self) -> bool:
         """Whether faces compete, or slopes are not those of curves."""
         curves = self.curves
@@ -219,7 +240,7 @@ class VectorCompositePass(Rendered):
         faces = blocks.faces_of(frames, rows)
         return MovingLayers(
             blocks,
-            self._arrays(of, faces, depths, division, launch.workers, Rate.SECOND),
+            self._arrays(of, faces, depths, division, launch.workers, Rate.SECOND, False),
             division,
             Parts.of(rows[: 2 * self.job.num_faces], division, self.job),
             launch,
@@ -250,12 +271,17 @@ class VectorCompositePass(Rendered):
         return of.attributes.shape[1] - self.opacity if self.look is None else self.look.outputs
 
     def _shading(
-        self, inputs: Sequence[Tensor], workers: int, *, into_texels: bool = False
+        self,
+        inputs: Sequence[Tensor],
+        workers: int,
+        places: int = 0,
+        *,
+        into_texels: bool = False,
     ) -> Shading:
         if self.look is None:
             return no_shading(self.job.points.dtype, self.blocks.lanes)
         texels, numbers = inputs[INPUTS:]
-        return self.look.shading(texels, numbers, workers, into_texels=into_texels)
+        return self.look.shading(texels, numbers, workers, places, into_texels=into_texels)
 
     def _shading_gradients(
         self, shading: Shading, division: Division, workers: int
@@ -297,6 +323,7 @@ class VectorCompositePass(Rendered):
         division: Division,
         workers: int,
         width: int,
+        multiplies: bool,
     ) -> LayerArrays:
         job, blocks = self.job, self.blocks
         size = workers * division.places
@@ -321,7 +348,7 @@ class VectorCompositePass(Rendered):
             blocks.scratch("block totals", workers * division.blocks),
         )
         return LayerArrays(
-            self._softness(of),
+            self._softness(of, multiplies),
             FacesInBands(faces.frames, faces.rows, faces.start),
             depths,
             blocks.tiles,
@@ -332,7 +359,7 @@ class VectorCompositePass(Rendered):
             layers,
         )
 
-    def _softness(self, of: CompositeInputs) -> Softness:
+    def _softness(self, of: CompositeInputs, multiplies: bool) -> Softness:
         curves = self.curves
         return Softness(
             curves.takes_max,
@@ -341,11 +368,11 @@ class VectorCompositePass(Rendered):
             self._table(curves.order, of.order_cells),
             self._table(curves.part, of.part_cells),
             self._table(curves.inverse, of.inverse_cells),
-            self._numbers_of(of),
+            self._numbers_of(of, multiplies),
             flat(of.gammas),
         )
 
-    def _numbers_of(self, of: CompositeInputs) -> Tensor:
+    def _numbers_of(self, of: CompositeInputs, multiplies: bool) -> Tensor:
         domain, part = self.curves.order.domain, self.curves.part
         last = part.pieces[-1]
         # The cell of the least coverages is the first one of those that are counted from there on.
@@ -371,6 +398,9 @@ class VectorCompositePass(Rendered):
         numbers[Number.OPACITY] = float(self.opacity)
         numbers[Number.BY_INDEX] = float(self.curves.by_index)
         numbers[Number.SAME] = float(generator.pieces == coverage.pieces)
+        numbers[Number.PRODUCT] = float(multiplies)
+        numbers[Number.TOTAL] = float(self.total or not multiplies)
+        numbers[Number.LEAST] = NOTHING_LEFT if self.opacity else 1 - FULL
         return self.job.points.new_tensor(numbers)
 
     def _curve(self, curve: Curve, cells: Tensor) -> FlexibleTable:

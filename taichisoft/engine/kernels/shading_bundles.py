@@ -33,11 +33,11 @@ class Plan:
     # gradients of these, of attributes, and, summed over a band, of the numbers of light.
     ROOM, BASES, COLORS, DIFFUSE, MIRRORED = range(21, 26)
     BY_BASE, BY_DIFFUSE, BY_MIRRORED, BY_VALUES, SUMS = range(26, 31)
-    # The first of the attributes that are kept.
-    KEPT = 31
+    # The first of the attributes that are kept; where in the room those of places begin.
+    KEPT, PLACES = range(31, 33)
     # Where the kinds of the lights begin, see `Kind`, and the sizes of the texture, `SIZE` numbers each: the
     # first number of a texture of that size, its height and its width.
-    KINDS, SIZES, COUNT = range(32, 35)
+    KINDS, SIZES, COUNT = range(33, 36)
     SIZE = 3
 
 

@@ -20,6 +20,7 @@ from taichisoft.engine.kernels.vector_layers import (
     layer_functions,
 )
 from taichisoft.engine.kernels.vector_planes import plane_functions
+from taichisoft.engine.kernels.vector_products import product_functions
 from taichisoft.engine.kernels.vector_shading import shading_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -42,6 +43,7 @@ def composite_kernels(real):
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
     shade = shading_functions(real)
+    product = product_functions(real)
     planes_of = plane_functions(real)
     vec, lanes = of.vec, of.lanes
 
@@ -155,7 +157,10 @@ def composite_kernels(real):
                     visits, places = layer.gather(worker, band, arrays, Kept.FORWARD, shading)
                     layer.arrange(worker, blocks, places, arrays)
                     for block in range(blocks):
-                        layer.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
+                        if arrays.softness.numbers[Number.PRODUCT] > 0:
+                            product.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
+                        else:
+                            layer.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
                     for at in range(
                         first_block * (2 + colors), (first_block + blocks) * (2 + colors)
                     ):

@@ -30,8 +30,9 @@ from taichisoft.engine.kernels.vector_layers import (
     layer_functions,
 )
 from taichisoft.engine.kernels.vector_planes import plane_functions
+from taichisoft.engine.kernels.vector_products import product_functions
 from taichisoft.engine.kernels.vector_shading import shading_functions
-from taichisoft.engine.kernels.vector_table import FlexibleTable, flexible_lookup_functions
+from taichisoft.engine.kernels.vector_table import FlexibleTable, Sizes, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -57,12 +58,6 @@ class CompositeGradients(NamedTuple):
     cells: Quads  # (workers * rows of all tables) starts at 0; one row unless into_cells
 
 
-class Sizes:
-    """Rows of all tables, and those before each table but the first, that of the generator."""
-
-    TOTAL, COVERAGE, ORDER, PART, INVERSE = range(5)
-
-
 @cache
 def composite_adjoint_kernel(real):
     """Compile-on-first-use kernel for a float type."""
@@ -71,6 +66,7 @@ def composite_adjoint_kernel(real):
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
     shade = shading_functions(real)
+    product = product_functions(real)
     planes_of = plane_functions(real)
     look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
@@ -80,18 +76,8 @@ def composite_adjoint_kernel(real):
     Numbers = ti.types.struct(by_width=vec, by_gamma=vec, by_tie=vec)
 
     @ti.func
-    def scatter(cells_out: ti.template(), first, cell: ti.template(), t, up):
-        """Add gradients to the cells of a table."""
-        for lane in ti.static(range(lanes)):
-            p = t[lane]
-            powers = row_of_cells(1.0, p, p * p, p * p * p)
-            row = first + look.cell_of(cell, lane)
-            cells_out[row] = cells_out[row] + powers * up[lane]
-
-    @ti.func
     def receive(
         worker,
-        image,
         visits,
         arrays: ti.template(),
         more: ti.template(),
@@ -116,14 +102,15 @@ def composite_adjoint_kernel(real):
                     p = block * planes
                     seen = vec(0.0)
                     if ti.static(shading.shaded):
-                        share0 = kept[k + Kept.SHARE0]
-                        share1 = kept[k + Kept.SHARE1]
-                        share2 = kept[k + Kept.SHARE2]
-                        first = shade.evaluate(
-                            worker, image, index, share0, share1, share2, arrays, shading
+                        shade.interpolate(
+                            shade.kept_at(at, worker, arrays, shading),
+                            index,
+                            kept[k + Kept.SHARE0],
+                            kept[k + Kept.SHARE1],
+                            kept[k + Kept.SHARE2],
+                            arrays,
+                            shading,
                         )
-                        for c in range(planes - 3):
-                            seen = seen + more.tiled[p + 3 + c] * shading.room[first + c]
                     else:
                         corner0 = vec(0.0)
                         corner1 = vec(0.0)
@@ -161,7 +148,9 @@ def composite_adjoint_kernel(real):
     @ti.func
     def unweigh(place, in_front, begin, end, hidden, state: ti.template()):
         """Pass the gradient of the weight of a place on to its pairs: generators, coverages and depths."""
-        worker, image, arrays, more, sizes, sums, gradients_out = ti.static(state)
+        worker, image, arrays, more, sizes, sums, gradients_out, shading, shading_out = ti.static(
+            state
+        )
         softness, layers = ti.static((arrays.softness, arrays.layers))
         kept = ti.static(layers.kept)
         k = place * width
@@ -169,7 +158,12 @@ def composite_adjoint_kernel(real):
         generator = kept[k + Kept.GENERATOR]
         by_in_front = vec(0.0)
         if ti.static(softness.take_max):
-            kept[k + Kept.WEIGHT] = of.greater(generator - in_front, vec(0.0))
+            weight = of.greater(generator - in_front, vec(0.0))
+            kept[k + Kept.WEIGHT] = weight
+            if ti.static(shading.shaded):
+                up = up + shade.pull(
+                    place, worker, image, weight, more.tiled, arrays, shading, shading_out
+                )
             up = ti.select(generator > in_front, up, vec(0.0))
             kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up
             by_in_front = 0.0 - up
@@ -182,13 +176,18 @@ def composite_adjoint_kernel(real):
             cubic0 = look.cubic(softness.inverse, cell0)
             above = look.slope(cubic, t) * rate
             below = look.slope(cubic0, t0) * rate0
-            kept[k + Kept.WEIGHT] = look.value(cubic, t) - look.value(cubic0, t0)
+            weight = look.value(cubic, t) - look.value(cubic0, t0)
+            kept[k + Kept.WEIGHT] = weight
+            if ti.static(shading.shaded):
+                up = up + shade.pull(
+                    place, worker, image, weight, more.tiled, arrays, shading, shading_out
+                )
             kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up * above
             by_in_front = up * (above - below)
             if ti.static(more.into_cells):
                 row = worker * sizes[Sizes.TOTAL] + sizes[Sizes.INVERSE]
-                scatter(gradients_out.cells, row, cell, t, up)
-                scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
+                look.scatter(gradients_out.cells, row, cell, t, up)
+                look.scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
         kept[k + Kept.BY_IN_FRONT] = by_in_front
         inverse_gamma = of.broadcast(1 / softness.gammas[image])
         by_depth = vec(0.0)
@@ -234,7 +233,7 @@ def composite_adjoint_kernel(real):
                 if ti.static(more.into_cells):
                     cell_h, t_h, _ = look.locate(u, softness.order)
                     row_h = worker * sizes[Sizes.TOTAL] + sizes[Sizes.ORDER]
-                    scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
+                    look.scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
         kept[k + Kept.BY_DEPTH] = kept[k + Kept.BY_DEPTH] + by_depth
 
     @ti.func
@@ -284,7 +283,7 @@ def composite_adjoint_kernel(real):
             cells = ti.static(CellsAt(layers.pair_cell_numbers, pair * lanes))
             slope = look.slope(look.cubic(softness.part, cells), t)
             if ti.static(more.into_cells):
-                scatter(gradients_out.cells, first, cells, t, up)
+                look.scatter(gradients_out.cells, first, cells, t, up)
         return slope * layers.pair_kept[p + OfPair.RATE]
 
     @ti.func
@@ -308,6 +307,9 @@ def composite_adjoint_kernel(real):
         by_generator = kept[k + Kept.BY_GENERATOR]
         by_coverage = kept[k + Kept.BY_COVERAGE]
         by_opacity = vec(0.0)
+        if softness.numbers[Number.PRODUCT] > 0:
+            by_coverage = by_coverage + by_generator / kept[k + Kept.GENERATOR]
+            by_generator = vec(0.0)
         if softness.numbers[Number.OPACITY] > 0:
             if ti.static(softness.take_max):
                 by_coverage = by_coverage + by_generator
@@ -318,7 +320,7 @@ def composite_adjoint_kernel(real):
                 by_coverage = by_coverage + by_generator * slope
                 if ti.static(more.into_cells):
                     row = worker * sizes[Sizes.TOTAL] + sizes[Sizes.PART]
-                    scatter(gradients_out.cells, row, cell, place, by_generator)
+                    look.scatter(gradients_out.cells, row, cell, place, by_generator)
             by_opacity = by_coverage * kept[k + Kept.OPAQUE]
             by_coverage = by_coverage * kept[k + Kept.OPACITY]
             by_generator = vec(0.0)
@@ -329,21 +331,21 @@ def composite_adjoint_kernel(real):
         by_s = by_coverage * look.slope(cubic, t) * rate
         if ti.static(more.into_cells):
             row = worker * sizes[Sizes.TOTAL] + sizes[Sizes.COVERAGE]
-            scatter(gradients_out.cells, row, cells, t, by_coverage)
+            look.scatter(gradients_out.cells, row, cells, t, by_coverage)
         if ti.static(not softness.take_max):
             if softness.numbers[Number.SAME] > 0:
                 cubic_g = look.cubic(softness.generator, cells)
                 by_s = by_s + by_generator * look.slope(cubic_g, t) * rate
                 if ti.static(more.into_cells):
                     row_g = worker * sizes[Sizes.TOTAL]
-                    scatter(gradients_out.cells, row_g, cells, t, by_generator)
+                    look.scatter(gradients_out.cells, row_g, cells, t, by_generator)
             else:
                 cell_g, t_g, rate_g = look.locate(s, softness.generator)
                 cubic_g = look.cubic(softness.generator, cell_g)
                 by_s = by_s + by_generator * look.slope(cubic_g, t_g) * rate_g
                 if ti.static(more.into_cells):
                     row_g = worker * sizes[Sizes.TOTAL]
-                    scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
+                    look.scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
         sums.by_width = sums.by_width - by_s * s
         if more.slopes.layout[2] > 0:
             cell_c, t_c, _ = look.locate(s, more.slopes)
@@ -387,24 +389,28 @@ def composite_adjoint_kernel(real):
         by_share2 = by_z * of.broadcast(depths.z[2])
         values, rows = ti.static((arrays.attributes, arrays.rows))
         if ti.static(shading.shaded):
-            # Where there is no gradient, nothing is looked up.
-            some = of.greater(weight, 0.0 - weight) + of.greater(by_opacity, 0.0 - by_opacity)
-            if some.max() > 0:
-                by_values = shade.pull(
+            by_values = shade.kept_at(at, worker, arrays, shading)
+            some = of.greater(weight, 0.0 - weight).max()
+            if some == 0:
+                # It has not been shaded.
+                for c in range(arrays.channels):
+                    shading.room[by_values + c] = vec(0.0)
+            if arrays.softness.numbers[Number.OPACITY] > 0:
+                some = 1.0
+                shade.pull_opacity(
+                    at,
                     worker,
                     image,
                     index,
                     share0,
                     share1,
                     share2,
-                    weight,
                     by_opacity,
-                    more.tiled,
-                    p + 3,
                     arrays,
                     shading,
                     shading_out,
                 )
+            if some > 0:
                 for c in range(arrays.channels):
                     up = shading.room[by_values + c]
                     add_attribute(worker, c, up, share0, share1, share2, arrays, more)
@@ -568,10 +574,27 @@ def composite_adjoint_kernel(real):
                     if ti.static(softness.take_max):
                         for block in range(first_block, first_block + blocks):
                             more.claimed[block] = vec(0.0)
-                    receive(worker, image, visits, arrays, more, shading, planes)
+                    receive(worker, visits, arrays, more, shading, planes)
                     for block in range(blocks):
-                        state = ti.static((worker, image, arrays, more, sizes, sums, gradients_out))
-                        layer.weigh(worker, image, block, arrays, width, unweigh, state)
+                        state = ti.static(
+                            (
+                                worker,
+                                image,
+                                arrays,
+                                more,
+                                sizes,
+                                sums,
+                                gradients_out,
+                                shading,
+                                shading_out,
+                            )
+                        )
+                        if softness.numbers[Number.PRODUCT] > 0:
+                            product.weigh(
+                                worker, image, block, arrays, width, product.unweigh, state
+                            )
+                        else:
+                            layer.weigh(worker, image, block, arrays, width, unweigh, state)
                         if ti.static(not softness.take_max):
                             at_block = worker * layers.blocks + worker + block
                             layer.pass_to_front(

@@ -24,6 +24,7 @@ from taichisoft.engine.kernels.vectors import vector_functions
 class Kept:
     """Vectors that are kept of a fragment; the forward pass keeps the first `FORWARD`."""
 
+    # The first one is what passes where that is a product.
     GENERATOR, COVERAGE, DEPTH, SHARE0, SHARE1, SHARE2, WEIGHT, POSITION = range(8)
     FORWARD = 8
     # Distance in scales, the slope of the position by it, and what the adjoint of the distance wants.
@@ -59,13 +60,15 @@ class Number:
     least coverages are in: up to which coverage, its row in the table, and the position in it, that of no
     coverage and its slope by coverage. Of an order of a single cell: its row (-1 if there are several) and
     the slope of the position in it. Then what is 1 or 0: whether the last of the attributes is an opacity,
-    whether of equal depths the smaller place is in front, and whether generator and coverage have their cells
-    at the same places.
+    whether of equal depths the smaller place is in front, whether generator and coverage have their cells
+    at the same places, whether what passes is a product (see `vector_products`), and whether the total is
+    wanted nevertheless. The last one is what a layer lets pass at least.
     """
 
     LOW, HIGH, FULL, AT_TIE, FAINT, FAINT_ROW, FAINT_START, FAINT_RATE = range(8)
     ORDER_ROW, ORDER_RATE, OPACITY, BY_INDEX, SAME = range(8, 13)
-    COUNT = 13
+    PRODUCT, TOTAL, LEAST = range(13, 16)
+    COUNT = 16
 
 
 class Layers(NamedTuple):
@@ -269,12 +272,17 @@ def layer_functions(real):
                 if ti.static(not softness.take_max):
                     generator, _ = looked_up(coverage - 1.0, softness.part)
             elif ti.static(not softness.take_max):
-                if softness.numbers[Number.SAME] > 0:
+                if softness.numbers[Number.TOTAL] == 0:
+                    generator = vec(0.0)
+                elif softness.numbers[Number.SAME] > 0:
                     generator = look.value(look.cubic(softness.generator, cells), t)
                 else:
                     generator, _ = looked_up(kept[k + Kept.WEIGHT], softness.generator)
             kept[k + Kept.GENERATOR] = generator
             kept[k + Kept.COVERAGE] = coverage
+            if softness.numbers[Number.PRODUCT] > 0:
+                least = of.broadcast(softness.numbers[Number.LEAST])
+                kept[k + Kept.GENERATOR] = greater(1.0 - coverage, least)
             layers.extent[Extent.COUNT * at + Extent.NEAREST] = ti.select(
                 covered, z, vec(far)
             ).min()
@@ -318,30 +326,32 @@ def layer_functions(real):
             sort(layers.start[first_block + b], layers.start[first_block + b + 1], layers)
 
     @ti.func
-    def later(a, b, layers: ti.template()):
-        """Return whether a place comes behind another: by its least depth, then by its number."""
-        za = layers.extent[Extent.COUNT * a + Extent.NEAREST]
-        zb = layers.extent[Extent.COUNT * b + Extent.NEAREST]
-        return ti.select(za > zb, 1, ti.select(za == zb, ti.select(a > b, 1, 0), 0))
-
-    @ti.func
     def sort(first, last, layers: ti.template()):
-        """Sort places by Shell's method: quick for few, and never slow for many."""
-        order = ti.static(layers.order)
+        """Sort places by their least depth, then by their number.
+
+        By Shell's method, of which only the last pass is worth its while for few.
+        """
+        order, extent = ti.static((layers.order, layers.extent))
         for gap in ti.static((701, 132, 23, 4, 1)):
-            if gap < last - first:
+            if ti.static(gap == 1) or last - first > 6 * gap:
                 for at in range(first + gap, last):
                     moving = order[at]
+                    z = extent[Extent.COUNT * moving + Extent.NEAREST]
                     hole = at
                     moves = 1
                     while moves == 1:
                         moves = 0
                         if hole - gap >= first:
-                            moves = later(order[hole - gap], moving, layers)
-                        if moves == 1:
-                            order[hole] = order[hole - gap]
-                            hole -= gap
-                    order[hole] = moving
+                            other = order[hole - gap]
+                            other_z = extent[Extent.COUNT * other + Extent.NEAREST]
+                            moves = ti.select(other_z > z, 1, 0)
+                            if other_z == z:
+                                moves = ti.select(other > moving, 1, 0)
+                            if moves == 1:
+                                order[hole] = other
+                                hole -= gap
+                    if hole < at:
+                        order[hole] = moving
 
     @ti.func
     def hidden_from(k, tolerance, gamma, arrays: ti.template()):

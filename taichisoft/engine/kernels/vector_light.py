@@ -219,7 +219,7 @@ def light_functions(real):
         else:
             add_to_numbers(room, sums + LightNumber.CAMERA, by_v)
         by_normal = across(by_n, n)
-        k = first + plan[Plan.BY_VALUES] + (position - first)
+        k = first + plan[Plan.BY_VALUES] + plan[Plan.BASE]
         room[k] = 0.0 - by_position.x
         room[k + 1] = 0.0 - by_position.y
         room[k + 2] = 0.0 - by_position.z

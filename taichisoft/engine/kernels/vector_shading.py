@@ -56,38 +56,57 @@ def shading_functions(real):
         return result
 
     @ti.func
-    def prepare(
-        worker, image, index, share0, share1, share2, arrays: ti.template(), shading: ti.template()
+    def interpolate(
+        at, index, share0, share1, share2, arrays: ti.template(), shading: ti.template()
     ):
-        """Write attributes and light into the room of a worker; return where it begins."""
-        plan, room = ti.static((shading.plan, shading.room))
-        first = worker * plan[Plan.ROOM]
+        """Write the attributes of a face at its fragments to the room."""
         for a in range(arrays.channels):
-            room[first + a] = attribute(arrays, index, a, share0, share1, share2)
+            shading.room[at + a] = attribute(arrays, index, a, share0, share1, share2)
+
+    @ti.func
+    def light_at(first, values, image, shading: ti.template()):
+        """Evaluate light, if it is not among the attributes; return where in the room it is."""
+        plan = ti.static(shading.plan)
+        result = values + plan[Plan.BASE]
         if plan[Plan.LIT] == Lit.PHONG:
-            light.shine(first, first + plan[Plan.BASE], image, shading)
-        return first
+            light.shine(first, values + plan[Plan.BASE], image, shading)
+            result = first + plan[Plan.DIFFUSE]
+        return result
 
     @ti.func
     def mirror(c, image, shading: ti.template()):
-        """Return how much of a channel of light is mirrored."""
+        """Return how much of a channel of light is mirrored; 1 if it comes so."""
         plan = ti.static(shading.plan)
-        at = image * plan[Plan.NUMBERS_STRIDE] + LightNumber.SPECULAR + c
-        return of.broadcast(shading.numbers[at])
+        result = real(1.0)
+        if plan[Plan.LIT] == Lit.PHONG:
+            at = image * plan[Plan.NUMBERS_STRIDE] + LightNumber.SPECULAR + c
+            result = shading.numbers[at]
+        return of.broadcast(result)
 
     @ti.func
-    def look_up(first, base, image, shading: ti.template()):
+    def look_up(values, base, image, shading: ti.template()):
         """Write what the texture is at the fragments, without its opacity, to `base` in the room."""
         plan, room = ti.static((shading.plan, shading.room))
-        level, parts, _ = texture.between(room[first + 2], plan)
+        level, parts, _ = texture.between(room[values + 2], plan)
         for c in range(plan[Plan.BASE_CHANNELS]):
             room[base + c] = vec(0.0)
         for turn in range(ti.min(plan[Plan.LEVELS], 2)):
-            at = texture.spot(room[first], room[first + 1], level + turn, image, plan)
+            at = texture.spot(room[values], room[values + 1], level + turn, image, plan)
             part = texture.part(parts, turn)
             for c in range(plan[Plan.BASE_CHANNELS]):
                 number = texture.look_up(shading.texels, at, c)
                 room[base + c] = room[base + c] + part * number
+
+    @ti.func
+    def color_of(c, base, lit, image, shading: ti.template()):
+        """Return a channel of the colour, given where in the room base and light are."""
+        plan, room = ti.static((shading.plan, shading.room))
+        color = room[base + ti.min(c, plan[Plan.BASE_CHANNELS] - 1)]
+        if plan[Plan.LIT] > 0:
+            k = ti.min(c, plan[Plan.LIGHT_CHANNELS] - 1)
+            mirrored = room[lit + plan[Plan.LIGHT_CHANNELS] + k] * mirror(k, image, shading)
+            color = color * room[lit + k] + mirrored
+        return color
 
     @ti.func
     def evaluate(
@@ -95,7 +114,9 @@ def shading_functions(real):
     ):
         """Write what is seen of a face at its fragments, without opacity; return where in the room it is."""
         plan, room = ti.static((shading.plan, shading.room))
-        first = prepare(worker, image, index, share0, share1, share2, arrays, shading)
+        first = worker * plan[Plan.ROOM]
+        interpolate(first, index, share0, share1, share2, arrays, shading)
+        lit = light_at(first, first, image, shading)
         base = first
         if plan[Plan.TEXTURED] > 0:
             base = first + plan[Plan.BASES]
@@ -103,154 +124,184 @@ def shading_functions(real):
         colors = first + plan[Plan.COLORS]
         channels = plan[Plan.CHANNELS]
         for c in range(channels):
-            color = room[base + ti.min(c, plan[Plan.BASE_CHANNELS] - 1)]
-            if plan[Plan.LIT] > 0:
-                k = ti.min(c, plan[Plan.LIGHT_CHANNELS] - 1)
-                mirrored = room[first + plan[Plan.MIRRORED] + k]
-                if plan[Plan.LIT] == Lit.PHONG:
-                    mirrored = mirrored * mirror(k, image, shading)
-                color = color * room[first + plan[Plan.DIFFUSE] + k] + mirrored
-            room[colors + c] = color
+            room[colors + c] = color_of(c, base, lit, image, shading)
         for c in range(plan[Plan.OUTPUTS] - channels):
             room[colors + channels + c] = room[first + plan[Plan.KEPT] + c]
         return colors
 
     @ti.func
-    def into_texels(first, base, texel, image, shading: ti.template(), texels_out: ti.template()):
-        """Take the gradients of the numbers of a texture to those of its coordinates and of its texels.
-
-        The numbers are added to what is at `base`; the gradients of texels begin at `texel`.
-        """
-        plan, room = ti.static((shading.plan, shading.room))
-        by_values = first + plan[Plan.BY_VALUES]
-        by_base = first + plan[Plan.BY_BASE]
-        level, parts, slope = texture.between(room[first + 2], plan)
-        by_u = vec(0.0)
-        by_v = vec(0.0)
-        by_share = vec(0.0)
-        for turn in range(ti.min(plan[Plan.LEVELS], 2)):
-            at = texture.spot(room[first], room[first + 1], level + turn, image, plan)
-            part = texture.part(parts, turn)
-            more_u, more_v, by_part = texture.pull(
-                shading.texels, at, part, base, by_base, texel, plan, room, texels_out
-            )
-            by_u = by_u + more_u
-            by_v = by_v + more_v
-            by_share = by_part - by_share
-        room[by_values] = by_u
-        room[by_values + 1] = by_v
-        if plan[Plan.BASE] > 2:
-            room[by_values + 2] = by_share * slope
-
-    @ti.func
-    def into_base(
+    def into_texture(
         worker,
-        first,
+        values,
+        by_values,
+        begin,
+        end,
         image,
-        by_opacity,
-        arrays: ti.template(),
         shading: ti.template(),
         shading_out: ti.template(),
     ):
-        """Take the gradients of the base to those of attributes, and of texels; write what the base is."""
+        """Look some numbers of a texture up, and take their gradients to its texels and its coordinates.
+
+        The coordinates are at `values`, and their gradients are added at `by_values`.
+        """
         plan, room = ti.static((shading.plan, shading.room))
-        by_values = first + plan[Plan.BY_VALUES]
+        first = worker * plan[Plan.ROOM]
+        base = first + plan[Plan.BASES]
         by_base = first + plan[Plan.BY_BASE]
-        own = by_values + arrays.channels - 1
-        if plan[Plan.TEXTURED] > 0:
-            base = first + plan[Plan.BASES]
-            if plan[Plan.THROUGH] > 0:
-                by_through = by_opacity
-                if plan[Plan.OWN] > 0:
-                    by_through = by_opacity * room[first + arrays.channels - 1]
-                room[by_base + plan[Plan.BASE_CHANNELS]] = by_through
-            for c in range(plan[Plan.TEXEL]):
-                room[base + c] = vec(0.0)
-            into_texels(first, base, worker * plan[Plan.TEXELS], image, shading, shading_out.texels)
-            if plan[Plan.OWN] > 0:
-                by_own = by_opacity
-                if plan[Plan.THROUGH] > 0:
-                    by_own = by_opacity * room[base + plan[Plan.BASE_CHANNELS]]
-                room[own] = by_own
-        else:
-            for c in range(plan[Plan.BASE]):
-                room[by_values + c] = room[by_base + c]
-            if plan[Plan.OWN] > 0:
-                room[own] = by_opacity
+        level, parts, slope = texture.between(room[values + 2], plan)
+        for c in range(begin, end):
+            room[base + c] = vec(0.0)
+        by_share = vec(0.0)
+        for turn in range(ti.min(plan[Plan.LEVELS], 2)):
+            at = texture.spot(room[values], room[values + 1], level + turn, image, plan)
+            part = texture.part(parts, turn)
+            by_u = vec(0.0)
+            by_v = vec(0.0)
+            by_part = vec(0.0)
+            for c in range(begin, end):
+                up = room[by_base + c]
+                upper, lower, above, below = texture.edges(shading.texels, at, c)
+                number = upper + at.down * (lower - upper)
+                room[base + c] = room[base + c] + part * number
+                by_part = by_part + up * number
+                up = up * part
+                by_v = by_v + up * (lower - upper)
+                by_u = by_u + up * (above + at.down * (below - above))
+                if plan[Plan.INTO_TEXELS] > 0:
+                    texel = worker * plan[Plan.TEXELS]
+                    texture.spread(shading_out.texels, texel, at, c, up)
+            room[by_values] = room[by_values] + by_u * at.by_u
+            room[by_values + 1] = room[by_values + 1] + by_v * at.by_v
+            by_share = by_part - by_share
+        if plan[Plan.BASE] > 2:
+            room[by_values + 2] = room[by_values + 2] + by_share * slope
 
     @ti.func
-    def into_light(first, image, weight, upstream: ti.template(), p, shading: ti.template()):
-        """Take the gradients of the colours to those of light, and of what light is made of."""
+    def into_light(first, values, image, shading: ti.template()):
+        """Take the gradients of light to those of what it is made of."""
         plan, room = ti.static((shading.plan, shading.room))
-        base = first
-        if plan[Plan.TEXTURED] > 0:
-            base = first + plan[Plan.BASES]
+        channels = plan[Plan.LIGHT_CHANNELS]
         by_diffuse = first + plan[Plan.BY_DIFFUSE]
         by_mirrored = first + plan[Plan.BY_MIRRORED]
-        for c in range(plan[Plan.LIGHT_CHANNELS]):
-            room[by_diffuse + c] = vec(0.0)
-            room[by_mirrored + c] = vec(0.0)
-        for c in range(plan[Plan.CHANNELS]):
-            up = weight * upstream[p + c]
-            k = ti.min(c, plan[Plan.LIGHT_CHANNELS] - 1)
-            color = room[base + ti.min(c, plan[Plan.BASE_CHANNELS] - 1)]
-            room[by_diffuse + k] = room[by_diffuse + k] + up * color
-            room[by_mirrored + k] = room[by_mirrored + k] + up
         if plan[Plan.LIT] == Lit.PHONG:
-            for c in range(plan[Plan.LIGHT_CHANNELS]):
+            for c in range(channels):
                 up = room[by_mirrored + c]
                 k = first + plan[Plan.SUMS] + LightNumber.SPECULAR + c
                 room[k] = room[k] + up * room[first + plan[Plan.MIRRORED] + c]
                 room[by_mirrored + c] = up * mirror(c, image, shading)
-            light.pull(first, first + plan[Plan.BASE], image, shading)
+            light.pull(first, values + plan[Plan.BASE], image, shading)
         else:
             # They are attributes: diffuse light, then what is mirrored.
             by_light = first + plan[Plan.BY_VALUES] + plan[Plan.BASE]
-            for c in range(plan[Plan.LIGHT_CHANNELS]):
+            for c in range(channels):
                 room[by_light + c] = room[by_diffuse + c]
-                room[by_light + plan[Plan.LIGHT_CHANNELS] + c] = room[by_mirrored + c]
+                room[by_light + channels + c] = room[by_mirrored + c]
+
+    @ti.func
+    def kept_at(place, worker, arrays: ti.template(), shading: ti.template()):
+        """Return where in the room the attributes of a place are kept, and then their gradients."""
+        plan = ti.static(shading.plan)
+        number = place - worker * arrays.layers.capacity
+        return worker * plan[Plan.ROOM] + plan[Plan.PLACES] + number * arrays.channels
 
     @ti.func
     def pull(
+        place,
+        worker,
+        image,
+        weight,
+        upstream: ti.template(),
+        arrays: ti.template(),
+        shading: ti.template(),
+        shading_out: ti.template(),
+    ):
+        """Return the upstream gradients times what is seen of a place, given its weight.
+
+        Its attributes, which have been kept, give way to their gradients. Those of texels and of the numbers
+        of light are added to those of the worker.
+        """
+        plan, room = ti.static((shading.plan, shading.room))
+        first = worker * plan[Plan.ROOM]
+        values = kept_at(place, worker, arrays, shading)
+        block = worker * arrays.layers.blocks + arrays.layers.block[place]
+        p = block * (3 + plan[Plan.OUTPUTS]) + 3
+        channels = plan[Plan.CHANNELS]
+        by_values = first + plan[Plan.BY_VALUES]
+        by_base = first + plan[Plan.BY_BASE]
+        by_diffuse = first + plan[Plan.BY_DIFFUSE]
+        by_mirrored = first + plan[Plan.BY_MIRRORED]
+        lit = light_at(first, values, image, shading)
+        for a in range(arrays.channels):
+            room[by_values + a] = vec(0.0)
+        for c in range(plan[Plan.BASE_CHANNELS]):
+            room[by_base + c] = vec(0.0)
+        for c in range(channels):
+            up = weight * upstream[p + c]
+            if plan[Plan.LIT] > 0:
+                up = up * room[lit + ti.min(c, plan[Plan.LIGHT_CHANNELS] - 1)]
+            k = by_base + ti.min(c, plan[Plan.BASE_CHANNELS] - 1)
+            room[k] = room[k] + up
+        base = values
+        if plan[Plan.TEXTURED] > 0:
+            base = first + plan[Plan.BASES]
+            numbers = plan[Plan.BASE_CHANNELS]
+            into_texture(worker, values, by_values, 0, numbers, image, shading, shading_out)
+        else:
+            for c in range(plan[Plan.BASE]):
+                room[by_values + c] = room[by_base + c]
+        for c in range(plan[Plan.LIGHT_CHANNELS]):
+            room[by_diffuse + c] = vec(0.0)
+            room[by_mirrored + c] = vec(0.0)
+        seen = vec(0.0)
+        for c in range(channels):
+            up = upstream[p + c]
+            seen = seen + up * color_of(c, base, lit, image, shading)
+            if plan[Plan.LIT] > 0:
+                k = ti.min(c, plan[Plan.LIGHT_CHANNELS] - 1)
+                color = room[base + ti.min(c, plan[Plan.BASE_CHANNELS] - 1)]
+                room[by_diffuse + k] = room[by_diffuse + k] + weight * up * color
+                room[by_mirrored + k] = room[by_mirrored + k] + weight * up
+        if plan[Plan.LIT] > 0:
+            into_light(first, values, image, shading)
+        for c in range(plan[Plan.OUTPUTS] - channels):
+            up = upstream[p + channels + c]
+            seen = seen + up * room[values + plan[Plan.KEPT] + c]
+            room[by_values + plan[Plan.KEPT] + c] = weight * up
+        for a in range(arrays.channels):
+            room[values + a] = room[by_values + a]
+        return seen
+
+    @ti.func
+    def pull_opacity(
+        place,
         worker,
         image,
         index,
         share0,
         share1,
         share2,
-        weight,
         by_opacity,
-        upstream: ti.template(),
-        p,
         arrays: ti.template(),
         shading: ti.template(),
         shading_out: ti.template(),
     ):
-        """Write the gradients of the attributes of a place; return where in the room they are.
-
-        Upstream gradients of what is seen begin at `p`. Gradients of texels and of the numbers of light are
-        added to those of the worker.
-        """
+        """Add the gradients by the opacity of a place to those of its attributes, which are kept."""
         plan, room = ti.static((shading.plan, shading.room))
-        first = prepare(worker, image, index, share0, share1, share2, arrays, shading)
-        by_base = first + plan[Plan.BY_BASE]
-        for c in range(plan[Plan.BASE_CHANNELS]):
-            room[by_base + c] = vec(0.0)
-        for c in range(plan[Plan.CHANNELS]):
-            up = weight * upstream[p + c]
-            if plan[Plan.LIT] > 0:
-                k = ti.min(c, plan[Plan.LIGHT_CHANNELS] - 1)
-                up = up * room[first + plan[Plan.DIFFUSE] + k]
-            k = by_base + ti.min(c, plan[Plan.BASE_CHANNELS] - 1)
-            room[k] = room[k] + up
-        into_base(worker, first, image, by_opacity, arrays, shading, shading_out)
-        if plan[Plan.LIT] > 0:
-            into_light(first, image, weight, upstream, p, shading)
-        by_values = first + plan[Plan.BY_VALUES]
-        channels = plan[Plan.CHANNELS]
-        for c in range(plan[Plan.OUTPUTS] - channels):
-            room[by_values + plan[Plan.KEPT] + c] = weight * upstream[p + channels + c]
-        return by_values
+        by_values = kept_at(place, worker, arrays, shading)
+        last = arrays.channels - 1
+        first = worker * plan[Plan.ROOM]
+        interpolate(first, index, share0, share1, share2, arrays, shading)
+        by_own = by_opacity
+        if plan[Plan.THROUGH] > 0:
+            c = plan[Plan.BASE_CHANNELS]
+            up = by_opacity
+            if plan[Plan.OWN] > 0:
+                up = up * room[first + last]
+            room[first + plan[Plan.BY_BASE] + c] = up
+            into_texture(worker, first, by_values, c, c + 1, image, shading, shading_out)
+            by_own = by_own * room[first + plan[Plan.BASES] + c]
+        if plan[Plan.OWN] > 0:
+            room[by_values + last] = room[by_values + last] + by_own
 
     @ti.func
     def begin(worker, shading: ti.template()):
@@ -271,8 +322,11 @@ def shading_functions(real):
     return SimpleNamespace(
         attribute=attribute,
         opacity=opacity,
+        interpolate=interpolate,
         evaluate=evaluate,
+        kept_at=kept_at,
         pull=pull,
+        pull_opacity=pull_opacity,
         begin=begin,
         end=end,
     )

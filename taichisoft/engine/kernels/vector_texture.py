@@ -158,38 +158,6 @@ def texture_functions(real):
         scatter(texels_out, at.lower_left + (first + c), lower - lower_right)
         scatter(texels_out, at.lower_right + (first + c), lower_right)
 
-    @ti.func
-    def pull(
-        texels: ti.template(),
-        at: ti.template(),
-        part,
-        base,
-        by_base,
-        first,
-        plan: ti.template(),
-        room: ti.template(),
-        texels_out: ti.template(),
-    ):
-        """Add parts of the numbers at a spot to those at `base` in the room, and take their gradients back.
-
-        Return the gradients of u and v, and of `part`. Those of the texels are added, as by `spread`.
-        """
-        by_across = vec(0.0)
-        by_down = vec(0.0)
-        by_part = vec(0.0)
-        for c in range(plan[Plan.TEXEL]):
-            upper, lower, above, below = edges(texels, at, c)
-            number = upper + at.down * (lower - upper)
-            room[base + c] = room[base + c] + part * number
-            up = room[by_base + c]
-            by_part = by_part + up * number
-            up = up * part
-            by_down = by_down + up * (lower - upper)
-            by_across = by_across + up * (above + at.down * (below - above))
-            if plan[Plan.INTO_TEXELS] > 0:
-                spread(texels_out, first, at, c, up)
-        return by_across * at.by_u, by_down * at.by_v, by_part
-
     return SimpleNamespace(
-        Spot=Spot, spot=spot, between=between, part=part, look_up=look_up, spread=spread, pull=pull
+        spot=spot, between=between, part=part, edges=edges, look_up=look_up, spread=spread
     )
