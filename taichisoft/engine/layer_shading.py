@@ -43,7 +43,7 @@ from taichisoft.engine.shaded import check_memory
 from taichisoft.softness.curves import CompositeCurves
 
 # Numbers that torch has in memory for a fragment of a band, beside those that kernels have, about a third of
-# what was measured with a texture (``python -m benchmarks.appearance texture``).
+# what was measured with a texture (``python -m benchmarks.appearance texture --reference-depth``).
 SHADED = 32
 # The inputs that weights depend on, besides the values of the fragments.
 OF_WEIGHTS = ("order_cells", "at_tie", "gammas", "part_cells", "inverse_cells")

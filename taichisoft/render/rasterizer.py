@@ -316,13 +316,14 @@ class SoftRasterizer(nn.Module):
 
         Notes
         -----
-        A `Texture` and `Shading.PHONG` are evaluated in torch for each fragment, a pair of a face and a pixel
-        within its reach, so that soft edges and hidden faces show their own texture. Everything else is done
-        by the kernels. Front to back that is done in bands of rows, of which one is in memory, about 100 MB;
-        all but the last are evaluated again for the gradient. Within a transform of ``torch.func``, and with
-        a reference depth, all fragments are: each takes about 360 bytes with a texture and 610 with Phong
-        shading if its gradient is kept (float32), and about 200 if not (``python -m benchmarks.appearance
-        texture``).
+        A `Texture` and `Shading.PHONG` are evaluated for each fragment, a pair of a face and a pixel within
+        its reach, so that soft edges and hidden faces show their own texture. Front to back on the CPU the
+        kernels do so, and keep nothing of a fragment. Torch does so on other backends, with lights and
+        textures of your own classes, with a reference depth, and for second derivatives. Front to back it
+        has a band of rows in memory, about 100 MB; all but the last are evaluated again for the gradient.
+        Within a transform of ``torch.func``, and with a reference depth, it has all fragments: each takes
+        about 360 bytes with a texture and 610 with Phong shading if its gradient is kept (float32), and about
+        200 if not (``python -m benchmarks.appearance texture --reference-depth``).
         """
         check_type(face_ids, "face_ids", bool)
         self._check_ready()

@@ -150,6 +150,22 @@ def test_bands_and_workers(most, monkeypatch):
     compare(LOOKS["texture"], renderer(), F64)
 
 
+def test_gradients_of_texels_are_bit_equal():
+    # More texels than each worker has a copy of, and many bands: what threads do when is chance.
+    generator = torch.Generator().manual_seed(9)
+    ball = ts.shapes.icosphere(2)
+    image = uniform(generator, 500, 900, 3).float().requires_grad_()
+    texture = ts.Texture(image, uniform(generator, ball.num_vertices, 2).float())
+    eye = torch.tensor([[0.0, 0.5, 3.0], [2.0, 1.0, -2.0]])
+    camera = ts.Camera.look_at(eye, image_size=(60, 60))
+    found = []
+    for _ in range(5):
+        color = ts.SoftRasterizer(deterministic=True)(ball, camera, texture).color
+        found.append(torch.autograd.grad(color.square().sum(), image)[0])
+    assert all(torch.equal(found[0], other) for other in found)
+    assert float(found[0].abs().max()) > 0
+
+
 @pytest.mark.parametrize(("name", "orthographic"), [("all", False), ("phong", True)])
 def test_second_derivatives(name, orthographic):
     case, surface = case_of(LOOKS[name], renderer(), F64, orthographic=orthographic, size=(5, 6))
