@@ -14,7 +14,7 @@ import taichisoft as ts
 from taichisoft.appearance.projected_size import levels_of, texel_scales
 from taichisoft.appearance.pyramid import Level, Pyramid
 from taichisoft.geometry.attributes import Attributes
-from tests.helpers import assert_close, soft, uniform
+from tests.helpers import assert_close, uniform
 from tests.zoo.appearance import scene, texture_of
 
 
@@ -214,7 +214,8 @@ def test_what_is_magnified_is_bilinear_to_the_bit(dtype):
     x = {name: leaf.to(dtype) for name, leaf in setup.leaves.items()}
     x["uv"] = 0.1 * x["uv"]
     plain, mipped = (dataclasses.replace(texture_of(x), mipmaps=m) for m in (False, True))
-    found, expected = (soft()(*setup.build(x), texture).color for texture in (mipped, plain))
+    render = ts.SoftRasterizer(background=0.2)
+    found, expected = (render(*setup.build(x), texture).color for texture in (mipped, plain))
     assert torch.equal(found, expected)
 
 
