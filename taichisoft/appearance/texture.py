@@ -61,10 +61,10 @@ class Texture:
     looked up, and blended. That area is exact in perspective, differentiable, and that of the pixels that are
     really rendered, smaller with ``ssaa``. What is magnified is the same to the bit as without mipmaps. What
     is seen at a slant is blurred too much one way and too little the other; what lies in an image between the
-    parts of an atlas shows from afar. A look-up takes about twice as long.
+    parts of an atlas shows from afar. A step takes 1.3 to 1.4 times as long (128 x 128 pixels).
 
-    Between texels colour and opacity are interpolated each by itself, so
-    that the colour of a texel without opacity is seen beside it: fill those with that of their neighbours.
+    Between texels colour and opacity are interpolated each by itself, so that the colour of a texel without
+    opacity is seen beside it: fill those with that of their neighbours.
     """
 
     image: Tensor
