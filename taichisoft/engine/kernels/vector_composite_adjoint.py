@@ -45,6 +45,7 @@ class CompositeAdjointArrays(NamedTuple):
     sums: Vectors  # (workers * 3 * C) of the attributes of a face, written here
     claimed: Vectors  # (workers * blocks) where the largest generator has been found; one unless take_max
     parts: Ints  # (N) what is added to the number of a band for the part of a face
+    arranged: Ints  # how the layers are: see `keep` of `layer_functions`
 
 
 class CompositeGradients(NamedTuple):
@@ -396,22 +397,10 @@ def composite_adjoint_kernel(real):
         d = s * of.broadcast(1 / arrays.softness.coverage.layout[0])
         inside = s >= 0.0
         none = vec(0.0)
-        m0, m1, m2 = fragment.masks(kept[k + Kept.EDGE])
-        ux = (
-            m0 * of.broadcast(face.ux[0])
-            + m1 * of.broadcast(face.ux[1])
-            + m2 * of.broadcast(face.ux[2])
-        )
-        uy = (
-            m0 * of.broadcast(face.uy[0])
-            + m1 * of.broadcast(face.uy[1])
-            + m2 * of.broadcast(face.uy[2])
-        )
-        inverse_length = (
-            m0 * of.broadcast(face.inverse[0])
-            + m1 * of.broadcast(face.inverse[1])
-            + m2 * of.broadcast(face.inverse[2])
-        )
+        edge = kept[k + Kept.EDGE]
+        ux = fragment.of_edge(edge, face.ux)
+        uy = fragment.of_edge(edge, face.uy)
+        inverse_length = fragment.of_edge(edge, face.inverse)
         nx = (0.0 - face.winding) * uy
         ny = face.winding * ux
         # Inside, the pixel stays where the corners move: sum of b v is it.
@@ -432,8 +421,10 @@ def composite_adjoint_kernel(real):
         hy = ti.select(inside, along_y, none)
         # Outside, only the position along the nearest edge moves, between its ends.
         along = kept[k + Kept.ALONG]
-        end = fragment.from_start(depths, along, m0, m1, m2)
-        by_end = (m0 * (e1 - e0) + m1 * (e2 - e1) + m2 * (e0 - e2)) * inverse_length
+        end = fragment.from_start(depths, along, edge)
+        is1 = edge == 1.0
+        is2 = edge == 2.0
+        by_end = ti.select(is2, e0 - e2, ti.select(is1, e2 - e1, e1 - e0)) * inverse_length
         # Not by the position, which at an end is 0 or 1 but for rounding.
         slides = ti.select(kept[k + Kept.TANGENT] == 0.0, by_end, none)
         by_end = ti.select(inside, none, slides)
@@ -452,12 +443,18 @@ def composite_adjoint_kernel(real):
         far_y = far_y - gy * end
         near_x = near_x - gx * (1.0 - end)
         near_y = near_y - gy * (1.0 - end)
-        corner0.x = corner0.x + m0 * near_x + m2 * far_x - b0 * hx
-        corner0.y = corner0.y + m0 * near_y + m2 * far_y - b0 * hy
-        corner1.x = corner1.x + m1 * near_x + m0 * far_x - b1 * hx
-        corner1.y = corner1.y + m1 * near_y + m0 * far_y - b1 * hy
-        corner2.x = corner2.x + m2 * near_x + m1 * far_x - b2 * hx
-        corner2.y = corner2.y + m2 * near_y + m1 * far_y - b2 * hy
+        is0 = edge == 0.0
+        corner0.x = corner0.x + at_ends(is0, near_x, is2, far_x) - b0 * hx
+        corner0.y = corner0.y + at_ends(is0, near_y, is2, far_y) - b0 * hy
+        corner1.x = corner1.x + at_ends(is1, near_x, is0, far_x) - b1 * hx
+        corner1.y = corner1.y + at_ends(is1, near_y, is0, far_y) - b1 * hy
+        corner2.x = corner2.x + at_ends(is2, near_x, is1, far_x) - b2 * hx
+        corner2.y = corner2.y + at_ends(is2, near_y, is1, far_y) - b2 * hy
+
+    @ti.func
+    def at_ends(starts, near, ends, far):
+        """Return of a corner what is `near` if the nearest edge starts there, `far` if it ends there."""
+        return ti.select(starts, near, ti.select(ends, far, vec(0.0)))
 
     @ti.func
     def add_attribute(
@@ -489,7 +486,7 @@ def composite_adjoint_kernel(real):
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = Numbers()
                     visits, places = layer.gather(worker, band, arrays, width)
-                    layer.arrange(worker, blocks, places, arrays)
+                    layer.arrange_again(worker, band, blocks, places, arrays, more.arranged)
                     first_block = worker * layers.blocks
                     planes_of.read_band(
                         more.upstream,
@@ -507,7 +504,7 @@ def composite_adjoint_kernel(real):
                     receive(worker, visits, arrays, more, planes)
                     for block in range(blocks):
                         state = ti.static((worker, image, arrays, more, sizes, sums, gradients_out))
-                        if softness.numbers[Number.PRODUCT] > 0:
+                        if product.is_taken(arrays) == 1:
                             product.weigh(
                                 worker, image, block, arrays, width, product.unweigh, state
                             )

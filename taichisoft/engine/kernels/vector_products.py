@@ -21,7 +21,16 @@ def product_functions(real):
     of = vector_functions(real)
     look = flexible_lookup_functions(real)
     vec = of.vec
+    single = real is ti.f32
     lesser, greater = of.lesser, of.greater
+
+    @ti.func
+    def is_taken(arrays: ti.template()):
+        """Return whether what passes is a product; only in float32."""
+        result = 0
+        if ti.static(single):
+            result = ti.cast(arrays.softness.numbers[Number.PRODUCT], ti.i32)
+        return result
 
     @ti.func
     def passed_by(coverage, arrays: ti.template()):
@@ -190,4 +199,4 @@ def product_functions(real):
                     look.scatter(gradients_out.cells, row, cell, t, by_h - by_tie)
         kept[k + Kept.BY_DEPTH] = by_depth
 
-    return SimpleNamespace(passed_by=passed_by, weigh=weigh, unweigh=unweigh)
+    return SimpleNamespace(is_taken=is_taken, weigh=weigh, unweigh=unweigh)
