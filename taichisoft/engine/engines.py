@@ -66,7 +66,7 @@ class Engine(ABC):
         return composite_fragments(job, curves, inputs, opacity=opacity, shader=shader)
 
     def image(self, ground: Ground, alpha: Tensor, sums: Tensor) -> ComposedImages:
-        """Return depth, colours times alpha, and colours over the background: see `image.compose`."""
+        """Return alpha, depth, colours times alpha and over the background: see `image.compose`."""
         return ground.exact(alpha, sums)
 
 
@@ -113,14 +113,13 @@ class FusedEngine(Engine):
             look = KernelShader.of(shader, job) if in_blocks else None
             if look is None:
                 return shade_layers(job, curves, inputs, shader, opacity)
-            return VectorCompositePass(job, curves, opacity, opacity, look)(*inputs, *look.inputs)
+            return VectorCompositePass(job, curves, opacity, look)(*inputs, *look.inputs)
         if in_blocks:
-            # Without opacity alpha is that of the silhouette.
-            return VectorCompositePass(job, curves, opacity, total=opacity)(*inputs)
+            return VectorCompositePass(job, curves, opacity)(*inputs)
         return CompositePass(job, curves, opacity)(*inputs)
 
     def image(self, ground: Ground, alpha: Tensor, sums: Tensor) -> ComposedImages:
-        """Return depth, colours times alpha, and colours over the background: see `image.compose`."""
+        """Return alpha, depth, colours times alpha and over the background: see `image.compose`."""
         if backend() != "cpu" or not alpha.is_cpu:
             return super().image(ground, alpha, sums)
         return compose(ground, alpha, sums)

@@ -14,8 +14,8 @@ from taichisoft.base.eager import eager_class
 from taichisoft.engine.bridge import Gradients, flat
 from taichisoft.engine.kernels.image import BySums, Given, Images, Sums, image_kernels
 
-# Depth, colours times alpha, and colours over the background; None where there are no colours.
-ComposedImages = tuple[Tensor, Tensor | None, Tensor | None]
+# Alpha, depth, colours times alpha, and colours over the background; None where there are no colours.
+ComposedImages = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 
 
 class Ground(NamedTuple):
@@ -25,11 +25,15 @@ class Ground(NamedTuple):
     ----------
     background : Tensor, (C,)
         Behind all faces; without a gradient.
+    through_total : bool
+        Whether alpha is ``1 - exp(-total)`` of the first of the sums. Then it need not be differentiated for
+        itself where the sums are.
     exact : callable
         Does the same as a graph of torch, for derivatives of derivatives.
     """
 
     background: Tensor
+    through_total: bool
     exact: Callable[[Tensor, Tensor], ComposedImages]
 
 
@@ -39,7 +43,7 @@ def least_weight(dtype: torch.dtype) -> float:
 
 
 def compose(ground: Ground, alpha: Tensor, sums: Tensor) -> ComposedImages:
-    """Return depth, (B, H, W), colours times alpha, and colours over the background, (B, H, W, C).
+    """Return alpha and depth, (B, H, W), colours times alpha and over the background, (B, H, W, C).
 
     Parameters
     ----------
@@ -68,24 +72,31 @@ class _Composed(Function):
         images = Images(*(_or_one(x) for x in (depth, premultiplied, color)))
         kernels = image_kernels(kernel_dtype(alpha.dtype))
         kernels.compose(_sums(ground, alpha, sums), images)
-        return depth, premultiplied, color
+        return alpha, depth, premultiplied, color
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> Gradients:
         alpha, sums = ctx.saved_tensors
         if torch.is_grad_enabled():
             return None, *_differentiable(ctx.ground, alpha, sums, upstream)
-        by_alpha = torch.empty(alpha.shape, dtype=alpha.dtype)
+        by_alpha, *given = upstream
+        if all(x is None for x in given):
+            return None, by_alpha, None
+        through_total = ctx.ground.through_total and ctx.needs_input_grad[2]
         by_planes = torch.empty(sums.shape[-1], *alpha.shape, dtype=alpha.dtype)
         none = alpha.new_zeros(1)
+        found = none if through_total else torch.empty(alpha.shape, dtype=alpha.dtype)
+        arrays = [none if x is None else _or_one(flat(x)) for x in (*given, by_alpha)]
         kernels = image_kernels(kernel_dtype(alpha.dtype))
         kernels.compose_adjoint(
             _sums(ctx.ground, alpha, sums),
-            Given(*(int(x is not None) for x in upstream)),
-            Images(*(none if x is None else _or_one(flat(x)) for x in upstream)),
-            BySums(flat(by_alpha), flat(by_planes)),
+            Given(*(int(x is not None) for x in (*given, by_alpha))),
+            Images(*arrays[:-1]),
+            arrays[-1],
+            int(through_total),
+            BySums(flat(found), flat(by_planes)),
         )
-        return None, by_alpha, by_planes.movedim(0, -1)
+        return None, None if through_total else found, by_planes.movedim(0, -1)
 
 
 def _differentiable(ground: Ground, alpha: Tensor, sums: Tensor, upstream: Gradients) -> Gradients:

@@ -121,11 +121,9 @@ class KernelShader:
         """Return the gradient of the texels, given that of all workers."""
         return found.reshape(workers, *self._texels.shape).sum(0)
 
-    def numbers_gradient(self, found: Tensor, numbers: Tensor, image: Tensor) -> Tensor:
+    def numbers_gradient(self, by_band: Tensor, numbers: Tensor, image: Tensor) -> Tensor:
         """Return the gradient of the numbers of light, given those of bands and of which images these are."""
-        count = self._plan[Plan.NUMBERS]
-        by_band = found[: len(image) * count].reshape(len(image), count)
-        by_prepared = numbers.new_zeros(len(numbers), count)
+        by_prepared = torch.zeros_like(numbers)
         by_prepared.index_add_(0, image if len(numbers) > 1 else torch.zeros_like(image), by_band)
         with torch.enable_grad():
             given = numbers.detach().requires_grad_()

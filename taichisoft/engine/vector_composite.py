@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernel_shader import KernelShader
 from taichisoft.engine.kernels.launch import CPU_WORKERS, launch_for
-from taichisoft.engine.kernels.shading_bundles import Plan, Shading, ShadingGradients
+from taichisoft.engine.kernels.shading_bundles import Shading
 from taichisoft.engine.kernels.vector_bundles import Faces
 from taichisoft.engine.kernels.vector_composite import CompositeImage, composite_kernels
 from taichisoft.engine.kernels.vector_composite_adjoint import (
@@ -70,8 +70,6 @@ class VectorCompositePass(Rendered):
     curves : CompositeCurves
     opacity : bool
         Whether the last of the attributes, or of what a shader returns, is an opacity.
-    total : bool
-        Whether the total of the generator is wanted; else it may be 0.
     look : KernelShader, optional
         What makes colours of attributes. Its inputs follow those of `CompositeInputs`.
     """
@@ -79,8 +77,8 @@ class VectorCompositePass(Rendered):
     job: RasterJob
     curves: CompositeCurves
     opacity: bool
-    total: bool = True
     look: KernelShader | None = None
+    _divisions: list[Division] = field(default_factory=list)
 
     @property
     def _kernels(self) -> SimpleNamespace:
@@ -109,10 +107,11 @@ class VectorCompositePass(Rendered):
             depths,
             counts,
         )
-        division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
+        division = self._division(counts)
         channels = self._outputs(of)
         launch = division.launch()
         image = job.points.new_empty((3 + channels) * job.pixels)
+        arranged = _unarranged(division)
         self._kernels.render(
             self._arrays(
                 of, faces, depths, division, launch.workers, Kept.FORWARD, self._multiplies
@@ -120,11 +119,14 @@ class VectorCompositePass(Rendered):
             self._shading(inputs, launch.workers),
             launch,
             CompositeImage(
-                blocks.scratch("sums", launch.workers * division.blocks * (2 + channels)), image
+                blocks.scratch("sums", launch.workers * division.blocks * (2 + channels)),
+                image,
+                arranged,
             ),
         )
         planes = image.reshape(-1, job.images, job.height, job.width)
-        return planes.movedim(0, -1), (faces.frames, faces.rows, depths, counts)
+        kept = (faces.frames, faces.rows, depths, counts, arranged)
+        return planes.movedim(0, -1), kept
 
     def adjoint(
         self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
@@ -132,24 +134,26 @@ class VectorCompositePass(Rendered):
         """Return the gradients of the fields of `CompositeInputs`."""
         job, blocks = self.job, self.blocks
         of = CompositeInputs(*inputs[:INPUTS])
-        frames, rows, depths, counts = kept
+        frames, rows, depths, counts, arranged = kept
         into_cells = any(needed[i] for i in CELLS)
-        division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
+        division = self._division(counts)
         parts = Parts.of(rows[: 2 * job.num_faces], division, job)
         into_texels = self.look is not None and needed[INPUTS]
         most = self.look.workers(WORKERS) if self.look and into_texels else WORKERS
         launch = division.launch(most)
         channels = of.attributes.shape[1]
         rows_of_cells = [0, *accumulate(len(of[i]) for i in CELLS)]
+        numbers_of_band = 3 + (0 if self.look is None else inputs[INPUTS + 1].shape[1])
         gradients = CompositeGradients(
             job.zeros(parts.count, 12),
             job.zeros(parts.count, 3, channels),
-            job.zeros(division.count, 3),
+            job.zeros(division.count, numbers_of_band),
             job.points.new_zeros(launch.workers * rows_of_cells[-1] if into_cells else 1, 4),
         )
         planes = 3 + self._outputs(of)
         shading = self._shading(inputs, launch.workers, division.places, into_texels=into_texels)
-        of_shading = self._shading_gradients(shading, division, launch.workers)
+        texels = launch.workers * inputs[INPUTS].numel() if into_texels else 1
+        by_texels = self.job.zeros(texels)
         self._kernel(
             self._arrays(
                 of,
@@ -169,14 +173,15 @@ class VectorCompositePass(Rendered):
                 blocks.scratch("attributes", launch.workers * 3 * max(channels, 1)),
                 blocks.scratch("claimed", launch.workers * division.blocks),
                 parts.offset,
+                arranged,
             ),
             torch.tensor([rows_of_cells[-1], *rows_of_cells[1:-1]], dtype=torch.int32),
             shading,
             launch,
             gradients,
-            of_shading,
+            by_texels,
         )
-        numbers = gradients.numbers.reshape(-1, 3)
+        numbers = gradients.numbers.reshape(-1, numbers_of_band)
         tables: Sequence[Tensor | None] = [None] * len(CELLS)
         if into_cells:
             cells = gradients.cells.reshape(launch.workers, -1, 4).sum(0)
@@ -195,7 +200,9 @@ class VectorCompositePass(Rendered):
             self._by_gammas(numbers[:, 1], division, of.gammas),
             by_part,
             by_inverse,
-            *self._by_look(of_shading, inputs, division, launch.workers, into_texels),
+            *self._by_look(
+                by_texels, numbers[:, 3:], inputs, division, launch.workers, into_texels
+            ),
         )
 
     def second_order(
@@ -233,7 +240,7 @@ class VectorCompositePass(Rendered):
     def _moving(self, kept: Tensors, inputs: Tensors) -> MovingLayers:
         """Return what is drawn, to be moved."""
         blocks, of = self.blocks, CompositeInputs(*inputs)
-        frames, rows, depths, counts = kept
+        frames, rows, depths, counts = kept[:4]
         # Twice as much is kept of a place as in the backward pass.
         division = Division.of(counts, self.job.images, blocks.tiles.columns, PLACES // 2)
         launch = division.launch()
@@ -248,6 +255,13 @@ class VectorCompositePass(Rendered):
             self._numbers,
             self.opacity,
         )
+
+    def _division(self, counts: Tensor) -> Division:
+        """Return the bands of both passes, given the places of the rows of blocks."""
+        if not self._divisions:
+            columns = self.blocks.tiles.columns
+            self._divisions.append(Division.of(counts, self.job.images, columns, PLACES))
+        return self._divisions[0]
 
     def _by_gammas(self, by_log: Tensor, division: Division, gammas: Tensor) -> Tensor:
         """Return the gradients of the gammas, given those of their logarithms by bands."""
@@ -283,33 +297,21 @@ class VectorCompositePass(Rendered):
         texels, numbers = inputs[INPUTS:]
         return self.look.shading(texels, numbers, workers, places, into_texels=into_texels)
 
-    def _shading_gradients(
-        self, shading: Shading, division: Division, workers: int
-    ) -> ShadingGradients:
-        """Return room for the gradients of texels and of numbers of light."""
-        if self.look is None:
-            return ShadingGradients(shading.texels, shading.numbers)
-        plan = shading.plan.tolist()
-        texels = workers * plan[Plan.TEXELS] if plan[Plan.INTO_TEXELS] else 1
-        return ShadingGradients(
-            self.job.zeros(texels), self.job.zeros(division.count * plan[Plan.NUMBERS])
-        )
-
     def _by_look(
         self,
-        found: ShadingGradients,
+        by_texels: Tensor,
+        by_numbers: Tensor,
         inputs: Sequence[Tensor],
         division: Division,
         workers: int,
         into_texels: bool,
     ) -> Gradients:
-        """Return the gradients of the inputs of the shader."""
+        """Return the gradients of the inputs of the shader, given what workers and bands have found."""
         if self.look is None:
             return ()
+        found = self.look.texels_gradient(by_texels, workers) if into_texels else None
         image = division.rows[::3].long()
-        by_texels = self.look.texels_gradient(found.texels, workers) if into_texels else None
-        by_numbers = self.look.numbers_gradient(found.numbers, inputs[INPUTS + 1], image)
-        return by_texels, by_numbers
+        return found, self.look.numbers_gradient(by_numbers, inputs[INPUTS + 1], image)
 
     @cached_property
     def _numbers(self) -> Tensor:
@@ -348,7 +350,7 @@ class VectorCompositePass(Rendered):
             blocks.scratch("block totals", workers * division.blocks),
         )
         return LayerArrays(
-            self._softness(of, multiplies),
+            self._softness(of, width, multiplies),
             FacesInBands(faces.frames, faces.rows, faces.start),
             depths,
             blocks.tiles,
@@ -359,7 +361,7 @@ class VectorCompositePass(Rendered):
             layers,
         )
 
-    def _softness(self, of: CompositeInputs, multiplies: bool) -> Softness:
+    def _softness(self, of: CompositeInputs, width: int, multiplies: bool) -> Softness:
         curves = self.curves
         return Softness(
             curves.takes_max,
@@ -368,19 +370,13 @@ class VectorCompositePass(Rendered):
             self._table(curves.order, of.order_cells),
             self._table(curves.part, of.part_cells),
             self._table(curves.inverse, of.inverse_cells),
-            self._numbers_of(of, multiplies),
+            self._numbers_of(of, width, multiplies),
             flat(of.gammas),
         )
 
-    def _numbers_of(self, of: CompositeInputs, multiplies: bool) -> Tensor:
-        domain, part = self.curves.order.domain, self.curves.part
-        last = part.pieces[-1]
-        # The cell of the least coverages is the first one of those that are counted from there on.
-        row, sign = last.first, 1.0
-        if last.rate > 0:
-            row, sign = last.first + last.count - 1, -1.0
-        at = last.knots()
-        faint = float((at[-2] - at[-1]) if last.rate > 0 else (at[1] - at[0]))
+    def _numbers_of(self, of: CompositeInputs, width: int, multiplies: bool) -> Tensor:
+        domain = self.curves.order.domain
+        row, sign, faint = faint_cell(self.curves.part.pieces[-1])
         numbers = [0.0] * Number.COUNT
         numbers[Number.LOW] = domain.low
         numbers[Number.HIGH] = domain.high
@@ -399,7 +395,7 @@ class VectorCompositePass(Rendered):
         numbers[Number.BY_INDEX] = float(self.curves.by_index)
         numbers[Number.SAME] = float(generator.pieces == coverage.pieces)
         numbers[Number.PRODUCT] = float(multiplies)
-        numbers[Number.TOTAL] = float(self.total or not multiplies)
+        numbers[Number.TOTAL] = float(not multiplies or width == Kept.FORWARD)
         numbers[Number.LEAST] = NOTHING_LEFT if self.opacity else 1 - FULL
         return self.job.points.new_tensor(numbers)
 
@@ -420,6 +416,26 @@ class VectorCompositePass(Rendered):
             # They are not read.
             return FlexibleTable(points.new_zeros(3), cells.detach().contiguous())
         return self._flexible(curve.slopes, curve.slope_numbers(points), cells)
+
+
+def _unarranged(division: Division) -> Tensor:
+    """Return memory for how layers are to be arranged: see `keep` of `layer_functions`."""
+    starts = division.count * (2 + division.blocks)
+    memory = torch.empty(len(division.first) + starts + 2 * division.total, dtype=torch.int32)
+    memory[: len(division.first)] = division.first
+    return memory
+
+
+@lru_cache(maxsize=64)
+def faint_cell(last: Piece) -> tuple[int, float, float]:
+    """Return the row of the cell of the least coverages, the sign of its slope, and up to where it goes.
+
+    It is the first one of those that are counted from there on.
+    """
+    at = last.knots()
+    if last.rate > 0:
+        return last.first + last.count - 1, -1.0, float(at[-2] - at[-1])
+    return last.first, 1.0, float(at[1] - at[0])
 
 
 @lru_cache(maxsize=2)

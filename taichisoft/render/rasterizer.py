@@ -36,7 +36,7 @@ from taichisoft.render.image import (
     weighted_mean_of_blocks,
 )
 from taichisoft.render.transforms import transformable
-from taichisoft.softness.aggregation import Aggregation, Max
+from taichisoft.softness.aggregation import Aggregation, Max, Probabilistic
 from taichisoft.softness.coverage import Coverage, Heaviside
 from taichisoft.softness.curves import CompositeCurves, Curve, SoftnessCurves
 from taichisoft.softness.occlusion import FrontToBack, Occlusion
@@ -502,13 +502,17 @@ class SoftRasterizer(nn.Module):
 
         def exact(fine: Tensor, sums: Tensor) -> ComposedImages:
             image = self.compose(fine, sums, surface)
-            return image.depth, image.premultiplied, image.color
+            return fine, image.depth, image.premultiplied, image.color
 
         behind = background.detach().to(fine).expand(channels)
-        depth, premultiplied, color = self._engine.image(Ground(behind, exact), fine, sums)
+        # Of a subclass as well, unless it has an inverse of its own.
+        exponential = type(self.aggregation).inverse is Probabilistic.inverse
+        has_total = isinstance(self.occlusion, FrontToBack) and surface.shader is None
+        ground = Ground(behind, exponential and has_total and not surface.opacity, exact)
+        alpha, depth, premultiplied, color = self._engine.image(ground, fine, sums)
         if not surface.has_colors:
-            return SoftImage(fine, depth, None)
-        return SoftImage(fine, depth, color, premultiplied=premultiplied)
+            return SoftImage(alpha, depth, None)
+        return SoftImage(alpha, depth, color, premultiplied=premultiplied)
 
     def _fine_alpha(
         self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, generator: Curve

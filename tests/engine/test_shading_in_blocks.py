@@ -99,7 +99,7 @@ def case_of(
 def of_kernels(case: Case, surface: Surface) -> Tensor:
     look = KernelShader.of(surface.shader, case.job)
     assert look is not None
-    return VectorCompositePass(case.job, case.curves, surface.opacity, look=look)(
+    return VectorCompositePass(case.job, case.curves, surface.opacity, look)(
         *case.inputs, *look.inputs
     )
 

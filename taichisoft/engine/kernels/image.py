@@ -7,6 +7,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import NamedTuple
 
+from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.kernel import Floats, kernel
 
 
@@ -34,17 +35,18 @@ class Images(NamedTuple):
 
 
 class Given(NamedTuple):
-    """Which gradients of `Images` are given: 1 or 0 for each; others are 0, and not read."""
+    """Which gradients of `Images` and of alpha are given: 1 or 0 for each; others are 0, and not read."""
 
     depth: int
     premultiplied: int
     color: int
+    alpha: int
 
 
 class BySums(NamedTuple):
     """Gradients of `Sums`."""
 
-    alpha: Floats  # (P)
+    alpha: Floats  # (P), but one if it is passed to the total
     planes: Floats  # (K * P)
 
 
@@ -71,7 +73,14 @@ def image_kernels(real):
                 out.color[at] = alpha * mean + (1 - alpha) * sums.background[c]
 
     @kernel(real)
-    def compose_adjoint(sums: Sums, given: Given, upstream: Images, out: BySums):
+    def compose_adjoint(
+        sums: Sums,
+        given: Given,
+        upstream: Images,
+        up_alpha: Floats,  # (P)
+        through_total: int,  # whether alpha is 1 - exp(-total), of the first plane, and is to be passed there
+        out: BySums,
+    ):
         for p in range(sums.pixels):
             first = sums.first * sums.pixels + p
             weight = sums.planes[first]
@@ -86,6 +95,8 @@ def image_kernels(real):
             if weight > sums.least:
                 inverse = to_mean
             by_alpha = real(0.0)
+            if given.alpha == 1:
+                by_alpha = up_alpha[p]
             by_depth = real(0.0)
             if given.depth == 1:
                 by_depth = upstream.depth[p] * inverse
@@ -107,6 +118,13 @@ def image_kernels(real):
                 out.planes[plane] = by_sum
                 by_weight = by_weight - by_sum * mean
             out.planes[first] = by_weight
-            out.alpha[p] = by_alpha
+            if through_total == 1:
+                passed = 1 - alpha
+                if alpha > real(0.99):
+                    # Of which little is left by the subtraction.
+                    passed = ti.exp(-sums.planes[p])
+                out.planes[p] = by_alpha * passed
+            else:
+                out.alpha[p] = by_alpha
 
     return SimpleNamespace(compose=compose, compose_adjoint=compose_adjoint)

@@ -73,12 +73,5 @@ class Shading(NamedTuple):
     room: Vectors  # (workers * room) written here
 
 
-class ShadingGradients(NamedTuple):
-    """What the adjoint finds."""
-
-    texels: Floats  # (workers * texels) starts at 0; one unless asked for
-    numbers: Floats  # (bands * numbers of light of an image)
-
-
 # Of passes that shade nothing.
 UNSHADED = Shading(0, 0, 0, 0, 0)

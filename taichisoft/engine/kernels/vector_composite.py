@@ -32,6 +32,7 @@ class CompositeImage(NamedTuple):
     image_out: (
         Floats  # ((3 + C) * B * H * W) planes: total, sums of w, w z, and w times the colours
     )
+    arranged: Ints  # how the layers are: see `keep` of `layer_functions`
 
 
 @cache
@@ -156,8 +157,9 @@ def composite_kernels(real):
                     blocks = (bottom - top) * tiles.columns
                     visits, places = layer.gather(worker, band, arrays, Kept.FORWARD, shading)
                     layer.arrange(worker, blocks, places, arrays)
+                    layer.keep(worker, band, blocks, places, arrays, out.arranged)
                     for block in range(blocks):
-                        if arrays.softness.numbers[Number.PRODUCT] > 0:
+                        if product.is_taken(arrays) == 1:
                             product.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
                         else:
                             layer.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)

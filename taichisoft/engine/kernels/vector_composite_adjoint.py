@@ -19,7 +19,7 @@ from taichisoft.engine.kernels.kernel import (
     large_vector_kernel,
 )
 from taichisoft.engine.kernels.launch import Launch
-from taichisoft.engine.kernels.shading_bundles import Plan, Shading, ShadingGradients
+from taichisoft.engine.kernels.shading_bundles import Plan, Shading
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import (
@@ -47,6 +47,7 @@ class CompositeAdjointArrays(NamedTuple):
     sums: Vectors  # (workers * 3 * C) of the attributes of a face, written here
     claimed: Vectors  # (workers * blocks) where the largest generator has been found; one unless take_max
     parts: Ints  # (N) what is added to the number of a band for the part of a face
+    arranged: Ints  # how the layers are: see `keep` of `layer_functions`
 
 
 class CompositeGradients(NamedTuple):
@@ -54,7 +55,8 @@ class CompositeGradients(NamedTuple):
 
     corners: Floats  # (parts * 3 * 4) x, y, depth, inverse w
     attributes: Floats  # (parts * 3 * C)
-    numbers: Floats  # (bands * 3) logarithms of the width and of gamma, and h at ties
+    # (bands * 3) logarithms of the width and of gamma, and h at ties; after each three the numbers of light
+    numbers: Floats
     cells: Quads  # (workers * rows of all tables) starts at 0; one row unless into_cells
 
 
@@ -148,7 +150,7 @@ def composite_adjoint_kernel(real):
     @ti.func
     def unweigh(place, in_front, begin, end, hidden, state: ti.template()):
         """Pass the gradient of the weight of a place on to its pairs: generators, coverages and depths."""
-        worker, image, arrays, more, sizes, sums, gradients_out, shading, shading_out = ti.static(
+        worker, image, arrays, more, sizes, sums, gradients_out, shading, texels_out = ti.static(
             state
         )
         softness, layers = ti.static((arrays.softness, arrays.layers))
@@ -162,7 +164,7 @@ def composite_adjoint_kernel(real):
             kept[k + Kept.WEIGHT] = weight
             if ti.static(shading.shaded):
                 up = up + shade.pull(
-                    place, worker, image, weight, more.tiled, arrays, shading, shading_out
+                    place, worker, image, weight, more.tiled, arrays, shading, texels_out
                 )
             up = ti.select(generator > in_front, up, vec(0.0))
             kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up
@@ -180,7 +182,7 @@ def composite_adjoint_kernel(real):
             kept[k + Kept.WEIGHT] = weight
             if ti.static(shading.shaded):
                 up = up + shade.pull(
-                    place, worker, image, weight, more.tiled, arrays, shading, shading_out
+                    place, worker, image, weight, more.tiled, arrays, shading, texels_out
                 )
             kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up * above
             by_in_front = up * (above - below)
@@ -372,7 +374,7 @@ def composite_adjoint_kernel(real):
         shading: ti.template(),
         corners: ti.template(),
         planes,
-        shading_out: ti.template(),
+        texels_out: ti.template(),
     ):
         """Add the gradients of a place to the corners of its face and to their attributes."""
         layers = ti.static(arrays.layers)
@@ -408,7 +410,7 @@ def composite_adjoint_kernel(real):
                     by_opacity,
                     arrays,
                     shading,
-                    shading_out,
+                    texels_out,
                 )
             if some > 0:
                 for c in range(arrays.channels):
@@ -460,22 +462,10 @@ def composite_adjoint_kernel(real):
         d = s * of.broadcast(1 / arrays.softness.coverage.layout[0])
         inside = s >= 0.0
         none = vec(0.0)
-        m0, m1, m2 = fragment.masks(kept[k + Kept.EDGE])
-        ux = (
-            m0 * of.broadcast(face.ux[0])
-            + m1 * of.broadcast(face.ux[1])
-            + m2 * of.broadcast(face.ux[2])
-        )
-        uy = (
-            m0 * of.broadcast(face.uy[0])
-            + m1 * of.broadcast(face.uy[1])
-            + m2 * of.broadcast(face.uy[2])
-        )
-        inverse_length = (
-            m0 * of.broadcast(face.inverse[0])
-            + m1 * of.broadcast(face.inverse[1])
-            + m2 * of.broadcast(face.inverse[2])
-        )
+        edge = kept[k + Kept.EDGE]
+        ux = fragment.of_edge(edge, face.ux)
+        uy = fragment.of_edge(edge, face.uy)
+        inverse_length = fragment.of_edge(edge, face.inverse)
         nx = (0.0 - face.winding) * uy
         ny = face.winding * ux
         # Inside, the pixel stays where the corners move: sum of b v is it.
@@ -496,8 +486,10 @@ def composite_adjoint_kernel(real):
         hy = ti.select(inside, along_y, none)
         # Outside, only the position along the nearest edge moves, between its ends.
         along = kept[k + Kept.ALONG]
-        end = fragment.from_start(depths, along, m0, m1, m2)
-        by_end = (m0 * (e1 - e0) + m1 * (e2 - e1) + m2 * (e0 - e2)) * inverse_length
+        end = fragment.from_start(depths, along, edge)
+        is1 = edge == 1.0
+        is2 = edge == 2.0
+        by_end = ti.select(is2, e0 - e2, ti.select(is1, e2 - e1, e1 - e0)) * inverse_length
         # Not by the position, which at an end is 0 or 1 but for rounding.
         slides = ti.select(kept[k + Kept.TANGENT] == 0.0, by_end, none)
         by_end = ti.select(inside, none, slides)
@@ -516,12 +508,18 @@ def composite_adjoint_kernel(real):
         far_y = far_y - gy * end
         near_x = near_x - gx * (1.0 - end)
         near_y = near_y - gy * (1.0 - end)
-        corner0.x = corner0.x + m0 * near_x + m2 * far_x - b0 * hx
-        corner0.y = corner0.y + m0 * near_y + m2 * far_y - b0 * hy
-        corner1.x = corner1.x + m1 * near_x + m0 * far_x - b1 * hx
-        corner1.y = corner1.y + m1 * near_y + m0 * far_y - b1 * hy
-        corner2.x = corner2.x + m2 * near_x + m1 * far_x - b2 * hx
-        corner2.y = corner2.y + m2 * near_y + m1 * far_y - b2 * hy
+        is0 = edge == 0.0
+        corner0.x = corner0.x + at_ends(is0, near_x, is2, far_x) - b0 * hx
+        corner0.y = corner0.y + at_ends(is0, near_y, is2, far_y) - b0 * hy
+        corner1.x = corner1.x + at_ends(is1, near_x, is0, far_x) - b1 * hx
+        corner1.y = corner1.y + at_ends(is1, near_y, is0, far_y) - b1 * hy
+        corner2.x = corner2.x + at_ends(is2, near_x, is1, far_x) - b2 * hx
+        corner2.y = corner2.y + at_ends(is2, near_y, is1, far_y) - b2 * hy
+
+    @ti.func
+    def at_ends(starts, near, ends, far):
+        """Return of a corner what is `near` if the nearest edge starts there, `far` if it ends there."""
+        return ti.select(starts, near, ti.select(ends, far, vec(0.0)))
 
     @ti.func
     def add_attribute(
@@ -540,7 +538,7 @@ def composite_adjoint_kernel(real):
         shading: Shading,
         launch: Launch,
         gradients_out: CompositeGradients,
-        shading_out: ShadingGradients,
+        texels_out: Floats,  # (workers * texels) starts at 0; one unless asked for
     ):
         for slot in range(launch.slots):
             if slot % launch.stride == 0:
@@ -559,7 +557,7 @@ def composite_adjoint_kernel(real):
                     if ti.static(shading.shaded):
                         shade.begin(worker, shading)
                     visits, places = layer.gather(worker, band, arrays, width, shading)
-                    layer.arrange(worker, blocks, places, arrays)
+                    layer.arrange_again(worker, band, blocks, places, arrays, more.arranged)
                     first_block = worker * layers.blocks
                     planes_of.read_band(
                         more.upstream,
@@ -586,10 +584,10 @@ def composite_adjoint_kernel(real):
                                 sums,
                                 gradients_out,
                                 shading,
-                                shading_out,
+                                texels_out,
                             )
                         )
-                        if softness.numbers[Number.PRODUCT] > 0:
+                        if product.is_taken(arrays) == 1:
                             product.weigh(
                                 worker, image, block, arrays, width, product.unweigh, state
                             )
@@ -646,7 +644,7 @@ def composite_adjoint_kernel(real):
                                     shading,
                                     corners,
                                     planes,
-                                    shading_out,
+                                    texels_out,
                                 )
                         part_at = more.parts[index] + band
                         fragment.store(gradients_out.corners, 12 * part_at, corner0)
@@ -657,10 +655,12 @@ def composite_adjoint_kernel(real):
                                 at_sum = (worker * arrays.channels + c) * 3 + e
                                 at_out = (3 * part_at + e) * arrays.channels + c
                                 gradients_out.attributes[at_out] = more.sums[at_sum].sum()
+                    at_band = 3 * band
                     if ti.static(shading.shaded):
-                        shade.end(worker, band, shading, shading_out)
-                    gradients_out.numbers[3 * band] = sums.by_width.sum()
-                    gradients_out.numbers[3 * band + 1] = sums.by_gamma.sum()
-                    gradients_out.numbers[3 * band + 2] = sums.by_tie.sum()
+                        at_band = (3 + shading.plan[Plan.NUMBERS]) * band
+                        shade.end(worker, at_band + 3, shading, gradients_out.numbers)
+                    gradients_out.numbers[at_band] = sums.by_width.sum()
+                    gradients_out.numbers[at_band + 1] = sums.by_gamma.sum()
+                    gradients_out.numbers[at_band + 2] = sums.by_tie.sum()
 
     return pull_back

@@ -23,7 +23,16 @@ def product_functions(real):
     look = flexible_lookup_functions(real)
     shade = shading_functions(real)
     vec = of.vec
+    single = real is ti.f32
     lesser, greater = of.lesser, of.greater
+
+    @ti.func
+    def is_taken(arrays: ti.template()):
+        """Return whether what passes is a product; only in float32."""
+        result = 0
+        if ti.static(single):
+            result = ti.cast(arrays.softness.numbers[Number.PRODUCT], ti.i32)
+        return result
 
     @ti.func
     def passed_by(coverage, arrays: ti.template()):
@@ -156,7 +165,7 @@ def product_functions(real):
 
         That by the logarithm of what a layer lets pass is kept as that of its generator is elsewhere.
         """
-        worker, image, arrays, more, sizes, sums, gradients_out, shading, shading_out = ti.static(
+        worker, image, arrays, more, sizes, sums, gradients_out, shading, texels_out = ti.static(
             state
         )
         softness, layers = ti.static((arrays.softness, arrays.layers))
@@ -166,7 +175,7 @@ def product_functions(real):
         if ti.static(shading.shaded):
             weight = kept[k + Kept.WEIGHT]
             up = up + shade.pull(
-                place, worker, image, weight, more.tiled, arrays, shading, shading_out
+                place, worker, image, weight, more.tiled, arrays, shading, texels_out
             )
         up = up * passed
         kept[k + Kept.BY_COVERAGE] = kept[k + Kept.BY_COVERAGE] + up
@@ -200,4 +209,4 @@ def product_functions(real):
                     look.scatter(gradients_out.cells, row, cell, t, by_h - by_tie)
         kept[k + Kept.BY_DEPTH] = by_depth
 
-    return SimpleNamespace(passed_by=passed_by, weigh=weigh, unweigh=unweigh)
+    return SimpleNamespace(is_taken=is_taken, weigh=weigh, unweigh=unweigh)

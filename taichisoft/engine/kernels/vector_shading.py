@@ -138,7 +138,7 @@ def shading_functions(real):
         end,
         image,
         shading: ti.template(),
-        shading_out: ti.template(),
+        texels_out: ti.template(),
     ):
         """Look some numbers of a texture up, and take their gradients to its texels and its coordinates.
 
@@ -169,7 +169,7 @@ def shading_functions(real):
                 by_u = by_u + up * (above + at.down * (below - above))
                 if plan[Plan.INTO_TEXELS] > 0:
                     texel = worker * plan[Plan.TEXELS]
-                    texture.spread(shading_out.texels, texel, at, c, up)
+                    texture.spread(texels_out, texel, at, c, up)
             room[by_values] = room[by_values] + by_u * at.by_u
             room[by_values + 1] = room[by_values + 1] + by_v * at.by_v
             by_share = by_part - by_share
@@ -213,7 +213,7 @@ def shading_functions(real):
         upstream: ti.template(),
         arrays: ti.template(),
         shading: ti.template(),
-        shading_out: ti.template(),
+        texels_out: ti.template(),
     ):
         """Return the upstream gradients times what is seen of a place, given its weight.
 
@@ -245,7 +245,7 @@ def shading_functions(real):
         if plan[Plan.TEXTURED] > 0:
             base = first + plan[Plan.BASES]
             numbers = plan[Plan.BASE_CHANNELS]
-            into_texture(worker, values, by_values, 0, numbers, image, shading, shading_out)
+            into_texture(worker, values, by_values, 0, numbers, image, shading, texels_out)
         else:
             for c in range(plan[Plan.BASE]):
                 room[by_values + c] = room[by_base + c]
@@ -283,7 +283,7 @@ def shading_functions(real):
         by_opacity,
         arrays: ti.template(),
         shading: ti.template(),
-        shading_out: ti.template(),
+        texels_out: ti.template(),
     ):
         """Add the gradients by the opacity of a place to those of its attributes, which are kept."""
         plan, room = ti.static((shading.plan, shading.room))
@@ -298,7 +298,7 @@ def shading_functions(real):
             if plan[Plan.OWN] > 0:
                 up = up * room[first + last]
             room[first + plan[Plan.BY_BASE] + c] = up
-            into_texture(worker, first, by_values, c, c + 1, image, shading, shading_out)
+            into_texture(worker, first, by_values, c, c + 1, image, shading, texels_out)
             by_own = by_own * room[first + plan[Plan.BASES] + c]
         if plan[Plan.OWN] > 0:
             room[by_values + last] = room[by_values + last] + by_own
@@ -312,12 +312,12 @@ def shading_functions(real):
             shading.room[at + c] = vec(0.0)
 
     @ti.func
-    def end(worker, band, shading: ti.template(), shading_out: ti.template()):
-        """Write the sums of a band."""
+    def end(worker, first, shading: ti.template(), numbers_out: ti.template()):
+        """Write the sums of a band, from `first` on."""
         plan = ti.static(shading.plan)
         at = worker * plan[Plan.ROOM] + plan[Plan.SUMS]
         for c in range(plan[Plan.NUMBERS]):
-            shading_out.numbers[band * plan[Plan.NUMBERS] + c] = shading.room[at + c].sum()
+            numbers_out[first + c] = shading.room[at + c].sum()
 
     return SimpleNamespace(
         attribute=attribute,
