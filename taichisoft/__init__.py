@@ -11,7 +11,7 @@ from taichisoft.appearance.lights import PointLight as PointLight
 from taichisoft.appearance.lights import Shading as Shading
 from taichisoft.appearance.sides import Culling as Culling
 from taichisoft.appearance.texture import Texture as Texture
-from taichisoft.appearance.texture import Wrap as Wrap
+from taichisoft.appearance.wrap import Wrap as Wrap
 from taichisoft.base.backend import available_backends as available_backends
 from taichisoft.base.backend import backend as backend
 from taichisoft.base.backend import init as init

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.appearance.lights import Lighting, PerImage, Shading
-from taichisoft.appearance.shader import Shader, lit_points
+from taichisoft.appearance.projected_size import texel_scales
+from taichisoft.appearance.shader import Eye, Shader, lit_points
 from taichisoft.appearance.sides import seen_sides
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_batch, check_like, check_type
@@ -74,7 +75,9 @@ def prepare(
     ----------
     mesh : Mesh or MeshBatch
         As `taichisoft.engine.projection.as_drawable` returns it.
-    camera, colors, lighting, normals
+    camera : Camera
+        Of the pixels that are really rendered.
+    colors, lighting, normals
         As for `SoftRasterizer.forward`.
 
     Raises
@@ -89,7 +92,7 @@ def prepare(
     if isinstance(colors, Texture):
         through = colors.opacity is not None
         texture = colors.with_opacity_as_channel()
-        base: Attributes | None = _coordinates(mesh, texture)
+        base: Attributes | None = _coordinates(mesh, camera, texture)
     else:
         mesh = mesh if colors is None else with_colors(mesh, colors)
         base = colors_of(mesh)
@@ -106,9 +109,10 @@ def prepare(
         shader = Shader(
             base.channels,
             texture,
+            None if texture is None else texture.pyramid(),
             late,
             0 if late else lit,
-            camera,
+            Eye.of(camera),
             channels,
             others,
             through,
@@ -122,8 +126,8 @@ def prepare(
     return Surface(attributes, shader, channels, has_colors, normals, own is not None or through)
 
 
-def _coordinates(mesh: Mesh | MeshBatch, texture: Texture) -> Attributes:
-    """Return u and v at the corners of the faces."""
+def _coordinates(mesh: Mesh | MeshBatch, camera: Camera, texture: Texture) -> Attributes:
+    """Return u and v, and with mipmaps the scale of texels, at the corners of the faces."""
     if isinstance(mesh, MeshBatch):
         raise ValueError("a Texture cannot be given for a batch of different meshes")
     check_like(texture.image, "image of the texture", mesh.vertices, "vertices")
@@ -133,13 +137,21 @@ def _coordinates(mesh: Mesh | MeshBatch, texture: Texture) -> Attributes:
                 f"uv_faces must have one row for each of the {mesh.num_faces} faces of the mesh, "
                 f"got {len(texture.uv_faces)}"
             )
-        return Attributes(texture.uv, texture.uv_faces)
-    if texture.uv.shape[-2] != mesh.num_vertices:
+        uv = Attributes(texture.uv, texture.uv_faces)
+    elif texture.uv.shape[-2] != mesh.num_vertices:
         raise ValueError(
             f"uv must have one row for each of the {mesh.num_vertices} vertices of the mesh unless "
             f"uv_faces is given, got {texture.uv.shape[-2]}"
         )
-    return Attributes(texture.uv, mesh.faces)
+    else:
+        uv = Attributes(texture.uv, mesh.faces)
+    if not texture.mipmaps:
+        return uv
+    corners, scales = uv.corners(), texel_scales(mesh, camera, texture, uv)
+    batch = check_batch({"uv": len(corners), "mesh and camera": len(scales)})
+    return Attributes.at_corners(
+        torch.cat([x.expand(batch, -1, -1) for x in (corners, scales)], -1)
+    )
 
 
 def _channels(base: Attributes | Texture | None, lighting: Lighting | None) -> int:
@@ -174,7 +186,7 @@ def _with_geometry(
     if shading is Shading.PHONG:
         columns += [positions, towards]
     elif lighting is not None:
-        points = lit_points(positions, towards, camera, _of_corners(mesh))
+        points = lit_points(positions, towards, Eye.of(camera), _of_corners(mesh))
         light = [x.expand(*x.shape[:-1], lighting.channels) for x in lighting.sums(points)]
         columns = columns + light if textured else [columns[0] * light[0] + light[1]]
     if normals:

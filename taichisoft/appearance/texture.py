@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import torch
 from torch import Tensor
 
+from taichisoft.appearance.pyramid import Pyramid
+from taichisoft.appearance.wrap import Wrap
 from taichisoft.base.checks import (
     check_batch,
     check_finite,
@@ -19,19 +20,6 @@ from taichisoft.base.checks import (
     check_type,
 )
 from taichisoft.base.eager import eager_class
-
-
-class Wrap(Enum):
-    """What is seen beyond the border of a texture.
-
-    REPEAT
-        The texture again: only the fractional part of u and v counts.
-    CLAMP
-        The texel at the border, without a gradient to u or v there.
-    """
-
-    REPEAT = "repeat"
-    CLAMP = "clamp"
 
 
 @eager_class
@@ -57,6 +45,8 @@ class Texture:
     opacity : Tensor, (H, W) or (B, H, W), optional
         How much of what is behind each texel hides, from 0 (nothing) to 1 (all, the default); looked up as
         the image is, and multiplied by the opacity of the mesh. Colours are not multiplied by it.
+    mipmaps : bool
+        Whether a smaller version of the image and its opacity is seen where texels are smaller than pixels.
 
     Raises
     ------
@@ -65,9 +55,16 @@ class Texture:
 
     Notes
     -----
-    There are no smaller versions of the image (mipmaps): a texture that is finer than the pixels flickers;
-    ``ssaa`` of `SoftRasterizer` helps. Between texels colour and opacity are interpolated each by itself, so
-    that the colour of a texel without opacity is seen beside it: fill those with that of their neighbours.
+    A texture that is finer than the pixels flickers, and its gradient reaches only the texels next to the
+    centres of pixels. With ``mipmaps`` a pixel has the mean of about a pixel: of the image and its smaller
+    versions, each half as high and wide as the one before, the two whose texels are nearest to it in area are
+    looked up, and blended. That area is exact in perspective, differentiable, and that of the pixels that are
+    really rendered, smaller with ``ssaa``. What is magnified is the same to the bit as without mipmaps. What
+    is seen at a slant is blurred too much one way and too little the other; what lies in an image between the
+    parts of an atlas shows from afar. A step takes 1.3 to 1.4 times as long (128 x 128 pixels).
+
+    Between texels colour and opacity are interpolated each by itself, so that the colour of a texel without
+    opacity is seen beside it: fill those with that of their neighbours.
     """
 
     image: Tensor
@@ -75,6 +72,7 @@ class Texture:
     uv_faces: Tensor | None = None
     wrap: Wrap = Wrap.REPEAT
     opacity: Tensor | None = None
+    mipmaps: bool = False
 
     def __post_init__(self) -> None:
         check_tensor(self.image, "image", ("H", "W", "C"), ("B", "H", "W", "C"))
@@ -89,6 +87,7 @@ class Texture:
             check_same_device(self.uv_faces, "uv_faces", self.uv, "uv")
             check_indices(self.uv_faces, "uv_faces", self.uv.shape[-2], "rows of uv")
         check_type(self.wrap, "wrap", Wrap)
+        check_type(self.mipmaps, "mipmaps", bool)
         if self.opacity is not None:
             size = tuple(self.image.shape[-3:-1])
             check_tensor(self.opacity, "opacity", size, ("B", *size))
@@ -117,7 +116,17 @@ class Texture:
             image, opacity = (x.expand(self.batch_size, *x.shape[-3:]) for x in (image, opacity))
         return replace(self, image=torch.cat([image, opacity], -1), opacity=None)
 
-    def sample(self, uv: Tensor, image: Tensor | None = None) -> Tensor:
+    def pyramid(self) -> Pyramid:
+        """Return what is looked up: the image, and with ``mipmaps`` its smaller versions. Differentiable.
+
+        Without the opacity: see `with_opacity_as_channel`.
+        """
+        images = self.image if self.image.ndim == 4 else self.image[None]
+        return Pyramid.of(images, self.wrap, smaller=self.mipmaps)
+
+    def sample(
+        self, uv: Tensor, image: Tensor | None = None, level: Tensor | None = None
+    ) -> Tensor:
         """Look the texture up.
 
         Parameters
@@ -126,44 +135,14 @@ class Texture:
             Where.
         image : Tensor, (N,), int64, optional
             In which texture of the batch; not used if there is one for all.
+        level : Tensor, (N,), optional
+            With ``mipmaps``, in which version: 0 is the image itself (the default), 1 the one half as large,
+            and so on, linearly in between.
 
         Returns
         -------
         Tensor, (N, C)
-            Differentiable with respect to the texture and, where it is not constant, to u and v, to any
-            order (torch's ``grid_sample`` has one derivative, and does not repeat).
+            Differentiable with respect to the texture and, where it is not constant, to u, v and the level,
+            to any order (torch's ``grid_sample`` has one derivative, and does not repeat).
         """
-        height, width, channels = self.image.shape[-3:]
-        left, right, across = self._neighbours(uv[:, 0], width)
-        upper, lower, down = self._neighbours(1 - uv[:, 1], height)
-        first: int | Tensor = 0
-        batch = len(self.image) if self.image.ndim == 4 else 1
-        if batch > 1:
-            if image is None:
-                raise ValueError(f"image must be given for a batch of {batch}, got None")
-            first = image * height
-        texels = self.image.reshape(-1, channels)
-
-        def row(index: Tensor) -> Tensor:
-            start = (first + index) * width
-            # index_select: its gradient is an index_add, which is quicker than that of indexing
-            one = texels.index_select(0, start + left)
-            return one + across * (texels.index_select(0, start + right) - one)
-
-        top = row(upper)
-        return top + down * (row(lower) - top)
-
-    def _neighbours(self, coordinate: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the texels before and after a coordinate from 0 to 1, and how far it is between them."""
-        if self.wrap is Wrap.REPEAT:
-            inside = coordinate - coordinate.detach().floor()
-        else:
-            inside = coordinate.clamp(0, 1)
-        position = inside * size - 0.5
-        before = position.detach().floor()
-        one, other = before.long(), before.long() + 1
-        if self.wrap is Wrap.REPEAT:
-            one, other = one.remainder(size), other.remainder(size)
-        else:
-            one, other = one.clamp(0, size - 1), other.clamp(0, size - 1)
-        return one, other, (position - before)[:, None]
+        return self.pyramid().sample(uv, level, image)

@@ -118,13 +118,22 @@ class LayerSums:
     inputs : CompositeInputs
     into_cells : bool
         Whether the gradients of the tables are asked for.
+    faces : slice
+        The faces whose gradients are summed; by default all.
     """
 
-    def __init__(self, layers: LayerJob, inputs: CompositeInputs, into_cells: bool):
-        self.layers, self.inputs, self.into_cells = layers, inputs, into_cells
+    def __init__(
+        self,
+        layers: LayerJob,
+        inputs: CompositeInputs,
+        into_cells: bool,
+        faces: slice = slice(None),
+    ):
+        self.layers, self.inputs, self.into_cells, self.faces = layers, inputs, into_cells, faces
         points, job = inputs.points, layers.job
-        self.corners = points.new_zeros(job.num_faces, 12)
-        self.attributes = points.new_zeros(job.num_faces, 3 * inputs.attributes.shape[1])
+        self.first_face, end, _ = faces.indices(job.num_faces)
+        self.corners = points.new_zeros(end - self.first_face, 12)
+        self.attributes = points.new_zeros(len(self.corners), 3 * inputs.attributes.shape[1])
         self.log_width = torch.zeros((), dtype=SUM)
         self.gammas = torch.zeros(job.images, dtype=SUM)
         self.at_tie = torch.zeros((), dtype=SUM)
@@ -189,7 +198,7 @@ class LayerSums:
             FragmentGradients(corners, attributes, log_widths, cells),
         )
         self._add_cells(launch, cells)
-        index = chunks.faces.long()
+        index = chunks.faces.long() - self.first_face
         self.corners.index_add_(0, index, corners.view(-1, 12))
         if self.attributes.shape[1]:
             self.attributes.index_add_(0, index, attributes.view(chunks.count, -1))
@@ -199,11 +208,11 @@ class LayerSums:
         """Return the gradients by the fields of `CompositeInputs`; None for tables unless asked for."""
         job, of = self.layers.job, self.inputs
         scene = job.scene
-        points = job.gather_faces(self.corners, scene.faces, *of.points.shape)
+        points = job.gather_faces(self.corners, scene.faces[self.faces], *of.points.shape)
         attributes = torch.zeros_like(of.attributes)
         if of.attributes.numel() and job.num_faces:
             attributes = job.gather_faces(
-                self.attributes, scene.attribute_index, *of.attributes.shape
+                self.attributes, scene.attribute_index[self.faces], *of.attributes.shape
             )
         tables: list[Tensor | None] = [None] * len(self.sizes)
         if self.into_cells:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from taichisoft.appearance.sides import Culling
+from taichisoft.base.backend import backend
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.autodiff import sums_of_fragments, total_of_fragments
 from taichisoft.engine.blend import BlendPass, blend
@@ -15,8 +16,10 @@ from taichisoft.engine.block_job import works_in_blocks
 from taichisoft.engine.composite import CompositePass
 from taichisoft.engine.compositing import Shader, composite_fragments
 from taichisoft.engine.coverage import CoveragePass, accumulate
+from taichisoft.engine.image import ComposedImages, Ground, compose
 from taichisoft.engine.inputs import BlendInputs, CompositeInputs, CoverageInputs
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernel_shader import KernelShader
 from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.projection import build_scene, unprojected_scene
 from taichisoft.engine.silhouette import OutOfBoundsError, can_draw, silhouette
@@ -62,6 +65,10 @@ class Engine(ABC):
         inputs = CompositeInputs.of(job, curves)
         return composite_fragments(job, curves, inputs, opacity=opacity, shader=shader)
 
+    def image(self, ground: Ground, alpha: Tensor, sums: Tensor) -> ComposedImages:
+        """Return alpha, depth, colours times alpha and over the background: see `image.compose`."""
+        return ground.exact(alpha, sums)
+
 
 class FusedEngine(Engine):
     """One launch per pass, its adjoint written by hand. The fast one."""
@@ -101,11 +108,21 @@ class FusedEngine(Engine):
     ) -> Tensor:
         """Return (B, H, W, 3 + C): total of the generator, and sums of w, w z and w times the colours."""
         inputs = CompositeInputs.of(job, curves)
+        in_blocks = bool(job.num_faces) and works_in_blocks(job)
         if shader is not None:
-            return shade_layers(job, curves, inputs, shader, opacity)
-        if job.num_faces and works_in_blocks(job):
+            look = KernelShader.of(shader, job) if in_blocks else None
+            if look is None:
+                return shade_layers(job, curves, inputs, shader, opacity)
+            return VectorCompositePass(job, curves, opacity, look)(*inputs, *look.inputs)
+        if in_blocks:
             return VectorCompositePass(job, curves, opacity)(*inputs)
         return CompositePass(job, curves, opacity)(*inputs)
+
+    def image(self, ground: Ground, alpha: Tensor, sums: Tensor) -> ComposedImages:
+        """Return alpha, depth, colours times alpha and over the background: see `image.compose`."""
+        if backend() != "cpu" or not alpha.is_cpu:
+            return super().image(ground, alpha, sums)
+        return compose(ground, alpha, sums)
 
 
 class AutodiffEngine(Engine):

@@ -196,7 +196,7 @@ class LayerJob:
                     yield whole, counts
                 else:
                     band = self._band(first, last)
-                    yield band, self._counts(band)[0]
+                    yield band, self.counts(band)
             first = last
 
     def _band_end(self, first: int, ends: list[int], most: int) -> int:
@@ -215,6 +215,10 @@ class LayerJob:
         images = first // job.height, (last - 1) // job.height + 1
         before, until = sum(counts[: images[0]]), sum(counts[: images[1]])
         return Band(first, last, before, until - before)
+
+    def counts(self, band: Band) -> Tensor:
+        """Return how many fragments each of the faces of a band has in it, (num_faces,), int32."""
+        return self._counts(band)[0]
 
     def _counts(self, band: Band) -> tuple[Tensor, Tensor]:
         """Return how many fragments the faces of a band have in it, and the rows of all images."""

@@ -13,7 +13,8 @@ from taichisoft.engine.job import RasterJob
 from taichisoft.softness.curves import Curve
 
 # Numbers that a fragment takes at the least, with and without its gradient: half of what was measured for a
-# texture without light (``python -m benchmarks.appearance texture``), since hidden fragments take less.
+# texture without light (``python -m benchmarks.appearance texture --reference-depth``), since hidden
+# fragments take less.
 NUMBERS = 25
 GRADIENT_NUMBERS = 45
 

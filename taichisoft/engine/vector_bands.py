@@ -8,11 +8,17 @@ import torch
 from torch import Tensor
 
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernels.launch import CPU_STRIDE, Launch
 
 # Places that a band has at most, unless a single row of blocks has more: they should stay in the caches.
 PLACES = 1024
 # Blocks that a band has at most, likewise.
 BLOCKS = 2048
+# Workers, each of which has scratch memory for a band; fewer where bands have many places, but some for a
+# processor of many cores. They do not depend on its cores, so that sums are taken in one order.
+WORKERS = 32
+ROOM = 2**16
+LEAST_WORKERS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +31,15 @@ class Division:
         Image, first and past-last row of blocks.
     band_of_row : Tensor, (B * rows), int64
         The band of each row of blocks.
+    first : Tensor, (bands + 1), int32
+        The first place of each band, counted in all of them, and the end.
     places, blocks : int
         The most of a band.
     """
 
     rows: Tensor
     band_of_row: Tensor
+    first: Tensor
     places: int
     blocks: int
 
@@ -38,6 +47,16 @@ class Division:
     def count(self) -> int:
         """Number of bands."""
         return len(self.rows) // 3
+
+    @property
+    def total(self) -> int:
+        """Number of places of all bands."""
+        return int(self.first[-1])
+
+    def launch(self, most: int = WORKERS) -> Launch:
+        """Return the workers that take the bands, at most so many."""
+        workers = min(self.count, most, max(LEAST_WORKERS, ROOM // self.places))
+        return Launch(workers * CPU_STRIDE, CPU_STRIDE)
 
     @classmethod
     def of(cls, counts: Tensor, images: int, columns: int, most: int) -> Division:
@@ -47,6 +66,7 @@ class Division:
         most_rows = max(1, BLOCKS // columns)
         rows: list[int] = []
         band_of_row: list[int] = []
+        starts = [0]
         most_places = most_blocks = 1
         for image in range(images):
             first, places = 0, 0
@@ -54,15 +74,18 @@ class Division:
                 here = numbers[image * height + row]
                 if row > first and (places + here > most or row - first == most_rows):
                     rows += (image, first, row)
+                    starts.append(starts[-1] + places)
                     first, places = row, 0
                 places += here
                 band_of_row.append(len(rows) // 3)
                 most_places = max(most_places, places)
                 most_blocks = max(most_blocks, (row + 1 - first) * columns)
             rows += (image, first, height)
+            starts.append(starts[-1] + places)
         return cls(
             torch.tensor(rows, dtype=torch.int32),
             torch.tensor(band_of_row),
+            torch.tensor(starts, dtype=torch.int32),
             most_places,
             most_blocks,
         )

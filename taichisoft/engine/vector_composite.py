@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from types import SimpleNamespace
@@ -17,13 +17,14 @@ from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
 from taichisoft.engine.compositing import composite_fragments
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.job import RasterJob
+from taichisoft.engine.kernel_shader import KernelShader
 from taichisoft.engine.kernels.launch import CPU_WORKERS, launch_for
+from taichisoft.engine.kernels.shading_bundles import Shading
 from taichisoft.engine.kernels.vector_bundles import Faces
 from taichisoft.engine.kernels.vector_composite import CompositeImage, composite_kernels
 from taichisoft.engine.kernels.vector_composite_adjoint import (
     CompositeAdjointArrays,
     CompositeGradients,
-    Sizes,
     composite_adjoint_kernel,
 )
 from taichisoft.engine.kernels.vector_fragment import DEPTHS
@@ -40,10 +41,12 @@ from taichisoft.engine.kernels.vector_layers import (
 )
 from taichisoft.engine.kernels.vector_rates import Rate
 from taichisoft.engine.kernels.vector_table import FlexibleTable
+from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.scratch import scratch
-from taichisoft.engine.vector_bands import PLACES, Division, Parts
+from taichisoft.engine.vector_bands import PLACES, WORKERS, Division, Parts
 from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
-from taichisoft.softness.curves import CompositeCurves, Curve
+from taichisoft.softness.composite_tables import NOTHING_LEFT
+from taichisoft.softness.curves import FULL, CompositeCurves, Curve
 from taichisoft.softness.tables.domain import Piece
 from taichisoft.softness.tables.table import Table
 
@@ -52,8 +55,8 @@ CELLS = tuple(
     CompositeInputs._fields.index(name)
     for name in ("generator_cells", "cells", "order_cells", "part_cells", "inverse_cells")
 )
-# Workers: each has scratch memory.
-WORKERS = 32
+# What follows them are those of a shader.
+INPUTS = len(CompositeInputs._fields)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +69,16 @@ class VectorCompositePass(Rendered):
         The render.
     curves : CompositeCurves
     opacity : bool
-        Whether the last of the attributes is an opacity.
+        Whether the last of the attributes, or of what a shader returns, is an opacity.
+    look : KernelShader, optional
+        What makes colours of attributes. Its inputs follow those of `CompositeInputs`.
     """
 
     job: RasterJob
     curves: CompositeCurves
     opacity: bool
+    look: KernelShader | None = None
+    _divisions: list[Division] = field(default_factory=list)
 
     @property
     def _kernels(self) -> SimpleNamespace:
@@ -85,7 +92,7 @@ class VectorCompositePass(Rendered):
     def values(self, *inputs: Tensor) -> tuple[Tensor, Tensors]:
         """Return (B, H, W, 3 + C): total, sums of w, w z, w times colours; the faces as they are set up."""
         job, blocks = self.job, self.blocks
-        of = CompositeInputs(*inputs)
+        of = CompositeInputs(*inputs[:INPUTS])
         faces = blocks.unwritten_faces()
         depths = job.points.new_empty(job.num_faces * DEPTHS)
         counts = torch.empty(job.images * blocks.tiles.rows, dtype=torch.int32)
@@ -100,43 +107,62 @@ class VectorCompositePass(Rendered):
             depths,
             counts,
         )
-        division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
-        channels = of.attributes.shape[1] - self.opacity
-        launch = launch_for(division.count, True, WORKERS)
+        division = self._division(counts)
+        channels = self._outputs(of)
+        launch = division.launch()
         image = job.points.new_empty((3 + channels) * job.pixels)
+        arranged = _unarranged(division)
         self._kernels.render(
-            self._arrays(of, faces, depths, division, launch.workers, Kept.FORWARD),
+            self._arrays(
+                of, faces, depths, division, launch.workers, Kept.FORWARD, self._multiplies
+            ),
+            self._shading(inputs, launch.workers),
             launch,
             CompositeImage(
-                blocks.scratch("sums", launch.workers * division.blocks * (2 + channels)), image
+                blocks.scratch("sums", launch.workers * division.blocks * (2 + channels)),
+                image,
+                arranged,
             ),
         )
         planes = image.reshape(-1, job.images, job.height, job.width)
-        return planes.movedim(0, -1), (faces.frames, faces.rows, depths, counts)
+        kept = (faces.frames, faces.rows, depths, counts, arranged)
+        return planes.movedim(0, -1), kept
 
     def adjoint(
         self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
     ) -> Gradients:
         """Return the gradients of the fields of `CompositeInputs`."""
         job, blocks = self.job, self.blocks
-        of = CompositeInputs(*inputs)
-        frames, rows, depths, counts = kept
+        of = CompositeInputs(*inputs[:INPUTS])
+        frames, rows, depths, counts, arranged = kept
         into_cells = any(needed[i] for i in CELLS)
-        division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
+        division = self._division(counts)
         parts = Parts.of(rows[: 2 * job.num_faces], division, job)
-        launch = launch_for(division.count, True, WORKERS)
+        into_texels = self.look is not None and needed[INPUTS]
+        most = self.look.workers(WORKERS) if self.look and into_texels else WORKERS
+        launch = division.launch(most)
         channels = of.attributes.shape[1]
         rows_of_cells = [0, *accumulate(len(of[i]) for i in CELLS)]
+        numbers_of_band = 3 + (0 if self.look is None else inputs[INPUTS + 1].shape[1])
         gradients = CompositeGradients(
             job.zeros(parts.count, 12),
             job.zeros(parts.count, 3, channels),
-            job.zeros(division.count, 3),
+            job.zeros(division.count, numbers_of_band),
             job.points.new_zeros(launch.workers * rows_of_cells[-1] if into_cells else 1, 4),
         )
-        planes = 3 + channels - self.opacity
+        planes = 3 + self._outputs(of)
+        shading = self._shading(inputs, launch.workers, division.places, into_texels=into_texels)
+        texels = launch.workers * inputs[INPUTS].numel() if into_texels else 1
+        by_texels = self.job.zeros(texels)
         self._kernel(
             self._arrays(
-                of, blocks.faces_of(frames, rows), depths, division, launch.workers, Kept.BACKWARD
+                of,
+                blocks.faces_of(frames, rows),
+                depths,
+                division,
+                launch.workers,
+                Kept.BACKWARD,
+                self._multiplies,
             ),
             CompositeAdjointArrays(
                 into_cells,
@@ -147,12 +173,15 @@ class VectorCompositePass(Rendered):
                 blocks.scratch("attributes", launch.workers * 3 * max(channels, 1)),
                 blocks.scratch("claimed", launch.workers * division.blocks),
                 parts.offset,
+                arranged,
             ),
-            Sizes(rows_of_cells[-1], *rows_of_cells[1:-1]),
+            torch.tensor([rows_of_cells[-1], *rows_of_cells[1:-1]], dtype=torch.int32),
+            shading,
             launch,
             gradients,
+            by_texels,
         )
-        numbers = gradients.numbers.reshape(-1, 3)
+        numbers = gradients.numbers.reshape(-1, numbers_of_band)
         tables: Sequence[Tensor | None] = [None] * len(CELLS)
         if into_cells:
             cells = gradients.cells.reshape(launch.workers, -1, 4).sum(0)
@@ -171,6 +200,9 @@ class VectorCompositePass(Rendered):
             self._by_gammas(numbers[:, 1], division, of.gammas),
             by_part,
             by_inverse,
+            *self._by_look(
+                by_texels, numbers[:, 3:], inputs, division, launch.workers, into_texels
+            ),
         )
 
     def second_order(
@@ -183,11 +215,20 @@ class VectorCompositePass(Rendered):
     ) -> Gradients:
         """Return the gradients of ``<adjoint, cotangents>`` in the upstream gradient and in the inputs.
 
-        Where faces compete, or slopes are not those of curves: by a graph of torch.
+        Where faces compete, slopes are not those of curves, or fragments are shaded: by a graph of torch.
         """
-        if self._has_corners:
+        if self._has_corners or self.look is not None:
             return super().second_order(upstream, kept, inputs, cotangents, needed)
         return self._moving(kept, inputs).second_order(upstream, rates_of(cotangents), needed)
+
+    @property
+    def _multiplies(self) -> bool:
+        """Whether what passes is a product.
+
+        In float32, which rounds by as much as the tables differ from it. In float64 they are read, so that
+        derivatives and their derivatives are those of one function.
+        """
+        return self.curves.exponential and self.job.points.dtype == torch.float32
 
     @property
     def _has_corners(self) -> bool:
@@ -199,14 +240,14 @@ class VectorCompositePass(Rendered):
     def _moving(self, kept: Tensors, inputs: Tensors) -> MovingLayers:
         """Return what is drawn, to be moved."""
         blocks, of = self.blocks, CompositeInputs(*inputs)
-        frames, rows, depths, counts = kept
+        frames, rows, depths, counts = kept[:4]
         # Twice as much is kept of a place as in the backward pass.
         division = Division.of(counts, self.job.images, blocks.tiles.columns, PLACES // 2)
-        launch = launch_for(division.count, True, WORKERS)
+        launch = division.launch()
         faces = blocks.faces_of(frames, rows)
         return MovingLayers(
             blocks,
-            self._arrays(of, faces, depths, division, launch.workers, Rate.SECOND),
+            self._arrays(of, faces, depths, division, launch.workers, Rate.SECOND, False),
             division,
             Parts.of(rows[: 2 * self.job.num_faces], division, self.job),
             launch,
@@ -214,6 +255,13 @@ class VectorCompositePass(Rendered):
             self._numbers,
             self.opacity,
         )
+
+    def _division(self, counts: Tensor) -> Division:
+        """Return the bands of both passes, given the places of the rows of blocks."""
+        if not self._divisions:
+            columns = self.blocks.tiles.columns
+            self._divisions.append(Division.of(counts, self.job.images, columns, PLACES))
+        return self._divisions[0]
 
     def _by_gammas(self, by_log: Tensor, division: Division, gammas: Tensor) -> Tensor:
         """Return the gradients of the gammas, given those of their logarithms by bands."""
@@ -226,9 +274,44 @@ class VectorCompositePass(Rendered):
 
     def render(self, kept: Tensors, *inputs: Tensor) -> Tensor:
         """Return the result as a graph of torch."""
-        return composite_fragments(
-            self.job, self.curves, CompositeInputs(*inputs), opacity=self.opacity
-        )
+        of = CompositeInputs(*inputs[:INPUTS])
+        if self.look is None:
+            return composite_fragments(self.job, self.curves, of, opacity=self.opacity)
+        shader = self.look.shader_of(*inputs[INPUTS:])
+        return shade_layers(self.job, self.curves, of, shader, self.opacity)
+
+    def _outputs(self, of: CompositeInputs) -> int:
+        """Return the number of channels of what is seen, without opacity."""
+        return of.attributes.shape[1] - self.opacity if self.look is None else self.look.outputs
+
+    def _shading(
+        self,
+        inputs: Sequence[Tensor],
+        workers: int,
+        places: int = 0,
+        *,
+        into_texels: bool = False,
+    ) -> Shading:
+        if self.look is None:
+            return no_shading(self.job.points.dtype, self.blocks.lanes)
+        texels, numbers = inputs[INPUTS:]
+        return self.look.shading(texels, numbers, workers, places, into_texels=into_texels)
+
+    def _by_look(
+        self,
+        by_texels: Tensor,
+        by_numbers: Tensor,
+        inputs: Sequence[Tensor],
+        division: Division,
+        workers: int,
+        into_texels: bool,
+    ) -> Gradients:
+        """Return the gradients of the inputs of the shader, given what workers and bands have found."""
+        if self.look is None:
+            return ()
+        found = self.look.texels_gradient(by_texels, workers) if into_texels else None
+        image = division.rows[::3].long()
+        return found, self.look.numbers_gradient(by_numbers, inputs[INPUTS + 1], image)
 
     @cached_property
     def _numbers(self) -> Tensor:
@@ -242,6 +325,7 @@ class VectorCompositePass(Rendered):
         division: Division,
         workers: int,
         width: int,
+        multiplies: bool,
     ) -> LayerArrays:
         job, blocks = self.job, self.blocks
         size = workers * division.places
@@ -266,7 +350,7 @@ class VectorCompositePass(Rendered):
             blocks.scratch("block totals", workers * division.blocks),
         )
         return LayerArrays(
-            self._softness(of),
+            self._softness(of, width, multiplies),
             FacesInBands(faces.frames, faces.rows, faces.start),
             depths,
             blocks.tiles,
@@ -277,7 +361,7 @@ class VectorCompositePass(Rendered):
             layers,
         )
 
-    def _softness(self, of: CompositeInputs) -> Softness:
+    def _softness(self, of: CompositeInputs, width: int, multiplies: bool) -> Softness:
         curves = self.curves
         return Softness(
             curves.takes_max,
@@ -286,19 +370,13 @@ class VectorCompositePass(Rendered):
             self._table(curves.order, of.order_cells),
             self._table(curves.part, of.part_cells),
             self._table(curves.inverse, of.inverse_cells),
-            self._numbers_of(of),
+            self._numbers_of(of, width, multiplies),
             flat(of.gammas),
         )
 
-    def _numbers_of(self, of: CompositeInputs) -> Tensor:
-        domain, part = self.curves.order.domain, self.curves.part
-        last = part.pieces[-1]
-        # The cell of the least coverages is the first one of those that are counted from there on.
-        row, sign = last.first, 1.0
-        if last.rate > 0:
-            row, sign = last.first + last.count - 1, -1.0
-        at = last.knots()
-        faint = float((at[-2] - at[-1]) if last.rate > 0 else (at[1] - at[0]))
+    def _numbers_of(self, of: CompositeInputs, width: int, multiplies: bool) -> Tensor:
+        domain = self.curves.order.domain
+        row, sign, faint = faint_cell(self.curves.part.pieces[-1])
         numbers = [0.0] * Number.COUNT
         numbers[Number.LOW] = domain.low
         numbers[Number.HIGH] = domain.high
@@ -316,6 +394,9 @@ class VectorCompositePass(Rendered):
         numbers[Number.OPACITY] = float(self.opacity)
         numbers[Number.BY_INDEX] = float(self.curves.by_index)
         numbers[Number.SAME] = float(generator.pieces == coverage.pieces)
+        numbers[Number.PRODUCT] = float(multiplies)
+        numbers[Number.TOTAL] = float(not multiplies or width == Kept.FORWARD)
+        numbers[Number.LEAST] = NOTHING_LEFT if self.opacity else 1 - FULL
         return self.job.points.new_tensor(numbers)
 
     def _curve(self, curve: Curve, cells: Tensor) -> FlexibleTable:
@@ -335,6 +416,33 @@ class VectorCompositePass(Rendered):
             # They are not read.
             return FlexibleTable(points.new_zeros(3), cells.detach().contiguous())
         return self._flexible(curve.slopes, curve.slope_numbers(points), cells)
+
+
+def _unarranged(division: Division) -> Tensor:
+    """Return memory for how layers are to be arranged: see `keep` of `layer_functions`."""
+    starts = division.count * (2 + division.blocks)
+    memory = torch.empty(len(division.first) + starts + 2 * division.total, dtype=torch.int32)
+    memory[: len(division.first)] = division.first
+    return memory
+
+
+@lru_cache(maxsize=64)
+def faint_cell(last: Piece) -> tuple[int, float, float]:
+    """Return the row of the cell of the least coverages, the sign of its slope, and up to where it goes.
+
+    It is the first one of those that are counted from there on.
+    """
+    at = last.knots()
+    if last.rate > 0:
+        return last.first + last.count - 1, -1.0, float(at[-2] - at[-1])
+    return last.first, 1.0, float(at[1] - at[0])
+
+
+@lru_cache(maxsize=2)
+def no_shading(dtype: torch.dtype, lanes: int) -> Shading:
+    """Return the bundle of a pass without a shader."""
+    plan, numbers = torch.zeros(1, dtype=torch.int32), torch.zeros(1, dtype=dtype)
+    return Shading(0, plan, numbers, numbers, torch.zeros(1, lanes, dtype=dtype))
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from taichisoft.appearance.texture import Texture, Wrap
+from taichisoft.appearance.texture import Texture
+from taichisoft.appearance.wrap import Wrap
 from taichisoft.base.checks import check_dtype, check_type
 from taichisoft.files.glb import stated_glb
 from taichisoft.files.images import levels, pillow, read_image
@@ -28,6 +29,7 @@ def load_textured_mesh(
     *,
     normalize: bool = False,
     wrap: Wrap = Wrap.REPEAT,
+    mipmaps: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Mesh, Texture]:
     """Read a mesh and its texture from an OBJ file, with the MTL and image beside it, or a GLB file.
@@ -40,6 +42,8 @@ def load_textured_mesh(
         Centre the mesh on its bounding box and scale it to a largest radius of 1.
     wrap : Wrap
         What is beyond the border of the texture.
+    mipmaps : bool
+        Whether smaller versions of the texture are seen where it is finer than the pixels.
     dtype : torch.dtype
         Of vertices and texture, float32 or float64.
 
@@ -79,7 +83,7 @@ def load_textured_mesh(
     uv = torch.tensor(_uv(loaded, materials), dtype=dtype)
     image, opacity = _image(loaded, path)
     opacity = None if opacity is None else opacity.to(dtype)
-    return mesh, Texture(image.to(dtype), uv, faces, wrap, opacity)
+    return mesh, Texture(image.to(dtype), uv, faces, wrap, opacity, mipmaps)
 
 
 def _read(path: Path, materials: Materials | None) -> Any:

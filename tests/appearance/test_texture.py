@@ -145,6 +145,7 @@ def test_a_batch_of_textures_gives_a_batch_of_images(dtype, tolerance):
         ({"uv_faces": torch.zeros(2, 3).long()}, ValueError, "one row for each of the 3 faces"),
         ({"uv_faces": None}, ValueError, "one row for each of the 7 vertices"),
         ({"wrap": "repeat"}, TypeError, "wrap must be a Wrap"),
+        ({"mipmaps": 3}, TypeError, "mipmaps must be a bool"),
         ({"image": torch.zeros(3, 3, 5, 3)}, ValueError, "batch sizes must be equal or 1"),
     ],
 )

@@ -42,10 +42,11 @@ def test_fragments_count(monkeypatch):
     monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setattr(memory, "free_bytes", lambda device: 900_000)
     mesh = ts.shapes.icosphere(1)
+    by_reference = ts.SoftRasterizer(occlusion=ts.DepthSoftmax())
     lighting = ts.Lighting([ts.AmbientLight()], ts.Shading.GOURAUD)
-    assert ts.SoftRasterizer()(mesh, camera(64), lighting=lighting).color.max() > 0.9
+    assert by_reference(mesh, camera(64), lighting=lighting).color.max() > 0.9
     with pytest.raises(MemoryError, match=r"Phong shading of [0-9]+ pairs of a face and a pixel"):
-        ts.SoftRasterizer()(mesh, camera(64), lighting=ts.Lighting([ts.AmbientLight()]))
+        by_reference(mesh, camera(64), lighting=ts.Lighting([ts.AmbientLight()]))
 
 
 def test_what_fits_is_rendered(monkeypatch):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
+from taichisoft.base import memory
 from taichisoft.engine import layers
 from taichisoft.engine.compositing import composite_fragments
 from taichisoft.engine.layer_shading import shade_layers
@@ -74,7 +79,9 @@ def test_nothing_in_sight(dtype):
 
 @pytest.mark.parametrize("opacity", [False, True])
 @pytest.mark.parametrize("name", ["gaussian", "learned_order", "max"])
-def test_second_derivatives(name, opacity, dtype):
+def test_second_derivatives(name, opacity, dtype, monkeypatch):
+    # Each row is a band: all but the last are computed again.
+    monkeypatch.setattr(layers, "BAND_NUMBERS", 1)
     case = case_of(soup_setup(55, 4, (6, 7)), RENDERERS[name](), dtype)
     arguments = (case.job, case.curves, case.inputs)
     leaves = list(case.leaves.values())
@@ -90,3 +97,54 @@ def test_second_derivatives(name, opacity, dtype):
         found.append(second)
     for leaf, one, other in zip(case.leaves, *found, strict=True):
         assert_close(one, other, GRADIENT[dtype], leaf)
+
+
+@pytest.mark.cpu_only
+def test_third_derivatives_say_what_to_do(monkeypatch):
+    monkeypatch.setattr(layers, "BAND_NUMBERS", 1)
+    case = case_of(soup_setup(56, 4, (6, 7)), RENDERERS["gaussian"](), torch.float64)
+    vertices = case.leaves["vertices"]
+    sums = shade_layers(case.job, case.curves, case.inputs, shaded, False)
+    (first,) = torch.autograd.grad(sums.square().sum(), vertices, create_graph=True)
+    with pytest.raises(RuntimeError, match="third derivatives of the rasterizer are not available"):
+        torch.autograd.grad(first.square().sum(), vertices, create_graph=True)
+
+
+def storages() -> dict[int, int]:
+    """Return the bytes of the memory of all tensors that Python knows of, by where it is."""
+    found = {}
+    for x in gc.get_objects():
+        # Some kinds of tensors have none.
+        with contextlib.suppress(NotImplementedError):
+            if type(x) is Tensor:
+                found[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+    return found
+
+
+@pytest.mark.cpu_only
+def test_no_more_is_kept_than_a_band(monkeypatch):
+    case = case_of(soup_setup(57, 200, (24, 9)), RENDERERS["gaussian"](), torch.float64)
+
+    def kept(most: int) -> int:
+        monkeypatch.setattr(layers, "BAND_NUMBERS", most)
+        before = storages()
+        saved: list[Tensor] = []
+        with saved_tensors_hooks(lambda x: saved.append(x) or x, lambda x: x):
+            sums = shade_layers(case.job, case.curves, case.inputs, shaded, False)
+        assert sums.requires_grad
+        return sum(size for where, size in storages().items() if where not in before)
+
+    kept(1)  # what is made once
+    assert kept(1) < kept(2**24) / 8
+
+
+@pytest.mark.cpu_only
+def test_what_does_not_fit_at_once_fits_in_bands(monkeypatch):
+    case = case_of(soup_setup(57, 200, (24, 9)), RENDERERS["gaussian"](), torch.float64)
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 250_000)
+    arguments = (case.job, case.curves, case.inputs, shaded, False)
+    with pytest.raises(MemoryError, match=r"compositing [0-9]+ faces in a row of 9 pixels needs"):
+        shade_layers(*arguments)
+    monkeypatch.setattr(layers, "BAND_NUMBERS", 1)
+    assert shade_layers(*arguments).requires_grad

@@ -75,7 +75,10 @@ def test_a_fourth_channel_of_the_image_is_the_opacity_of_the_texture(quad, suffi
 
 
 def test_options(quad):
-    mesh, texture = ts.load_textured_mesh(str(quad), normalize=True, wrap=ts.Wrap.CLAMP)
+    mesh, texture = ts.load_textured_mesh(
+        str(quad), normalize=True, wrap=ts.Wrap.CLAMP, mipmaps=True
+    )
+    assert texture.mipmaps
     assert mesh.dtype == texture.image.dtype == torch.float32
     assert abs(float(mesh.vertices.norm(dim=1).max()) - 1) < 1e-6
     assert texture.wrap is ts.Wrap.CLAMP

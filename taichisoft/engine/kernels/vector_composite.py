@@ -10,6 +10,7 @@ from taichisoft.engine.kernels.bundles import Corners
 from taichisoft.engine.kernels.faces import FRAME, face_functions
 from taichisoft.engine.kernels.kernel import Floats, Ints, Vectors, large_vector_kernel
 from taichisoft.engine.kernels.launch import Launch
+from taichisoft.engine.kernels.shading_bundles import Plan, Shading
 from taichisoft.engine.kernels.vector_bundles import Faces, Tiles
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import (
@@ -19,6 +20,8 @@ from taichisoft.engine.kernels.vector_layers import (
     layer_functions,
 )
 from taichisoft.engine.kernels.vector_planes import plane_functions
+from taichisoft.engine.kernels.vector_products import product_functions
+from taichisoft.engine.kernels.vector_shading import shading_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -29,6 +32,7 @@ class CompositeImage(NamedTuple):
     image_out: (
         Floats  # ((3 + C) * B * H * W) planes: total, sums of w, w z, and w times the colours
     )
+    arranged: Ints  # how the layers are: see `keep` of `layer_functions`
 
 
 @cache
@@ -39,6 +43,8 @@ def composite_kernels(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    shade = shading_functions(real)
+    product = product_functions(real)
     planes_of = plane_functions(real)
     vec, lanes = of.vec, of.lanes
 
@@ -89,12 +95,19 @@ def composite_kernels(real):
                                 counts_out[row] = counts_out[row] + ends[line] - begins[line]
 
     @ti.func
-    def add_up(worker, visits, arrays: ti.template(), sums: ti.template()):
+    def add_up(
+        worker,
+        image,
+        visits,
+        colors,
+        arrays: ti.template(),
+        shading: ti.template(),
+        sums: ti.template(),
+    ):
         """Add the layers of a band to its blocks, face after face."""
         layers = ti.static(arrays.layers)
         kept = ti.static(layers.kept)
         columns = ti.static(Kept.FORWARD)
-        colors = arrays.channels - ti.cast(arrays.softness.numbers[Number.OPACITY], ti.i32)
         first_block = worker * layers.blocks
         first_visit = 2 * worker * (layers.capacity + 1)
         for number in range((visits - first_visit) // 2):
@@ -111,18 +124,30 @@ def composite_kernels(real):
                     share0 = kept[k + Kept.SHARE0]
                     share1 = kept[k + Kept.SHARE1]
                     share2 = kept[k + Kept.SHARE2]
-                    for c in range(colors):
-                        color = layer.attribute(arrays, index, c, share0, share1, share2)
-                        sums[p + 2 + c] = sums[p + 2 + c] + weight * color
+                    if ti.static(shading.shaded):
+                        # Where nothing is seen, nothing is looked up.
+                        if of.greater(weight, 0.0 - weight).max() > 0:
+                            seen = shade.evaluate(
+                                worker, image, index, share0, share1, share2, arrays, shading
+                            )
+                            for c in range(colors):
+                                color = shading.room[seen + c]
+                                sums[p + 2 + c] = sums[p + 2 + c] + weight * color
+                    else:
+                        for c in range(colors):
+                            color = layer.attribute(arrays, index, c, share0, share1, share2)
+                            sums[p + 2 + c] = sums[p + 2 + c] + weight * color
 
     @large_vector_kernel(real)
-    def render(arrays: LayerArrays, launch: Launch, out: CompositeImage):
+    def render(arrays: LayerArrays, shading: Shading, launch: Launch, out: CompositeImage):
         for slot in range(launch.slots):
             if slot % launch.stride == 0:
                 worker = slot // launch.stride
                 workers = launch.slots // launch.stride
                 tiles, layers = ti.static((arrays.tiles, arrays.layers))
                 colors = arrays.channels - ti.cast(arrays.softness.numbers[Number.OPACITY], ti.i32)
+                if ti.static(shading.shaded):
+                    colors = shading.plan[Plan.OUTPUTS]
                 first_block = worker * layers.blocks
                 for turn in range((arrays.bands.count - worker + workers - 1) // workers):
                     band = worker + turn * workers
@@ -130,15 +155,19 @@ def composite_kernels(real):
                     top = arrays.bands.rows[3 * band + 1]
                     bottom = arrays.bands.rows[3 * band + 2]
                     blocks = (bottom - top) * tiles.columns
-                    visits, places = layer.gather(worker, band, arrays, Kept.FORWARD)
+                    visits, places = layer.gather(worker, band, arrays, Kept.FORWARD, shading)
                     layer.arrange(worker, blocks, places, arrays)
+                    layer.keep(worker, band, blocks, places, arrays, out.arranged)
                     for block in range(blocks):
-                        layer.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
+                        if product.is_taken(arrays) == 1:
+                            product.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
+                        else:
+                            layer.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
                     for at in range(
                         first_block * (2 + colors), (first_block + blocks) * (2 + colors)
                     ):
                         out.sums[at] = vec(0.0)
-                    add_up(worker, visits, arrays, out.sums)
+                    add_up(worker, image, visits, colors, arrays, shading, out.sums)
                     for block in range(blocks):
                         row = block // tiles.columns
                         column = block - row * tiles.columns

@@ -19,6 +19,7 @@ from taichisoft.engine.kernels.kernel import (
     large_vector_kernel,
 )
 from taichisoft.engine.kernels.launch import Launch
+from taichisoft.engine.kernels.shading_bundles import Plan, Shading
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import (
@@ -29,7 +30,9 @@ from taichisoft.engine.kernels.vector_layers import (
     layer_functions,
 )
 from taichisoft.engine.kernels.vector_planes import plane_functions
-from taichisoft.engine.kernels.vector_table import FlexibleTable, flexible_lookup_functions
+from taichisoft.engine.kernels.vector_products import product_functions
+from taichisoft.engine.kernels.vector_shading import shading_functions
+from taichisoft.engine.kernels.vector_table import FlexibleTable, Sizes, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -44,6 +47,7 @@ class CompositeAdjointArrays(NamedTuple):
     sums: Vectors  # (workers * 3 * C) of the attributes of a face, written here
     claimed: Vectors  # (workers * blocks) where the largest generator has been found; one unless take_max
     parts: Ints  # (N) what is added to the number of a band for the part of a face
+    arranged: Ints  # how the layers are: see `keep` of `layer_functions`
 
 
 class CompositeGradients(NamedTuple):
@@ -51,18 +55,9 @@ class CompositeGradients(NamedTuple):
 
     corners: Floats  # (parts * 3 * 4) x, y, depth, inverse w
     attributes: Floats  # (parts * 3 * C)
-    numbers: Floats  # (bands * 3) logarithms of the width and of gamma, and h at ties
+    # (bands * 3) logarithms of the width and of gamma, and h at ties; after each three the numbers of light
+    numbers: Floats
     cells: Quads  # (workers * rows of all tables) starts at 0; one row unless into_cells
-
-
-class Sizes(NamedTuple):
-    """Rows of all tables, and those before each table but the first, that of the generator."""
-
-    total: int
-    coverage: int
-    order: int
-    part: int
-    inverse: int
 
 
 @cache
@@ -72,6 +67,8 @@ def composite_adjoint_kernel(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    shade = shading_functions(real)
+    product = product_functions(real)
     planes_of = plane_functions(real)
     look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
@@ -81,16 +78,14 @@ def composite_adjoint_kernel(real):
     Numbers = ti.types.struct(by_width=vec, by_gamma=vec, by_tie=vec)
 
     @ti.func
-    def scatter(cells_out: ti.template(), first, cell: ti.template(), t, up):
-        """Add gradients to the cells of a table."""
-        for lane in ti.static(range(lanes)):
-            p = t[lane]
-            powers = row_of_cells(1.0, p, p * p, p * p * p)
-            row = first + look.cell_of(cell, lane)
-            cells_out[row] = cells_out[row] + powers * up[lane]
-
-    @ti.func
-    def receive(worker, visits, arrays: ti.template(), more: ti.template(), planes):
+    def receive(
+        worker,
+        visits,
+        arrays: ti.template(),
+        more: ti.template(),
+        shading: ti.template(),
+        planes,
+    ):
         """Bring the upstream gradients to the places of a band."""
         layers = ti.static(arrays.layers)
         kept = ti.static(layers.kept)
@@ -107,23 +102,36 @@ def composite_adjoint_kernel(real):
                 if layers.block[at] >= 0:
                     k = at * width
                     p = block * planes
-                    corner0 = vec(0.0)
-                    corner1 = vec(0.0)
-                    corner2 = vec(0.0)
-                    for c in range(planes - 3):
-                        up = more.tiled[p + 3 + c]
-                        corner0 = corner0 + up * of.broadcast(values[row0 + c])
-                        corner1 = corner1 + up * of.broadcast(values[row1 + c])
-                        corner2 = corner2 + up * of.broadcast(values[row2 + c])
-                    kept[k + Kept.CORNER0] = corner0
-                    kept[k + Kept.CORNER1] = corner1
-                    kept[k + Kept.CORNER2] = corner2
+                    seen = vec(0.0)
+                    if ti.static(shading.shaded):
+                        shade.interpolate(
+                            shade.kept_at(at, worker, arrays, shading),
+                            index,
+                            kept[k + Kept.SHARE0],
+                            kept[k + Kept.SHARE1],
+                            kept[k + Kept.SHARE2],
+                            arrays,
+                            shading,
+                        )
+                    else:
+                        corner0 = vec(0.0)
+                        corner1 = vec(0.0)
+                        corner2 = vec(0.0)
+                        for c in range(planes - 3):
+                            up = more.tiled[p + 3 + c]
+                            corner0 = corner0 + up * of.broadcast(values[row0 + c])
+                            corner1 = corner1 + up * of.broadcast(values[row1 + c])
+                            corner2 = corner2 + up * of.broadcast(values[row2 + c])
+                        kept[k + Kept.CORNER0] = corner0
+                        kept[k + Kept.CORNER1] = corner1
+                        kept[k + Kept.CORNER2] = corner2
+                        seen = (
+                            kept[k + Kept.SHARE0] * corner0
+                            + kept[k + Kept.SHARE1] * corner1
+                            + kept[k + Kept.SHARE2] * corner2
+                        )
                     kept[k + Kept.UPSTREAM] = (
-                        more.tiled[p + 1]
-                        + more.tiled[p + 2] * kept[k + Kept.DEPTH]
-                        + kept[k + Kept.SHARE0] * corner0
-                        + kept[k + Kept.SHARE1] * corner1
-                        + kept[k + Kept.SHARE2] * corner2
+                        more.tiled[p + 1] + more.tiled[p + 2] * kept[k + Kept.DEPTH] + seen
                     )
                     by_total = more.tiled[p]
                     if ti.static(arrays.softness.take_max):
@@ -142,7 +150,9 @@ def composite_adjoint_kernel(real):
     @ti.func
     def unweigh(place, in_front, begin, end, hidden, state: ti.template()):
         """Pass the gradient of the weight of a place on to its pairs: generators, coverages and depths."""
-        worker, image, arrays, more, sizes, sums, gradients_out = ti.static(state)
+        worker, image, arrays, more, sizes, sums, gradients_out, shading, texels_out = ti.static(
+            state
+        )
         softness, layers = ti.static((arrays.softness, arrays.layers))
         kept = ti.static(layers.kept)
         k = place * width
@@ -150,7 +160,12 @@ def composite_adjoint_kernel(real):
         generator = kept[k + Kept.GENERATOR]
         by_in_front = vec(0.0)
         if ti.static(softness.take_max):
-            kept[k + Kept.WEIGHT] = of.greater(generator - in_front, vec(0.0))
+            weight = of.greater(generator - in_front, vec(0.0))
+            kept[k + Kept.WEIGHT] = weight
+            if ti.static(shading.shaded):
+                up = up + shade.pull(
+                    place, worker, image, weight, more.tiled, arrays, shading, texels_out
+                )
             up = ti.select(generator > in_front, up, vec(0.0))
             kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up
             by_in_front = 0.0 - up
@@ -163,13 +178,18 @@ def composite_adjoint_kernel(real):
             cubic0 = look.cubic(softness.inverse, cell0)
             above = look.slope(cubic, t) * rate
             below = look.slope(cubic0, t0) * rate0
-            kept[k + Kept.WEIGHT] = look.value(cubic, t) - look.value(cubic0, t0)
+            weight = look.value(cubic, t) - look.value(cubic0, t0)
+            kept[k + Kept.WEIGHT] = weight
+            if ti.static(shading.shaded):
+                up = up + shade.pull(
+                    place, worker, image, weight, more.tiled, arrays, shading, texels_out
+                )
             kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up * above
             by_in_front = up * (above - below)
             if ti.static(more.into_cells):
-                row = worker * sizes.total + sizes.inverse
-                scatter(gradients_out.cells, row, cell, t, up)
-                scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
+                row = worker * sizes[Sizes.TOTAL] + sizes[Sizes.INVERSE]
+                look.scatter(gradients_out.cells, row, cell, t, up)
+                look.scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
         kept[k + Kept.BY_IN_FRONT] = by_in_front
         inverse_gamma = of.broadcast(1 / softness.gammas[image])
         by_depth = vec(0.0)
@@ -214,8 +234,8 @@ def composite_adjoint_kernel(real):
                 kept[j + Kept.BY_DEPTH] = kept[j + Kept.BY_DEPTH] - moved
                 if ti.static(more.into_cells):
                     cell_h, t_h, _ = look.locate(u, softness.order)
-                    row_h = worker * sizes.total + sizes.order
-                    scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
+                    row_h = worker * sizes[Sizes.TOTAL] + sizes[Sizes.ORDER]
+                    look.scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
         kept[k + Kept.BY_DEPTH] = kept[k + Kept.BY_DEPTH] + by_depth
 
     @ti.func
@@ -251,7 +271,7 @@ def composite_adjoint_kernel(real):
         p = OfPair.COUNT * pair
         t = layers.pair_kept[p + OfPair.POSITION]
         slope = vec(0.0)
-        first = worker * sizes.total + sizes.part
+        first = worker * sizes[Sizes.TOTAL] + sizes[Sizes.PART]
         if layer.is_faint(j, arrays) == 1:
             at = ti.cast(softness.numbers[Number.FAINT_ROW], ti.i32)
             row = softness.part.cells[at]
@@ -265,7 +285,7 @@ def composite_adjoint_kernel(real):
             cells = ti.static(CellsAt(layers.pair_cell_numbers, pair * lanes))
             slope = look.slope(look.cubic(softness.part, cells), t)
             if ti.static(more.into_cells):
-                scatter(gradients_out.cells, first, cells, t, up)
+                look.scatter(gradients_out.cells, first, cells, t, up)
         return slope * layers.pair_kept[p + OfPair.RATE]
 
     @ti.func
@@ -289,6 +309,9 @@ def composite_adjoint_kernel(real):
         by_generator = kept[k + Kept.BY_GENERATOR]
         by_coverage = kept[k + Kept.BY_COVERAGE]
         by_opacity = vec(0.0)
+        if softness.numbers[Number.PRODUCT] > 0:
+            by_coverage = by_coverage + by_generator / kept[k + Kept.GENERATOR]
+            by_generator = vec(0.0)
         if softness.numbers[Number.OPACITY] > 0:
             if ti.static(softness.take_max):
                 by_coverage = by_coverage + by_generator
@@ -298,8 +321,8 @@ def composite_adjoint_kernel(real):
                 slope = look.slope(look.cubic(softness.part, cell), place) * by_x
                 by_coverage = by_coverage + by_generator * slope
                 if ti.static(more.into_cells):
-                    row = worker * sizes.total + sizes.part
-                    scatter(gradients_out.cells, row, cell, place, by_generator)
+                    row = worker * sizes[Sizes.TOTAL] + sizes[Sizes.PART]
+                    look.scatter(gradients_out.cells, row, cell, place, by_generator)
             by_opacity = by_coverage * kept[k + Kept.OPAQUE]
             by_coverage = by_coverage * kept[k + Kept.OPACITY]
             by_generator = vec(0.0)
@@ -309,22 +332,22 @@ def composite_adjoint_kernel(real):
         cubic = look.cubic(softness.coverage, cells)
         by_s = by_coverage * look.slope(cubic, t) * rate
         if ti.static(more.into_cells):
-            row = worker * sizes.total + sizes.coverage
-            scatter(gradients_out.cells, row, cells, t, by_coverage)
+            row = worker * sizes[Sizes.TOTAL] + sizes[Sizes.COVERAGE]
+            look.scatter(gradients_out.cells, row, cells, t, by_coverage)
         if ti.static(not softness.take_max):
             if softness.numbers[Number.SAME] > 0:
                 cubic_g = look.cubic(softness.generator, cells)
                 by_s = by_s + by_generator * look.slope(cubic_g, t) * rate
                 if ti.static(more.into_cells):
-                    row_g = worker * sizes.total
-                    scatter(gradients_out.cells, row_g, cells, t, by_generator)
+                    row_g = worker * sizes[Sizes.TOTAL]
+                    look.scatter(gradients_out.cells, row_g, cells, t, by_generator)
             else:
                 cell_g, t_g, rate_g = look.locate(s, softness.generator)
                 cubic_g = look.cubic(softness.generator, cell_g)
                 by_s = by_s + by_generator * look.slope(cubic_g, t_g) * rate_g
                 if ti.static(more.into_cells):
-                    row_g = worker * sizes.total
-                    scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
+                    row_g = worker * sizes[Sizes.TOTAL]
+                    look.scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
         sums.by_width = sums.by_width - by_s * s
         if more.slopes.layout[2] > 0:
             cell_c, t_c, _ = look.locate(s, more.slopes)
@@ -343,12 +366,15 @@ def composite_adjoint_kernel(real):
         p,
         index,
         worker,
+        image,
         face: ti.template(),
         depths: ti.template(),
         arrays: ti.template(),
         more: ti.template(),
+        shading: ti.template(),
         corners: ti.template(),
         planes,
+        texels_out: ti.template(),
     ):
         """Add the gradients of a place to the corners of its face and to their attributes."""
         layers = ti.static(arrays.layers)
@@ -360,23 +386,59 @@ def composite_adjoint_kernel(real):
         share1 = kept[k + Kept.SHARE1]
         share2 = kept[k + Kept.SHARE2]
         by_z = kept[k + Kept.BY_DEPTH] + weight * more.tiled[p + 2]
-        for c in range(planes - 3):
-            add_attribute(
-                worker, c, weight * more.tiled[p + 3 + c], share0, share1, share2, arrays, more
-            )
-        by_share0 = weight * kept[k + Kept.CORNER0] + by_z * of.broadcast(depths.z[0])
-        by_share1 = weight * kept[k + Kept.CORNER1] + by_z * of.broadcast(depths.z[1])
-        by_share2 = weight * kept[k + Kept.CORNER2] + by_z * of.broadcast(depths.z[2])
-        if arrays.softness.numbers[Number.OPACITY] > 0:
-            c = arrays.channels - 1
-            values, rows = ti.static((arrays.attributes, arrays.rows))
-            add_attribute(worker, c, by_opacity, share0, share1, share2, arrays, more)
-            opacity0 = values[rows[3 * index] * arrays.channels + c]
-            opacity1 = values[rows[3 * index + 1] * arrays.channels + c]
-            opacity2 = values[rows[3 * index + 2] * arrays.channels + c]
-            by_share0 = by_share0 + by_opacity * of.broadcast(opacity0)
-            by_share1 = by_share1 + by_opacity * of.broadcast(opacity1)
-            by_share2 = by_share2 + by_opacity * of.broadcast(opacity2)
+        by_share0 = by_z * of.broadcast(depths.z[0])
+        by_share1 = by_z * of.broadcast(depths.z[1])
+        by_share2 = by_z * of.broadcast(depths.z[2])
+        values, rows = ti.static((arrays.attributes, arrays.rows))
+        if ti.static(shading.shaded):
+            by_values = shade.kept_at(at, worker, arrays, shading)
+            some = of.greater(weight, 0.0 - weight).max()
+            if some == 0:
+                # It has not been shaded.
+                for c in range(arrays.channels):
+                    shading.room[by_values + c] = vec(0.0)
+            if arrays.softness.numbers[Number.OPACITY] > 0:
+                some = 1.0
+                shade.pull_opacity(
+                    at,
+                    worker,
+                    image,
+                    index,
+                    share0,
+                    share1,
+                    share2,
+                    by_opacity,
+                    arrays,
+                    shading,
+                    texels_out,
+                )
+            if some > 0:
+                for c in range(arrays.channels):
+                    up = shading.room[by_values + c]
+                    add_attribute(worker, c, up, share0, share1, share2, arrays, more)
+                    value0 = values[rows[3 * index] * arrays.channels + c]
+                    value1 = values[rows[3 * index + 1] * arrays.channels + c]
+                    value2 = values[rows[3 * index + 2] * arrays.channels + c]
+                    by_share0 = by_share0 + up * of.broadcast(value0)
+                    by_share1 = by_share1 + up * of.broadcast(value1)
+                    by_share2 = by_share2 + up * of.broadcast(value2)
+        else:
+            for c in range(planes - 3):
+                add_attribute(
+                    worker, c, weight * more.tiled[p + 3 + c], share0, share1, share2, arrays, more
+                )
+            by_share0 = by_share0 + weight * kept[k + Kept.CORNER0]
+            by_share1 = by_share1 + weight * kept[k + Kept.CORNER1]
+            by_share2 = by_share2 + weight * kept[k + Kept.CORNER2]
+            if arrays.softness.numbers[Number.OPACITY] > 0:
+                c = arrays.channels - 1
+                add_attribute(worker, c, by_opacity, share0, share1, share2, arrays, more)
+                opacity0 = values[rows[3 * index] * arrays.channels + c]
+                opacity1 = values[rows[3 * index + 1] * arrays.channels + c]
+                opacity2 = values[rows[3 * index + 2] * arrays.channels + c]
+                by_share0 = by_share0 + by_opacity * of.broadcast(opacity0)
+                by_share1 = by_share1 + by_opacity * of.broadcast(opacity1)
+                by_share2 = by_share2 + by_opacity * of.broadcast(opacity2)
         corner0.z = corner0.z + by_z * share0
         corner1.z = corner1.z + by_z * share1
         corner2.z = corner2.z + by_z * share2
@@ -400,22 +462,10 @@ def composite_adjoint_kernel(real):
         d = s * of.broadcast(1 / arrays.softness.coverage.layout[0])
         inside = s >= 0.0
         none = vec(0.0)
-        m0, m1, m2 = fragment.masks(kept[k + Kept.EDGE])
-        ux = (
-            m0 * of.broadcast(face.ux[0])
-            + m1 * of.broadcast(face.ux[1])
-            + m2 * of.broadcast(face.ux[2])
-        )
-        uy = (
-            m0 * of.broadcast(face.uy[0])
-            + m1 * of.broadcast(face.uy[1])
-            + m2 * of.broadcast(face.uy[2])
-        )
-        inverse_length = (
-            m0 * of.broadcast(face.inverse[0])
-            + m1 * of.broadcast(face.inverse[1])
-            + m2 * of.broadcast(face.inverse[2])
-        )
+        edge = kept[k + Kept.EDGE]
+        ux = fragment.of_edge(edge, face.ux)
+        uy = fragment.of_edge(edge, face.uy)
+        inverse_length = fragment.of_edge(edge, face.inverse)
         nx = (0.0 - face.winding) * uy
         ny = face.winding * ux
         # Inside, the pixel stays where the corners move: sum of b v is it.
@@ -436,8 +486,10 @@ def composite_adjoint_kernel(real):
         hy = ti.select(inside, along_y, none)
         # Outside, only the position along the nearest edge moves, between its ends.
         along = kept[k + Kept.ALONG]
-        end = fragment.from_start(depths, along, m0, m1, m2)
-        by_end = (m0 * (e1 - e0) + m1 * (e2 - e1) + m2 * (e0 - e2)) * inverse_length
+        end = fragment.from_start(depths, along, edge)
+        is1 = edge == 1.0
+        is2 = edge == 2.0
+        by_end = ti.select(is2, e0 - e2, ti.select(is1, e2 - e1, e1 - e0)) * inverse_length
         # Not by the position, which at an end is 0 or 1 but for rounding.
         slides = ti.select(kept[k + Kept.TANGENT] == 0.0, by_end, none)
         by_end = ti.select(inside, none, slides)
@@ -456,12 +508,18 @@ def composite_adjoint_kernel(real):
         far_y = far_y - gy * end
         near_x = near_x - gx * (1.0 - end)
         near_y = near_y - gy * (1.0 - end)
-        corner0.x = corner0.x + m0 * near_x + m2 * far_x - b0 * hx
-        corner0.y = corner0.y + m0 * near_y + m2 * far_y - b0 * hy
-        corner1.x = corner1.x + m1 * near_x + m0 * far_x - b1 * hx
-        corner1.y = corner1.y + m1 * near_y + m0 * far_y - b1 * hy
-        corner2.x = corner2.x + m2 * near_x + m1 * far_x - b2 * hx
-        corner2.y = corner2.y + m2 * near_y + m1 * far_y - b2 * hy
+        is0 = edge == 0.0
+        corner0.x = corner0.x + at_ends(is0, near_x, is2, far_x) - b0 * hx
+        corner0.y = corner0.y + at_ends(is0, near_y, is2, far_y) - b0 * hy
+        corner1.x = corner1.x + at_ends(is1, near_x, is0, far_x) - b1 * hx
+        corner1.y = corner1.y + at_ends(is1, near_y, is0, far_y) - b1 * hy
+        corner2.x = corner2.x + at_ends(is2, near_x, is1, far_x) - b2 * hx
+        corner2.y = corner2.y + at_ends(is2, near_y, is1, far_y) - b2 * hy
+
+    @ti.func
+    def at_ends(starts, near, ends, far):
+        """Return of a corner what is `near` if the nearest edge starts there, `far` if it ends there."""
+        return ti.select(starts, near, ti.select(ends, far, vec(0.0)))
 
     @ti.func
     def add_attribute(
@@ -476,9 +534,11 @@ def composite_adjoint_kernel(real):
     def pull_back(
         arrays: LayerArrays,
         more: CompositeAdjointArrays,
-        sizes: Sizes,
+        sizes: Ints,  # see `Sizes`
+        shading: Shading,
         launch: Launch,
         gradients_out: CompositeGradients,
+        texels_out: Floats,  # (workers * texels) starts at 0; one unless asked for
     ):
         for slot in range(launch.slots):
             if slot % launch.stride == 0:
@@ -486,14 +546,18 @@ def composite_adjoint_kernel(real):
                 workers = launch.slots // launch.stride
                 tiles, layers, softness = ti.static((arrays.tiles, arrays.layers, arrays.softness))
                 planes = arrays.channels + 3 - ti.cast(softness.numbers[Number.OPACITY], ti.i32)
+                if ti.static(shading.shaded):
+                    planes = 3 + shading.plan[Plan.OUTPUTS]
                 for turn in range((arrays.bands.count - worker + workers - 1) // workers):
                     band = worker + turn * workers
                     image = arrays.bands.rows[3 * band]
                     top = arrays.bands.rows[3 * band + 1]
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = Numbers()
-                    visits, places = layer.gather(worker, band, arrays, width)
-                    layer.arrange(worker, blocks, places, arrays)
+                    if ti.static(shading.shaded):
+                        shade.begin(worker, shading)
+                    visits, places = layer.gather(worker, band, arrays, width, shading)
+                    layer.arrange_again(worker, band, blocks, places, arrays, more.arranged)
                     first_block = worker * layers.blocks
                     planes_of.read_band(
                         more.upstream,
@@ -508,10 +572,27 @@ def composite_adjoint_kernel(real):
                     if ti.static(softness.take_max):
                         for block in range(first_block, first_block + blocks):
                             more.claimed[block] = vec(0.0)
-                    receive(worker, visits, arrays, more, planes)
+                    receive(worker, visits, arrays, more, shading, planes)
                     for block in range(blocks):
-                        state = ti.static((worker, image, arrays, more, sizes, sums, gradients_out))
-                        layer.weigh(worker, image, block, arrays, width, unweigh, state)
+                        state = ti.static(
+                            (
+                                worker,
+                                image,
+                                arrays,
+                                more,
+                                sizes,
+                                sums,
+                                gradients_out,
+                                shading,
+                                texels_out,
+                            )
+                        )
+                        if product.is_taken(arrays) == 1:
+                            product.weigh(
+                                worker, image, block, arrays, width, product.unweigh, state
+                            )
+                        else:
+                            layer.weigh(worker, image, block, arrays, width, unweigh, state)
                         if ti.static(not softness.take_max):
                             at_block = worker * layers.blocks + worker + block
                             layer.pass_to_front(
@@ -555,12 +636,15 @@ def composite_adjoint_kernel(real):
                                     p,
                                     index,
                                     worker,
+                                    image,
                                     face,
                                     depths,
                                     arrays,
                                     more,
+                                    shading,
                                     corners,
                                     planes,
+                                    texels_out,
                                 )
                         part_at = more.parts[index] + band
                         fragment.store(gradients_out.corners, 12 * part_at, corner0)
@@ -571,8 +655,12 @@ def composite_adjoint_kernel(real):
                                 at_sum = (worker * arrays.channels + c) * 3 + e
                                 at_out = (3 * part_at + e) * arrays.channels + c
                                 gradients_out.attributes[at_out] = more.sums[at_sum].sum()
-                    gradients_out.numbers[3 * band] = sums.by_width.sum()
-                    gradients_out.numbers[3 * band + 1] = sums.by_gamma.sum()
-                    gradients_out.numbers[3 * band + 2] = sums.by_tie.sum()
+                    at_band = 3 * band
+                    if ti.static(shading.shaded):
+                        at_band = (3 + shading.plan[Plan.NUMBERS]) * band
+                        shade.end(worker, at_band + 3, shading, gradients_out.numbers)
+                    gradients_out.numbers[at_band] = sums.by_width.sum()
+                    gradients_out.numbers[at_band + 1] = sums.by_gamma.sum()
+                    gradients_out.numbers[at_band + 2] = sums.by_tie.sum()
 
     return pull_back

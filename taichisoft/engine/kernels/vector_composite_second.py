@@ -12,6 +12,7 @@ from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import large_vector_kernel
 from taichisoft.engine.kernels.launch import Launch
+from taichisoft.engine.kernels.shading_bundles import UNSHADED
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import Kept, LayerArrays, Number, layer_functions
 from taichisoft.engine.kernels.vector_moving_fragment import moving_fragment_functions
@@ -64,7 +65,7 @@ def composite_second_kernel(real):
                     top = arrays.bands.rows[3 * band + 1]
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = gradients.Numbers()
-                    visits, end = layer.gather(worker, band, arrays, width)
+                    visits, end = layer.gather(worker, band, arrays, width, UNSHADED)
                     layer.arrange(worker, blocks, end, arrays)
                     first = worker * layers.blocks * planes
                     planes_of.read_band(

@@ -16,6 +16,7 @@ from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, IntVectors,
 from taichisoft.engine.kernels.vector_bundles import Tiles
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
+from taichisoft.engine.kernels.vector_shading import shading_functions
 from taichisoft.engine.kernels.vector_table import FlexibleTable, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -23,6 +24,7 @@ from taichisoft.engine.kernels.vectors import vector_functions
 class Kept:
     """Vectors that are kept of a fragment; the forward pass keeps the first `FORWARD`."""
 
+    # The first one is what passes where that is a product.
     GENERATOR, COVERAGE, DEPTH, SHARE0, SHARE1, SHARE2, WEIGHT, POSITION = range(8)
     FORWARD = 8
     # Distance in scales, the slope of the position by it, and what the adjoint of the distance wants.
@@ -58,13 +60,15 @@ class Number:
     least coverages are in: up to which coverage, its row in the table, and the position in it, that of no
     coverage and its slope by coverage. Of an order of a single cell: its row (-1 if there are several) and
     the slope of the position in it. Then what is 1 or 0: whether the last of the attributes is an opacity,
-    whether of equal depths the smaller place is in front, and whether generator and coverage have their cells
-    at the same places.
+    whether of equal depths the smaller place is in front, whether generator and coverage have their cells
+    at the same places, whether what passes is a product (see `vector_products`), and whether the total is
+    wanted nevertheless. The last one is what a layer lets pass at least.
     """
 
     LOW, HIGH, FULL, AT_TIE, FAINT, FAINT_ROW, FAINT_START, FAINT_RATE = range(8)
     ORDER_ROW, ORDER_RATE, OPACITY, BY_INDEX, SAME = range(8, 13)
-    COUNT = 13
+    PRODUCT, TOTAL, LEAST = range(13, 16)
+    COUNT = 16
 
 
 class Layers(NamedTuple):
@@ -137,6 +141,8 @@ def layer_functions(real):
     geo = block_functions(real)
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
+    shade = shading_functions(real)
+    attribute = shade.attribute
     look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
     greater = of.greater
@@ -154,8 +160,11 @@ def layer_functions(real):
         return look.value(cubic, t), look.slope(cubic, t) * dt
 
     @ti.func
-    def gather(worker, band, arrays: ti.template(), width: ti.template()):
-        """Evaluate all fragments of a band, `width` vectors each; return the ends of visits and places."""
+    def gather(worker, band, arrays: ti.template(), width: ti.template(), shading: ti.template()):
+        """Evaluate all fragments of a band, `width` vectors each; return the ends of visits and places.
+
+        `shading` is a `taichisoft.engine.kernels.shading_bundles.Shading`.
+        """
         softness, faces, tiles, layers = ti.static(
             (arrays.softness, arrays.faces, arrays.tiles, arrays.layers)
         )
@@ -215,7 +224,7 @@ def layer_functions(real):
                                 kept[k + Kept.INVERSE_SUM] = found.inverse_sum
                             place += 1
                     for at in range(start, place):
-                        cover(at, index, depths, arrays, width, first_block, worker)
+                        cover(at, index, depths, arrays, width, first_block, worker, image, shading)
                 if place > begun:
                     visit += 2
         layers.visits[visit + 1] = place
@@ -230,6 +239,8 @@ def layer_functions(real):
         width: ti.template(),
         first_block,
         worker,
+        image,
+        shading: ti.template(),
     ):
         """Look coverage and its generator up at a place."""
         softness, layers = ti.static((arrays.softness, arrays.layers))
@@ -241,14 +252,19 @@ def layer_functions(real):
         coverage = look.value(cubic, t)
         z = kept[k + Kept.DEPTH]
         covered = coverage > 0.0
-        if coverage.sum() > 0:
+        # In the backward pass it is known from the forward pass what is covered.
+        if coverage.sum() > 0 or ti.static(width == Kept.BACKWARD):
             generator = coverage
             if softness.numbers[Number.OPACITY] > 0:
                 share0 = kept[k + Kept.SHARE0]
                 share1 = kept[k + Kept.SHARE1]
                 share2 = kept[k + Kept.SHARE2]
                 c = arrays.channels - 1
-                opacity = attribute(arrays, index, c, share0, share1, share2)
+                opacity = vec(1.0)
+                if ti.static(shading.shaded):
+                    opacity = shade.opacity(image, index, share0, share1, share2, arrays, shading)
+                else:
+                    opacity = attribute(arrays, index, c, share0, share1, share2)
                 if ti.static(width > Kept.FORWARD):
                     kept[k + Kept.OPACITY] = opacity
                     kept[k + Kept.OPAQUE] = coverage
@@ -257,12 +273,17 @@ def layer_functions(real):
                 if ti.static(not softness.take_max):
                     generator, _ = looked_up(coverage - 1.0, softness.part)
             elif ti.static(not softness.take_max):
-                if softness.numbers[Number.SAME] > 0:
+                if softness.numbers[Number.TOTAL] == 0:
+                    generator = vec(0.0)
+                elif softness.numbers[Number.SAME] > 0:
                     generator = look.value(look.cubic(softness.generator, cells), t)
                 else:
                     generator, _ = looked_up(kept[k + Kept.WEIGHT], softness.generator)
             kept[k + Kept.GENERATOR] = generator
             kept[k + Kept.COVERAGE] = coverage
+            if softness.numbers[Number.PRODUCT] > 0:
+                least = of.broadcast(softness.numbers[Number.LEAST])
+                kept[k + Kept.GENERATOR] = greater(1.0 - coverage, least)
             layers.extent[Extent.COUNT * at + Extent.NEAREST] = ti.select(
                 covered, z, vec(far)
             ).min()
@@ -282,16 +303,6 @@ def layer_functions(real):
                 layers.totals[first_block + block] = total + generator
         else:
             layers.block[at] = -1
-
-    @ti.func
-    def attribute(arrays: ti.template(), index, c, share0, share1, share2):
-        """Return an attribute of a face at its fragments."""
-        values, rows = ti.static((arrays.attributes, arrays.rows))
-        return (
-            share0 * of.broadcast(values[rows[3 * index] * arrays.channels + c])
-            + share1 * of.broadcast(values[rows[3 * index + 1] * arrays.channels + c])
-            + share2 * of.broadcast(values[rows[3 * index + 2] * arrays.channels + c])
-        )
 
     @ti.func
     def arrange(worker, blocks, places, arrays: ti.template()):
@@ -316,30 +327,79 @@ def layer_functions(real):
             sort(layers.start[first_block + b], layers.start[first_block + b + 1], layers)
 
     @ti.func
-    def later(a, b, layers: ti.template()):
-        """Return whether a place comes behind another: by its least depth, then by its number."""
-        za = layers.extent[Extent.COUNT * a + Extent.NEAREST]
-        zb = layers.extent[Extent.COUNT * b + Extent.NEAREST]
-        return ti.select(za > zb, 1, ti.select(za == zb, ti.select(a > b, 1, 0), 0))
+    def parts_of(arranged: ti.template(), band, arrays: ti.template()):
+        """Return where in what is kept the starts, the blocks of places and the order of a band begin.
+
+        Before them are the first places of the bands, and the end, and how many places each band had.
+        """
+        bands = arrays.bands.count
+        starts = 2 * bands + 1 + band * (arrays.layers.blocks + 1)
+        block = 2 * bands + 1 + bands * (arrays.layers.blocks + 1) + arranged[band]
+        return starts, block, block + arranged[bands]
+
+    @ti.func
+    def keep(worker, band, blocks, places, arrays: ti.template(), arranged_out: ti.template()):
+        """Keep how the layers of a band are arranged, with places counted in the band."""
+        layers = ti.static(arrays.layers)
+        base = worker * layers.capacity
+        first_block = worker * layers.blocks + worker
+        start, block, order = parts_of(arranged_out, band, arrays)
+        arranged_out[arrays.bands.count + 1 + band] = places - base
+        for i in range(places - base):
+            arranged_out[block + i] = layers.block[base + i]
+        for b in range(blocks + 1):
+            arranged_out[start + b] = layers.start[first_block + b] - base
+        for i in range(layers.start[first_block + blocks] - base):
+            arranged_out[order + i] = layers.order[base + i] - base
+
+    @ti.func
+    def arrange_again(worker, band, blocks, places, arrays: ti.template(), arranged: ti.template()):
+        """Arrange the layers of a band as `keep` has it."""
+        layers = ti.static(arrays.layers)
+        base = worker * layers.capacity
+        first_block = worker * layers.blocks + worker
+        start, block, order = parts_of(arranged, band, arrays)
+        if arranged[arrays.bands.count + 1 + band] == places - base:
+            for i in range(places - base):
+                layers.block[base + i] = arranged[block + i]
+            for b in range(blocks + 1):
+                layers.start[first_block + b] = arranged[start + b] + base
+            for i in range(arranged[start + blocks]):
+                layers.order[base + i] = arranged[order + i] + base
+        else:
+            # Whether a face just reaches a block is rounded, which compilers do in various ways.
+            arrange(worker, blocks, places, arrays)
 
     @ti.func
     def sort(first, last, layers: ti.template()):
-        """Sort places by Shell's method: quick for few, and never slow for many."""
-        order = ti.static(layers.order)
-        for gap in ti.static((701, 132, 23, 4, 1)):
-            if gap < last - first:
-                for at in range(first + gap, last):
-                    moving = order[at]
-                    hole = at
-                    moves = 1
-                    while moves == 1:
-                        moves = 0
-                        if hole - gap >= first:
-                            moves = later(order[hole - gap], moving, layers)
+        """Sort places by their least depth, then by their number.
+
+        By Shell's method, which is insertion for a few.
+        """
+        order, extent = ti.static((layers.order, layers.extent))
+        gap = 1
+        while gap < (last - first) // 8:
+            gap = 3 * gap + 1
+        while gap > 0:
+            for at in range(first + gap, last):
+                moving = order[at]
+                z = extent[Extent.COUNT * moving + Extent.NEAREST]
+                hole = at
+                moves = 1
+                while moves == 1:
+                    moves = 0
+                    if hole - gap >= first:
+                        other = order[hole - gap]
+                        other_z = extent[Extent.COUNT * other + Extent.NEAREST]
+                        moves = ti.select(other_z > z, 1, 0)
+                        if other_z == z:
+                            moves = ti.select(other > moving, 1, 0)
                         if moves == 1:
-                            order[hole] = order[hole - gap]
+                            order[hole] = other
                             hole -= gap
+                if hole < at:
                     order[hole] = moving
+            gap = gap // 3
 
     @ti.func
     def hidden_from(k, tolerance, gamma, arrays: ti.template()):
@@ -620,6 +680,8 @@ def layer_functions(real):
         gather=gather,
         attribute=attribute,
         arrange=arrange,
+        arrange_again=arrange_again,
+        keep=keep,
         is_faint=is_faint,
         amount_of_pair=amount_of_pair,
         weigh=weigh,

@@ -1,0 +1,77 @@
+"""Bundles of shading in whole vectors: what textures and lights a pass has, in numbers known when it runs.
+
+One compiled kernel serves them all: a kernel for each combination would be compiled for minutes.
+"""
+
+from typing import NamedTuple
+
+from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, Vectors
+
+
+class Plan:
+    """Integers of a plan. What is 0 or 1 says no or yes.
+
+    The attributes of a face are the base (colours; or u and v, and if a texture has several sizes the scale
+    of `taichisoft.appearance.projected_size`), what light needs (nothing; diffuse and mirrored light; or
+    position and normal), those that are kept as they are, and its own opacity.
+    """
+
+    # Channels of the colours; with the kept ones; columns of the base; channels that the base has.
+    CHANNELS, OUTPUTS, BASE, BASE_CHANNELS = range(4)
+    # Whether there is a texture; numbers of a texel; of each texture, if each image has its own, else 0.
+    TEXTURED, TEXEL, TEXTURE, CLAMPS = range(4, 8)
+    # Number of sizes of the texture; whether the last number of a texel is an opacity; whether the last
+    # attribute is one; see `Lit`.
+    LEVELS, THROUGH, OWN, LIT = range(8, 12)
+    # Channels of light; whether any is mirrored; lights; whether directions to the camera differ.
+    LIGHT_CHANNELS, MIRRORS, LIGHTS, PERSPECTIVE = range(12, 16)
+    # Numbers of light of an image; the same, or 0 if they are those of all images.
+    NUMBERS, NUMBERS_STRIDE = range(16, 18)
+    # Whether gradients of texels and of the numbers of light are asked for; numbers of all textures.
+    INTO_TEXELS, INTO_NUMBERS, TEXELS = range(18, 21)
+    # Vectors of a worker, and where in them is what: numbers of texels, colours, diffuse and mirrored light;
+    # gradients of these, of attributes, and, summed over a band, of the numbers of light.
+    ROOM, BASES, COLORS, DIFFUSE, MIRRORED = range(21, 26)
+    BY_BASE, BY_DIFFUSE, BY_MIRRORED, BY_VALUES, SUMS = range(26, 31)
+    # The first of the attributes that are kept; where in the room those of places begin.
+    KEPT, PLACES = range(31, 33)
+    # Where the kinds of the lights begin, see `Kind`, and the sizes of the texture, `SIZE` numbers each: the
+    # first number of a texture of that size, its height and its width.
+    KINDS, SIZES, COUNT = range(33, 36)
+    SIZE = 3
+
+
+class Lit:
+    """What light needs of the attributes."""
+
+    NOT, GIVEN, PHONG = range(3)
+
+
+class Kind:
+    """Kinds of lights."""
+
+    AMBIENT, DIRECTIONAL, POINT = range(3)
+
+
+class LightNumber:
+    """Numbers of light of an image: where the camera is (orthographic: the unit vector to it) and shininess.
+
+    Then how much is mirrored, of each channel; then for each light its position or the unit vector to it, and
+    its colour.
+    """
+
+    CAMERA, SHININESS, SPECULAR = 0, 3, 4
+
+
+class Shading(NamedTuple):
+    """What shades the fragments."""
+
+    shaded: Constant  # whether anything does; if not, the arrays have one element
+    plan: Ints  # see `Plan`
+    texels: Floats  # (textures * numbers of one of all sizes)
+    numbers: Floats  # (B or 1) see `LightNumber`
+    room: Vectors  # (workers * room) written here
+
+
+# Of passes that shade nothing.
+UNSHADED = Shading(0, 0, 0, 0, 0)
