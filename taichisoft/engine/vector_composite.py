@@ -302,7 +302,9 @@ class VectorCompositePass(Rendered):
         numbers = [0.0] * Number.COUNT
         numbers[Number.LOW] = domain.low
         numbers[Number.HIGH] = domain.high
-        numbers[Number.FULL] = self.curves.inverse.domain.high
+        numbers[Number.FULL] = self.curves.inverse.full
+        numbers[Number.HIDDEN] = self.curves.inverse.hidden
+        numbers[Number.FIRST_ABOVE] = self.curves.inverse.first_above
         numbers[Number.AT_TIE] = float(of.at_tie.detach())
         numbers[Number.FAINT] = faint
         numbers[Number.FAINT_ROW] = row

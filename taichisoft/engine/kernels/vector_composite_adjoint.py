@@ -163,7 +163,10 @@ def composite_adjoint_kernel(real):
             cubic0 = look.cubic(softness.inverse, cell0)
             above = look.slope(cubic, t) * rate
             below = look.slope(cubic0, t0) * rate0
-            kept[k + Kept.WEIGHT] = look.value(cubic, t) - look.value(cubic0, t0)
+            weight = layer.risen(
+                look.value(cubic, t), look.value(cubic0, t0), cell, cell0, softness
+            )
+            kept[k + Kept.WEIGHT] = weight
             kept[k + Kept.BY_GENERATOR] = kept[k + Kept.BY_GENERATOR] + up * above
             by_in_front = up * (above - below)
             if ti.static(more.into_cells):
