@@ -109,10 +109,13 @@ class _Values(Function):
         result, kept = operation.values(*inputs)
         ctx.operation, ctx.split = operation, len(kept)
         ctx.save_for_backward(*kept, *inputs)
+        ctx.set_materialize_grads(False)
         return result
 
     @staticmethod
     def backward(ctx, upstream):
+        if upstream is None:
+            return (None,) * len(ctx.needs_input_grad)
         needed = ctx.needs_input_grad[1:]
         if not torch.is_grad_enabled():
             # Not to be differentiated: then it need not be an operation of torch.

@@ -27,21 +27,33 @@ def depth_range(scene: Scene) -> tuple[Tensor, Tensor]:
     farthest.
     """
     depth = scene.points[:, 2]
+    if not len(scene.faces):
+        nothing = (depth.sum() * 0).expand(scene.batch_size)
+        return nothing, nothing
     corners = depth.detach()[scene.faces]
-    hidden = corners.amin(1) < scene.near
+    hidden = corners.amin(1, keepdim=True) < scene.near
     ends = []
     for sign in (1, -1):
-        key = torch.where(hidden[:, None], torch.inf, sign * corners)
-        least, corner = key.min(1)
-        found = []
-        first = 0
-        for count in scene.face_counts:
-            if not count:
-                found.append(depth.sum() * 0)
-                continue
-            value, face = least[first : first + count].min(0)
-            at = scene.faces[first + face, corner[first + face]]
-            found.append(torch.where(value < torch.inf, depth[at], 0))
-            first += count
-        ends.append(torch.stack(found))
+        key = torch.where(hidden, torch.inf, sign * corners).reshape(-1)
+        least, corner = _least(key, [3 * count for count in scene.face_counts])
+        at = depth[scene.faces.reshape(-1)[corner]]
+        ends.append(torch.where(least < torch.inf, at, 0))
     return ends[0], ends[1]
+
+
+def _least(key: Tensor, counts: list[int]) -> tuple[Tensor, Tensor]:
+    """Return the least number of each of consecutive groups, infinity if it is empty, and its place."""
+    if min(counts) == max(counts):
+        least, place = key.view(len(counts), -1).min(1)
+        first = torch.arange(len(counts), device=key.device) * counts[0]
+        return least, place + first
+    found: list[Tensor] = []
+    places: list[Tensor] = []
+    begin = 0
+    none = key.new_tensor(torch.inf), torch.zeros((), dtype=torch.int64, device=key.device)
+    for count in counts:
+        least, place = key[begin : begin + count].min(0) if count else none
+        found.append(least)
+        places.append(place + begin if count else place)
+        begin += count
+    return torch.stack(found), torch.stack(places)

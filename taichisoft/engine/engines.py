@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from taichisoft.appearance.sides import Culling
+from taichisoft.base.backend import backend
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.autodiff import sums_of_fragments, total_of_fragments
 from taichisoft.engine.blend import BlendPass, blend
@@ -15,6 +16,7 @@ from taichisoft.engine.block_job import works_in_blocks
 from taichisoft.engine.composite import CompositePass
 from taichisoft.engine.compositing import Shader, composite_fragments
 from taichisoft.engine.coverage import CoveragePass, accumulate
+from taichisoft.engine.image import ComposedImages, Ground, compose
 from taichisoft.engine.inputs import BlendInputs, CompositeInputs, CoverageInputs
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.layer_shading import shade_layers
@@ -62,6 +64,10 @@ class Engine(ABC):
         inputs = CompositeInputs.of(job, curves)
         return composite_fragments(job, curves, inputs, opacity=opacity, shader=shader)
 
+    def image(self, ground: Ground, alpha: Tensor, sums: Tensor) -> ComposedImages:
+        """Return alpha, depth, colours times alpha and over the background: see `image.compose`."""
+        return ground.exact(alpha, sums)
+
 
 class FusedEngine(Engine):
     """One launch per pass, its adjoint written by hand. The fast one."""
@@ -106,6 +112,12 @@ class FusedEngine(Engine):
         if job.num_faces and works_in_blocks(job):
             return VectorCompositePass(job, curves, opacity)(*inputs)
         return CompositePass(job, curves, opacity)(*inputs)
+
+    def image(self, ground: Ground, alpha: Tensor, sums: Tensor) -> ComposedImages:
+        """Return alpha, depth, colours times alpha and over the background: see `image.compose`."""
+        if backend() != "cpu" or not alpha.is_cpu:
+            return super().image(ground, alpha, sums)
+        return compose(ground, alpha, sums)
 
 
 class AutodiffEngine(Engine):

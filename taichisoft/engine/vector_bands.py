@@ -25,12 +25,15 @@ class Division:
         Image, first and past-last row of blocks.
     band_of_row : Tensor, (B * rows), int64
         The band of each row of blocks.
+    first : Tensor, (bands + 1), int32
+        The first place of each band, counted in all of them, and the end.
     places, blocks : int
         The most of a band.
     """
 
     rows: Tensor
     band_of_row: Tensor
+    first: Tensor
     places: int
     blocks: int
 
@@ -38,6 +41,11 @@ class Division:
     def count(self) -> int:
         """Number of bands."""
         return len(self.rows) // 3
+
+    @property
+    def total(self) -> int:
+        """Number of places of all bands."""
+        return int(self.first[-1])
 
     @classmethod
     def of(cls, counts: Tensor, images: int, columns: int, most: int) -> Division:
@@ -47,6 +55,7 @@ class Division:
         most_rows = max(1, BLOCKS // columns)
         rows: list[int] = []
         band_of_row: list[int] = []
+        starts = [0]
         most_places = most_blocks = 1
         for image in range(images):
             first, places = 0, 0
@@ -54,15 +63,18 @@ class Division:
                 here = numbers[image * height + row]
                 if row > first and (places + here > most or row - first == most_rows):
                     rows += (image, first, row)
+                    starts.append(starts[-1] + places)
                     first, places = row, 0
                 places += here
                 band_of_row.append(len(rows) // 3)
                 most_places = max(most_places, places)
                 most_blocks = max(most_blocks, (row + 1 - first) * columns)
             rows += (image, first, height)
+            starts.append(starts[-1] + places)
         return cls(
             torch.tensor(rows, dtype=torch.int32),
             torch.tensor(band_of_row),
+            torch.tensor(starts, dtype=torch.int32),
             most_places,
             most_blocks,
         )

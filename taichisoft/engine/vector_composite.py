@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from types import SimpleNamespace
@@ -43,7 +43,8 @@ from taichisoft.engine.kernels.vector_table import FlexibleTable
 from taichisoft.engine.scratch import scratch
 from taichisoft.engine.vector_bands import PLACES, Division, Parts
 from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
-from taichisoft.softness.curves import CompositeCurves, Curve
+from taichisoft.softness.curves import FULL, CompositeCurves, Curve
+from taichisoft.softness.remainder import NOTHING_LEFT
 from taichisoft.softness.tables.domain import Piece
 from taichisoft.softness.tables.table import Table
 
@@ -72,6 +73,7 @@ class VectorCompositePass(Rendered):
     job: RasterJob
     curves: CompositeCurves
     opacity: bool
+    _divisions: list[Division] = field(default_factory=list)
 
     @property
     def _kernels(self) -> SimpleNamespace:
@@ -100,19 +102,25 @@ class VectorCompositePass(Rendered):
             depths,
             counts,
         )
-        division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
+        division = self._division(counts)
         channels = of.attributes.shape[1] - self.opacity
         launch = launch_for(division.count, True, WORKERS)
         image = job.points.new_empty((3 + channels) * job.pixels)
+        arranged = _unarranged(division)
         self._kernels.render(
-            self._arrays(of, faces, depths, division, launch.workers, Kept.FORWARD),
+            self._arrays(
+                of, faces, depths, division, launch.workers, Kept.FORWARD, self._multiplies
+            ),
             launch,
             CompositeImage(
-                blocks.scratch("sums", launch.workers * division.blocks * (2 + channels)), image
+                blocks.scratch("sums", launch.workers * division.blocks * (2 + channels)),
+                image,
+                arranged,
             ),
         )
         planes = image.reshape(-1, job.images, job.height, job.width)
-        return planes.movedim(0, -1), (faces.frames, faces.rows, depths, counts)
+        kept = (faces.frames, faces.rows, depths, counts, arranged)
+        return planes.movedim(0, -1), kept
 
     def adjoint(
         self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
@@ -120,9 +128,9 @@ class VectorCompositePass(Rendered):
         """Return the gradients of the fields of `CompositeInputs`."""
         job, blocks = self.job, self.blocks
         of = CompositeInputs(*inputs)
-        frames, rows, depths, counts = kept
+        frames, rows, depths, counts, arranged = kept
         into_cells = any(needed[i] for i in CELLS)
-        division = Division.of(counts, job.images, blocks.tiles.columns, PLACES)
+        division = self._division(counts)
         parts = Parts.of(rows[: 2 * job.num_faces], division, job)
         launch = launch_for(division.count, True, WORKERS)
         channels = of.attributes.shape[1]
@@ -136,7 +144,13 @@ class VectorCompositePass(Rendered):
         planes = 3 + channels - self.opacity
         self._kernel(
             self._arrays(
-                of, blocks.faces_of(frames, rows), depths, division, launch.workers, Kept.BACKWARD
+                of,
+                blocks.faces_of(frames, rows),
+                depths,
+                division,
+                launch.workers,
+                Kept.BACKWARD,
+                self._multiplies,
             ),
             CompositeAdjointArrays(
                 into_cells,
@@ -147,6 +161,7 @@ class VectorCompositePass(Rendered):
                 blocks.scratch("attributes", launch.workers * 3 * max(channels, 1)),
                 blocks.scratch("claimed", launch.workers * division.blocks),
                 parts.offset,
+                arranged,
             ),
             Sizes(rows_of_cells[-1], *rows_of_cells[1:-1]),
             launch,
@@ -190,6 +205,15 @@ class VectorCompositePass(Rendered):
         return self._moving(kept, inputs).second_order(upstream, rates_of(cotangents), needed)
 
     @property
+    def _multiplies(self) -> bool:
+        """Whether what passes is a product.
+
+        In float32, which rounds by as much as the tables differ from it. In float64 they are read, so that
+        derivatives and their derivatives are those of one function.
+        """
+        return self.curves.exponential and self.job.points.dtype == torch.float32
+
+    @property
     def _has_corners(self) -> bool:
         """Whether faces compete, or slopes are not those of curves."""
         curves = self.curves
@@ -199,14 +223,14 @@ class VectorCompositePass(Rendered):
     def _moving(self, kept: Tensors, inputs: Tensors) -> MovingLayers:
         """Return what is drawn, to be moved."""
         blocks, of = self.blocks, CompositeInputs(*inputs)
-        frames, rows, depths, counts = kept
+        frames, rows, depths, counts = kept[:4]
         # Twice as much is kept of a place as in the backward pass.
         division = Division.of(counts, self.job.images, blocks.tiles.columns, PLACES // 2)
         launch = launch_for(division.count, True, WORKERS)
         faces = blocks.faces_of(frames, rows)
         return MovingLayers(
             blocks,
-            self._arrays(of, faces, depths, division, launch.workers, Rate.SECOND),
+            self._arrays(of, faces, depths, division, launch.workers, Rate.SECOND, False),
             division,
             Parts.of(rows[: 2 * self.job.num_faces], division, self.job),
             launch,
@@ -214,6 +238,13 @@ class VectorCompositePass(Rendered):
             self._numbers,
             self.opacity,
         )
+
+    def _division(self, counts: Tensor) -> Division:
+        """Return the bands of both passes, given the places of the rows of blocks."""
+        if not self._divisions:
+            columns = self.blocks.tiles.columns
+            self._divisions.append(Division.of(counts, self.job.images, columns, PLACES))
+        return self._divisions[0]
 
     def _by_gammas(self, by_log: Tensor, division: Division, gammas: Tensor) -> Tensor:
         """Return the gradients of the gammas, given those of their logarithms by bands."""
@@ -242,6 +273,7 @@ class VectorCompositePass(Rendered):
         division: Division,
         workers: int,
         width: int,
+        multiplies: bool,
     ) -> LayerArrays:
         job, blocks = self.job, self.blocks
         size = workers * division.places
@@ -266,7 +298,7 @@ class VectorCompositePass(Rendered):
             blocks.scratch("block totals", workers * division.blocks),
         )
         return LayerArrays(
-            self._softness(of),
+            self._softness(of, width, multiplies),
             FacesInBands(faces.frames, faces.rows, faces.start),
             depths,
             blocks.tiles,
@@ -277,7 +309,7 @@ class VectorCompositePass(Rendered):
             layers,
         )
 
-    def _softness(self, of: CompositeInputs) -> Softness:
+    def _softness(self, of: CompositeInputs, width: int, multiplies: bool) -> Softness:
         curves = self.curves
         return Softness(
             curves.takes_max,
@@ -286,19 +318,13 @@ class VectorCompositePass(Rendered):
             self._table(curves.order, of.order_cells),
             self._table(curves.part, of.part_cells),
             self._table(curves.inverse, of.inverse_cells),
-            self._numbers_of(of),
+            self._numbers_of(of, width, multiplies),
             flat(of.gammas),
         )
 
-    def _numbers_of(self, of: CompositeInputs) -> Tensor:
-        domain, part = self.curves.order.domain, self.curves.part
-        last = part.pieces[-1]
-        # The cell of the least coverages is the first one of those that are counted from there on.
-        row, sign = last.first, 1.0
-        if last.rate > 0:
-            row, sign = last.first + last.count - 1, -1.0
-        at = last.knots()
-        faint = float((at[-2] - at[-1]) if last.rate > 0 else (at[1] - at[0]))
+    def _numbers_of(self, of: CompositeInputs, width: int, multiplies: bool) -> Tensor:
+        domain = self.curves.order.domain
+        row, sign, faint = faint_cell(self.curves.part.pieces[-1])
         numbers = [0.0] * Number.COUNT
         numbers[Number.LOW] = domain.low
         numbers[Number.HIGH] = domain.high
@@ -318,6 +344,9 @@ class VectorCompositePass(Rendered):
         numbers[Number.OPACITY] = float(self.opacity)
         numbers[Number.BY_INDEX] = float(self.curves.by_index)
         numbers[Number.SAME] = float(generator.pieces == coverage.pieces)
+        numbers[Number.PRODUCT] = float(multiplies)
+        numbers[Number.TOTAL] = float(not multiplies or width == Kept.FORWARD)
+        numbers[Number.LEAST] = NOTHING_LEFT if self.opacity else 1 - FULL
         return self.job.points.new_tensor(numbers)
 
     def _curve(self, curve: Curve, cells: Tensor) -> FlexibleTable:
@@ -337,6 +366,26 @@ class VectorCompositePass(Rendered):
             # They are not read.
             return FlexibleTable(points.new_zeros(3), cells.detach().contiguous())
         return self._flexible(curve.slopes, curve.slope_numbers(points), cells)
+
+
+def _unarranged(division: Division) -> Tensor:
+    """Return memory for how layers are to be arranged: see `keep` of `layer_functions`."""
+    starts = division.count * (2 + division.blocks)
+    memory = torch.empty(len(division.first) + starts + 2 * division.total, dtype=torch.int32)
+    memory[: len(division.first)] = division.first
+    return memory
+
+
+@lru_cache(maxsize=64)
+def faint_cell(last: Piece) -> tuple[int, float, float]:
+    """Return the row of the cell of the least coverages, the sign of its slope, and up to where it goes.
+
+    It is the first one of those that are counted from there on.
+    """
+    at = last.knots()
+    if last.rate > 0:
+        return last.first + last.count - 1, -1.0, float(at[-2] - at[-1])
+    return last.first, 1.0, float(at[1] - at[0])
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_type
 from taichisoft.cameras.camera import Camera
+from taichisoft.engine.image import least_weight
 from taichisoft.files.images import check_image_format, write_image
 
 
@@ -136,7 +137,7 @@ def ratio_or_zero(sums: Tensor, weight: Tensor) -> Tensor:
     Both are brought to the size of 1 first: the square of a weight of 1e-20 would be 0 in float32. Below
     4e-31 (in float64 7e-247) the ratio has no gradient.
     """
-    least = torch.finfo(weight.dtype).tiny ** 0.8
+    least = least_weight(weight.dtype)
     held = weight.detach()
     size = held.clamp(min=least)
     ratio = (sums / size) / torch.where(held > least, weight / size, 1)

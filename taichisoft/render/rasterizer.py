@@ -19,6 +19,7 @@ from taichisoft.base.eager import eager_class
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.engines import AutodiffEngine, FusedEngine
+from taichisoft.engine.image import ComposedImages, Ground
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
@@ -35,7 +36,7 @@ from taichisoft.render.image import (
     weighted_mean_of_blocks,
 )
 from taichisoft.render.transforms import transformable
-from taichisoft.softness.aggregation import Aggregation, Max
+from taichisoft.softness.aggregation import Aggregation, Max, Probabilistic
 from taichisoft.softness.coverage import Coverage, Heaviside
 from taichisoft.softness.curves import CompositeCurves, Curve, SoftnessCurves
 from taichisoft.softness.occlusion import FrontToBack, Occlusion
@@ -328,7 +329,7 @@ class SoftRasterizer(nn.Module):
         _check_opacity(surface, self.occlusion)
         fine, sums = self._sums(RasterJob(scene), surface, mesh, camera)
         self._watch.watch(self.softness, fine, sums)
-        image = self.compose(fine, sums, surface)
+        image = self._image(fine, sums, surface)
         if not face_ids:
             return image
         return replace(image, face_ids=nearest_faces(mesh, camera, self.culling))
@@ -466,12 +467,15 @@ class SoftRasterizer(nn.Module):
         ----------
         fine : Tensor, (B, ssaa H, ssaa W)
             Alpha in the resolution that is rendered.
-        sums : Tensor, (B, ssaa H, ssaa W, 2 + C)
-            Sums of w, w z and w times what is seen of the surface.
+        sums : Tensor, (B, ssaa H, ssaa W, ... + 2 + C)
+            The last ones are sums of w, w z and w times what is seen of the surface.
         surface : Surface
             What the channels are.
         """
         alpha = mean_of_blocks(fine, self.ssaa)
+        count = 2 + surface.channels + 3 * surface.normals
+        if sums.shape[-1] > count:
+            sums = sums[..., -count:]
         weight = sums[..., :1]
         means = ratio_or_zero(sums[..., 1:], weight)
         depth, colors, normals = means.split([1, surface.channels, 3 * surface.normals], -1)
@@ -484,6 +488,27 @@ class SoftRasterizer(nn.Module):
             return SoftImage(alpha, depth, color, premultiplied=premultiplied)
         normals = mean_direction(weighted_mean_of_blocks(normals, fine, self.ssaa))
         return SoftImage(alpha, depth, color, normals, premultiplied=premultiplied)
+
+    def _image(self, fine: Tensor, sums: Tensor, surface: Surface) -> SoftImage:
+        """Return what `compose` does, in one go where that can be."""
+        background, channels = self.background, surface.channels
+        plain = background.ndim == 0 or background.shape == (channels,)
+        if self.ssaa > 1 or surface.normals or background.requires_grad or not plain:
+            return self.compose(fine, sums, surface)
+
+        def exact(fine: Tensor, sums: Tensor) -> ComposedImages:
+            image = self.compose(fine, sums, surface)
+            return fine, image.depth, image.premultiplied, image.color
+
+        behind = background.detach().to(fine).expand(channels)
+        # Of a subclass as well, unless it has an inverse of its own.
+        exponential = type(self.aggregation).inverse is Probabilistic.inverse
+        has_total = isinstance(self.occlusion, FrontToBack) and surface.shader is None
+        ground = Ground(behind, exponential and has_total and not surface.opacity, exact)
+        alpha, depth, premultiplied, color = self._engine.image(ground, fine, sums)
+        if not surface.has_colors:
+            return SoftImage(alpha, depth, None)
+        return SoftImage(alpha, depth, color, premultiplied=premultiplied)
 
     def _fine_alpha(
         self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, generator: Curve
@@ -509,12 +534,12 @@ class SoftRasterizer(nn.Module):
         if surface.opacity:
             curves = self.composite_curves(height)
             sums = self._engine.composite(job, curves, opacity=True, shader=surface.shader)
-            return self.aggregation.inverse(sums[..., 0]), sums[..., 1:]
+            return self.aggregation.inverse(sums[..., 0]), sums
         generator = self._magnified(self._curves.generator(height))
         fine = self._fine_alpha(mesh, camera, generator).expand(job.images, -1, -1)
         if isinstance(self.occlusion, FrontToBack):
             curves = self.composite_curves(height)
-            return fine, self._engine.composite(job, curves, shader=surface.shader)[..., 1:]
+            return fine, self._engine.composite(job, curves, shader=surface.shader)
         _, coverage, occlusion = self.curves(height)
         if surface.shader is None:
             return fine, self._engine.sums(job, coverage, occlusion)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_holds_numbers, check_type
+from taichisoft.softness.aggregation import Probabilistic
 from taichisoft.softness.coverage.straight_through import FAINT
 from taichisoft.softness.inverse_table import InverseTable, tabulate_inverse
 from taichisoft.softness.occlusion import FrontToBack, ReferenceDepth
@@ -104,6 +105,8 @@ class CompositeCurves:
         used.
     by_index : bool
         Whether of equally deep faces the one with the smaller index is in front.
+    exponential : bool
+        Whether g^-1 is ``1 - exp(-total)``.
     """
 
     generator: Curve
@@ -115,6 +118,7 @@ class CompositeCurves:
     occlusion: FrontToBack
     takes_max: bool
     by_index: bool
+    exponential: bool
 
 
 @lru_cache(maxsize=16)
@@ -215,6 +219,8 @@ class SoftnessCurves:
             occlusion,
             aggregation.takes_max,
             aggregation.takes_max and h.domain.span == 0,
+            # Of a subclass as well, unless it has an inverse of its own.
+            type(aggregation).inverse is Probabilistic.inverse,
         )
 
     def _tie(self, order: Table) -> Tensor:

@@ -173,9 +173,12 @@ def test_views_of_a_ball(name, dtype):
 
 
 @pytest.mark.cpu_only
-@pytest.mark.parametrize("name", ["gaussian", "learned_order", "max"])
-def test_in_float32(name):
-    compare(soup_setup(34, 9, SIZE, batch=2), RENDERERS[name](), torch.float32, False)
+@pytest.mark.parametrize(
+    "name", ["gaussian", "one_sided_order", "hard_order", "learned_order", "max"]
+)
+@pytest.mark.parametrize("opacity", [False, True])
+def test_in_float32(name, opacity):
+    compare(soup_setup(34, 9, SIZE, batch=2), RENDERERS[name](), torch.float32, opacity)
 
 
 @pytest.mark.parametrize("channels", [0, 1, 2, 5, 8])

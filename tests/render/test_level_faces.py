@@ -76,6 +76,15 @@ def test_a_level_grid_of_wide_coverage(draw, aggregation, kind):
 
 
 @both_types
+def test_hundreds_of_level_faces(draw, kind):
+    colors = torch.linspace(0, 1, 200, dtype=kind)[:, None]
+    mesh = faces_of(torch.full((200,), 2.0, dtype=kind), colors)
+    image = draw(renderer(ts.Probabilistic()), mesh, pixel_camera(1, 1, kind))
+    assert float(image.color) == pytest.approx(0.5, rel=1e-5)
+    assert float(image.depth) == pytest.approx(2.0, rel=1e-5)
+
+
+@both_types
 def test_opaque_faces_behind_each_other(draw, kind):
     """Of forty the first one is seen."""
     colors = torch.linspace(0.9, 0.1, 40, dtype=kind)[:, None]

@@ -19,6 +19,7 @@ from taichisoft.engine.kernels.vector_layers import (
     layer_functions,
 )
 from taichisoft.engine.kernels.vector_planes import plane_functions
+from taichisoft.engine.kernels.vector_products import product_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -29,6 +30,7 @@ class CompositeImage(NamedTuple):
     image_out: (
         Floats  # ((3 + C) * B * H * W) planes: total, sums of w, w z, and w times the colours
     )
+    arranged: Ints  # how the layers are: see `keep` of `layer_functions`
 
 
 @cache
@@ -39,6 +41,7 @@ def composite_kernels(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    product = product_functions(real)
     planes_of = plane_functions(real)
     vec, lanes = of.vec, of.lanes
 
@@ -132,8 +135,12 @@ def composite_kernels(real):
                     blocks = (bottom - top) * tiles.columns
                     visits, places = layer.gather(worker, band, arrays, Kept.FORWARD)
                     layer.arrange(worker, blocks, places, arrays)
+                    layer.keep(worker, band, blocks, places, arrays, out.arranged)
                     for block in range(blocks):
-                        layer.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
+                        if product.is_taken(arrays) == 1:
+                            product.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
+                        else:
+                            layer.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)
                     for at in range(
                         first_block * (2 + colors), (first_block + blocks) * (2 + colors)
                     ):

@@ -29,6 +29,7 @@ from taichisoft.engine.kernels.vector_layers import (
     layer_functions,
 )
 from taichisoft.engine.kernels.vector_planes import plane_functions
+from taichisoft.engine.kernels.vector_products import product_functions
 from taichisoft.engine.kernels.vector_table import FlexibleTable, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -44,6 +45,7 @@ class CompositeAdjointArrays(NamedTuple):
     sums: Vectors  # (workers * 3 * C) of the attributes of a face, written here
     claimed: Vectors  # (workers * blocks) where the largest generator has been found; one unless take_max
     parts: Ints  # (N) what is added to the number of a band for the part of a face
+    arranged: Ints  # how the layers are: see `keep` of `layer_functions`
 
 
 class CompositeGradients(NamedTuple):
@@ -72,6 +74,7 @@ def composite_adjoint_kernel(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    product = product_functions(real)
     planes_of = plane_functions(real)
     look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
@@ -79,15 +82,6 @@ def composite_adjoint_kernel(real):
     width = Kept.BACKWARD
     # Of the logarithms of the width and of gamma, and of h at ties.
     Numbers = ti.types.struct(by_width=vec, by_gamma=vec, by_tie=vec)
-
-    @ti.func
-    def scatter(cells_out: ti.template(), first, cell: ti.template(), t, up):
-        """Add gradients to the cells of a table."""
-        for lane in ti.static(range(lanes)):
-            p = t[lane]
-            powers = row_of_cells(1.0, p, p * p, p * p * p)
-            row = first + look.cell_of(cell, lane)
-            cells_out[row] = cells_out[row] + powers * up[lane]
 
     @ti.func
     def receive(worker, visits, arrays: ti.template(), more: ti.template(), planes):
@@ -171,8 +165,8 @@ def composite_adjoint_kernel(real):
             by_in_front = up * (above - below)
             if ti.static(more.into_cells):
                 row = worker * sizes.total + sizes.inverse
-                scatter(gradients_out.cells, row, cell, t, up)
-                scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
+                look.scatter(gradients_out.cells, row, cell, t, up)
+                look.scatter(gradients_out.cells, row, cell0, t0, 0.0 - up)
         kept[k + Kept.BY_IN_FRONT] = by_in_front
         inverse_gamma = of.broadcast(1 / softness.gammas[image])
         by_depth = vec(0.0)
@@ -218,7 +212,7 @@ def composite_adjoint_kernel(real):
                 if ti.static(more.into_cells):
                     cell_h, t_h, _ = look.locate(u, softness.order)
                     row_h = worker * sizes.total + sizes.order
-                    scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
+                    look.scatter(gradients_out.cells, row_h, cell_h, t_h, by_h * (1.0 - tie))
         kept[k + Kept.BY_DEPTH] = kept[k + Kept.BY_DEPTH] + by_depth
 
     @ti.func
@@ -268,7 +262,7 @@ def composite_adjoint_kernel(real):
             cells = ti.static(CellsAt(layers.pair_cell_numbers, pair * lanes))
             slope = look.slope(look.cubic(softness.part, cells), t)
             if ti.static(more.into_cells):
-                scatter(gradients_out.cells, first, cells, t, up)
+                look.scatter(gradients_out.cells, first, cells, t, up)
         return slope * layers.pair_kept[p + OfPair.RATE]
 
     @ti.func
@@ -292,6 +286,9 @@ def composite_adjoint_kernel(real):
         by_generator = kept[k + Kept.BY_GENERATOR]
         by_coverage = kept[k + Kept.BY_COVERAGE]
         by_opacity = vec(0.0)
+        if softness.numbers[Number.PRODUCT] > 0:
+            by_coverage = by_coverage + by_generator / kept[k + Kept.GENERATOR]
+            by_generator = vec(0.0)
         if softness.numbers[Number.OPACITY] > 0:
             if ti.static(softness.take_max):
                 by_coverage = by_coverage + by_generator
@@ -302,7 +299,7 @@ def composite_adjoint_kernel(real):
                 by_coverage = by_coverage + by_generator * slope
                 if ti.static(more.into_cells):
                     row = worker * sizes.total + sizes.part
-                    scatter(gradients_out.cells, row, cell, place, by_generator)
+                    look.scatter(gradients_out.cells, row, cell, place, by_generator)
             by_opacity = by_coverage * kept[k + Kept.OPAQUE]
             by_coverage = by_coverage * kept[k + Kept.OPACITY]
             by_generator = vec(0.0)
@@ -313,21 +310,21 @@ def composite_adjoint_kernel(real):
         by_s = by_coverage * look.slope(cubic, t) * rate
         if ti.static(more.into_cells):
             row = worker * sizes.total + sizes.coverage
-            scatter(gradients_out.cells, row, cells, t, by_coverage)
+            look.scatter(gradients_out.cells, row, cells, t, by_coverage)
         if ti.static(not softness.take_max):
             if softness.numbers[Number.SAME] > 0:
                 cubic_g = look.cubic(softness.generator, cells)
                 by_s = by_s + by_generator * look.slope(cubic_g, t) * rate
                 if ti.static(more.into_cells):
                     row_g = worker * sizes.total
-                    scatter(gradients_out.cells, row_g, cells, t, by_generator)
+                    look.scatter(gradients_out.cells, row_g, cells, t, by_generator)
             else:
                 cell_g, t_g, rate_g = look.locate(s, softness.generator)
                 cubic_g = look.cubic(softness.generator, cell_g)
                 by_s = by_s + by_generator * look.slope(cubic_g, t_g) * rate_g
                 if ti.static(more.into_cells):
                     row_g = worker * sizes.total
-                    scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
+                    look.scatter(gradients_out.cells, row_g, cell_g, t_g, by_generator)
         sums.by_width = sums.by_width - by_s * s
         if more.slopes.layout[2] > 0:
             cell_c, t_c, _ = look.locate(s, more.slopes)
@@ -403,22 +400,10 @@ def composite_adjoint_kernel(real):
         d = s * of.broadcast(1 / arrays.softness.coverage.layout[0])
         inside = s >= 0.0
         none = vec(0.0)
-        m0, m1, m2 = fragment.masks(kept[k + Kept.EDGE])
-        ux = (
-            m0 * of.broadcast(face.ux[0])
-            + m1 * of.broadcast(face.ux[1])
-            + m2 * of.broadcast(face.ux[2])
-        )
-        uy = (
-            m0 * of.broadcast(face.uy[0])
-            + m1 * of.broadcast(face.uy[1])
-            + m2 * of.broadcast(face.uy[2])
-        )
-        inverse_length = (
-            m0 * of.broadcast(face.inverse[0])
-            + m1 * of.broadcast(face.inverse[1])
-            + m2 * of.broadcast(face.inverse[2])
-        )
+        edge = kept[k + Kept.EDGE]
+        ux = fragment.of_edge(edge, face.ux)
+        uy = fragment.of_edge(edge, face.uy)
+        inverse_length = fragment.of_edge(edge, face.inverse)
         nx = (0.0 - face.winding) * uy
         ny = face.winding * ux
         # Inside, the pixel stays where the corners move: sum of b v is it.
@@ -439,8 +424,10 @@ def composite_adjoint_kernel(real):
         hy = ti.select(inside, along_y, none)
         # Outside, only the position along the nearest edge moves, between its ends.
         along = kept[k + Kept.ALONG]
-        end = fragment.from_start(depths, along, m0, m1, m2)
-        by_end = (m0 * (e1 - e0) + m1 * (e2 - e1) + m2 * (e0 - e2)) * inverse_length
+        end = fragment.from_start(depths, along, edge)
+        is1 = edge == 1.0
+        is2 = edge == 2.0
+        by_end = ti.select(is2, e0 - e2, ti.select(is1, e2 - e1, e1 - e0)) * inverse_length
         # Not by the position, which at an end is 0 or 1 but for rounding.
         slides = ti.select(kept[k + Kept.TANGENT] == 0.0, by_end, none)
         by_end = ti.select(inside, none, slides)
@@ -459,12 +446,18 @@ def composite_adjoint_kernel(real):
         far_y = far_y - gy * end
         near_x = near_x - gx * (1.0 - end)
         near_y = near_y - gy * (1.0 - end)
-        corner0.x = corner0.x + m0 * near_x + m2 * far_x - b0 * hx
-        corner0.y = corner0.y + m0 * near_y + m2 * far_y - b0 * hy
-        corner1.x = corner1.x + m1 * near_x + m0 * far_x - b1 * hx
-        corner1.y = corner1.y + m1 * near_y + m0 * far_y - b1 * hy
-        corner2.x = corner2.x + m2 * near_x + m1 * far_x - b2 * hx
-        corner2.y = corner2.y + m2 * near_y + m1 * far_y - b2 * hy
+        is0 = edge == 0.0
+        corner0.x = corner0.x + at_ends(is0, near_x, is2, far_x) - b0 * hx
+        corner0.y = corner0.y + at_ends(is0, near_y, is2, far_y) - b0 * hy
+        corner1.x = corner1.x + at_ends(is1, near_x, is0, far_x) - b1 * hx
+        corner1.y = corner1.y + at_ends(is1, near_y, is0, far_y) - b1 * hy
+        corner2.x = corner2.x + at_ends(is2, near_x, is1, far_x) - b2 * hx
+        corner2.y = corner2.y + at_ends(is2, near_y, is1, far_y) - b2 * hy
+
+    @ti.func
+    def at_ends(starts, near, ends, far):
+        """Return of a corner what is `near` if the nearest edge starts there, `far` if it ends there."""
+        return ti.select(starts, near, ti.select(ends, far, vec(0.0)))
 
     @ti.func
     def add_attribute(
@@ -496,7 +489,7 @@ def composite_adjoint_kernel(real):
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = Numbers()
                     visits, places = layer.gather(worker, band, arrays, width)
-                    layer.arrange(worker, blocks, places, arrays)
+                    layer.arrange_again(worker, band, blocks, places, arrays, more.arranged)
                     first_block = worker * layers.blocks
                     planes_of.read_band(
                         more.upstream,
@@ -514,7 +507,12 @@ def composite_adjoint_kernel(real):
                     receive(worker, visits, arrays, more, planes)
                     for block in range(blocks):
                         state = ti.static((worker, image, arrays, more, sizes, sums, gradients_out))
-                        layer.weigh(worker, image, block, arrays, width, unweigh, state)
+                        if product.is_taken(arrays) == 1:
+                            product.weigh(
+                                worker, image, block, arrays, width, product.unweigh, state
+                            )
+                        else:
+                            layer.weigh(worker, image, block, arrays, width, unweigh, state)
                         if ti.static(not softness.take_max):
                             at_block = worker * layers.blocks + worker + block
                             layer.pass_to_front(

@@ -111,13 +111,15 @@ def vector_fragment_functions(real):
         )
 
     @ti.func
-    def from_start(depths: ti.template(), along, m0, m1, m2):
-        """Return the position along the nearest edge from its start, and 1 or -1 by the end of the anchor."""
-        flip = (
-            m0 * of.broadcast(depths.turned[0])
-            + m1 * of.broadcast(depths.turned[1])
-            + m2 * of.broadcast(depths.turned[2])
-        )
+    def of_edge(edge, numbers):
+        """Return of three numbers that of the nearest edge."""
+        last = ti.select(edge == 2.0, of.broadcast(numbers[2]), of.broadcast(numbers[1]))
+        return ti.select(edge == 0.0, of.broadcast(numbers[0]), last)
+
+    @ti.func
+    def from_start(depths: ti.template(), along, edge):
+        """Return the position along the nearest edge from its start."""
+        flip = of_edge(edge, depths.turned)
         sign = 1.0 - 2.0 * flip
         return flip + along * sign
 
@@ -129,13 +131,18 @@ def vector_fragment_functions(real):
         a1, _ = geo.edge_forms(face, forms, 1, x)
         a2, _ = geo.edge_forms(face, forms, 2, x)
         edge = ti.select(third, vec(2.0), ti.select(second, vec(1.0), vec(0.0)))
-        m0, m1, m2 = masks(edge)
-        end = from_start(depths, along, m0, m1, m2)
+        end = from_start(depths, along, edge)
         start = 1.0 - end
+        none = vec(0.0)
         inside = d >= 0.0
-        b0 = ti.select(inside, a1 * of.broadcast(depths.inverse_height[1]), m0 * start + m2 * end)
-        b1 = ti.select(inside, a2 * of.broadcast(depths.inverse_height[2]), m1 * start + m0 * end)
-        b2 = ti.select(inside, a0 * of.broadcast(depths.inverse_height[0]), m2 * start + m1 * end)
+        is0 = edge == 0.0
+        is1 = edge == 1.0
+        outside0 = ti.select(is0, start, ti.select(is1, none, end))
+        outside1 = ti.select(is0, end, ti.select(is1, start, none))
+        outside2 = ti.select(is0, none, ti.select(is1, end, start))
+        b0 = ti.select(inside, a1 * of.broadcast(depths.inverse_height[1]), outside0)
+        b1 = ti.select(inside, a2 * of.broadcast(depths.inverse_height[2]), outside1)
+        b2 = ti.select(inside, a0 * of.broadcast(depths.inverse_height[0]), outside2)
         q0 = b0 * of.broadcast(depths.q[0])
         q1 = b1 * of.broadcast(depths.q[1])
         q2 = b2 * of.broadcast(depths.q[2])
@@ -170,6 +177,7 @@ def vector_fragment_functions(real):
         store=store,
         read=read,
         masks=masks,
+        of_edge=of_edge,
         from_start=from_start,
         at=at,
         blended=blended,

@@ -23,6 +23,7 @@ from taichisoft.engine.kernels.vectors import vector_functions
 class Kept:
     """Vectors that are kept of a fragment; the forward pass keeps the first `FORWARD`."""
 
+    # The first one is what passes where that is a product.
     GENERATOR, COVERAGE, DEPTH, SHARE0, SHARE1, SHARE2, WEIGHT, POSITION = range(8)
     FORWARD = 8
     # Distance in scales, the slope of the position by it, and what the adjoint of the distance wants.
@@ -58,14 +59,16 @@ class Number:
     the cell of `part` that the least coverages are in: up to which coverage, its row in the table, and the
     position in it, that of no coverage and its slope by coverage. Of an order of a single cell: its row (-1
     if there are several) and the slope of the position in it. Then what is 1 or 0: whether the last of the
-    attributes is an opacity, whether of equal depths the smaller place is in front, and whether generator and
-    coverage have their cells at the same places. Last, a total behind which nothing is seen, and the row of
-    the first cell of the inverse that has 1 taken off.
+    attributes is an opacity, whether of equal depths the smaller place is in front, whether generator and
+    coverage have their cells at the same places, whether what passes is a product (see `vector_products`),
+    and whether the total is wanted nevertheless. Then what a layer lets pass at least, a total behind which
+    nothing is seen, and the row of the first cell of the inverse that has 1 taken off.
     """
 
     LOW, HIGH, FULL, AT_TIE, FAINT, FAINT_ROW, FAINT_START, FAINT_RATE = range(8)
-    ORDER_ROW, ORDER_RATE, OPACITY, BY_INDEX, SAME, HIDDEN, FIRST_ABOVE = range(8, 15)
-    COUNT = 15
+    ORDER_ROW, ORDER_RATE, OPACITY, BY_INDEX, SAME = range(8, 13)
+    PRODUCT, TOTAL, LEAST, HIDDEN, FIRST_ABOVE = range(13, 18)
+    COUNT = 18
 
 
 class Layers(NamedTuple):
@@ -242,7 +245,8 @@ def layer_functions(real):
         coverage = look.value(cubic, t)
         z = kept[k + Kept.DEPTH]
         covered = coverage > 0.0
-        if coverage.sum() > 0:
+        # In the backward pass it is known from the forward pass what is covered.
+        if coverage.sum() > 0 or ti.static(width == Kept.BACKWARD):
             generator = coverage
             if softness.numbers[Number.OPACITY] > 0:
                 share0 = kept[k + Kept.SHARE0]
@@ -258,12 +262,17 @@ def layer_functions(real):
                 if ti.static(not softness.take_max):
                     generator, _ = looked_up(coverage - 1.0, softness.part)
             elif ti.static(not softness.take_max):
-                if softness.numbers[Number.SAME] > 0:
+                if softness.numbers[Number.TOTAL] == 0:
+                    generator = vec(0.0)
+                elif softness.numbers[Number.SAME] > 0:
                     generator = look.value(look.cubic(softness.generator, cells), t)
                 else:
                     generator, _ = looked_up(kept[k + Kept.WEIGHT], softness.generator)
             kept[k + Kept.GENERATOR] = generator
             kept[k + Kept.COVERAGE] = coverage
+            if softness.numbers[Number.PRODUCT] > 0:
+                least = of.broadcast(softness.numbers[Number.LEAST])
+                kept[k + Kept.GENERATOR] = greater(1.0 - coverage, least)
             layers.extent[Extent.COUNT * at + Extent.NEAREST] = ti.select(
                 covered, z, vec(far)
             ).min()
@@ -317,30 +326,79 @@ def layer_functions(real):
             sort(layers.start[first_block + b], layers.start[first_block + b + 1], layers)
 
     @ti.func
-    def later(a, b, layers: ti.template()):
-        """Return whether a place comes behind another: by its least depth, then by its number."""
-        za = layers.extent[Extent.COUNT * a + Extent.NEAREST]
-        zb = layers.extent[Extent.COUNT * b + Extent.NEAREST]
-        return ti.select(za > zb, 1, ti.select(za == zb, ti.select(a > b, 1, 0), 0))
+    def parts_of(arranged: ti.template(), band, arrays: ti.template()):
+        """Return where in what is kept the starts, the blocks of places and the order of a band begin.
+
+        Before them are the first places of the bands, and the end, and how many places each band had.
+        """
+        bands = arrays.bands.count
+        starts = 2 * bands + 1 + band * (arrays.layers.blocks + 1)
+        block = 2 * bands + 1 + bands * (arrays.layers.blocks + 1) + arranged[band]
+        return starts, block, block + arranged[bands]
+
+    @ti.func
+    def keep(worker, band, blocks, places, arrays: ti.template(), arranged_out: ti.template()):
+        """Keep how the layers of a band are arranged, with places counted in the band."""
+        layers = ti.static(arrays.layers)
+        base = worker * layers.capacity
+        first_block = worker * layers.blocks + worker
+        start, block, order = parts_of(arranged_out, band, arrays)
+        arranged_out[arrays.bands.count + 1 + band] = places - base
+        for i in range(places - base):
+            arranged_out[block + i] = layers.block[base + i]
+        for b in range(blocks + 1):
+            arranged_out[start + b] = layers.start[first_block + b] - base
+        for i in range(layers.start[first_block + blocks] - base):
+            arranged_out[order + i] = layers.order[base + i] - base
+
+    @ti.func
+    def arrange_again(worker, band, blocks, places, arrays: ti.template(), arranged: ti.template()):
+        """Arrange the layers of a band as `keep` has it."""
+        layers = ti.static(arrays.layers)
+        base = worker * layers.capacity
+        first_block = worker * layers.blocks + worker
+        start, block, order = parts_of(arranged, band, arrays)
+        if arranged[arrays.bands.count + 1 + band] == places - base:
+            for i in range(places - base):
+                layers.block[base + i] = arranged[block + i]
+            for b in range(blocks + 1):
+                layers.start[first_block + b] = arranged[start + b] + base
+            for i in range(arranged[start + blocks]):
+                layers.order[base + i] = arranged[order + i] + base
+        else:
+            # Whether a face just reaches a block is rounded, which compilers do in various ways.
+            arrange(worker, blocks, places, arrays)
 
     @ti.func
     def sort(first, last, layers: ti.template()):
-        """Sort places by Shell's method: quick for few, and never slow for many."""
-        order = ti.static(layers.order)
-        for gap in ti.static((701, 132, 23, 4, 1)):
-            if gap < last - first:
-                for at in range(first + gap, last):
-                    moving = order[at]
-                    hole = at
-                    moves = 1
-                    while moves == 1:
-                        moves = 0
-                        if hole - gap >= first:
-                            moves = later(order[hole - gap], moving, layers)
+        """Sort places by their least depth, then by their number.
+
+        By Shell's method, which is insertion for a few.
+        """
+        order, extent = ti.static((layers.order, layers.extent))
+        gap = 1
+        while gap < (last - first) // 8:
+            gap = 3 * gap + 1
+        while gap > 0:
+            for at in range(first + gap, last):
+                moving = order[at]
+                z = extent[Extent.COUNT * moving + Extent.NEAREST]
+                hole = at
+                moves = 1
+                while moves == 1:
+                    moves = 0
+                    if hole - gap >= first:
+                        other = order[hole - gap]
+                        other_z = extent[Extent.COUNT * other + Extent.NEAREST]
+                        moves = ti.select(other_z > z, 1, 0)
+                        if other_z == z:
+                            moves = ti.select(other > moving, 1, 0)
                         if moves == 1:
-                            order[hole] = order[hole - gap]
+                            order[hole] = other
                             hole -= gap
+                if hole < at:
                     order[hole] = moving
+            gap = gap // 3
 
     @ti.func
     def hidden_from(k, tolerance, gamma, arrays: ti.template()):
@@ -639,6 +697,8 @@ def layer_functions(real):
         gather=gather,
         attribute=attribute,
         arrange=arrange,
+        arrange_again=arrange_again,
+        keep=keep,
         is_faint=is_faint,
         amount_of_pair=amount_of_pair,
         risen=risen,

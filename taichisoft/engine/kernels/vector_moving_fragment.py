@@ -261,7 +261,7 @@ def moving_fragment_functions(real):
         nx_dot = (0 - wind) * uy_dot
         ny_dot = wind * ux_dot
         inverse_dot = 0.0 - inverse * picked(motion.stretch, m0, m1, m2)
-        end = fragment.from_start(depths, found.along, m0, m1, m2)
+        end = fragment.from_start(depths, found.along, found.edge)
         end_dot = (1.0 - 2.0 * picked(depths.turned, m0, m1, m2)) * rates.along
         slides = ti.select(inside, none, ti.select(found.tangent == 0.0, vec(1.0), none))
         by_end, by_end_dot = times(

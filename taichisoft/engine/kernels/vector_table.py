@@ -36,6 +36,7 @@ def flexible_lookup_functions(real):
     exponent_of_one = (127 if real is ti.f32 else 1023) << mantissa
     sign_and_exponent = -(1 << mantissa)
     mantissa_bits = (1 << mantissa) - 1
+    row_of_cells = ti.types.vector(4, real)
 
     @ti.func
     def locate(s, table: ti.template()):
@@ -73,7 +74,17 @@ def flexible_lookup_functions(real):
         per_cell = (integer(2 * exponent_of_one) - octave) + (resolution << mantissa)
         return cell, t, (0.0 - rate) * of.from_bits(per_cell)
 
+    @ti.func
+    def scatter(cells_out: ti.template(), first, cell: ti.template(), t, up):
+        """Add gradients to the cells of a table."""
+        for lane in ti.static(range(of.lanes)):
+            p = t[lane]
+            powers = row_of_cells(1.0, p, p * p, p * p * p)
+            row = first + fixed.cell_of(cell, lane)
+            cells_out[row] = cells_out[row] + powers * up[lane]
+
     return SimpleNamespace(
+        scatter=scatter,
         locate=locate,
         cell_of=fixed.cell_of,
         cubic=fixed.cubic,
