@@ -16,10 +16,16 @@ DTYPES = {"cpu": torch.float64, "cuda": torch.float64}
 # Most of what they compile is for that type.
 FLOAT64 = (
     *("appearance/", "engine/", "meta/learning/", "render/", "tasks/test_occlusion.py", "zoo/"),
-    *("digest/", "fuzz/test_renders.py"),
+    "digest/",
     *("softness/test_straight_through.py", "softness/test_occlusion.py", "softness/test_table.py"),
     *("softness/test_coverage_learned.py", "softness/test_coverage_tables.py"),
     *("softness/test_aggregation.py", "softness/test_file.py"),
+)
+# What takes longest, in that order: begun last, it would run alone in the end.
+LONG = (
+    *("float64", "fuzz/test_renders.py", "documents/test_notebooks.py", "meta/runs/test_kill.py"),
+    *("benchmarks/test_benchmarks.py", "meta/runs/test_distributed.py", "cli/test_cli.py"),
+    *("meta/runs/test_full_disk.py", "documents/test_package.py", "documents/test_readme.py"),
 )
 
 
@@ -37,10 +43,18 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
 
     class ByKernels(LoadScopeScheduling):
-        """Tests that need the same kernels run in one worker, and else those of a file.
+        """Tests that need the same kernels run in one worker, and else those of a file; long ones first.
 
         Workers do not share what they compile until they end.
         """
+
+        def _assign_work_unit(self, node):
+            queue = self.workqueue
+            for scope in LONG:
+                if scope in queue:
+                    queue.move_to_end(scope, last=False)
+                    break
+            super()._assign_work_unit(node)
 
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.removeprefix("tests/")
@@ -48,7 +62,7 @@ def pytest_xdist_make_scheduler(config, log):
             if path.startswith("fuzz/") and os.environ.get("FUZZ_SCENES"):
                 return path
             if path.startswith(FLOAT64) and "in_float32" not in path:
-                return "float64"
+                return LONG[0]
             return path.split("::")[0]
 
     return ByKernels(config, log)

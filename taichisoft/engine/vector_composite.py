@@ -26,7 +26,6 @@ from taichisoft.engine.kernels.vector_composite_adjoint import (
     Sizes,
     composite_adjoint_kernel,
 )
-from taichisoft.engine.kernels.vector_composite_second import Rate
 from taichisoft.engine.kernels.vector_fragment import DEPTHS
 from taichisoft.engine.kernels.vector_layers import (
     Bands,
@@ -39,6 +38,7 @@ from taichisoft.engine.kernels.vector_layers import (
     OfPair,
     Softness,
 )
+from taichisoft.engine.kernels.vector_rates import Rate
 from taichisoft.engine.kernels.vector_table import FlexibleTable
 from taichisoft.engine.scratch import scratch
 from taichisoft.engine.vector_bands import PLACES, Division, Parts

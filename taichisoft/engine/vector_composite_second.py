@@ -17,16 +17,16 @@ from taichisoft.engine.block_job import BlockJob
 from taichisoft.engine.bridge import Gradients, Needed, flat
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.kernels.launch import Launch
-from taichisoft.engine.kernels.vector_composite_second import (
+from taichisoft.engine.kernels.vector_composite_second import composite_second_kernel
+from taichisoft.engine.kernels.vector_layers import LayerArrays
+from taichisoft.engine.kernels.vector_rates import (
     Motion,
     OfBand,
     OfCells,
     PairRate,
     SecondArrays,
     SecondGradients,
-    composite_second_kernel,
 )
-from taichisoft.engine.kernels.vector_layers import LayerArrays
 from taichisoft.engine.vector_bands import Division, Parts
 
 # Of the tables among the inputs.

@@ -245,6 +245,7 @@ def learned_scale() -> ts.Gaussian:
     ("make_bad", "error", "message"),
     [
         (lambda: ts.FrontToBack("hard"), TypeError, "order must be a Coverage, got str"),
+        (lambda: ts.FrontToBack(0.05), TypeError, "a depth difference is gamma: gamma=0.05"),
         (lambda: ts.FrontToBack(learned_scale()), ValueError, "order must have a fixed scale"),
         (
             lambda: ts.FrontToBack(ts.Gaussian(CosineAnnealing(3.0, 1.0))),

@@ -68,6 +68,10 @@ class FrontToBack(Occlusion):
     ):
         super().__init__()
         order = CubicHermite(1.0) if order is None else order
+        if isinstance(order, int | float):
+            raise TypeError(
+                f"order must be a Coverage, got {order!r}; a depth difference is gamma: gamma={order!r}"
+            )
         check_type(order, "order", Coverage)
         check_type(order.scale, "order.scale", ConstantScale)
         if any(True for _ in order.scale.parameters()):
