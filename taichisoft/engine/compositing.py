@@ -150,8 +150,10 @@ def fragment_values(
 def weights_of(layers: Layers, curves: CompositeCurves, inputs: CompositeInputs) -> Tensor:
     """Return (N,): what each fragment adds to alpha behind those in front of it."""
     in_front = torch.zeros_like(layers.coverage)
+    whole = torch.zeros_like(layers.coverage)
     for behind, front in _pairs(layers):
-        amount = _in_front(layers, curves, inputs, behind, front)
+        amount, wholly = _in_front(layers, curves, inputs, behind, front)
+        whole = whole.index_add(0, behind, torch.where(wholly, amount, 0).detach())
         if curves.takes_max:
             winner = first_of_largest(behind, amount.detach(), len(in_front))
             kept = torch.zeros_like(amount, dtype=torch.bool)
@@ -161,7 +163,7 @@ def weights_of(layers: Layers, curves: CompositeCurves, inputs: CompositeInputs)
     if curves.takes_max:
         return torch.relu(layers.generator - in_front)
     inverse = replace(curves.inverse, cells=inputs.inverse_cells)
-    return inverse(in_front + layers.generator) - inverse(in_front)
+    return inverse.added(in_front, whole, layers.generator)
 
 
 def _in_front(
@@ -170,8 +172,8 @@ def _in_front(
     inputs: CompositeInputs,
     behind: Tensor,
     front: Tensor,
-) -> Tensor:
-    """Return for pairs of fragments ``g(h D)`` of the one that may be in front of the other."""
+) -> tuple[Tensor, Tensor]:
+    """Return for pairs of fragments ``g(h D)`` of the one in front of the other, and if it is wholly."""
     order = replace(curves.order, cells=inputs.order_cells)
     difference = layers.depth[behind] - layers.depth[front]
     tolerance = torch.maximum(layers.tolerance[behind], layers.tolerance[front])
@@ -187,7 +189,7 @@ def _in_front(
     share = torch.where(tie, at_tie, order(u))
     wholly = (u.detach() >= curves.order.domain.high) & ~tie
     part = _part(curves, inputs)(share * layers.coverage[front] - 1)
-    return torch.where(wholly, layers.generator[front], part)
+    return torch.where(wholly, layers.generator[front], part), wholly
 
 
 def _part(curves: CompositeCurves, inputs: CompositeInputs) -> Callable[[Tensor], Tensor]:

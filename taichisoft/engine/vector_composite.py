@@ -45,8 +45,8 @@ from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.scratch import scratch
 from taichisoft.engine.vector_bands import PLACES, WORKERS, Division, Parts
 from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
-from taichisoft.softness.composite_tables import NOTHING_LEFT
 from taichisoft.softness.curves import FULL, CompositeCurves, Curve
+from taichisoft.softness.remainder import NOTHING_LEFT
 from taichisoft.softness.tables.domain import Piece
 from taichisoft.softness.tables.table import Table
 
@@ -380,7 +380,9 @@ class VectorCompositePass(Rendered):
         numbers = [0.0] * Number.COUNT
         numbers[Number.LOW] = domain.low
         numbers[Number.HIGH] = domain.high
-        numbers[Number.FULL] = self.curves.inverse.domain.high
+        numbers[Number.FULL] = self.curves.inverse.full
+        numbers[Number.HIDDEN] = self.curves.inverse.hidden
+        numbers[Number.FIRST_ABOVE] = self.curves.inverse.first_above
         numbers[Number.AT_TIE] = float(of.at_tie.detach())
         numbers[Number.FAINT] = faint
         numbers[Number.FAINT_ROW] = row

@@ -13,6 +13,7 @@ from taichisoft.engine.kernels.blend_functions import TIES
 from taichisoft.softness.aggregation import Aggregation
 from taichisoft.softness.curves import CompositeCurves
 from taichisoft.softness.occlusion import FrontToBack
+from taichisoft.softness.remainder import Remainder
 
 Function = Callable[[Tensor], Tensor]
 
@@ -59,8 +60,10 @@ class Layering:
         From here on it is in front wholly.
     at_tie : Tensor
         Scalar: the order of equal depths.
-    generator, inverse : callable
-        Of the T-conorm; the first is given a coverage minus 1.
+    generator : callable
+        Of the T-conorm; it is given a coverage minus 1.
+    added : callable
+        What faces add to alpha: see `Remainder.added`.
     occlusion : FrontToBack
         With gamma.
     takes_max : bool
@@ -71,7 +74,7 @@ class Layering:
     full: float
     at_tie: Tensor
     generator: Function
-    inverse: Function
+    added: Callable[[Tensor, Tensor, Tensor], Tensor]
     occlusion: FrontToBack
     takes_max: bool
 
@@ -83,7 +86,7 @@ class Layering:
             curves.order.domain.high,
             curves.at_tie,
             (lambda s: s + 1) if curves.takes_max else curves.part,
-            curves.inverse,
+            curves.inverse.added,
             curves.occlusion,
             curves.takes_max,
         )
@@ -91,12 +94,14 @@ class Layering:
     @classmethod
     def exact(cls, occlusion: FrontToBack, aggregation: Aggregation) -> Layering:
         """Return that of the functions themselves."""
+        # Under `Max` it is not used.
+        remainder = Remainder.of(aggregation)
 
         def order(u: Tensor) -> Tensor:
             return occlusion(u.double()).to(u.dtype)
 
-        def inverse(total: Tensor) -> Tensor:
-            return aggregation.inverse(total.double()).to(total.dtype)
+        def added(*totals: Tensor) -> Tensor:
+            return remainder.added(*(x.double() for x in totals)).to(totals[0].dtype)
 
         def generator(s: Tensor) -> Tensor:
             return aggregation.generator(s.double() + 1).to(s.dtype)
@@ -106,7 +111,7 @@ class Layering:
             occlusion.domain().high,
             occlusion.at_tie(),
             generator,
-            inverse,
+            added,
             occlusion,
             aggregation.takes_max,
         )
@@ -153,14 +158,14 @@ class Layering:
                 generator[others],
                 gamma,
             )
-            rows.append(self._added(generator[behind], amounts))
+            rows.append(self._added(generator[behind], *amounts))
         return torch.stack(rows)
 
-    def _added(self, generator: Tensor, in_front: Tensor) -> Tensor:
+    def _added(self, generator: Tensor, in_front: Tensor, wholly: Tensor) -> Tensor:
         """Return what a face adds, (P,), to those in front of it, (F - 1, P)."""
         if not self.takes_max:
-            total = in_front.sum(0)
-            return self.inverse(total + generator) - self.inverse(total)
+            whole = torch.where(wholly, in_front, 0).sum(0).detach()
+            return self.added(in_front.sum(0), whole, generator)
         if not len(in_front):
             return torch.relu(generator)
         # Of equal ones the first moves it.
@@ -175,8 +180,8 @@ class Layering:
         cover: Tensor,
         generator: Tensor,
         gamma: Tensor,
-    ) -> Tensor:
-        """Return the generator of what of other faces, (F - 1, P), is in front of one."""
+    ) -> tuple[Tensor, Tensor]:
+        """Return the generator of what of other faces, (F - 1, P), is in front of one; if all of them."""
         tied = nearer.detach().abs() <= tolerance
         u = torch.where(tied, nearer - nearer.detach(), nearer) / gamma
         share = self.order(u)
@@ -184,7 +189,7 @@ class Layering:
         given = first.to(u) if self.by_index else self.at_tie.to(u) + share - self.order(u.detach())
         share = torch.where(tied, given, share)
         wholly = (u.detach() >= self.full) & ~tied
-        return torch.where(wholly, generator, self.generator(share * cover - 1))
+        return torch.where(wholly, generator, self.generator(share * cover - 1)), wholly
 
 
 def _tolerance(depth: Tensor, corner_depth: Tensor) -> Tensor:

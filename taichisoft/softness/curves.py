@@ -11,14 +11,10 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_holds_numbers, check_type
 from taichisoft.softness.aggregation import Probabilistic
-from taichisoft.softness.composite_tables import (
-    inverse_domain,
-    part_domain,
-    tabulate_inverse,
-    tabulate_part,
-)
 from taichisoft.softness.coverage.straight_through import FAINT
+from taichisoft.softness.inverse_table import InverseTable, tabulate_inverse
 from taichisoft.softness.occlusion import FrontToBack, ReferenceDepth
+from taichisoft.softness.part_table import part_domain, tabulate_part
 from taichisoft.softness.softness import Softness
 from taichisoft.softness.tables.domain import SHARP, Domain
 from taichisoft.softness.tables.table import PIECE_NUMBERS, Table, TableCache, slope_of, tabulate
@@ -100,8 +96,8 @@ class CompositeCurves:
         Scalar: h for equal depths.
     part : Table
         ``g(x)`` of a part x of a coverage, by ``x - 1`` from -1 to 0.
-    inverse : Table
-        ``g^-1(total)``.
+    inverse : InverseTable
+        ``g^-1(total)``, above a middle minus 1.
     occlusion : FrontToBack
         With the widths of h.
     takes_max : bool
@@ -118,7 +114,7 @@ class CompositeCurves:
     order: Table
     at_tie: Tensor
     part: Table
-    inverse: Table
+    inverse: InverseTable
     occlusion: FrontToBack
     takes_max: bool
     by_index: bool
@@ -208,8 +204,9 @@ class SoftnessCurves:
         )
         inverse = self._tables.get(
             "inverse",
-            lambda high, domain: tabulate_inverse(aggregation, high, domain),
-            lambda: inverse_domain(aggregation),
+            lambda *_: tabulate_inverse(aggregation),
+            # It follows from the rest.
+            lambda: Domain(0.0, 0.0),
             aggregation,
         )
         return CompositeCurves(
@@ -218,7 +215,7 @@ class SoftnessCurves:
             h,
             self._tie(h),
             part,
-            inverse,
+            check_type(inverse, "inverse", InverseTable),
             occlusion,
             aggregation.takes_max,
             aggregation.takes_max and h.domain.span == 0,

@@ -235,6 +235,16 @@ def test_equal_depths(name, dtype):
     compare(cards(depths), RENDERERS[name](), dtype, False)
 
 
+def test_level_faces_that_are_all_hidden(dtype):
+    """Six are full in front of each other, and hide those behind them."""
+    depths = torch.tensor([1.0] * 6 + [2.0] * 2, dtype=torch.float64)
+    rendering = renderer(aggregation=ts.Yager(ts.Positive(1.3, learn=True)))
+    case = compare(cards(depths), rendering, dtype, False)
+    _, weight, by_depth = of_kernels(case).detach()[..., :3].unbind(-1)
+    assert 0 < float(weight.min()) < 1e-8
+    assert float((by_depth / weight - 1).abs().max()) < 1e-5
+
+
 @pytest.mark.parametrize("name", ["hard_order", "gaussian"])
 def test_depths_that_are_equal_but_for_rounding(name, dtype):
     # In either order the same.

@@ -25,8 +25,9 @@ Function = Callable[[Array], Array]
 
 # Coverages of which it is left to rounding whether their face reaches the pixel at all.
 FAINT = 1e-7
-# What faces that hide each other by a soft order may leave of alpha, for their mean to be certain.
-LEFT = 1e-3
+# What faces that hide each other by a soft order may leave of alpha, for their mean to be certain: of a sum
+# that reaches 1 it is a difference of rounded numbers, of others the tables hold it less closely below.
+LEFT_OF_A_FULL_SUM, LEFT = 1e-3, 1e-5
 # Of what is told apart by rounding in a z-buffer: pixels to an edge, and a part of the depth.
 EDGE_MARGIN, DEPTH_MARGIN = 1e-6, 1e-9
 # Depths that differ by less, relative to the largest of the two faces, are equal but for rounding.
@@ -90,9 +91,9 @@ def render(renderer: ts.SoftRasterizer, mesh: ts.Mesh, camera: ts.Camera, view: 
     clear = ~((covers > 0) & (covers < FAINT)).any(0)
     if isinstance(renderer.occlusion, ts.FrontToBack):
         weight = front_to_back(renderer, faces, covers, depths)
-        # What is faint hides no more than it shows, but faces that all hide each other leave a ratio of
-        # next to nothing.
-        clear = weight.sum(0) >= LEFT * joined(renderer.aggregation, covers)
+        # What is faint hides no more than it shows.
+        least = LEFT_OF_A_FULL_SUM if is_nilpotent(renderer.aggregation) else LEFT
+        clear = weight.sum(0) >= least * joined(renderer.aggregation, covers)
     else:
         weight = behind_a_front(renderer.occlusion, covers, depths)
     total = np.where(weight.sum(0) > 0, weight.sum(0), 1)
@@ -137,11 +138,53 @@ def front_to_back(
             np.abs(nearer) <= tolerance, first if by_index else at_tie, order(nearer / gamma)
         )
         in_front = np.delete(share * covers, behind, 0)
-        left = joined(aggregation, in_front)
-        weight[behind] = (
-            joined(aggregation, np.concatenate([in_front, covers[behind : behind + 1]])) - left
-        )
+        both = np.concatenate([in_front, covers[behind : behind + 1]])
+        if isinstance(aggregation, ts.Max):
+            weight[behind] = joined(aggregation, both) - joined(aggregation, in_front)
+        else:
+            weight[behind] = left_of(aggregation, in_front) - left_of(aggregation, both)
     return weight
+
+
+def is_nilpotent(aggregation: ts.Aggregation) -> bool:
+    """Whether a sum reaches 1."""
+    return isinstance(aggregation, ts.Yager)
+
+
+def left_of(aggregation: ts.Aggregation, covers: Array) -> Array:
+    """Return what all faces, (F, P), leave of alpha: the dual T-norm of what each of them leaves."""
+    if isinstance(aggregation, ts.MonotoneGenerator):
+        return aggregation.complement(aggregation.generator(torch.as_tensor(covers)).sum(0)).numpy()
+    left = np.ones(covers.shape[1])
+    for cover in covers:
+        rest = 1 - cover
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            both = _meet(aggregation, left, rest)
+        # Formulas are 0 / 0 at some corners, where one of the arguments decides alone.
+        both = np.where(left == 1, rest, np.where(rest == 1, left, both))
+        left = np.where((left == 0) | (rest == 0), 0, both)
+    return left
+
+
+def _meet(aggregation: ts.Aggregation, a: Array, b: Array) -> Array:
+    """Return a T-norm by its textbook formula, which cancels less than 1 minus that of its dual."""
+    if isinstance(aggregation, ts.Probabilistic):
+        return a * b
+    if isinstance(aggregation, ts.Einstein):
+        return a * b / (1 + (1 - a) * (1 - b))
+    p = _p(aggregation)
+    if isinstance(aggregation, ts.Hamacher):
+        return a * b / (p + (1 - p) * (a + b - a * b))
+    if isinstance(aggregation, ts.Frank):
+        return np.log1p(np.expm1(a * np.log(p)) * np.expm1(b * np.log(p)) / (p - 1)) / np.log(p)
+    if isinstance(aggregation, ts.AczelAlsina):
+        return np.exp(-(((-np.log(a)) ** p + (-np.log(b)) ** p) ** (1 / p)))
+    if isinstance(aggregation, ts.Dombi):
+        return 1 / (1 + ((1 / a - 1) ** p + (1 / b - 1) ** p) ** (1 / p))
+    if isinstance(aggregation, ts.SchweizerSklar):
+        return (a**p + b**p - 1) ** (1 / p)
+    assert isinstance(aggregation, ts.Yager)
+    return np.maximum(1 - ((1 - a) ** p + (1 - b) ** p) ** (1 / p), 0)
 
 
 def order_of(occlusion: ts.FrontToBack) -> tuple[Function, float]:

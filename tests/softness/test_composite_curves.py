@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -10,8 +12,9 @@ from torch import Tensor
 
 import taichisoft as ts
 from taichisoft.softness.aggregation import Aggregation
-from taichisoft.softness.composite_tables import inverse_domain
 from taichisoft.softness.curves import CompositeCurves, SoftnessCurves
+from taichisoft.softness.inverse_table import InverseTable
+from taichisoft.softness.remainder import Remainder
 from tests.zoo.aggregation import CASES, FAMILIES, Case, learned_p, member
 
 # Both ends of what a parameter may be, and what the zoo has not in between.
@@ -26,6 +29,16 @@ EXTREMES = {
 SUMS: dict[str, Case] = {name: case for name, case in CASES.items() if name != "max"} | {
     f"{name}_{p:g}": member(FAMILIES[name], p) for name, ps in EXTREMES.items() for p in ps
 }
+# What some leave of alpha.
+COMPLEMENTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "probabilistic": lambda s: torch.exp(-s),
+    "frank_1": lambda s: torch.exp(-s),
+    "einstein": lambda s: 2 / (torch.exp(s) + 1),
+    "hamacher_10": lambda s: 10 / (9 + torch.exp(10 * s)),
+    "frank_100": lambda s: torch.log1p(99 * torch.exp(-s)) / math.log(100),
+    "aczel_alsina_0.5": lambda s: torch.exp(-(s**2)),
+    "monotone": lambda s: torch.exp(-s),
+}
 # Largest error of a weight. The generator of random weights bends within a cell.
 ERROR, ERRORS = 5e-7, {"monotone_wild": 1.5e-4}
 
@@ -39,6 +52,17 @@ def coverages() -> Tensor:
     small = torch.logspace(-12, math.log10(0.5), 400, dtype=torch.float64)
     even = torch.linspace(0, 1, 2001, dtype=torch.float64)
     return torch.cat([small, 1 - small, even]).sort().values
+
+
+def added(table: InverseTable | Remainder, in_front: Tensor, own: Tensor) -> Tensor:
+    """Return what faces add to alpha; none of those in front is wholly so."""
+    return table.added(in_front, torch.zeros_like(in_front), own)
+
+
+def plain(aggregation: Aggregation) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the same as a difference of the inverse."""
+    inverse = aggregation.inverse
+    return lambda in_front, own: inverse(in_front + own) - inverse(in_front)
 
 
 def allowed(name: str) -> float:
@@ -59,7 +83,7 @@ def test_the_generator_of_a_coverage_in_alpha(name):
 @torch.no_grad()
 def test_the_inverse_of_any_total(name):
     aggregation = SUMS[name].make()
-    inverse = curves_of(aggregation).inverse
+    table = curves_of(aggregation).inverse
     totals = [
         aggregation.generator(coverages()),
         torch.logspace(-30, 30, 3001, dtype=torch.float64),
@@ -67,8 +91,57 @@ def test_the_inverse_of_any_total(name):
         torch.linspace(0, 1.2, 6001, dtype=torch.float64),
     ]
     total = torch.cat(totals)
-    assert float((inverse(total) - aggregation.inverse(total)).abs().max()) < allowed(name)
-    assert float(inverse(total[:1] * 0)) == 0
+    found = added(table, torch.zeros_like(total), total)
+    assert float((found - aggregation.inverse(total)).abs().max()) < allowed(name)
+    assert float(table(total[:1] * 0)) == 0
+
+
+@pytest.mark.parametrize("name", SUMS)
+@torch.no_grad()
+def test_what_is_left_is_never_nothing(name):
+    """However much is in front, a face adds what the T-conorm says, or next to nothing, but never nothing."""
+    aggregation = SUMS[name].make()
+    table, exact = curves_of(aggregation).inverse, Remainder.of(aggregation)
+    knee = min(exact.knee, 1e6 * exact.middle)
+    total = torch.linspace(exact.middle, 50 * knee, 5001, dtype=torch.float64)
+    own = torch.full_like(total, exact.middle / 2)
+    found, expected = added(table, total, own), added(exact, total, own)
+    assert bool((found > 0).all())
+    # Measured: 3.1e-3, and 0.034 of those that fall by hundreds of powers.
+    error = 0.05 if name in ("aczel_alsina_0.1", "aczel_alsina_0.2") else 5e-3
+    assert float(((found - expected) / expected).abs().max()) < error
+    if name in COMPLEMENTS:
+        complement = COMPLEMENTS[name]
+        near = total[total + own < exact.knee]
+        weight = complement(near) - complement(near + own[: len(near)])
+        assert float(weight.min()) < 1e-17
+        assert float((expected[: len(near)] / weight - 1).abs().max()) < 1e-12
+    # In float32, too, and behind faces that are full nothing is seen.
+    assert bool((added(table, total.float(), total.float() / 2) > 0).all())
+    assert bool((table.added(total, torch.full_like(own, exact.full), own) == 0).all())
+    # To the end of float32.
+    assert float(added(table, total[:1] * 0 + table.hidden, own[:1])) == 0
+
+
+def test_a_complement_is_that_of_the_inverse():
+    """A T-conorm with an inverse of its own does not take over the complement of the one it extends."""
+
+    class Other(ts.Probabilistic):
+        def generator(self, coverage: Tensor) -> Tensor:
+            return super().generator(coverage) * 2
+
+        def inverse(self, total: Tensor) -> Tensor:
+            return super().inverse(total / 2)
+
+    total = torch.linspace(0, 20, 101, dtype=torch.float64)
+    exact = Remainder.of(Other())
+    assert torch.allclose(exact.left(total), torch.exp(-total / 2), rtol=1e-9)
+    # As far as a difference has digits.
+    assert exact.knee == pytest.approx(2 * 30 * math.log(2))
+    for name in ("einstein", "frank_100", "hamacher_10", "aczel_alsina_3", "monotone_random"):
+        aggregation = SUMS[name].make()
+        both = aggregation.inverse(total) + aggregation.complement(total)
+        assert float((both.detach() - 1).abs().max()) < 1e-14
 
 
 @pytest.mark.parametrize("name", SUMS)
@@ -88,10 +161,10 @@ def test_weights_of_several_faces(name):
     front = torch.where(uniform(20_000, 5) < 0.4, 0, front)
     own = uniform(20_000)
     exact, tabulated = (
-        inverse(g(front).sum(1) + g(own)) - inverse(g(front).sum(1))
-        for g, inverse in (
-            (aggregation.generator, aggregation.inverse),
-            (lambda x: curves.part(x - 1), curves.inverse),
+        of(g(front).sum(1), g(own))
+        for g, of in (
+            (aggregation.generator, plain(aggregation)),
+            (lambda x: curves.part(x - 1), partial(added, curves.inverse)),
         )
     )
     assert float((tabulated - exact).abs().max()) < allowed(name)
@@ -131,7 +204,7 @@ def test_gradients_by_a_learned_parameter(family, p):
     aggregation = made.make(p)
     curves = curves_of(aggregation)
     behind = curves.part(front - 1).sum(1)
-    weight = curves.inverse(behind + curves.part(own - 1)) - curves.inverse(behind)
+    weight = added(curves.inverse, behind, curves.part(own - 1))
     (gradient,) = torch.autograd.grad((weight * upstream).sum(), aggregation.parameters())
     # Parameters are kept as logarithms.
     step = 1e-5
@@ -145,16 +218,15 @@ def test_gradients_of_a_learned_generator():
     curves = curves_of(aggregation)
     front = torch.tensor([0.2, 0.5, 0.9, 0.99], dtype=torch.float64)
 
-    def weight(g, inverse) -> Tensor:
-        return (inverse(g(front) + g(front.flip(0))) - inverse(g(front))).sum()
+    def weight(g, of) -> Tensor:
+        return of(g(front), g(front.flip(0))).sum()
 
+    tabulated = partial(added, curves.inverse)
     for parameter in aggregation.parameters():
         (gradient,) = torch.autograd.grad(
-            weight(lambda x: curves.part(x - 1), curves.inverse), parameter, retain_graph=True
+            weight(lambda x: curves.part(x - 1), tabulated), parameter, retain_graph=True
         )
-        (exact,) = torch.autograd.grad(
-            weight(aggregation.generator, aggregation.inverse), parameter
-        )
+        (exact,) = torch.autograd.grad(weight(aggregation.generator, plain(aggregation)), parameter)
         assert float(exact.abs().max()) > 1e-3
         # Measured: 4.1e-7.
         torch.testing.assert_close(gradient, exact, rtol=0, atol=8e-7)
@@ -190,9 +262,8 @@ def test_a_bounded_sum_is_a_yager_sum():
 
 def test_a_range_that_is_too_long_for_a_piece_is_divided():
     # From 1e-30, which its generator does not go below, to 1e30.
-    domain = inverse_domain(ts.Dombi(8.0))
-    assert [at for at, _ in domain.graded] == [0.0, pytest.approx(1.0)]
-    assert len(inverse_domain(ts.Probabilistic()).graded) == 1
+    upper, lower = curves_of(ts.Dombi(8.0)).inverse.pieces
+    assert upper.low == lower.knots()[-1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("order", [ts.CubicHermite(), ts.Uniform(), ts.CubicHermite(shift=0.3)])

@@ -47,7 +47,9 @@ class Model(NamedTuple):
     at_tie: Floats  # (1) the order of equal depths
     low: float  # end of the order: a face that is so many gammas behind does not count as in front
     high: float  # end of the order: one that is so many in front counts wholly
-    full: float  # generator of a total of which alpha is 1
+    full: float  # total of faces wholly in front behind which nothing is seen, and what then stands for it
+    hidden: float
+    first_above: int  # row of the first cell of the inverse that has 1 taken off
     tie: float  # of the largest depth of a face: depths that differ by less are equal
     takes_max: Constant
     by_index: Constant  # whether of equally deep faces the one with the smaller index is in front

@@ -207,6 +207,8 @@ def layer_functions(real):
         pass_by(layers, model, shared, seen, k, front)
         front.total = front.before
         front.winner = front.leader
+        # Of it, what is of those that are wholly in front.
+        wholly = front.before
         j = front.first
         while j < last:
             other = layers.order[j]
@@ -216,13 +218,16 @@ def layer_functions(real):
                 found = pair(layers, model, shared, seen, other)
                 if ti.static(not model.takes_max):
                     front.total += found.amount
+                    wholly += ti.select(found.wholly == 1, found.amount, real(0.0))
                 elif takes_lead(found.amount, other, front.total, front.winner) == 1:
                     front.total = found.amount
                     front.winner = other
             j += 1
             if ti.static(not model.takes_max):
-                # Behind all this nothing is left of alpha.
-                j = ti.select(front.total >= model.full, last, j)
+                j = ti.select(wholly >= model.full, last, j)
+        if ti.static(not model.takes_max):
+            # Behind these nothing is seen, whatever else is in front.
+            front.total = ti.select(wholly >= model.full, model.hidden, front.total)
 
     return SimpleNamespace(
         sort=sort,

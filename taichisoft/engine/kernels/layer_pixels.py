@@ -56,9 +56,11 @@ def layer_pixels(real):
         by_generated = ti.select(generated > total, real(1.0), real(0.0))
         by_total = -by_generated
         if ti.static(model.takes_max == 0):
-            upper, upper_slope, _, _ = table.look_up(total + generated, inverse, model.tables)
-            lower, lower_slope, _, _ = table.look_up(total, inverse, model.tables)
-            weight = upper - lower
+            upper, upper_slope, above, _ = table.look_up(total + generated, inverse, model.tables)
+            lower, lower_slope, below, _ = table.look_up(total, inverse, model.tables)
+            crosses = ti.select(below < model.first_above, real(1.0), real(0.0))
+            crosses = ti.select(above < model.first_above, real(0.0), crosses)
+            weight = upper - lower + crosses
             by_generated = upper_slope
             by_total = upper_slope - lower_slope
         return weight, by_generated, by_total

@@ -178,7 +178,9 @@ def composite_adjoint_kernel(real):
             cubic0 = look.cubic(softness.inverse, cell0)
             above = look.slope(cubic, t) * rate
             below = look.slope(cubic0, t0) * rate0
-            weight = look.value(cubic, t) - look.value(cubic0, t0)
+            weight = layer.risen(
+                look.value(cubic, t), look.value(cubic0, t0), cell, cell0, softness
+            )
             kept[k + Kept.WEIGHT] = weight
             if ti.static(shading.shaded):
                 up = up + shade.pull(

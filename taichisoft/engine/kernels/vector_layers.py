@@ -56,19 +56,20 @@ class Extent:
 class Number:
     """Numbers of a softness.
 
-    Ends of the order, the total from which on nothing is left, and h at ties. Of the cell of `part` that the
-    least coverages are in: up to which coverage, its row in the table, and the position in it, that of no
-    coverage and its slope by coverage. Of an order of a single cell: its row (-1 if there are several) and
-    the slope of the position in it. Then what is 1 or 0: whether the last of the attributes is an opacity,
-    whether of equal depths the smaller place is in front, whether generator and coverage have their cells
-    at the same places, whether what passes is a product (see `vector_products`), and whether the total is
-    wanted nevertheless. The last one is what a layer lets pass at least.
+    Ends of the order, the total of faces wholly in front from which on nothing is seen, and h at ties. Of
+    the cell of `part` that the least coverages are in: up to which coverage, its row in the table, and the
+    position in it, that of no coverage and its slope by coverage. Of an order of a single cell: its row (-1
+    if there are several) and the slope of the position in it. Then what is 1 or 0: whether the last of the
+    attributes is an opacity, whether of equal depths the smaller place is in front, whether generator and
+    coverage have their cells at the same places, whether what passes is a product (see `vector_products`),
+    and whether the total is wanted nevertheless. Then what a layer lets pass at least, a total behind which
+    nothing is seen, and the row of the first cell of the inverse that has 1 taken off.
     """
 
     LOW, HIGH, FULL, AT_TIE, FAINT, FAINT_ROW, FAINT_START, FAINT_RATE = range(8)
     ORDER_ROW, ORDER_RATE, OPACITY, BY_INDEX, SAME = range(8, 13)
-    PRODUCT, TOTAL, LEAST = range(13, 16)
-    COUNT = 16
+    PRODUCT, TOTAL, LEAST, HIDDEN, FIRST_ABOVE = range(13, 18)
+    COUNT = 18
 
 
 class Layers(NamedTuple):
@@ -569,6 +570,13 @@ def layer_functions(real):
         return result
 
     @ti.func
+    def risen(above, below, cell, cell0, softness: ti.template()):
+        """Return the difference of two values of the inverse, of whose upper cells 1 is taken off."""
+        first = of.ints(0) + ti.cast(softness.numbers[Number.FIRST_ABOVE], ti.i32)
+        crosses = ti.select(cell0 < first, vec(1.0), vec(0.0))
+        return above - below + ti.select(cell < first, vec(0.0), crosses)
+
+    @ti.func
     def weigh(
         worker,
         image,
@@ -619,6 +627,8 @@ def layer_functions(real):
             if ti.static(not softness.take_max):
                 hidden = ti.max(hidden, is_full)
             end = begin
+            # Of what is in front, what is of those that are wholly so.
+            whole = before
             if hidden == 0:
                 from_where = passed
                 if ti.static(softness.take_max and width > Kept.FORWARD):
@@ -628,11 +638,18 @@ def layer_functions(real):
                 for pair in range(begin, end):
                     j = layers.pairs[pair]
                     if j >= 0:
-                        amount, _ = amount_of_pair(pair, arrays, width)
+                        amount, wholly = amount_of_pair(pair, arrays, width)
                         in_front = joined(in_front, amount, softness.take_max)
+                        if ti.static(not softness.take_max):
+                            whole = whole + amount * wholly
                     else:
                         amount = kept[(-1 - j) * width + Kept.GENERATOR]
                         in_front = joined(in_front, amount, softness.take_max)
+                        if ti.static(not softness.take_max):
+                            whole = whole + amount
+            if ti.static(not softness.take_max):
+                beyond = of.broadcast(softness.numbers[Number.HIDDEN])
+                in_front = ti.select(whole >= full, beyond, in_front)
             kept[k * width + Kept.WEIGHT] = in_front
             if ti.static(width > Kept.FORWARD):
                 visit(k, in_front, begin, end, hidden, state)
@@ -643,9 +660,11 @@ def layer_functions(real):
                 generator = kept[k + Kept.GENERATOR]
                 weight = greater(generator - in_front, vec(0.0))
                 if ti.static(not softness.take_max):
-                    above, _ = looked_up(in_front + generator, softness.inverse)
-                    below, _ = looked_up(in_front, softness.inverse)
-                    weight = above - below
+                    cell, t, _ = look.locate(in_front + generator, softness.inverse)
+                    cell0, t0, _ = look.locate(in_front, softness.inverse)
+                    above = look.value(look.cubic(softness.inverse, cell), t)
+                    below = look.value(look.cubic(softness.inverse, cell0), t0)
+                    weight = risen(above, below, cell, cell0, softness)
                 kept[k + Kept.WEIGHT] = weight
 
     @ti.func
@@ -684,6 +703,7 @@ def layer_functions(real):
         keep=keep,
         is_faint=is_faint,
         amount_of_pair=amount_of_pair,
+        risen=risen,
         weigh=weigh,
         pass_to_front=pass_to_front,
     )

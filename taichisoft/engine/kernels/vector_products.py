@@ -13,7 +13,10 @@ from taichisoft.engine.kernels.vector_layers import Extent, Kept, Number, OfPair
 from taichisoft.engine.kernels.vector_shading import shading_functions
 from taichisoft.engine.kernels.vector_table import Sizes, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
-from taichisoft.softness.composite_tables import NOTHING_LEFT
+from taichisoft.softness.remainder import NOTHING_LEFT
+
+# So much passes always, or a hundred faces that all hide each other would leave a pixel without a colour.
+LEAST_PASSED = 1e-29
 
 
 @cache
@@ -155,6 +158,7 @@ def product_functions(real):
                                 layers.pair_kept[p + OfPair.POSITION] = rest
                         end += 1
                     other += 1
+                result = greater(result, vec(real(LEAST_PASSED)))
                 kept[k * width + Kept.WEIGHT] = result * kept[k * width + Kept.COVERAGE]
                 if ti.static(width > Kept.FORWARD):
                     visit(k, result, begin, end, state)
@@ -180,6 +184,7 @@ def product_functions(real):
         up = up * passed
         kept[k + Kept.BY_COVERAGE] = kept[k + Kept.BY_COVERAGE] + up
         by_log = 0.0 - up * kept[k + Kept.COVERAGE]
+        by_log = ti.select(passed > real(LEAST_PASSED), by_log, vec(0.0))
         kept[k + Kept.BY_IN_FRONT] = by_log
         per_gamma = of.broadcast(1 / softness.gammas[image])
         by_depth = kept[k + Kept.BY_DEPTH]

@@ -163,7 +163,9 @@ def rate_pair_functions(real):
             total_dot = in_front_dot + kept[k + Rate.GENERATOR]
             above = tables.looked_up(total, softness.inverse, RowsOf.INVERSE, more, motion)
             below = tables.looked_up(in_front, softness.inverse, RowsOf.INVERSE, more, motion)
-            kept[k + Kept.WEIGHT] = above.value - below.value
+            kept[k + Kept.WEIGHT] = layer.risen(
+                above.value, below.value, above.cell, below.cell, softness
+            )
             kept[k + Rate.WEIGHT] = (above.slope * total_dot + above.moved) - (
                 below.slope * in_front_dot + below.moved
             )

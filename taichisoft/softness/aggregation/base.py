@@ -38,3 +38,11 @@ class Aggregation(Part):
     @abstractmethod
     def inverse(self, total: Tensor) -> Tensor:
         """Return alpha in [0, 1] for the combined generators, 0 at 0; dtype and shape as `total`."""
+
+    def complement(self, total: Tensor) -> Tensor:
+        """Return ``1 - inverse(total)``, float64, to all digits where that is next to nothing.
+
+        Compositing front to back reads it where faces hide each other. A subclass with another inverse need
+        not have it: then it is a difference, of which what is below 1e-9 does not count.
+        """
+        return 1 - self.inverse(total)

@@ -69,11 +69,17 @@ class Hamacher(Aggregation):
 
     def inverse(self, total: Tensor) -> Tensor:
         """Return u / (1 + u) with the odds u = (exp(p total) - 1) / p."""
-        exact, p = total.double(), self._value()
-        grown = p * exact
-        # log(1 + u), with the growing part of the logarithm taken out.
-        depth = grown + torch.log1p((1 - p) * exact * mean_decay(grown))
-        return one_minus_exp(depth).to(total.dtype)
+        return one_minus_exp(self._depth(total.double())).to(total.dtype)
+
+    def complement(self, total: Tensor) -> Tensor:
+        """Return 1 / (1 + u)."""
+        return torch.exp(-self._depth(total))
+
+    def _depth(self, total: Tensor) -> Tensor:
+        """Return log(1 + u), with the growing part of the logarithm taken out."""
+        p = self._value()
+        grown = p * total
+        return grown + torch.log1p((1 - p) * total * mean_decay(grown))
 
     def _value(self) -> Tensor | float:
         return HAMACHER.hold(self.p) if isinstance(self.p, Positive) else self.p
@@ -116,6 +122,12 @@ class Frank(Aggregation):
         missing = (share * rate * decay).clamp(max=ALMOST_ONE)
         return (share * decay * mean_inverse(-missing)).clamp(max=1).to(total.dtype)
 
+    def complement(self, total: Tensor) -> Tensor:
+        """Return log_p(1 + (p - 1) exp(-total))."""
+        rate = torch.log(FRANK.hold(self.p))
+        passed = torch.exp(-total) * mean_decay(-rate)
+        return passed * mean_inverse(rate * passed)
+
 
 class SchweizerSklar(Aggregation):
     """The Schweizer-Sklar sums ``1 - ((1-a)^p + (1-b)^p - 1)^(1/p)`` for p < 0.
@@ -153,7 +165,12 @@ class SchweizerSklar(Aggregation):
 
     def inverse(self, total: Tensor) -> Tensor:
         """Return 1 - (1 - p total)^(1/p)."""
-        exact = total.double()
-        return one_minus_exp(exact * mean_inverse(SCHWEIZER_SKLAR.hold(self.minus_p) * exact)).to(
-            total.dtype
-        )
+        return one_minus_exp(self._depth(total.double())).to(total.dtype)
+
+    def complement(self, total: Tensor) -> Tensor:
+        """Return (1 - p total)^(1/p)."""
+        return torch.exp(-self._depth(total))
+
+    def _depth(self, total: Tensor) -> Tensor:
+        """Return log(1 - p total) / -p."""
+        return total * mean_inverse(SCHWEIZER_SKLAR.hold(self.minus_p) * total)

@@ -49,6 +49,10 @@ class MonotoneGenerator(Aggregation):
         exact = total.double()
         return one_minus_exp(self._spline(exact).inverse(exact)).to(total.dtype)
 
+    def complement(self, total: Tensor) -> Tensor:
+        """Return exp(-phi^-1(total))."""
+        return torch.exp(-self._spline(total).inverse(total))
+
     @torch.no_grad()
     def kinks(self) -> tuple[float, ...]:
         """Return the coverages of the knots of phi."""

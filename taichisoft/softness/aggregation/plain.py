@@ -24,6 +24,10 @@ class Probabilistic(Aggregation):
         """Return 1 - exp(-total)."""
         return one_minus_exp(total)
 
+    def complement(self, total: Tensor) -> Tensor:
+        """Return exp(-total)."""
+        return torch.exp(-total)
+
 
 class Einstein(Aggregation):
     """The Einstein sum ``(a + b) / (1 + a b)``, the addition of velocities in special relativity."""
@@ -35,6 +39,11 @@ class Einstein(Aggregation):
     def inverse(self, total: Tensor) -> Tensor:
         """Return tanh(total / 2), as the alpha of an optical depth so that it does not saturate."""
         return one_minus_exp(total + torch.log1p(-one_minus_exp(total) / 2))
+
+    def complement(self, total: Tensor) -> Tensor:
+        """Return 2 exp(-total) / (1 + exp(-total))."""
+        passed = torch.exp(-total)
+        return 2 * passed / (1 + passed)
 
 
 class BoundedSum(Aggregation):

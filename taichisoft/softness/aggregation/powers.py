@@ -101,6 +101,10 @@ class AczelAlsina(PowerFamily):
         """Return 1 - exp(-total)."""
         return one_minus_exp(total)
 
+    def complement(self, total: Tensor) -> Tensor:
+        """Return exp(-total^(1/p))."""
+        return torch.exp(-power(total, 1 / BOUNDS.hold(self.p)))
+
 
 class Dombi(PowerFamily):
     """The Dombi sums, with the generator ``(D / (1 - D))^p``; p = 1 is the Hamacher sum with p = 0.
@@ -119,3 +123,7 @@ class Dombi(PowerFamily):
     def inverse_base(self, total: Tensor) -> Tensor:
         """Return total / (1 + total)."""
         return one_minus_exp(torch.log1p(total))
+
+    def complement(self, total: Tensor) -> Tensor:
+        """Return 1 / (1 + total^(1/p))."""
+        return 1 / (1 + power(total, 1 / BOUNDS.hold(self.p)))

@@ -10,7 +10,7 @@ autograd, so that nothing is derived by hand for any particular curve. Where the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import is_
@@ -154,10 +154,14 @@ class Table:
         Tensor
             Values of the same shape and dtype, differentiable with respect to `s` and the cells.
         """
+        return self.looked_up(s)[0]
+
+    def looked_up(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the values, and the rows of the cells in which they are."""
         cell, corner, rate = self.locate(s)
         t = (s - corner) * rate
         c0, c1, c2, c3 = self.cells.to(s.dtype)[cell].unbind(-1)
-        return ((c3 * t + c2) * t + c1) * t + c0
+        return ((c3 * t + c2) * t + c1) * t + c0, cell
 
 
 def tabulate(
@@ -166,6 +170,7 @@ def tabulate(
     domain: Domain,
     *,
     within: tuple[float, float] | None = None,
+    bottom: Tensor | None = None,
 ) -> Table:
     """Tabulate a curve.
 
@@ -182,6 +187,8 @@ def tabulate(
         Between which numbers the samples lie. Then the table lies there everywhere, and rises (or falls)
         between any two samples where the curve does so at both: a bend that the cells do not resolve makes
         no cubic swing beyond them.
+    bottom : Tensor, optional
+        Scalar: the value below ``domain.low``; 0 if not given.
 
     Returns
     -------
@@ -189,25 +196,59 @@ def tabulate(
         Differentiable with respect to the parameters of the curve when gradients are enabled.
     """
     pieces = pieces_of(domain)
-    top_row = torch.cat([top.reshape(1), top.new_zeros(3)])
+    top_row = _constant(top)
+    bottom_row = torch.zeros_like(top_row) if bottom is None else _constant(bottom)
     if domain.span == 0:
         return Table(torch.stack([top_row, top_row, torch.zeros_like(top_row)]), pieces, domain)
     at = [piece.samples(top.device) for piece in pieces]
-    value, slope = _value_and_slope(curve, torch.cat(at))
+    value, slope = value_and_slope(curve, torch.cat(at))
     sizes = [len(s) for s in at]
     rows = []
     for piece, v, m in zip(pieces, value.split(sizes), slope.split(sizes), strict=True):
         ends = [_constant(v[0]), _constant(v[-1])]
-        # Beyond the outermost ends lie the top and the zero, in the order in which the piece runs.
+        # Beyond the outermost ends lie the top and the bottom, in the order in which the piece runs.
         if piece is pieces[0]:
             ends[0 if piece.rate > 0 else 1] = top_row
         if piece is pieces[-1]:
-            ends[1 if piece.rate > 0 else 0] = torch.zeros_like(top_row)
+            ends[1 if piece.rate > 0 else 0] = bottom_row
         rows += [ends[0][None], _cubics(piece, v, m, within), ends[1][None]]
     return Table(torch.cat(rows), pieces, domain)
 
 
-def _value_and_slope(curve: Callable[[Tensor], Tensor], s: Tensor) -> tuple[Tensor, Tensor]:
+def of_parts(
+    parts: Sequence[tuple[Tensor, Tensor]], domain: Domain, within: tuple[float, float]
+) -> Table:
+    """Return the table of a curve of one piece that is another function in each of several ranges of cells.
+
+    Parameters
+    ----------
+    parts : sequence of (Tensor, Tensor)
+        From the lower end on, values and slopes at the samples of the piece: (K,) each, where the last one of
+        a part and the first one of the next are those of both sides of a corner.
+    domain : Domain
+        Of a single piece with its cells counted from the lower end.
+    within : tuple of float
+        As in `tabulate`.
+    """
+    (piece,) = pieces_of(domain)
+    value, slope = (
+        torch.cat([x[:-1] for x in part] + [x[1:] for x in part])
+        for part in zip(*parts, strict=True)
+    )
+    ends = [_constant(parts[0][0][0])[None], _constant(parts[-1][0][-1])[None]]
+    cells = torch.cat([ends[0], _cubics(piece, value, slope, within), ends[1]])
+    return Table(cells, (piece,), domain)
+
+
+def stacked(lower: Table, upper: Table) -> Table:
+    """Return the table of a curve of which there are two parts; the rows of the lower one come first."""
+    moved = tuple(replace(piece, first=piece.first + len(lower.cells)) for piece in upper.pieces)
+    domain = Domain(lower.domain.low, upper.domain.high)
+    return Table(torch.cat([lower.cells, upper.cells]), moved + lower.pieces, domain)
+
+
+def value_and_slope(curve: Callable[[Tensor], Tensor], s: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a curve and its slope at samples, differentiable again if gradients are on."""
     keep_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         s = s.requires_grad_()
