@@ -236,3 +236,17 @@ def test_hard_renderer_passes_gradients_to_colours_alone(dtype):
     (by_color,) = torch.autograd.grad(image.color.sum(), colors)
     # Every covered pixel takes its colour from one face: its weights add up to 1 per channel.
     assert abs(float(by_color.sum() / image.alpha.detach().sum()) / 2 - 1) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ROUNDING, ids=str)
+def test_no_pixel_on_a_common_edge_is_left_out(kind, dtype):
+    if dtype is torch.float32 and kind is torch.float64:
+        kind = dtype
+    camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(24, 24), dtype=kind)
+    square = torch.tensor([[-2, -2, 0], [2, -2, 0], [2, 2, 0], [-2, 2, 0]], dtype=kind)
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    renderer = ts.SoftRasterizer.hard()
+    # The diagonal goes through the centres of pixels, but for how its ends are rounded.
+    for size in torch.linspace(1, 7, 50, dtype=kind):
+        alpha = renderer.silhouette(ts.Mesh(size * square, faces), camera)
+        assert alpha.min() == 1, f"{int((alpha < 1).sum())} pixels are open at {float(size):g}"

@@ -60,7 +60,7 @@ def block_walk_functions(real):
                 end = ends[line]
                 row = above + line
                 base = origin + row * tiles.columns
-                forms = geo.forms_of(face, dx, dy, begin, row)
+                forms = geo.row_forms_of(face, dx, dy, begin, row)
                 for column in range(begin, end):
                     x = of.broadcast(ti.cast((column - begin) * COLUMNS, real))
                     block = ti.static(Block(base + column, forms, x))

@@ -51,8 +51,11 @@ def block_functions(real):
     )
     # Smallest and largest x, and per edge 1 / normal.x, or 0 if it bounds no row.
     Bounds = ti.types.struct(left=real, right=real, slopes=vec3)
-    # Distances across and along the three edges, at the first block of a row of blocks.
+    # Distances across and along the three edges, at a block.
     Forms = ti.types.struct(a0=vec, a1=vec, a2=vec, u0=vec, u1=vec, u2=vec)
+    # What rows add to them, and x at a block: that alone differs in a row of blocks. Not by steps from where
+    # a face begins: so two faces find the same distance to the edge that they share.
+    RowForms = ti.types.struct(x=vec, a0=vec, a1=vec, a2=vec, u0=vec, u1=vec, u2=vec)
 
     @ti.func
     def offsets():
@@ -112,11 +115,30 @@ def block_functions(real):
         )
 
     @ti.func
+    def row_forms_of(face: ti.template(), dx, dy, column, row):
+        """Return `RowForms` at a block, given its column and its row of blocks."""
+        x = dx + ti.cast(column * COLUMNS, real)
+        y = dy + ti.cast(row * rows, real)
+        y0, y1, y2 = y - face.y[0], y - face.y[1], y - face.y[2]
+        wind = face.winding
+        ux, uy = ti.static((face.ux, face.uy))
+        return RowForms(
+            x,
+            (wind * ux[0]) * y0,
+            (wind * ux[1]) * y1,
+            (wind * ux[2]) * y2,
+            uy[0] * y0,
+            uy[1] * y1,
+            uy[2] * y2,
+        )
+
+    @ti.func
     def edge_forms(face: ti.template(), forms: ti.template(), e: ti.template(), x):
-        """Distances across an edge and along it, `x` pixels to the right of the forms."""
+        """Distances across an edge and along it, `x` pixels to the right of the forms of a row."""
         a, u = ti.static(((forms.a0, forms.u0), (forms.a1, forms.u1), (forms.a2, forms.u2))[e])
         nx = 0.0 - face.winding * face.uy[e]
-        return a + of.broadcast(nx) * x, u + of.broadcast(face.ux[e]) * x
+        right = (forms.x + x) - face.x[e]
+        return a + of.broadcast(nx) * right, u + of.broadcast(face.ux[e]) * right
 
     @ti.func
     def on_edge(face: ti.template(), e: ti.template(), along):
@@ -198,9 +220,11 @@ def block_functions(real):
         Face=Face,
         Bounds=Bounds,
         Forms=Forms,
+        RowForms=RowForms,
         offsets=offsets,
         row_spans=row_spans,
         forms_of=forms_of,
+        row_forms_of=row_forms_of,
         edge_forms=edge_forms,
         distance=distance,
         nearest_edge=nearest_edge,

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.blocks import block_functions
-from taichisoft.engine.kernels.triangle import FAR_AWAY
 from taichisoft.engine.kernels.vectors import vector_functions
 
 # Numbers of an edge and of a face: its three edges, one after the other, what else it has, and whole lines of
@@ -120,7 +119,9 @@ def face_functions(real):
         """Write what `blocks` wants of an edge; see `Face` and `Bounds` there."""
         from_start = start.x * start.x + start.y * start.y
         from_end = end.x * end.x + end.y * end.y
-        turned = from_start > greater(from_end, vec(FAR_AWAY * FAR_AWAY))
+        # As in `triangle`.
+        level = ti.select(start.x == end.x, start.y > end.y, start.x > end.x)
+        turned = ti.select(from_start == from_end, level, from_start > from_end)
         long = edge.squared > tiny
         root = ti.sqrt(greater(edge.squared, vec(tiny)))
         inverse = ti.select(long, 1.0 / root, vec(0.0))

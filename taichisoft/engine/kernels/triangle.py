@@ -4,8 +4,10 @@ Vertices are rows of a 3 x 2 matrix. Edge ``e`` runs from vertex ``e`` to vertex
 normals point inside whatever the winding, so distances are positive inside. A triangle without area has
 no inside: it is the limit of ever thinner triangles, a segment or a point seen from outside.
 
-An edge that begins far from the image, where numbers are far apart, is turned: it is measured from its other
-end. Which edge a pixel is nearest to is told by a code, ``e``, or ``e + 3`` if that edge is turned.
+An edge is measured from the one of its ends that is nearer to the first pixel: far from the image numbers are
+far apart, and two faces that share an edge must measure it from the same end, so that a pixel on it is inside
+one of them. If that is the end of the edge it is turned. Which edge a pixel is nearest to is told by a code,
+``e``, or ``e + 3`` if that edge is turned.
 """
 
 from functools import cache
@@ -77,6 +79,14 @@ def geometry_functions(real, lanes=GPU_LANES):
         return area, ti.sqrt(first) * ti.sqrt(second)
 
     @ti.func
+    def is_turned(start_x, start_y, end_x, end_y):
+        """Return whether an edge is measured from its end, which then is nearer to the first pixel."""
+        start = start_x * start_x + start_y * start_y
+        end = end_x * end_x + end_y * end_y
+        level = ti.select(start_x == end_x, start_y > end_y, start_x > end_x)
+        return ti.select(start == end, level, start > end)
+
+    @ti.func
     def edge_frames(v):
         """Per edge, from the end that it is measured from, its anchor.
 
@@ -90,9 +100,7 @@ def geometry_functions(real, lanes=GPU_LANES):
         area, _ = corner_area(v)
         winding = ti.select(area > 0, real(1.0), real(-1.0))
         for e in ti.static(range(3)):
-            start = v[e, 0] * v[e, 0] + v[e, 1] * v[e, 1]
-            end = v[(e + 1) % 3, 0] * v[(e + 1) % 3, 0] + v[(e + 1) % 3, 1] * v[(e + 1) % 3, 1]
-            turned = start > ti.max(end, real(FAR_AWAY * FAR_AWAY))
+            turned = is_turned(v[e, 0], v[e, 1], v[(e + 1) % 3, 0], v[(e + 1) % 3, 1])
             sign = ti.select(turned, real(-1.0), real(1.0))
             ex = sign * (v[(e + 1) % 3, 0] - v[e, 0])
             ey = sign * (v[(e + 1) % 3, 1] - v[e, 1])

@@ -200,7 +200,7 @@ def layer_functions(real):
                         begin = begins[line]
                         end = ends[line]
                         row = above + line
-                        forms = geo.forms_of(face, dx, dy, begin, row)
+                        forms = geo.row_forms_of(face, dx, dy, begin, row)
                         for column in range(begin, end):
                             x = of.broadcast(ti.cast((column - begin) * COLUMNS, real))
                             found = fragment.at(face, depths, forms, x)
