@@ -253,14 +253,16 @@ def test_faces_without_area(case):
 
 @pytest.mark.parametrize("name", ["gaussian", "cauchy", "max gaussian", "logistic mlp"])
 def test_as_exact_as_autodiff_in_float32(name):
-    # Both measure the same distances in float32, and near kinks take other sides than in float64.
-    case = Case(soup_setup(31, 8, (12, 17)), ALL[name](), torch.float32)
-    exact = replace(case, dtype=torch.float64).by_autodiff()
-    found, other = case.swept(), case.by_autodiff()
-    # Which of the gradients has met most of those is chance.
-    allowed = 2 * max(error(other[name], value) for name, value in exact.items()) + 1e-4
-    for name, value in exact.items():
-        assert_close(found[name], value, allowed, f"second derivative by {name}")
+    # Both measure the same distances in float32, and near kinks take other sides than in float64: which of
+    # them has met most of those is chance, in one scene.
+    largest = {"found": [], "autodiff": []}
+    for seed in range(31, 37):
+        case = Case(soup_setup(seed, 8, (12, 17)), ALL[name](), torch.float32)
+        exact = replace(case, dtype=torch.float64).by_autodiff()
+        for way, result in (("found", case.swept()), ("autodiff", case.by_autodiff())):
+            assert all(bool(x.isfinite().all()) for x in result.values())
+            largest[way].append(max(error(result[k].double(), v) for k, v in exact.items()))
+    assert sum(largest["found"]) <= 2 * sum(largest["autodiff"]) + 1e-4, largest
 
 
 # Cells that move at random jump where they meet, so nothing may cross from one to the next meanwhile.
@@ -342,8 +344,10 @@ def test_what_stays_need_not_be_said():
         second_order(replace(case.motion, tangents=tangents), case.upstream, EVERYTHING)
         for tangents in ((points, None, None, None), none)
     )
+    # Each is a kernel of its own, and rounds as it was compiled.
     for one, other in zip(found, expected, strict=True):
-        assert (one is None and other is None) or torch.equal(one, other)
+        assert (one is None) == (other is None)
+        assert one is None or error(one, other) < 1e-13
 
 
 def test_renders_use_it(monkeypatch):
