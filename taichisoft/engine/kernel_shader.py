@@ -23,7 +23,7 @@ from taichisoft.appearance.texture import Texture
 from taichisoft.appearance.wrap import Wrap
 from taichisoft.engine.bridge import flat
 from taichisoft.engine.job import RasterJob
-from taichisoft.engine.kernels.shading_bundles import Kind, Lit, Plan, Shading
+from taichisoft.engine.kernels.shading_bundles import Kind, Lit, Noted, Plan, Shading
 from taichisoft.engine.kernels.vectors import lanes_of
 from taichisoft.engine.scratch import scratch
 from taichisoft.geometry.vectors import unit_or_zero
@@ -216,6 +216,7 @@ class KernelShader:
             (Plan.BY_MIRRORED, light),
             (Plan.BY_VALUES, values),
             (Plan.SUMS, plan[Plan.NUMBERS]),
+            (Plan.NOTED, Noted.LIGHTS + Noted.COUNT * plan[Plan.LIGHTS]),
         ):
             plan[place] = at
             at += size

@@ -35,9 +35,11 @@ class Plan:
     BY_BASE, BY_DIFFUSE, BY_MIRRORED, BY_VALUES, SUMS = range(26, 31)
     # The first of the attributes that are kept; where in the room those of places begin.
     KEPT, PLACES = range(31, 33)
+    # Where in the room is what the adjoint of light wants to know, see `Noted`.
+    NOTED = 33
     # Where the kinds of the lights begin, see `Kind`, and the sizes of the texture, `SIZE` numbers each: the
     # first number of a texture of that size, its height and its width.
-    KINDS, SIZES, COUNT = range(33, 36)
+    KINDS, SIZES, COUNT = range(34, 37)
     SIZE = 3
 
 
@@ -51,6 +53,17 @@ class Kind:
     """Kinds of lights."""
 
     AMBIENT, DIRECTIONAL, POINT = range(3)
+
+
+class Noted:
+    """Vectors of a place: directions of the normal and to the camera; then those of each light.
+
+    They are the direction to it, the cosine n.l, and of mirrored light r.v, its logarithm, its power, and
+    where it is seen. A direction is x, y, z and 1 / its length.
+    """
+
+    NORMAL, CAMERA, LIGHTS = 0, 4, 8
+    COSINE, ALONG, LOG, POWER, SEEN, COUNT = range(4, 10)
 
 
 class LightNumber:

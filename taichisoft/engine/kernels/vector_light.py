@@ -7,7 +7,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.shading_bundles import Kind, LightNumber, Plan
+from taichisoft.engine.kernels.shading_bundles import Kind, LightNumber, Noted, Plan
 from taichisoft.engine.kernels.vectors import vector_functions
 from taichisoft.geometry.vectors import NOISE
 
@@ -83,6 +83,41 @@ def light_functions(real):
         return direction(room[normal], room[normal + 1], room[normal + 2], real(noise))
 
     @ti.func
+    def note(room: ti.template(), at, a: ti.template()):
+        room[at] = a.x
+        room[at + 1] = a.y
+        room[at + 2] = a.z
+        room[at + 3] = a.inverse
+
+    @ti.func
+    def noted(room: ti.template(), at):
+        result = Direction()
+        result.x = room[at]
+        result.y = room[at + 1]
+        result.z = room[at + 2]
+        result.inverse = room[at + 3]
+        return result
+
+    @ti.func
+    def note_answer(room: ti.template(), at, found: ti.template()):
+        room[at + Noted.COSINE] = found.cosine
+        room[at + Noted.ALONG] = found.along
+        room[at + Noted.LOG] = found.log
+        room[at + Noted.POWER] = found.power
+        room[at + Noted.SEEN] = found.seen
+
+    @ti.func
+    def noted_answer(room: ti.template(), at):
+        result = Answer()
+        result.cosine = room[at + Noted.COSINE]
+        result.lit = greater(result.cosine, vec(0.0))
+        result.along = room[at + Noted.ALONG]
+        result.log = room[at + Noted.LOG]
+        result.power = room[at + Noted.POWER]
+        result.seen = room[at + Noted.SEEN]
+        return result
+
+    @ti.func
     def answer(n: ti.template(), v: ti.template(), l: ti.template(), shininess, mirrors):  # noqa: E741
         """Return how much of a light is sent back and mirrored."""
         result = Answer()
@@ -100,7 +135,10 @@ def light_functions(real):
 
     @ti.func
     def shine(first, position, image, shading: ti.template()):
-        """Write diffuse and mirrored light, summed over the lights, into the room that begins at `first`."""
+        """Write diffuse and mirrored light, summed over the lights, into the room that begins at `first`.
+
+        What `pull` wants to know is noted there.
+        """
         plan, numbers, room = ti.static((shading.plan, shading.numbers, shading.room))
         channels = plan[Plan.LIGHT_CHANNELS]
         mirrors = plan[Plan.MIRRORS]
@@ -113,6 +151,9 @@ def light_functions(real):
         n = normal_at(room, position + 3)
         v = towards(numbers, start + LightNumber.CAMERA, plan[Plan.PERSPECTIVE], room, position)
         shininess = numbers[start + LightNumber.SHININESS]
+        notes = first + plan[Plan.NOTED]
+        note(room, notes + Noted.NORMAL, n)
+        note(room, notes + Noted.CAMERA, v)
         for light in range(plan[Plan.LIGHTS]):
             at = start + LightNumber.SPECULAR + channels + light * (3 + channels)
             kind = plan[plan[Plan.KINDS] + light]
@@ -123,6 +164,9 @@ def light_functions(real):
             else:
                 l = towards(numbers, at, kind - Kind.DIRECTIONAL, room, position)  # noqa: E741
                 found = answer(n, v, l, shininess, mirrors)
+                here = notes + Noted.LIGHTS + Noted.COUNT * light
+                note(room, here, l)
+                note_answer(room, here, found)
                 for c in range(channels):
                     color = of.broadcast(numbers[at + 3 + c])
                     room[diffuse + c] = room[diffuse + c] + color * found.lit
@@ -141,10 +185,11 @@ def light_functions(real):
         room[at + 2] = room[at + 2] + by.z
 
     @ti.func
-    def pull(first, position, image, shading: ti.template()):
+    def pull(first, image, shading: ti.template()):
         """Take the gradients of diffuse and mirrored light to those of positions, normals and numbers.
 
-        They are added to the sums of the numbers, and written for the position and the normal.
+        The light is that which `shine` has found last. They are added to the sums of the numbers, and
+        written for the position and the normal.
         """
         plan, numbers, room = ti.static((shading.plan, shading.numbers, shading.room))
         channels = plan[Plan.LIGHT_CHANNELS]
@@ -153,8 +198,9 @@ def light_functions(real):
         by_diffuse = first + plan[Plan.BY_DIFFUSE]
         by_mirrored = first + plan[Plan.BY_MIRRORED]
         sums = first + plan[Plan.SUMS]
-        n = normal_at(room, position + 3)
-        v = towards(numbers, start + LightNumber.CAMERA, plan[Plan.PERSPECTIVE], room, position)
+        notes = first + plan[Plan.NOTED]
+        n = noted(room, notes + Noted.NORMAL)
+        v = noted(room, notes + Noted.CAMERA)
         shininess = numbers[start + LightNumber.SHININESS]
         by_n = Sums()
         by_v = Sums()
@@ -168,8 +214,9 @@ def light_functions(real):
                     k = sums + number + 3 + c
                     room[k] = room[k] + room[by_diffuse + c]
             else:
-                l = towards(numbers, at, kind - Kind.DIRECTIONAL, room, position)  # noqa: E741
-                found = answer(n, v, l, shininess, mirrors)
+                here = notes + Noted.LIGHTS + Noted.COUNT * light
+                l = noted(room, here)  # noqa: E741
+                found = noted_answer(room, here)
                 by_lit = vec(0.0)
                 by_power = vec(0.0)
                 for c in range(channels):

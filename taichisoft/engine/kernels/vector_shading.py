@@ -177,7 +177,7 @@ def shading_functions(real):
             room[by_values + 2] = room[by_values + 2] + by_share * slope
 
     @ti.func
-    def into_light(first, values, image, shading: ti.template()):
+    def into_light(first, image, shading: ti.template()):
         """Take the gradients of light to those of what it is made of."""
         plan, room = ti.static((shading.plan, shading.room))
         channels = plan[Plan.LIGHT_CHANNELS]
@@ -189,7 +189,7 @@ def shading_functions(real):
                 k = first + plan[Plan.SUMS] + LightNumber.SPECULAR + c
                 room[k] = room[k] + up * room[first + plan[Plan.MIRRORED] + c]
                 room[by_mirrored + c] = up * mirror(c, image, shading)
-            light.pull(first, values + plan[Plan.BASE], image, shading)
+            light.pull(first, image, shading)
         else:
             # They are attributes: diffuse light, then what is mirrored.
             by_light = first + plan[Plan.BY_VALUES] + plan[Plan.BASE]
@@ -262,7 +262,7 @@ def shading_functions(real):
                 room[by_diffuse + k] = room[by_diffuse + k] + weight * up * color
                 room[by_mirrored + k] = room[by_mirrored + k] + weight * up
         if plan[Plan.LIT] > 0:
-            into_light(first, values, image, shading)
+            into_light(first, image, shading)
         for c in range(plan[Plan.OUTPUTS] - channels):
             up = upstream[p + channels + c]
             seen = seen + up * room[values + plan[Plan.KEPT] + c]
