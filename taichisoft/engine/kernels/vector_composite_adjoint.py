@@ -19,6 +19,7 @@ from taichisoft.engine.kernels.kernel import (
     large_vector_kernel,
 )
 from taichisoft.engine.kernels.launch import Launch
+from taichisoft.engine.kernels.vector_arrangement import arrangement_functions
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import (
@@ -45,7 +46,7 @@ class CompositeAdjointArrays(NamedTuple):
     sums: Vectors  # (workers * 3 * C) of the attributes of a face, written here
     claimed: Vectors  # (workers * blocks) where the largest generator has been found; one unless take_max
     parts: Ints  # (N) what is added to the number of a band for the part of a face
-    arranged: Ints  # how the layers are: see `keep` of `layer_functions`
+    arranged: Ints  # how the layers are: see `keep` of `vector_arrangement`
 
 
 class CompositeGradients(NamedTuple):
@@ -74,6 +75,7 @@ def composite_adjoint_kernel(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    arrangement = arrangement_functions()
     product = product_functions(real)
     planes_of = plane_functions(real)
     look = flexible_lookup_functions(real)
@@ -486,7 +488,7 @@ def composite_adjoint_kernel(real):
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = Numbers()
                     visits, places = layer.gather(worker, band, arrays, width)
-                    layer.arrange_again(worker, band, blocks, places, arrays, more.arranged)
+                    arrangement.arrange_again(worker, band, blocks, places, arrays, more.arranged)
                     first_block = worker * layers.blocks
                     planes_of.read_band(
                         more.upstream,

@@ -21,6 +21,7 @@ from taichisoft.engine.kernels.kernel import (
     large_vector_kernel,
 )
 from taichisoft.engine.kernels.launch import Launch
+from taichisoft.engine.kernels.vector_arrangement import arrangement_functions
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import (
@@ -127,6 +128,7 @@ def composite_second_kernel(real):
     fragment = vector_fragment_functions(real)
     moving = moving_fragment_functions(real)
     layer = layer_functions(real)
+    arrangement = arrangement_functions()
     planes_of = plane_functions(real)
     look = flexible_lookup_functions(real)
     vec, lanes = of.vec, of.lanes
@@ -854,7 +856,7 @@ def composite_second_kernel(real):
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = Numbers()
                     visits, places = layer.gather(worker, band, arrays, width)
-                    layer.arrange(worker, blocks, places, arrays)
+                    arrangement.arrange(worker, blocks, places, arrays)
                     first = worker * layers.blocks * planes
                     planes_of.read_band(
                         more.upstream, tiles, image, top, blocks, planes, first, more.tiled
