@@ -421,7 +421,7 @@ class VectorCompositePass(Rendered):
 
 
 def _unarranged(division: Division) -> Tensor:
-    """Return memory for how layers are to be arranged: see `keep` of `layer_functions`."""
+    """Return memory for how layers are to be arranged: see `keep` of `kernels/vector_arrangement`."""
     starts = division.count * (2 + division.blocks)
     memory = torch.empty(len(division.first) + starts + 2 * division.total, dtype=torch.int32)
     memory[: len(division.first)] = division.first

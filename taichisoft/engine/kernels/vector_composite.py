@@ -11,6 +11,7 @@ from taichisoft.engine.kernels.faces import FRAME, face_functions
 from taichisoft.engine.kernels.kernel import Floats, Ints, Vectors, large_vector_kernel
 from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.shading_bundles import Plan, Shading
+from taichisoft.engine.kernels.vector_arrangement import arrangement_functions
 from taichisoft.engine.kernels.vector_bundles import Faces, Tiles
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import (
@@ -43,6 +44,7 @@ def composite_kernels(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    arrangement = arrangement_functions()
     shade = shading_functions(real)
     product = product_functions(real)
     planes_of = plane_functions(real)
@@ -156,8 +158,8 @@ def composite_kernels(real):
                     bottom = arrays.bands.rows[3 * band + 2]
                     blocks = (bottom - top) * tiles.columns
                     visits, places = layer.gather(worker, band, arrays, Kept.FORWARD, shading)
-                    layer.arrange(worker, blocks, places, arrays)
-                    layer.keep(worker, band, blocks, places, arrays, out.arranged)
+                    arrangement.arrange(worker, blocks, places, arrays)
+                    arrangement.keep(worker, band, blocks, places, arrays, out.arranged)
                     for block in range(blocks):
                         if product.is_taken(arrays) == 1:
                             product.weigh(worker, image, block, arrays, Kept.FORWARD, 0, 0)

@@ -20,6 +20,7 @@ from taichisoft.engine.kernels.kernel import (
 )
 from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.shading_bundles import Plan, Shading
+from taichisoft.engine.kernels.vector_arrangement import arrangement_functions
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import (
@@ -67,6 +68,7 @@ def composite_adjoint_kernel(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    arrangement = arrangement_functions()
     shade = shading_functions(real)
     product = product_functions(real)
     planes_of = plane_functions(real)
@@ -559,7 +561,7 @@ def composite_adjoint_kernel(real):
                     if ti.static(shading.shaded):
                         shade.begin(worker, shading)
                     visits, places = layer.gather(worker, band, arrays, width, shading)
-                    layer.arrange_again(worker, band, blocks, places, arrays, more.arranged)
+                    arrangement.arrange_again(worker, band, blocks, places, arrays, more.arranged)
                     first_block = worker * layers.blocks
                     planes_of.read_band(
                         more.upstream,

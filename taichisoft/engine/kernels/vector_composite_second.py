@@ -13,6 +13,7 @@ from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.kernel import large_vector_kernel
 from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.shading_bundles import UNSHADED
+from taichisoft.engine.kernels.vector_arrangement import arrangement_functions
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layers import Kept, LayerArrays, Number, layer_functions
 from taichisoft.engine.kernels.vector_moving_fragment import moving_fragment_functions
@@ -38,6 +39,7 @@ def composite_second_kernel(real):
     fragment = vector_fragment_functions(real)
     moving = moving_fragment_functions(real)
     layer = layer_functions(real)
+    arrangement = arrangement_functions()
     planes_of = plane_functions(real)
     places = rate_place_functions(real)
     pairs = rate_pair_functions(real)
@@ -66,7 +68,7 @@ def composite_second_kernel(real):
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = gradients.Numbers()
                     visits, end = layer.gather(worker, band, arrays, width, UNSHADED)
-                    layer.arrange(worker, blocks, end, arrays)
+                    arrangement.arrange(worker, blocks, end, arrays)
                     first = worker * layers.blocks * planes
                     planes_of.read_band(
                         more.upstream, tiles, image, top, blocks, planes, first, more.tiled

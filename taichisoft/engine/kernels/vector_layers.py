@@ -306,103 +306,6 @@ def layer_functions(real):
             layers.block[at] = -1
 
     @ti.func
-    def arrange(worker, blocks, places, arrays: ti.template()):
-        """List the places of each block, from front to back."""
-        layers = ti.static(arrays.layers)
-        base = worker * layers.capacity
-        first_block = worker * layers.blocks + worker
-        # Counts become starts, which then move on to their ends: those of the next blocks.
-        layers.start[first_block] = base
-        total = base
-        for b in range(blocks):
-            count = layers.start[first_block + b + 1]
-            layers.start[first_block + b + 1] = total
-            total += count
-        for at in range(base, places):
-            block = layers.block[at]
-            if block >= 0:
-                end = layers.start[first_block + block + 1]
-                layers.order[end] = at
-                layers.start[first_block + block + 1] = end + 1
-        for b in range(blocks):
-            sort(layers.start[first_block + b], layers.start[first_block + b + 1], layers)
-
-    @ti.func
-    def parts_of(arranged: ti.template(), band, arrays: ti.template()):
-        """Return where in what is kept the starts, the blocks of places and the order of a band begin.
-
-        Before them are the first places of the bands, and the end, and how many places each band had.
-        """
-        bands = arrays.bands.count
-        starts = 2 * bands + 1 + band * (arrays.layers.blocks + 1)
-        block = 2 * bands + 1 + bands * (arrays.layers.blocks + 1) + arranged[band]
-        return starts, block, block + arranged[bands]
-
-    @ti.func
-    def keep(worker, band, blocks, places, arrays: ti.template(), arranged_out: ti.template()):
-        """Keep how the layers of a band are arranged, with places counted in the band."""
-        layers = ti.static(arrays.layers)
-        base = worker * layers.capacity
-        first_block = worker * layers.blocks + worker
-        start, block, order = parts_of(arranged_out, band, arrays)
-        arranged_out[arrays.bands.count + 1 + band] = places - base
-        for i in range(places - base):
-            arranged_out[block + i] = layers.block[base + i]
-        for b in range(blocks + 1):
-            arranged_out[start + b] = layers.start[first_block + b] - base
-        for i in range(layers.start[first_block + blocks] - base):
-            arranged_out[order + i] = layers.order[base + i] - base
-
-    @ti.func
-    def arrange_again(worker, band, blocks, places, arrays: ti.template(), arranged: ti.template()):
-        """Arrange the layers of a band as `keep` has it."""
-        layers = ti.static(arrays.layers)
-        base = worker * layers.capacity
-        first_block = worker * layers.blocks + worker
-        start, block, order = parts_of(arranged, band, arrays)
-        if arranged[arrays.bands.count + 1 + band] == places - base:
-            for i in range(places - base):
-                layers.block[base + i] = arranged[block + i]
-            for b in range(blocks + 1):
-                layers.start[first_block + b] = arranged[start + b] + base
-            for i in range(arranged[start + blocks]):
-                layers.order[base + i] = arranged[order + i] + base
-        else:
-            # Whether a face just reaches a block is rounded, which compilers do in various ways.
-            arrange(worker, blocks, places, arrays)
-
-    @ti.func
-    def sort(first, last, layers: ti.template()):
-        """Sort places by their least depth, then by their number.
-
-        By Shell's method, which is insertion for a few.
-        """
-        order, extent = ti.static((layers.order, layers.extent))
-        gap = 1
-        while gap < (last - first) // 8:
-            gap = 3 * gap + 1
-        while gap > 0:
-            for at in range(first + gap, last):
-                moving = order[at]
-                z = extent[Extent.COUNT * moving + Extent.NEAREST]
-                hole = at
-                moves = 1
-                while moves == 1:
-                    moves = 0
-                    if hole - gap >= first:
-                        other = order[hole - gap]
-                        other_z = extent[Extent.COUNT * other + Extent.NEAREST]
-                        moves = ti.select(other_z > z, 1, 0)
-                        if other_z == z:
-                            moves = ti.select(other > moving, 1, 0)
-                        if moves == 1:
-                            order[hole] = other
-                            hole -= gap
-                if hole < at:
-                    order[hole] = moving
-            gap = gap // 3
-
-    @ti.func
     def hidden_from(k, tolerance, gamma, arrays: ti.template()):
         """Return the depth behind which nothing counts for a place."""
         low = arrays.softness.numbers[Number.LOW]
@@ -698,9 +601,6 @@ def layer_functions(real):
         looked_up=looked_up,
         gather=gather,
         attribute=attribute,
-        arrange=arrange,
-        arrange_again=arrange_again,
-        keep=keep,
         is_faint=is_faint,
         amount_of_pair=amount_of_pair,
         risen=risen,
