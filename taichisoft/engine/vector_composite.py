@@ -28,7 +28,7 @@ from taichisoft.engine.kernels.vector_composite_adjoint import (
     composite_adjoint_kernel,
 )
 from taichisoft.engine.kernels.vector_fragment import DEPTHS
-from taichisoft.engine.kernels.vector_layers import (
+from taichisoft.engine.kernels.vector_layer_bundles import (
     Bands,
     Extent,
     FacesInBands,

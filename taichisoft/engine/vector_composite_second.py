@@ -18,7 +18,7 @@ from taichisoft.engine.bridge import Gradients, Needed, flat
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.vector_composite_second import composite_second_kernel
-from taichisoft.engine.kernels.vector_layers import LayerArrays
+from taichisoft.engine.kernels.vector_layer_bundles import LayerArrays
 from taichisoft.engine.kernels.vector_rates import (
     Motion,
     OfBand,

@@ -4,7 +4,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.vector_layers import Extent
+from taichisoft.engine.kernels.vector_layer_bundles import Extent
 
 
 @cache

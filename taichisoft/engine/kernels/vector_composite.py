@@ -14,12 +14,9 @@ from taichisoft.engine.kernels.shading_bundles import Plan, Shading
 from taichisoft.engine.kernels.vector_arrangement import arrangement_functions
 from taichisoft.engine.kernels.vector_bundles import Faces, Tiles
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
-from taichisoft.engine.kernels.vector_layers import (
-    Kept,
-    LayerArrays,
-    Number,
-    layer_functions,
-)
+from taichisoft.engine.kernels.vector_gathering import gathering_functions
+from taichisoft.engine.kernels.vector_layer_bundles import Kept, LayerArrays, Number
+from taichisoft.engine.kernels.vector_layers import layer_functions
 from taichisoft.engine.kernels.vector_planes import plane_functions
 from taichisoft.engine.kernels.vector_products import product_functions
 from taichisoft.engine.kernels.vector_shading import shading_functions
@@ -33,7 +30,7 @@ class CompositeImage(NamedTuple):
     image_out: (
         Floats  # ((3 + C) * B * H * W) planes: total, sums of w, w z, and w times the colours
     )
-    arranged: Ints  # how the layers are: see `keep` of `layer_functions`
+    arranged: Ints  # how the layers are: see `keep` of `vector_arrangement`
 
 
 @cache
@@ -44,6 +41,7 @@ def composite_kernels(real):
     frames = face_functions(real)
     fragment = vector_fragment_functions(real)
     layer = layer_functions(real)
+    gathering = gathering_functions(real)
     arrangement = arrangement_functions()
     shade = shading_functions(real)
     product = product_functions(real)
@@ -137,7 +135,7 @@ def composite_kernels(real):
                                 sums[p + 2 + c] = sums[p + 2 + c] + weight * color
                     else:
                         for c in range(colors):
-                            color = layer.attribute(arrays, index, c, share0, share1, share2)
+                            color = shade.attribute(arrays, index, c, share0, share1, share2)
                             sums[p + 2 + c] = sums[p + 2 + c] + weight * color
 
     @large_vector_kernel(real)
@@ -157,7 +155,7 @@ def composite_kernels(real):
                     top = arrays.bands.rows[3 * band + 1]
                     bottom = arrays.bands.rows[3 * band + 2]
                     blocks = (bottom - top) * tiles.columns
-                    visits, places = layer.gather(worker, band, arrays, Kept.FORWARD, shading)
+                    visits, places = gathering.gather(worker, band, arrays, Kept.FORWARD, shading)
                     arrangement.arrange(worker, blocks, places, arrays)
                     arrangement.keep(worker, band, blocks, places, arrays, out.arranged)
                     for block in range(blocks):

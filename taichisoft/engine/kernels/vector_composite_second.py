@@ -15,7 +15,9 @@ from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.shading_bundles import UNSHADED
 from taichisoft.engine.kernels.vector_arrangement import arrangement_functions
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
-from taichisoft.engine.kernels.vector_layers import Kept, LayerArrays, Number, layer_functions
+from taichisoft.engine.kernels.vector_gathering import gathering_functions
+from taichisoft.engine.kernels.vector_layer_bundles import Kept, LayerArrays, Number
+from taichisoft.engine.kernels.vector_layers import layer_functions
 from taichisoft.engine.kernels.vector_moving_fragment import moving_fragment_functions
 from taichisoft.engine.kernels.vector_planes import plane_functions
 from taichisoft.engine.kernels.vector_rate_gradients import rate_gradient_functions
@@ -39,6 +41,7 @@ def composite_second_kernel(real):
     fragment = vector_fragment_functions(real)
     moving = moving_fragment_functions(real)
     layer = layer_functions(real)
+    gathering = gathering_functions(real)
     arrangement = arrangement_functions()
     planes_of = plane_functions(real)
     places = rate_place_functions(real)
@@ -67,7 +70,7 @@ def composite_second_kernel(real):
                     top = arrays.bands.rows[3 * band + 1]
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns
                     sums = gradients.Numbers()
-                    visits, end = layer.gather(worker, band, arrays, width, UNSHADED)
+                    visits, end = gathering.gather(worker, band, arrays, width, UNSHADED)
                     arrangement.arrange(worker, blocks, end, arrays)
                     first = worker * layers.blocks * planes
                     planes_of.read_band(

@@ -9,7 +9,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.vector_layers import Extent, Kept, Number, OfPair
+from taichisoft.engine.kernels.vector_layer_bundles import Extent, Kept, Number, OfPair
 from taichisoft.engine.kernels.vector_shading import shading_functions
 from taichisoft.engine.kernels.vector_table import Sizes, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions

@@ -4,11 +4,12 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.vector_layers import Kept, Number, layer_functions
+from taichisoft.engine.kernels.vector_layer_bundles import Kept, Number
 from taichisoft.engine.kernels.vector_moving_fragment import moving_fragment_functions
 from taichisoft.engine.kernels.vector_rate_places import rate_place_functions
 from taichisoft.engine.kernels.vector_rate_tables import rate_table_functions
 from taichisoft.engine.kernels.vector_rates import Rate, RowsOf
+from taichisoft.engine.kernels.vector_shading import shading_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -17,7 +18,7 @@ def rate_gradient_functions(real):
     """Compile-on-first-use device functions for a float type."""
     of = vector_functions(real)
     moving = moving_fragment_functions(real)
-    layer = layer_functions(real)
+    shade = shading_functions(real)
     tables = rate_table_functions(real)
     places = rate_place_functions(real)
     vec, lanes = of.vec, of.lanes
@@ -136,7 +137,7 @@ def rate_gradient_functions(real):
         share2 = kept[k + Kept.SHARE2]
         for c in range(planes - 3):
             up = more.tiled[p + 3 + c]
-            color = layer.attribute(arrays, index, c, share0, share1, share2)
+            color = shade.attribute(arrays, index, c, share0, share1, share2)
             color_dot = places.attribute_rate(at, index, c, arrays, motion)
             image[p + 3 + c] = image[p + 3 + c] + weight_dot * color + weight * color_dot
             add_attribute(at, worker, c, weight * up, weight_dot * up, arrays, more)

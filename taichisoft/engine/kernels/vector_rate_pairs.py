@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.vector_curve import CellsAt
-from taichisoft.engine.kernels.vector_layers import Kept, Number, OfPair, layer_functions
+from taichisoft.engine.kernels.vector_layer_bundles import Kept, Number, OfPair
+from taichisoft.engine.kernels.vector_layers import layer_functions
 from taichisoft.engine.kernels.vector_rate_tables import rate_table_functions
 from taichisoft.engine.kernels.vector_rates import OfCells, PairRate, Rate, RowsOf
 from taichisoft.engine.kernels.vector_table import flexible_lookup_functions

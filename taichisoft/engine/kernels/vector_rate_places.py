@@ -7,7 +7,7 @@ from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.blocks import block_functions
 from taichisoft.engine.kernels.faces import face_functions
 from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
-from taichisoft.engine.kernels.vector_layers import Kept, Number
+from taichisoft.engine.kernels.vector_layer_bundles import Kept, Number
 from taichisoft.engine.kernels.vector_moving_fragment import moving_fragment_functions
 from taichisoft.engine.kernels.vector_rate_tables import rate_table_functions
 from taichisoft.engine.kernels.vector_rates import Rate, RowsOf

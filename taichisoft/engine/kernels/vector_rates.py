@@ -6,7 +6,7 @@ Names that end in ``_dot``, here and where they are used, are rates.
 from typing import NamedTuple
 
 from taichisoft.engine.kernels.kernel import Constant, Floats, Ints, Quads, Vectors
-from taichisoft.engine.kernels.vector_layers import Kept
+from taichisoft.engine.kernels.vector_layer_bundles import Kept
 
 
 class Rate:
