@@ -116,7 +116,7 @@ def compare(
 @pytest.mark.parametrize("opacity", [False, True])
 @pytest.mark.parametrize("name", SUMS)
 def test_soups(name, opacity, dtype):
-    compare(case_of(soup_setup(31, 9, SIZE, batch=2), LAYERED[name](), dtype), dtype, opacity)
+    compare(case_of(soup_setup(32, 9, SIZE, batch=2), LAYERED[name](), dtype), dtype, opacity)
 
 
 @pytest.mark.parametrize("moving", MOVING)

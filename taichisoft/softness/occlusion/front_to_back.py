@@ -34,6 +34,10 @@ class FrontToBack(Occlusion):
     order that is not symmetric), so that the image does not depend on the order of the faces. Under `Max`
     with a hard order the one with the smaller index is in front.
 
+    Where faces of nearly equal depth add up to so much that each is hidden by the others, they share the
+    pixel: what is left of alpha behind a total never quite ends, and colour and depth are means by it. Behind
+    faces that are wholly in front and together full, nothing is seen.
+
     An edge in front of something has the gradient of the area that it covers. Where two faces share an edge
     and their coverages do not add up to 1 under the T-conorm, what is behind shows through that seam: under
     `Frank` of a large p less than under `Probabilistic`, under `BoundedSum` nothing.
