@@ -62,7 +62,10 @@ FULL = Plan(
         *(Setting(3, n, sigma=1e-5) for n in (128, 512, 1024)),
         *(Setting(3, 256, views, 1e-5) for views in (1, 16, 64)),
     ),
-    colors=tuple(Setting(n, 256, sigma=s) for n, s in product((3, 4), (1e-5, 1e-4))),
+    colors=(
+        Setting(3, 64, sigma=1e-5),
+        *(Setting(n, 256, sigma=s) for n, s in product((3, 4), (1e-5, 1e-4))),
+    ),
     dense=(Setting(3, 64, sigma=1e-5),),
     parts=(Setting(3, 64), Setting(3, 256)),
     memory=(Setting(3, 256), Setting(4, 512), Setting(3, 256, 64), Setting(7, 1024, 1)),
