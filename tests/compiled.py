@@ -46,6 +46,19 @@ def differentiate(dtype: torch.dtype) -> None:
         for loss in (color, renderer.silhouette(seen, camera).square().sum()):
             (gradient,) = torch.autograd.grad(loss, vertices, create_graph=True)
             gradient.square().sum().backward()
+    shade(dtype)
+
+
+def shade(dtype: torch.dtype) -> None:
+    """Take derivatives of a render with texture and light."""
+    mesh, generator = ts.shapes.icosphere(0).to(dtype=dtype), torch.Generator().manual_seed(0)
+    image, uv = (
+        torch.rand(*size, dtype=dtype, generator=generator) for size in ((4, 4, 3), (12, 2))
+    )
+    camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(8, 8), dtype=dtype)
+    texture = ts.Texture(image.requires_grad_(), uv)
+    light = ts.Lighting([ts.DirectionalLight((0.0, 0.5, 1.0))])
+    ts.SoftRasterizer()(mesh, camera, colors=texture, lighting=light).color.sum().backward()
 
 
 if __name__ == "__main__":

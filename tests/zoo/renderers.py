@@ -116,6 +116,12 @@ LAYOUTS = (
     *("aggregation hamacher_0.5", "aggregation yager_1"),
     *("occlusion shifted_uniform", "occlusion mlp"),
 )
+# Those of which Taichi's own derivatives are compiled, which takes longest: tables of one piece and of
+# several, a learned one, and each of the other curves.
+FEW_LAYOUTS = (
+    *("gaussian", "mlp", "mixture_with_steps", "max gaussian", "max mixture_with_steps"),
+    *("aggregation hamacher_0.5", "occlusion mlp"),
+)
 # Of one with faces that compete it is the same table as of the coverage that faces are blended by, and the
 # members of a family of T-conorms differ by a number: the one in the middle is near a limit of its formula.
 LEARNED = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from meta.learning.outer import OuterOptimizer
 from meta.learning.settings import TrainSettings
 from meta.runs import history, trainer
 from meta.runs.folder import RunFolder
+from taichisoft.base.backend import cache_folder
 from tests.meta.learning.problems import PointFamily, tiny
 
 
@@ -56,7 +58,12 @@ def stop_at(patch: pytest.MonkeyPatch, step: int, error: type[BaseException]) ->
 
 
 def environment(cache: Path) -> dict[str, str]:
-    """Return the variables of processes that run alone, with what Taichi keeps in a folder of its own."""
+    """Return the variables of processes that run alone, with what Taichi keeps in a folder of its own.
+
+    It begins with the kernels that are compiled already.
+    """
+    if cache_folder().is_dir():
+        shutil.copytree(cache_folder(), cache, dirs_exist_ok=True)
     return {
         **os.environ,
         "OMP_NUM_THREADS": "1",
