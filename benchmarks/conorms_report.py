@@ -25,10 +25,10 @@ seen instead of 11 to 14, and it costs nothing that could be measured on pose, s
 points where the order of depths is to be found. `ts.Frank(1e4)` lets 0.2 to 4 % through and solves half as
 many occlusions; p = 10 lies between.
 
-**The bounded sum is for silhouettes alone.** Faces of one plane are equally deep, each half in front of the
-others; where six meet, what is in front of each of them adds up to 1, so that none has a weight left and
-the pixel is black. On a flat wall that is 6 % of it at 0.3 to 1 px, and 69 % at 2 px. That, and that
-nothing has a gradient where the sum is 1, is why it solves next to nothing on shape2d.
+**The bounded sum is for silhouettes and for what is only looked at.** It has no seams: nothing shines through
+a ball or a flat wall. But nothing has a gradient where coverages add up to 1, which is why it solves next
+to nothing on shape2d. (The problems were solved while faces that hide each other wholly still left a pixel
+black, up to 69 % of a flat wall; now they share it.)
 
 **No T-conorm mends the area.** A closed ball is too large under all of them, as its back faces count at its
 edge as well: by 0.6 to 3.3 % at 0.3 px and 1,280 faces, by 11 to 14 % at 1 px. The probabilistic sum is

@@ -28,10 +28,8 @@ ENGINE = (
     "engine/test_composite.py",
     "engine/test_layer_shading.py",
     "engine/test_second_derivatives.py",
-    "engine/test_deterministic.py",
     "engine/test_known_faults.py",
     "render/test_hard_renderer.py",
-    "render/test_rasterizer.py",
     "base/test_backend.py",
 )
 # Most of the time goes into compiling, on one core for each process.
@@ -71,7 +69,7 @@ class Place:
 
 
 PLACES = {
-    "vulkan": Place("vulkan", ENGINE, (*IN_TWO, *ON_VULKAN), 450),
+    "vulkan": Place("vulkan", ENGINE, (*IN_TWO, *ON_VULKAN), 400),
     "bounds": Place(
         "cpu",
         ("engine/test_composite.py", *ENGINE[:1]),

@@ -64,7 +64,7 @@ def test_kinds_of_layouts(name, dtype):
     compare_engines(soup_setup(4, 7, IMAGE), EVERY[name](), dtype)
 
 
-@pytest.mark.parametrize("name", STRAIGHT_THROUGH)
+@pytest.mark.parametrize("name", ["heaviside gaussian", "logistic mlp"])
 def test_straight_through(name, dtype):
     renderer = STRAIGHT_THROUGH[name]()
     # What the engines sum is compared, not the image: where the value curve is nearly 0 the mean colour is

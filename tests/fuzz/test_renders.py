@@ -20,7 +20,7 @@ from tests.fuzz import differences, exact
 from tests.fuzz.scenes import FuzzScene, draw
 from tests.helpers import TOLERANCES, Tolerance, compare_with_twin, normal_like, outcome
 
-SCENES = int(os.environ.get("FUZZ_SCENES") or 3)
+SCENES = int(os.environ.get("FUZZ_SCENES") or 2)
 CHUNK = 20
 # What tables promise of closed forms, and of a learned generator with wild weights: README, limitations.
 TABLE, WILD_TABLE = 2e-6, 1e-4
