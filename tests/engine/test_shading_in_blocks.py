@@ -25,7 +25,6 @@ from tests.zoo.appearance import UV_FACES, lighting_of, scene, texture_of
 
 pytestmark = [
     pytest.mark.cpu_only,
-    # Whole vectors go into no kernel that checks its array bounds.
     pytest.mark.skipif(
         in_debug_mode(), reason="whole vectors go into no kernel with checked bounds"
     ),
