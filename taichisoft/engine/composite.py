@@ -12,6 +12,7 @@ from torch import Tensor
 from taichisoft.engine.adjoints import width_gradient
 from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
 from taichisoft.engine.compositing import composite_fragments
+from taichisoft.engine.coverage import CoveragePass
 from taichisoft.engine.device_scratch import device_scratch
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.job import TABLE_WORKERS, RasterJob
@@ -21,6 +22,7 @@ from taichisoft.engine.kernels.layer_fragments import FragmentGradients, layer_f
 from taichisoft.engine.kernels.layer_lists import layer_lists
 from taichisoft.engine.kernels.layer_pixels import PixelGradients, layer_pixels
 from taichisoft.engine.layers import TABLES, BandLayers, LayerJob, table_cells
+from taichisoft.engine.total import is_alone, total_adjoint
 from taichisoft.softness.curves import CompositeCurves
 
 # What is summed up in a pass before it is rounded to the type of the inputs.
@@ -63,6 +65,9 @@ class CompositePass(Rendered):
         self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
     ) -> Gradients:
         """Return the gradients of the fields of `CompositeInputs`; None for cells that are not asked for."""
+        if not self.opacity and is_alone(upstream):
+            coverage = CoveragePass(self.job, self.curves.generator, self.curves.takes_max)
+            return total_adjoint(coverage, (self.job.indices(1, -1),), upstream, inputs, needed)
         job, of = self.job, CompositeInputs(*inputs)
         asked = CompositeInputs(*needed)  # type: ignore[arg-type]
         into_cells = any(table_cells(asked))

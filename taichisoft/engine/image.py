@@ -26,8 +26,8 @@ class Ground(NamedTuple):
     background : Tensor, (C,)
         Behind all faces; without a gradient.
     through_total : bool
-        Whether alpha is ``1 - exp(-total)`` of the first of the sums. Then it need not be differentiated for
-        itself where the sums are.
+        Whether alpha is ``1 - exp(-total)`` of the first of the sums. Then its gradient is passed there, and
+        none to alpha.
     exact : callable
         Does the same as a graph of torch, for derivatives of derivatives.
     """
@@ -80,9 +80,9 @@ class _Composed(Function):
         if torch.is_grad_enabled():
             return None, *_differentiable(ctx.ground, alpha, sums, upstream)
         by_alpha, *given = upstream
-        if all(x is None for x in given):
+        through_total = ctx.ground.through_total
+        if not through_total and all(x is None for x in given):
             return None, by_alpha, None
-        through_total = ctx.ground.through_total and ctx.needs_input_grad[2]
         by_planes = torch.empty(sums.shape[-1], *alpha.shape, dtype=alpha.dtype)
         none = alpha.new_zeros(1)
         found = none if through_total else torch.empty(alpha.shape, dtype=alpha.dtype)

@@ -43,8 +43,10 @@ from taichisoft.engine.kernels.vector_rates import Rate
 from taichisoft.engine.kernels.vector_table import FlexibleTable
 from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.scratch import scratch
+from taichisoft.engine.total import is_alone, total_adjoint
 from taichisoft.engine.vector_bands import PLACES, WORKERS, Division, Parts
 from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
+from taichisoft.engine.vector_coverage import VectorCoveragePass
 from taichisoft.softness.curves import FULL, CompositeCurves, Curve
 from taichisoft.softness.remainder import NOTHING_LEFT
 from taichisoft.softness.tables.domain import Piece
@@ -132,9 +134,13 @@ class VectorCompositePass(Rendered):
         self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
     ) -> Gradients:
         """Return the gradients of the fields of `CompositeInputs`."""
+        frames, rows, depths, counts, arranged = kept
+        if not self.opacity and is_alone(upstream):
+            coverage = VectorCoveragePass(self.job, self.curves.generator, self.curves.takes_max)
+            of_faces = (frames, rows, self.blocks.tiled_indices(1))
+            return total_adjoint(coverage, of_faces, upstream, inputs, needed)
         job, blocks = self.job, self.blocks
         of = CompositeInputs(*inputs[:INPUTS])
-        frames, rows, depths, counts, arranged = kept
         into_cells = any(needed[i] for i in CELLS)
         division = self._division(counts)
         parts = Parts.of(rows[: 2 * job.num_faces], division, job)

@@ -352,6 +352,7 @@ class SoftRasterizer(nn.Module):
     ) -> Tensor:
         """Render alpha alone, (B, H, W): less than half the work of a full image.
 
+        Front to back the alpha of an image is the same but for rounding.
         With an opacity, that of the mesh or one given as to `forward`, it is as much work as an image. The
         opacity of a texture is in the alpha of `forward` alone.
         """
@@ -500,15 +501,20 @@ class SoftRasterizer(nn.Module):
         if self.ssaa > 1 or surface.normals or background.requires_grad or not plain:
             return self.compose(fine, sums, surface)
 
+        # Of a subclass as well, unless it has an inverse of its own.
+        exponential = type(self.aggregation).inverse is Probabilistic.inverse
+        through_total = exponential and isinstance(self.occlusion, FrontToBack)
+
         def exact(fine: Tensor, sums: Tensor) -> ComposedImages:
+            if through_total:
+                # What is passed to alpha has no gradient.
+                fine = self.aggregation.inverse(sums[..., 0])
             image = self.compose(fine, sums, surface)
             return fine, image.depth, image.premultiplied, image.color
 
         behind = background.detach().to(fine).expand(channels)
-        # Of a subclass as well, unless it has an inverse of its own.
-        exponential = type(self.aggregation).inverse is Probabilistic.inverse
-        has_total = isinstance(self.occlusion, FrontToBack) and surface.shader is None
-        ground = Ground(behind, exponential and has_total and not surface.opacity, exact)
+        ground = Ground(behind, through_total, exact)
+        fine = fine.detach() if through_total else fine
         alpha, depth, premultiplied, color = self._engine.image(ground, fine, sums)
         if not surface.has_colors:
             return SoftImage(alpha, depth, None)
@@ -535,15 +541,14 @@ class SoftRasterizer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return alpha and the sums of `compose`, in the resolution that is rendered."""
         height = camera.image_size[0]
-        if surface.opacity:
+        if isinstance(self.occlusion, FrontToBack):
             curves = self.composite_curves(height)
-            sums = self._engine.composite(job, curves, opacity=True, shader=surface.shader)
+            sums = self._engine.composite(
+                job, curves, opacity=surface.opacity, shader=surface.shader
+            )
             return self.aggregation.inverse(sums[..., 0]), sums
         generator = self._magnified(self._curves.generator(height))
         fine = self._fine_alpha(mesh, camera, generator).expand(job.images, -1, -1)
-        if isinstance(self.occlusion, FrontToBack):
-            curves = self.composite_curves(height)
-            return fine, self._engine.composite(job, curves, shader=surface.shader)
         _, coverage, occlusion = self.curves(height)
         if surface.shader is None:
             return fine, self._engine.sums(job, coverage, occlusion)

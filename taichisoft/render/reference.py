@@ -28,7 +28,7 @@ from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.render.image import SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.render.reference_layers import Front, Layering
-from taichisoft.softness.curves import Curve, below_full
+from taichisoft.softness.curves import Curve, generated
 from taichisoft.softness.occlusion import FrontToBack, ReferenceDepth
 
 Function = Callable[[Tensor], Tensor]
@@ -318,8 +318,8 @@ def _exact(renderer: SoftRasterizer) -> tuple[Function, Function]:
 
     def exact_generator(s: Tensor) -> Tensor:
         top = exact_coverage(s.new_tensor(high))
-        top = aggregation.generator(below_full(top) if through else top)
-        within = aggregation.generator(below_full(exact_coverage(s)))
+        top = generated(aggregation, top) if through else aggregation.generator(top)
+        within = generated(aggregation, exact_coverage(s))
         return torch.where(s >= high, top, within)
 
     return exact_generator, exact_coverage

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_holds_numbers, check_type
-from taichisoft.softness.aggregation import Probabilistic
+from taichisoft.softness.aggregation import Aggregation, Probabilistic
 from taichisoft.softness.coverage.straight_through import FAINT
 from taichisoft.softness.inverse_table import InverseTable, tabulate_inverse
 from taichisoft.softness.occlusion import FrontToBack, ReferenceDepth
@@ -132,6 +132,11 @@ def below_full(coverage: Tensor) -> Tensor:
     return coverage.clamp(max=FULL)
 
 
+def generated(aggregation: Aggregation, coverage: Tensor) -> Tensor:
+    """Return the generator of coverage within a table: short of that of 1, unless maxima are taken."""
+    return aggregation.generator(coverage if aggregation.takes_max else below_full(coverage))
+
+
 class SoftnessCurves:
     """The curves of a softness, tabulated again only when it has changed.
 
@@ -155,10 +160,10 @@ class SoftnessCurves:
         def build(high: Tensor, domain: Domain) -> Table:
             top = coverage.without_tail(high)
             # A slope of its own wants a generator whose derivative at full coverage is finite.
-            top = top if coverage.surrogate is None else below_full(top)
+            through = coverage.surrogate is not None
             return tabulate(
-                lambda s: aggregation.generator(below_full(coverage.without_tail(s))),
-                aggregation.generator(top),
+                lambda s: generated(aggregation, coverage.without_tail(s)),
+                generated(aggregation, top) if through else aggregation.generator(top),
                 domain,
                 within=(0.0, math.inf),
             )

@@ -315,6 +315,23 @@ def test_only_what_is_asked_for(dtype):
     assert found.cells is None
 
 
+@pytest.mark.parametrize("name", ["gaussian", "steep_generator", "max"])
+def test_the_gradient_of_alpha_alone_is_a_part_of_all(name, dtype):
+    case = case_of(soup_setup(31, 9, SIZE, batch=2), RENDERERS[name](), dtype)
+    sums, leaves = of_kernels(case), list(case.leaves.values())
+    up = normal_like(sums, torch.Generator().manual_seed(4)).to(sums)
+    total = torch.zeros_like(up)
+    total[..., 0] = up[..., 0]
+    by_all, by_total, by_rest = (
+        torch.autograd.grad(sums, leaves, x, retain_graph=True, materialize_grads=True)
+        for x in (up, total, up - total)
+    )
+    for leaf, whole, part, rest in zip(case.leaves, by_all, by_total, by_rest, strict=True):
+        # The total alone takes a shorter way.
+        assert_close(part + rest, whole, GRADIENT[dtype], f"gradient of {leaf}")
+    assert bool(by_total[0].any())
+
+
 def small(name: str, opacity: bool) -> tuple[Callable[..., Tensor], list[Tensor]]:
     """Return a contraction of the sums as a function of leaves and parameters, and a point."""
     setup = soup_setup(42, 3, (4, 5), size=3.0)
