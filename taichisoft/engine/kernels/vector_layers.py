@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_layer_bundles import Extent, Kept, Number, OfPair
+from taichisoft.engine.kernels.vector_order import order_functions
 from taichisoft.engine.kernels.vector_table import flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -20,6 +21,7 @@ def layer_functions(real):
     """Return the device functions for the float type `real`."""
     of = vector_functions(real)
     look = flexible_lookup_functions(real)
+    ordering = order_functions(real)
     vec, lanes = of.vec, of.lanes
     greater = of.greater
     far = 1e30
@@ -54,22 +56,12 @@ def layer_functions(real):
         u = ti.select(tie, vec(0.0), difference) * of.broadcast(inverse_gamma)
         p = OfPair.COUNT * at
         of_pair[p + OfPair.U] = u
-        numbers = ti.static(softness.numbers)
-        row = ti.cast(numbers[Number.ORDER_ROW], ti.i32)
+        row = ordering.row_of(softness)
         if row >= 0:
-            # No need to look for the cell.
-            rate = of.broadcast(numbers[Number.ORDER_RATE])
-            t = (of.broadcast(numbers[Number.HIGH]) - u) * rate
-            t = of.lesser(greater(t, vec(0.0)), vec(1.0))
-            cubic = softness.order.cells[row]
-            h = (of.broadcast(cubic[3]) * t + of.broadcast(cubic[2])) * t + of.broadcast(cubic[1])
-            h = h * t + of.broadcast(cubic[0])
+            h, slope = ordering.in_cell(u, row, softness, width)
             of_pair[p + OfPair.ORDER] = ti.select(tie, of.broadcast(tie_of(j, k, arrays)), h)
             if ti.static(width > Kept.FORWARD):
-                slope = of.broadcast(3.0 * cubic[3]) * t + of.broadcast(2.0 * cubic[2])
-                slope = (slope * t + of.broadcast(cubic[1])) * (0.0 - rate)
-                inside = ti.select(t > 0.0, ti.select(t < 1.0, vec(1.0), vec(0.0)), vec(0.0))
-                of_pair[p + OfPair.SLOPE] = slope * inside
+                of_pair[p + OfPair.SLOPE] = slope
         else:
             cell, t, rate = look.locate(u, softness.order)
             layers.pair_cells[at] = cell
@@ -91,7 +83,7 @@ def layer_functions(real):
         of_pair = ti.static(layers.pair_kept)
         p = OfPair.COUNT * at
         j = layers.pairs[at]
-        if softness.numbers[Number.ORDER_ROW] < 0:
+        if ordering.row_of(softness) < 0:
             t = of_pair[p + OfPair.ORDER]
             cells = ti.static(CellsAt(layers.pair_cell_numbers, at * lanes))
             cubic = look.cubic(softness.order, cells)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.vector_layer_bundles import Extent, Kept, Number, OfPair
+from taichisoft.engine.kernels.vector_order import order_functions
 from taichisoft.engine.kernels.vector_shading import shading_functions
 from taichisoft.engine.kernels.vector_table import Sizes, flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
@@ -24,10 +25,11 @@ def product_functions(real):
     """Return the device functions for the float type `real`."""
     of = vector_functions(real)
     look = flexible_lookup_functions(real)
+    ordering = order_functions(real)
     shade = shading_functions(real)
     vec = of.vec
     single = real is ti.f32
-    lesser, greater = of.lesser, of.greater
+    greater = of.greater
 
     @ti.func
     def is_taken(arrays: ti.template()):
@@ -46,23 +48,11 @@ def product_functions(real):
     def order_of(u, arrays: ti.template(), width: ti.template()):
         """Return the order of a depth difference in gammas, and its slope (of the backward pass)."""
         softness = ti.static(arrays.softness)
-        numbers = ti.static(softness.numbers)
-        row = ti.cast(numbers[Number.ORDER_ROW], ti.i32)
+        row = ordering.row_of(softness)
         h = vec(0.0)
         slope = vec(0.0)
         if row >= 0:
-            # No need to look for the cell.
-            rate = of.broadcast(numbers[Number.ORDER_RATE])
-            t = (of.broadcast(numbers[Number.HIGH]) - u) * rate
-            t = lesser(greater(t, vec(0.0)), vec(1.0))
-            cubic = softness.order.cells[row]
-            h = (of.broadcast(cubic[3]) * t + of.broadcast(cubic[2])) * t + of.broadcast(cubic[1])
-            h = h * t + of.broadcast(cubic[0])
-            if ti.static(width > Kept.FORWARD):
-                slope = of.broadcast(3.0 * cubic[3]) * t + of.broadcast(2.0 * cubic[2])
-                slope = (slope * t + of.broadcast(cubic[1])) * (0.0 - rate)
-                inside = ti.select(t > 0.0, ti.select(t < 1.0, vec(1.0), vec(0.0)), vec(0.0))
-                slope = slope * inside
+            h, slope = ordering.in_cell(u, row, softness, width)
         else:
             cell, t, by_u = look.locate(u, softness.order)
             cubic = look.cubic(softness.order, cell)
