@@ -35,22 +35,17 @@ from taichisoft.engine.kernels.vector_layer_bundles import (
     Kept,
     LayerArrays,
     Layers,
-    Number,
     OfPair,
-    Softness,
 )
 from taichisoft.engine.kernels.vector_rates import Rate
-from taichisoft.engine.kernels.vector_table import FlexibleTable
 from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.scratch import scratch
 from taichisoft.engine.total import is_alone, total_adjoint
 from taichisoft.engine.vector_bands import PLACES, WORKERS, Division, Parts
 from taichisoft.engine.vector_composite_second import MovingLayers, rates_of
 from taichisoft.engine.vector_coverage import VectorCoveragePass
-from taichisoft.softness.curves import FULL, CompositeCurves, Curve
-from taichisoft.softness.remainder import NOTHING_LEFT
-from taichisoft.softness.tables.domain import Piece
-from taichisoft.softness.tables.table import Table
+from taichisoft.engine.vector_softness import VectorSoftness
+from taichisoft.softness.curves import CompositeCurves
 
 # Of the tables among the inputs.
 CELLS = tuple(
@@ -172,8 +167,8 @@ class VectorCompositePass(Rendered):
             ),
             CompositeAdjointArrays(
                 into_cells,
-                self._slopes(self.curves.generator, of.generator_slopes),
-                self._slopes(self.curves.coverage, of.slope_cells),
+                self._softness.slopes(self.curves.generator, of.generator_slopes),
+                self._softness.slopes(self.curves.coverage, of.slope_cells),
                 flat(upstream.movedim(-1, 0)),
                 blocks.scratch("upstream", launch.workers * division.blocks * planes),
                 blocks.scratch("attributes", launch.workers * 3 * max(channels, 1)),
@@ -323,6 +318,10 @@ class VectorCompositePass(Rendered):
     def _numbers(self) -> Tensor:
         return self.curves.coverage.numbers(self.job.points)
 
+    @cached_property
+    def _softness(self) -> VectorSoftness:
+        return VectorSoftness(self.curves, self.job.points, self.opacity)
+
     def _arrays(
         self,
         of: CompositeInputs,
@@ -356,7 +355,7 @@ class VectorCompositePass(Rendered):
             blocks.scratch("block totals", workers * division.blocks),
         )
         return LayerArrays(
-            self._softness(of, width, multiplies),
+            self._softness.bundle(of, width, multiplies),
             FacesInBands(faces.frames, faces.rows, faces.start),
             depths,
             blocks.tiles,
@@ -367,64 +366,6 @@ class VectorCompositePass(Rendered):
             layers,
         )
 
-    def _softness(self, of: CompositeInputs, width: int, multiplies: bool) -> Softness:
-        curves = self.curves
-        return Softness(
-            curves.takes_max,
-            self._curve(curves.generator, of.generator_cells),
-            self._curve(curves.coverage, of.cells),
-            self._table(curves.order, of.order_cells),
-            self._table(curves.part, of.part_cells),
-            self._table(curves.inverse, of.inverse_cells),
-            self._numbers_of(of, width, multiplies),
-            flat(of.gammas),
-        )
-
-    def _numbers_of(self, of: CompositeInputs, width: int, multiplies: bool) -> Tensor:
-        domain = self.curves.order.domain
-        row, sign, faint = faint_cell(self.curves.part.pieces[-1])
-        numbers = [0.0] * Number.COUNT
-        numbers[Number.LOW] = domain.low
-        numbers[Number.HIGH] = domain.high
-        numbers[Number.FULL] = self.curves.inverse.full
-        numbers[Number.HIDDEN] = self.curves.inverse.hidden
-        numbers[Number.FIRST_ABOVE] = self.curves.inverse.first_above
-        numbers[Number.AT_TIE] = float(of.at_tie.detach())
-        numbers[Number.FAINT] = faint
-        numbers[Number.FAINT_ROW] = row
-        numbers[Number.FAINT_START] = 0.0 if sign > 0 else 1.0
-        numbers[Number.FAINT_RATE] = sign / faint
-        order = self.curves.order.pieces
-        single = len(order) == 1 and order[0].count == 1 and domain.span > 0
-        numbers[Number.ORDER_ROW] = order[0].first if single else -1
-        numbers[Number.ORDER_RATE] = order[0].rate * 2.0 ** order[0].resolution
-        generator, coverage = self.curves.generator.table, self.curves.coverage.table
-        numbers[Number.OPACITY] = float(self.opacity)
-        numbers[Number.BY_INDEX] = float(self.curves.by_index)
-        numbers[Number.SAME] = float(generator.pieces == coverage.pieces)
-        numbers[Number.PRODUCT] = float(multiplies)
-        numbers[Number.TOTAL] = float(not multiplies or width == Kept.FORWARD)
-        numbers[Number.LEAST] = NOTHING_LEFT if self.opacity else 1 - FULL
-        return self.job.points.new_tensor(numbers)
-
-    def _curve(self, curve: Curve, cells: Tensor) -> FlexibleTable:
-        return self._flexible(curve.table, curve.numbers(self.job.points), cells)
-
-    def _table(self, table: Table, cells: Tensor) -> FlexibleTable:
-        numbers = table.numbers_like(self.job.points, 1.0, table.domain.low)
-        return self._flexible(table, numbers, cells)
-
-    def _flexible(self, table: Table, numbers: Tensor, cells: Tensor) -> FlexibleTable:
-        layout = torch.cat([numbers[:2], flexible_layout(table.pieces, numbers.dtype)])
-        return FlexibleTable(layout, cells.detach().contiguous())
-
-    def _slopes(self, curve: Curve, cells: Tensor) -> FlexibleTable:
-        points = self.job.points
-        if curve.slopes is None:
-            # They are not read.
-            return FlexibleTable(points.new_zeros(3), cells.detach().contiguous())
-        return self._flexible(curve.slopes, curve.slope_numbers(points), cells)
-
 
 def _unarranged(division: Division) -> Tensor:
     """Return memory for how layers are to be arranged: see `keep` of `kernels/vector_arrangement`."""
@@ -434,37 +375,8 @@ def _unarranged(division: Division) -> Tensor:
     return memory
 
 
-@lru_cache(maxsize=64)
-def faint_cell(last: Piece) -> tuple[int, float, float]:
-    """Return the row of the cell of the least coverages, the sign of its slope, and up to where it goes.
-
-    It is the first one of those that are counted from there on.
-    """
-    at = last.knots()
-    if last.rate > 0:
-        return last.first + last.count - 1, -1.0, float(at[-2] - at[-1])
-    return last.first, 1.0, float(at[1] - at[0])
-
-
 @lru_cache(maxsize=2)
 def no_shading(dtype: torch.dtype, lanes: int) -> Shading:
     """Return the bundle of a pass without a shader."""
     plan, numbers = torch.zeros(1, dtype=torch.int32), torch.zeros(1, dtype=dtype)
     return Shading(0, plan, numbers, numbers, torch.zeros(1, lanes, dtype=dtype))
-
-
-@lru_cache(maxsize=64)
-def flexible_layout(pieces: tuple[Piece, ...], dtype: torch.dtype) -> Tensor:
-    """Return the layout of pieces for `taichisoft.engine.kernels.vector_table`."""
-    bias, integer = (127, torch.int32) if dtype is torch.float32 else (1023, torch.int64)
-    parts = [torch.tensor([float(len(pieces))], dtype=torch.float64).to(dtype)]
-    for piece in pieces:
-        octave, place = divmod(piece.count, 2**piece.resolution)
-        limit = 2.0**octave * (1 + place / 2**piece.resolution)
-        numbers = torch.tensor([piece.low, piece.anchor, piece.rate, limit], dtype=torch.float64)
-        base = piece.first - (bias << piece.resolution)
-        parts += [
-            numbers.to(dtype),
-            torch.tensor([base, piece.resolution], dtype=integer).view(dtype),
-        ]
-    return torch.cat(parts)
