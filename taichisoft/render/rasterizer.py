@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from taichisoft.appearance.background import Background, as_background, over_background
+from taichisoft.appearance.background import Background, as_background
 from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.order import in_canonical_order
 from taichisoft.appearance.sides import Culling
@@ -19,22 +19,15 @@ from taichisoft.base.eager import eager_class
 from taichisoft.base.precision import full_precision
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.engines import AutodiffEngine, FusedEngine
-from taichisoft.engine.image import ComposedImages, Ground
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
 from taichisoft.geometry.attributes import Opacity, has_opacity, with_opacity, without_colors
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.geometry.vectors import mean_direction
+from taichisoft.render.composition import Composition
 from taichisoft.render.face_ids import nearest_faces
-from taichisoft.render.image import (
-    SoftImage,
-    magnified,
-    mean_of_blocks,
-    ratio_or_zero,
-    weighted_mean_of_blocks,
-)
+from taichisoft.render.image import SoftImage, magnified, mean_of_blocks
 from taichisoft.render.transforms import transformable
 from taichisoft.softness.aggregation import Aggregation, Max, Probabilistic
 from taichisoft.softness.coverage import Coverage, Heaviside
@@ -477,48 +470,16 @@ class SoftRasterizer(nn.Module):
         surface : Surface
             What the channels are.
         """
-        alpha = mean_of_blocks(fine, self.ssaa)
-        count = 2 + surface.channels + 3 * surface.normals
-        if sums.shape[-1] > count:
-            sums = sums[..., -count:]
-        weight = sums[..., :1]
-        means = ratio_or_zero(sums[..., 1:], weight)
-        depth, colors, normals = means.split([1, surface.channels, 3 * surface.normals], -1)
-        depth = weighted_mean_of_blocks(depth, fine, self.ssaa)[..., 0]
-        premultiplied = color = None
-        if surface.has_colors:
-            premultiplied = mean_of_blocks(fine.unsqueeze(-1) * colors, self.ssaa)
-            color = over_background(premultiplied, alpha, self.background)
-        if not surface.normals:
-            return SoftImage(alpha, depth, color, premultiplied=premultiplied)
-        normals = mean_direction(weighted_mean_of_blocks(normals, fine, self.ssaa))
-        return SoftImage(alpha, depth, color, normals, premultiplied=premultiplied)
+        return Composition(surface, self.background, self.ssaa).image(fine, sums)
 
     def _image(self, fine: Tensor, sums: Tensor, surface: Surface) -> SoftImage:
         """Return what `compose` does, in one go where that can be."""
-        background, channels = self.background, surface.channels
-        plain = background.ndim == 0 or background.shape == (channels,)
-        if self.ssaa > 1 or surface.normals or background.requires_grad or not plain:
-            return self.compose(fine, sums, surface)
-
         # Of a subclass as well, unless it has an inverse of its own.
         exponential = type(self.aggregation).inverse is Probabilistic.inverse
         through_total = exponential and isinstance(self.occlusion, FrontToBack)
-
-        def exact(fine: Tensor, sums: Tensor) -> ComposedImages:
-            if through_total:
-                # What is passed to alpha has no gradient.
-                fine = self.aggregation.inverse(sums[..., 0])
-            image = self.compose(fine, sums, surface)
-            return fine, image.depth, image.premultiplied, image.color
-
-        behind = background.detach().to(fine).expand(channels)
-        ground = Ground(behind, through_total, exact)
-        fine = fine.detach() if through_total else fine
-        alpha, depth, premultiplied, color = self._engine.image(ground, fine, sums)
-        if not surface.has_colors:
-            return SoftImage(alpha, depth, None)
-        return SoftImage(alpha, depth, color, premultiplied=premultiplied)
+        composition = Composition(surface, self.background, self.ssaa)
+        inverse = self.aggregation.inverse if through_total else None
+        return composition.image_at_once(self._engine, fine, sums, inverse)
 
     def _fine_alpha(
         self, mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, generator: Curve
