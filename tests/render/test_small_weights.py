@@ -57,3 +57,33 @@ def test_a_faint_face_in_front_shows_its_own_colour():
     image = renderer(mesh, pixel_camera(1, 1, torch.float32))
     assert 0 < float(image.alpha) < 1e-30
     assert float(image.depth) == pytest.approx(3.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("conorm", [ts.Yager(8.0), ts.AczelAlsina(3.8)])
+def test_steep_generators_have_finite_derivatives_in_float32(conorm):
+    """Next to nothing their inverse has a slope of up to 1e25, and where a face ends a table has one of 0."""
+    renderer = ts.SoftRasterizer(ts.Gaussian(1.0), conorm).requires_grad_(False)
+    ball = ts.shapes.icosphere(1)
+    # No pixel is as near to two edges.
+    moved = ball.vertices + 0.01 * torch.randn_like(ball.vertices)
+
+    def derivatives(dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        vertices = moved.to(dtype).requires_grad_()
+        mesh = ball.with_vertices(vertices)
+        camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(24, 24), dtype=dtype)
+        image = renderer(mesh, camera, ball.vertices.to(dtype) / 2 + 0.5)
+        images = {"silhouette": renderer.silhouette(mesh, camera), "depth": image.depth}
+        found = {}
+        for name, seen in {**images, "color": image.color}.items():
+            (first,) = torch.autograd.grad(seen.square().sum(), vertices, create_graph=True)
+            (second,) = torch.autograd.grad(first.square().sum(), vertices, retain_graph=True)
+            found |= {name: first.detach(), f"{name}, second": second}
+        return found
+
+    exact = derivatives(torch.float64)
+    for name, single in derivatives(torch.float32).items():
+        assert bool(single.isfinite().all()), name
+        # Second derivatives of faint depths are all rounding.
+        if name != "depth, second":
+            error = (single.double() - exact[name]).norm() / exact[name].norm()
+            assert error < (2e-2 if "second" in name else 1e-4), name

@@ -45,7 +45,9 @@ def place_function(real):
         # 2^resolution over the octave of v, by its exponent alone.
         octave = bits & integer(sign_and_exponent)
         per_cell = integer(2 * exponent_of_one) - octave + (resolution << mantissa)
-        return cell, t, -rate * ti.bit_cast(per_cell, real)
+        dt = -rate * ti.bit_cast(per_cell, real)
+        # Before the first cell the slope is 0, and an infinite product with it would be no number.
+        return cell, t, ti.select(v < 1, real(0.0), dt)
 
     return place
 

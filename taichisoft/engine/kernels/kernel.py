@@ -14,7 +14,12 @@ from typing import Annotated, Any
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.direct import Direct
-from taichisoft.engine.kernels.vectors import lanes_of, whole_vectors, whole_vectors_of_llvm
+from taichisoft.engine.kernels.vectors import (
+    lanes_of,
+    whole_vectors,
+    whole_vectors_in_order,
+    whole_vectors_of_llvm,
+)
 
 # Flat arrays: of the float type of the kernel, and of int32.
 Floats = Annotated[Any, "floats"]
@@ -51,6 +56,11 @@ def vector_kernel(real):
 def large_vector_kernel(real):
     """Return a decorator like `vector_kernel`, for a kernel that Taichi would optimise for a minute."""
     return _decorator(real, whole_vectors_of_llvm)
+
+
+def ordered_vector_kernel(real):
+    """Return a decorator like `large_vector_kernel`, for products that overflow in another order."""
+    return _decorator(real, whole_vectors_in_order)
 
 
 def _decorator(real, compiling: Callable[[], AbstractContextManager]) -> Callable:

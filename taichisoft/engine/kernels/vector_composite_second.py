@@ -10,7 +10,7 @@ from functools import cache
 
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels.faces import face_functions
-from taichisoft.engine.kernels.kernel import large_vector_kernel
+from taichisoft.engine.kernels.kernel import ordered_vector_kernel
 from taichisoft.engine.kernels.launch import Launch
 from taichisoft.engine.kernels.shading_bundles import UNSHADED
 from taichisoft.engine.kernels.vector_arrangement import arrangement_functions
@@ -50,7 +50,7 @@ def composite_second_kernel(real):
     vec = of.vec
     width = Rate.SECOND
 
-    @large_vector_kernel(real)
+    @ordered_vector_kernel(real)
     def second(
         arrays: LayerArrays,
         more: SecondArrays,

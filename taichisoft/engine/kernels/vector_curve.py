@@ -108,7 +108,9 @@ def vector_lookup_functions(real):
         # 2^resolution over the octave of v, by its exponent alone.
         octave = number & integer(sign_and_exponent)
         per_cell = (integer(2 * exponent_of_one) - octave) + (resolution << mantissa)
-        return cell, t, (0.0 - rate) * of.from_bits(per_cell)
+        dt = (0.0 - rate) * of.from_bits(per_cell)
+        # Before the first cell the slope is 0, and an infinite product with it would be no number.
+        return cell, t, ti.select(v < 1.0, vec(0.0), dt)
 
     @ti.func
     def cell_of(cells: ti.template(), lane: ti.template()):

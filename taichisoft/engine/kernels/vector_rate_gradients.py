@@ -64,7 +64,7 @@ def rate_gradient_functions(real):
             )
             by_coverage = by_coverage + by_generator * part.slope
             by_coverage_dot = by_coverage_dot + by_generator_dot * part.slope
-            by_coverage_dot = by_coverage_dot + by_generator * (part.bend * x_dot + part.turned)
+            by_coverage_dot = by_coverage_dot + by_generator * tables.slope_rate(part, x_dot)
             opaque = kept[k + Kept.OPAQUE]
             opacity = kept[k + Kept.OPACITY]
             by_opacity = by_coverage * opaque
@@ -75,20 +75,20 @@ def rate_gradient_functions(real):
             same = tables.looked_up_at(cells, t, rate, softness.generator, 0, more, motion)
             by_s = by_generator * same.slope
             by_s_dot = by_generator_dot * same.slope
-            by_s_dot = by_s_dot + by_generator * (same.bend * s_dot + same.turned)
+            by_s_dot = by_s_dot + by_generator * tables.slope_rate(same, s_dot)
             tables.add_looked_up(0, same, s_dot, by_generator, by_generator_dot, worker, more, out)
         else:
             generator = tables.looked_up(s, softness.generator, 0, more, motion)
             by_s = by_generator * generator.slope
             by_s_dot = by_generator_dot * generator.slope
-            by_s_dot = by_s_dot + by_generator * (generator.bend * s_dot + generator.turned)
+            by_s_dot = by_s_dot + by_generator * tables.slope_rate(generator, s_dot)
             tables.add_looked_up(
                 0, generator, s_dot, by_generator, by_generator_dot, worker, more, out
             )
         own = tables.looked_up_at(cells, t, rate, softness.coverage, RowsOf.COVERAGE, more, motion)
         by_s = by_s + by_coverage * own.slope
         by_s_dot = by_s_dot + by_coverage_dot * own.slope
-        by_s_dot = by_s_dot + by_coverage * (own.bend * s_dot + own.turned)
+        by_s_dot = by_s_dot + by_coverage * tables.slope_rate(own, s_dot)
         tables.add_looked_up(
             RowsOf.COVERAGE, own, s_dot, by_coverage, by_coverage_dot, worker, more, out
         )

@@ -63,7 +63,7 @@ def rate_pair_functions(real):
             order = tables.looked_up(u, softness.order, RowsOf.ORDER, more, motion)
             # At a tie the value is not that of the curve, but the slope is.
             h_dot = h_dot + order.moved * (1.0 - tie)
-            more.pairs[m + PairRate.ORDER_SLOPE] = order.bend * u_dot + order.turned
+            more.pairs[m + PairRate.ORDER_SLOPE] = tables.slope_rate(order, u_dot)
         else:
             more.pairs[m + PairRate.ORDER_SLOPE] = order_bend(u, arrays, more, motion) * u_dot
         part_dot = h_dot * kept[j + Kept.COVERAGE]
@@ -73,7 +73,7 @@ def rate_pair_functions(real):
         more.pairs[m + PairRate.ORDER] = h_dot
         more.pairs[m + PairRate.PART] = part_dot
         more.pairs[m + PairRate.SLOPE] = part.slope
-        more.pairs[m + PairRate.SLOPE_DOT] = part.bend * part_dot + part.turned
+        more.pairs[m + PairRate.SLOPE_DOT] = tables.slope_rate(part, part_dot)
         wholly = is_wholly(u, arrays)
         amount_dot = part.slope * part_dot + part.moved
         return ti.select(wholly > 0.0, kept[j + Rate.GENERATOR], amount_dot)
@@ -88,6 +88,9 @@ def rate_pair_functions(real):
         result = tables.Looked()
         faint = layer.is_faint(layers.pairs[pair], arrays)
         row = ti.cast(softness.numbers[Number.FAINT_ROW], ti.i32)
+        if faint == 0:
+            # It was looked up by its difference from 1, and is rounded next to that.
+            rate = tables.steady(rate, vec(1.0))
         if ti.static(more.of_cells == OfCells.MOVE):
             cells = part_cells(pair, arrays)
             result = tables.looked_up_at(cells, t, rate, softness.part, RowsOf.PART, more, motion)
@@ -95,12 +98,14 @@ def rate_pair_functions(real):
             single = softness.part.cells[row]
             slope, bend = tables.row_cubic(single, t)
             result.slope = slope * rate
-            result.bend = bend * rate * rate
+            result.bend = bend * rate
+            result.rate = rate
         else:
             cells = ti.static(CellsAt(layers.pair_cell_numbers, pair * lanes))
             cubic = look.cubic(softness.part, cells)
             result.slope = look.slope(cubic, t) * rate
-            result.bend = look.bend(cubic, t) * rate * rate
+            result.bend = look.bend(cubic, t) * rate
+            result.rate = rate
         return result
 
     @ti.func
@@ -129,7 +134,8 @@ def rate_pair_functions(real):
             inside = ti.select(t > 0.0, ti.select(t < 1.0, vec(1.0), vec(0.0)), vec(0.0))
             result = bend * rate * rate * inside
         else:
-            result = tables.looked_up(u, softness.order, RowsOf.ORDER, more, motion).bend
+            looked = tables.looked_up(u, softness.order, RowsOf.ORDER, more, motion)
+            result = looked.bend * looked.rate
         return result
 
     @ti.func
@@ -170,8 +176,8 @@ def rate_pair_functions(real):
             kept[k + Rate.WEIGHT] = (above.slope * total_dot + above.moved) - (
                 below.slope * in_front_dot + below.moved
             )
-            above_dot = above.bend * total_dot + above.turned
-            below_dot = below.bend * in_front_dot + below.turned
+            above_dot = tables.slope_rate(above, total_dot)
+            below_dot = tables.slope_rate(below, in_front_dot)
             tables.add_looked_up(RowsOf.INVERSE, above, total_dot, up, up_dot, worker, more, out)
             tables.add_looked_up(
                 RowsOf.INVERSE, below, in_front_dot, 0.0 - up, 0.0 - up_dot, worker, more, out

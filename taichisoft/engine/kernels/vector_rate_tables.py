@@ -17,8 +17,8 @@ def rate_table_functions(real):
     vec, lanes = of.vec, of.lanes
     row_of_cells = ti.types.vector(4, real)
     rounding = 1.2e-7 if real is ti.f32 else 2.3e-16
-    # Values, slopes and bends of a curve, at which rates its values and slopes move with its cells, and where
-    # they were looked up.
+    # Values and slopes of a curve, derivatives of slopes by the position in a cell, at which rates values and
+    # slopes move with the cells, and where they were looked up.
     Looked = ti.types.struct(
         value=vec, slope=vec, bend=vec, moved=vec, turned=vec, t=vec, rate=vec, cell=of.ints
     )
@@ -57,8 +57,8 @@ def rate_table_functions(real):
         cubic = look.cubic(table, cell)
         result.value = look.value(cubic, t)
         result.slope = look.slope(cubic, t) * rate
-        # In this order: where a curve is constant the rate may be large.
-        result.bend = look.bend(cubic, t) * rate * rate
+        # Next to 0 the second derivative of an inverse is beyond float32, and that times its rate is not.
+        result.bend = look.bend(cubic, t) * rate
         result.t = t
         result.rate = rate
         result.cell = cell
@@ -70,6 +70,11 @@ def rate_table_functions(real):
             result.moved = look.value(moves, t)
             result.turned = look.slope(moves, t) * rate
         return result
+
+    @ti.func
+    def slope_rate(looked: ti.template(), x_dot):
+        """Return at which rate the slope of a curve moves with its argument, and with its cells."""
+        return looked.bend * (looked.rate * x_dot) + looked.turned
 
     @ti.func
     def cells_at(array: ti.template(), start):
@@ -120,6 +125,7 @@ def rate_table_functions(real):
         steady=steady,
         looked_up=looked_up,
         looked_up_at=looked_up_at,
+        slope_rate=slope_rate,
         cells_at=cells_at,
         row_cubic=row_cubic,
         scatter=scatter,

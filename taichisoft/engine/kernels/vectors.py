@@ -20,6 +20,7 @@ from taichisoft.engine.kernels.arithmetic import greater, lesser
 REGISTER_BITS = 256
 OPTION = "real_matrix_scalarize"
 OPTIMISATION = "advanced_optimization"
+REORDERING = "fast_math"
 
 
 def has_vectors() -> bool:
@@ -53,6 +54,14 @@ def whole_vectors_of_llvm() -> AbstractContextManager:
     without it and the kernel is as fast (measured).
     """
     return _switched_off(OPTION, OPTIMISATION)
+
+
+def whole_vectors_in_order() -> AbstractContextManager:
+    """Do the same, and take products in the order in which they are written.
+
+    Else they may overflow on the way, where a large and a small number are among the factors.
+    """
+    return _switched_off(OPTION, OPTIMISATION, REORDERING)
 
 
 def lanes_of(real) -> int:
