@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
+from taichisoft.engine.kernels.blend_functions import TIES
 from taichisoft.render import reference
 from tests.fuzz import differences, exact
 from tests.fuzz.scenes import FuzzScene, draw
@@ -130,7 +131,8 @@ def test_engine_agrees_with_the_twin_in_float32(first):
     """Images to their last digits; gradients as a whole, since a single one may be all rounding.
 
     Where a pixel is about equally near to two edges, or two faces equally near to the camera, it is rounding
-    which of them moves it, as the twin in float32 shows.
+    which of them moves it, as the twin in float32 shows. What float32 takes as equally deep, one such face
+    hides by half of a hard order: so it does in the twin in float64 that it is held against.
     """
 
     def complaint(seed: int, scene: FuzzScene) -> str:
@@ -139,7 +141,9 @@ def test_engine_agrees_with_the_twin_in_float32(first):
         def twin(*arguments):
             return reference.render(renderer, *arguments, tabulated=True)
 
-        exactly = outcome(scene.setup, renderer, torch.float64, twin)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(TIES, 64, TIES[32])
+            exactly = outcome(scene.setup, renderer, torch.float64, twin)
         weight = exactly.values["alpha"]
         single = outcome(scene.setup, renderer, torch.float32, renderer, weight)
         said, allowed = "", TOLERANCES[torch.float32].value
