@@ -34,6 +34,8 @@ EDGE_MARGIN, DEPTH_MARGIN = 1e-6, 1e-9
 TIE = 1e-12
 # How far from 0 an order is asked on both of its sides, in gammas.
 BESIDE = 2.0**-40
+# What an order changes by between both sides, from which on it is hard.
+JUMP = 1e-3
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,15 @@ class Images:
         Over the background.
     clear : array, (H, W), bool
         Whether it is certain which faces reach the pixel, and how they weigh.
+    jumps : array, (H, W), bool
+        Whether faces change places in it as they move: they are equally deep, and the order is hard.
     """
 
     alpha: Array
     depth: Array
     color: Array
     clear: NDArray[np.bool_]
+    jumps: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,14 @@ def render(renderer: ts.SoftRasterizer, mesh: ts.Mesh, camera: ts.Camera, view: 
             [share @ face.colors for face, (_, share) in zip(faces, met, strict=True)]
         )
     clear = ~((covers > 0) & (covers < FAINT)).any(0)
+    jumps = np.zeros_like(clear)
     if isinstance(renderer.occlusion, ts.FrontToBack):
         weight = front_to_back(renderer, faces, covers, depths)
         # What is faint hides no more than it shows.
         least = LEFT_OF_A_FULL_SUM if is_nilpotent(renderer.aggregation) else LEFT
         clear = weight.sum(0) >= least * joined(renderer.aggregation, covers)
+        if is_hard(renderer.occlusion):
+            jumps = meet_at_one_depth(faces, covers, depths)
     else:
         weight = behind_a_front(renderer.occlusion, covers, depths)
     total = np.where(weight.sum(0) > 0, weight.sum(0), 1)
@@ -107,6 +115,7 @@ def render(renderer: ts.SoftRasterizer, mesh: ts.Mesh, camera: ts.Camera, view: 
         ((weight * depths).sum(0) / total).reshape(size),
         color.reshape(*size, -1),
         clear.reshape(size),
+        jumps.reshape(size),
     )
 
 
@@ -144,6 +153,25 @@ def front_to_back(
         else:
             weight[behind] = left_of(aggregation, in_front) - left_of(aggregation, both)
     return weight
+
+
+def is_hard(occlusion: ts.FrontToBack) -> bool:
+    """Whether an order jumps from what is behind to what is in front."""
+    order, _ = order_of(occlusion)
+    behind, front = order(np.array([-BESIDE, BESIDE]))
+    return bool(front - behind > JUMP)
+
+
+def meet_at_one_depth(faces: list[Face], covers: Array, depths: Array) -> NDArray[np.bool_]:
+    """Return at which pixels, (P,), two faces, (F, P), are equally deep."""
+    found = np.zeros(covers.shape[1], dtype=bool)
+    farthest = np.array([np.abs(face.depth).max() for face in faces])
+    for one in range(len(faces)):
+        near = np.abs(depths[:one] - depths[one]) <= (
+            TIE * np.maximum(farthest[:one], farthest[one])[:, None]
+        )
+        found |= (near & (covers[:one] > 0) & (covers[one] > 0)).any(0)
+    return found
 
 
 def is_nilpotent(aggregation: ts.Aggregation) -> bool:
