@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -19,11 +19,13 @@ from benchmarks import cost
 from benchmarks.about import about, versions, write_results
 from benchmarks.renderers import (
     CHANNELS,
+    TEXELS,
     Renderer,
     dense,
     deodr,
     fused,
     fused_color,
+    fused_texture,
     pytorch3d,
 )
 from benchmarks.report import PeerTimes, draw, to_markdown
@@ -44,8 +46,8 @@ class Plan:
         Compared with the dense twin, which takes minutes.
     parts : tuple of Setting
         Where our own variants are compared with each other.
-    memory : tuple of Setting
-        Whose memory is measured.
+    memory, textured : tuple of Setting
+        Whose memory is measured, without colours and with a texture.
     """
 
     silhouettes: tuple[Setting, ...]
@@ -53,6 +55,7 @@ class Plan:
     dense: tuple[Setting, ...]
     parts: tuple[Setting, ...]
     memory: tuple[Setting, ...]
+    textured: tuple[Setting, ...]
 
 
 FULL = Plan(
@@ -69,8 +72,10 @@ FULL = Plan(
     dense=(Setting(3, 64, sigma=1e-5),),
     parts=(Setting(3, 64), Setting(3, 256)),
     memory=(Setting(3, 256), Setting(4, 512), Setting(3, 256, 64), Setting(7, 1024, 1)),
+    textured=(Setting(4, 128, 32),),
 )
-QUICK = Plan(*[(Setting(0, 16, 2),)] * 5)
+# Kernels of textures take long to compile.
+QUICK = Plan(*[(Setting(0, 16, 2),)] * 5, textured=())
 SECONDS = 10.0
 
 
@@ -119,15 +124,15 @@ def compare_learned(setting: Setting, rounds: int) -> Iterator[PeerTimes]:
 
 MEMORY_PROBE = """
 from pathlib import Path
-from benchmarks.renderers import fused
+from benchmarks.renderers import {make}
 from benchmarks.scenes import Setting
 
 def status(field):
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1])
 
-fused(Setting(0, 16)).both()  # compile, and fill caches
-work = fused({setting}).both
+{make}(Setting(0, 16)).both()  # compile, and fill caches
+work = {make}({setting}).both
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
 before = status("VmRSS")
 work()
@@ -135,9 +140,9 @@ print(status("VmHWM") - before)
 """
 
 
-def peak_memory(setting: Setting) -> float:
+def peak_memory(setting: Setting, make: Callable[[Setting], Renderer] = fused) -> float:
     """Return the growth of the peak memory of a fresh process by one step, in MB (Linux)."""
-    probe = MEMORY_PROBE.format(setting=setting)
+    probe = MEMORY_PROBE.format(setting=setting, make=make.__name__)
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1]) / 1024
 
@@ -153,6 +158,9 @@ def main(arguments: list[str] | None = None) -> None:
     rows = list(run(plan, options.rounds))
     costs = cost.compare_all(plan.parts, options.rounds)
     memory = {setting.label: peak_memory(setting) for setting in plan.memory}
+    for setting in plan.textured:
+        label = f"{setting.label}, texture of {TEXELS} x {TEXELS}"
+        memory[label] = peak_memory(setting, fused_texture)
     head = {**about("benchmarks.bench", arguments), "peers": versions("deodr", "pytorch3d")}
     result = {
         "about": head,

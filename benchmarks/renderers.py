@@ -18,6 +18,8 @@ from benchmarks.scenes import Scene, Setting
 Work = Callable[[], object]
 Render = Callable[[ts.Mesh], Tensor]
 CHANNELS = 3
+# Height and width of textures.
+TEXELS = 1024
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,13 @@ def fused_color(setting: Setting) -> Renderer:
     return _timed(scene, "taichisoft", lambda mesh: renderer(mesh, scene.camera, colors).color)
 
 
+def fused_texture(setting: Setting) -> Renderer:
+    """Return our engine, colour of a texture of `TEXELS` x `TEXELS`, which is given a gradient as well."""
+    scene, renderer = setting.scene, setting.renderer
+    texture = world_map(scene, TEXELS)
+    return _timed(scene, "taichisoft", lambda mesh: renderer(mesh, scene.camera, texture).color)
+
+
 def dense(setting: Setting) -> Renderer:
     """Return the dense plain-torch twin, silhouettes only."""
     scene, renderer = setting.scene, setting.renderer
@@ -65,6 +74,14 @@ def dense(setting: Setting) -> Renderer:
 def vertex_colors(scene: Scene) -> Tensor:
     """Return colours in [0, 1] that vary over the mesh, (V, 3)."""
     return (scene.mesh.vertices + 1) / 2
+
+
+def world_map(scene: Scene, texels: int) -> ts.Texture:
+    """Return a random texture around the sphere, each corner of whose faces has its own place in it."""
+    x, y, z = scene.mesh.vertices[scene.mesh.faces].reshape(-1, 3).unbind(1)
+    uv = torch.stack([torch.atan2(x, z) / (2 * math.pi) + 0.5, y / 2 + 0.5], 1)
+    image = torch.rand(texels, texels, CHANNELS, generator=torch.Generator().manual_seed(0))
+    return ts.Texture(image.requires_grad_(), uv, torch.arange(len(uv)).reshape(-1, 3))
 
 
 def _timed(scene: Scene, name: str, render: Render) -> Renderer:

@@ -38,8 +38,8 @@ KINDS: dict[type[Light], int] = {
 PLACES: dict[type[Light], str] = {DirectionalLight: "direction", PointLight: "position"}
 # Numbers of the gradients of textures, one of each for each worker, which are fewer for large ones; how many
 # workers are at least left.
-COPIES = 2**22
-LEAST_WORKERS = 4
+COPIES = 2**23
+LEAST_WORKERS = 2
 # Numbers of all copies are fewer than this, so that they can be counted.
 MOST = 2**31
 

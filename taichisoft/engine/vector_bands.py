@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from taichisoft.base.backend import threads
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.launch import CPU_STRIDE, Launch
 
@@ -19,6 +22,10 @@ BLOCKS = 2048
 WORKERS = 32
 ROOM = 2**16
 LEAST_WORKERS = 8
+# Workers for a thread where each writes pixels of its own and sums nothing.
+PER_THREAD = 4
+# Parts whose gradients are in memory at a time, unless a single image has more.
+PARTS = 2**17
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +59,10 @@ class Division:
     def total(self) -> int:
         """Number of places of all bands."""
         return int(self.first[-1])
+
+    def launch_of_pixels(self) -> Launch:
+        """Return the workers that take the bands and sum nothing over them: some for each thread."""
+        return self.launch(min(WORKERS, PER_THREAD * threads()))
 
     def launch(self, most: int = WORKERS) -> Launch:
         """Return the workers that take the bands, at most so many."""
@@ -122,10 +133,38 @@ class Parts:
         start = counts.cumsum(0) - counts
         return cls(torch.repeat_interleave(counts), (start - begin).to(torch.int32))
 
+    def stretches(self, division: Division, job: RasterJob) -> Iterator[Stretch]:
+        """Yield the parts of some whole images after another, as many as are in memory at a time."""
+        images = torch.arange(job.images + 1)
+        # The first band and the first part of each image, and the ends.
+        bands = torch.searchsorted(division.rows[::3].long(), images).tolist()
+        parts = torch.searchsorted(self.face, job.face_start.long()).tolist()
+        begin = 0
+        for image in range(1, job.images + 1):
+            if image == job.images or parts[image + 1] - parts[begin] > PARTS:
+                first, last = parts[begin], parts[image]
+                whole = last - first == self.count
+                some = self if whole else Parts(self.face[first:last], self.offset - first)
+                yield Stretch(some, bands[begin], bands[image])
+                begin = image
+
     def gathered(self, corners: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
         """Sum gradients of the corners of parts, (parts * 3 * columns), into (rows, columns)."""
         total = corners.new_zeros(rows, columns)
-        if not self.count or not columns:
-            return total
-        corners = corners[: self.count * 3 * columns].reshape(-1, columns)
-        return total.index_add_(0, index[self.face].reshape(-1), corners)
+        self.gather(corners, index, total)
+        return total
+
+    def gather(self, corners: Tensor, index: Tensor, total: Tensor) -> None:
+        """Add gradients of the corners of parts, (parts * 3 * columns), to those of rows, (rows, columns)."""
+        columns = total.shape[1]
+        if self.count and columns:
+            corners = corners[: self.count * 3 * columns].reshape(-1, columns)
+            total.index_add_(0, index[self.face].reshape(-1), corners)
+
+
+class Stretch(NamedTuple):
+    """The parts of some images, with the first of their bands and the end."""
+
+    parts: Parts
+    first: int
+    end: int

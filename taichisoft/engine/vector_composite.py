@@ -106,7 +106,7 @@ class VectorCompositePass(Rendered):
         )
         division = self._division(counts)
         channels = self._outputs(of)
-        launch = division.launch()
+        launch = division.launch_of_pixels()
         image = job.points.new_empty((3 + channels) * job.pixels)
         arranged = _unarranged(division)
         self._kernels.render(
@@ -145,52 +145,58 @@ class VectorCompositePass(Rendered):
         channels = of.attributes.shape[1]
         rows_of_cells = [0, *accumulate(len(of[i]) for i in CELLS)]
         numbers_of_band = 3 + (0 if self.look is None else inputs[INPUTS + 1].shape[1])
-        gradients = CompositeGradients(
-            job.zeros(parts.count, 12),
-            job.zeros(parts.count, 3, channels),
-            job.zeros(division.count, numbers_of_band),
-            job.points.new_zeros(launch.workers * rows_of_cells[-1] if into_cells else 1, 4),
-        )
+        by_points = job.points.new_zeros(len(of.points), 4)
+        by_attributes = of.attributes.new_zeros(of.attributes.shape)
+        by_numbers = job.zeros(division.count, numbers_of_band)
+        by_cells = job.points.new_zeros(launch.workers * rows_of_cells[-1] if into_cells else 1, 4)
         planes = 3 + self._outputs(of)
         shading = self._shading(inputs, launch.workers, division.places, into_texels=into_texels)
         texels = launch.workers * inputs[INPUTS].numel() if into_texels else 1
         by_texels = self.job.zeros(texels)
-        self._kernel(
-            self._arrays(
-                of,
-                blocks.faces_of(frames, rows),
-                depths,
-                division,
-                launch.workers,
-                Kept.BACKWARD,
-                self._multiplies,
-            ),
-            CompositeAdjointArrays(
-                into_cells,
-                self._softness.slopes(self.curves.generator, of.generator_slopes),
-                self._softness.slopes(self.curves.coverage, of.slope_cells),
-                flat(upstream.movedim(-1, 0)),
-                blocks.scratch("upstream", launch.workers * division.blocks * planes),
-                blocks.scratch("attributes", launch.workers * 3 * max(channels, 1)),
-                blocks.scratch("claimed", launch.workers * division.blocks),
-                parts.offset,
-                arranged,
-            ),
-            torch.tensor([rows_of_cells[-1], *rows_of_cells[1:-1]], dtype=torch.int32),
-            shading,
-            launch,
-            gradients,
-            by_texels,
+        arrays = self._arrays(
+            of,
+            blocks.faces_of(frames, rows),
+            depths,
+            division,
+            launch.workers,
+            Kept.BACKWARD,
+            self._multiplies,
         )
-        numbers = gradients.numbers.reshape(-1, numbers_of_band)
+        more = CompositeAdjointArrays(
+            into_cells,
+            self._softness.slopes(self.curves.generator, of.generator_slopes),
+            self._softness.slopes(self.curves.coverage, of.slope_cells),
+            flat(upstream.movedim(-1, 0)),
+            blocks.scratch("upstream", launch.workers * division.blocks * planes),
+            blocks.scratch("attributes", launch.workers * 3 * max(channels, 1)),
+            blocks.scratch("claimed", launch.workers * division.blocks),
+            parts.offset,
+            arranged,
+        )
+        for some, *bands in parts.stretches(division, job):
+            gradients = CompositeGradients(
+                job.zeros(some.count, 12), job.zeros(some.count, 3, channels), by_numbers, by_cells
+            )
+            self._kernel(
+                arrays,
+                more._replace(parts=some.offset),
+                torch.tensor([rows_of_cells[-1], *rows_of_cells[1:-1], *bands], dtype=torch.int32),
+                shading,
+                launch,
+                gradients,
+                by_texels,
+            )
+            some.gather(gradients.corners, job.scene.faces, by_points)
+            some.gather(gradients.attributes, job.scene.attribute_index, by_attributes)
+        numbers = by_numbers.reshape(-1, numbers_of_band)
         tables: Sequence[Tensor | None] = [None] * len(CELLS)
         if into_cells:
-            cells = gradients.cells.reshape(launch.workers, -1, 4).sum(0)
+            cells = by_cells.reshape(launch.workers, -1, 4).sum(0)
             tables = cells.split([len(of[i]) for i in CELLS])
         by_generator, by_coverage, by_order, by_part, by_inverse = tables
         return (
-            parts.gathered(gradients.corners, job.scene.faces, len(of.points), 4),
-            parts.gathered(gradients.attributes, job.scene.attribute_index, *of.attributes.shape),
+            by_points,
+            by_attributes,
             by_generator,
             None,
             by_coverage,
@@ -370,7 +376,7 @@ class VectorCompositePass(Rendered):
 def _unarranged(division: Division) -> Tensor:
     """Return memory for how layers are to be arranged: see `keep` of `kernels/vector_arrangement`."""
     starts = division.count * (2 + division.blocks)
-    memory = torch.empty(len(division.first) + starts + 2 * division.total, dtype=torch.int32)
+    memory = torch.empty(len(division.first) + starts + division.total, dtype=torch.int32)
     memory[: len(division.first)] = division.first
     return memory
 

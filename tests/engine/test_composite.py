@@ -195,6 +195,7 @@ def test_image_sizes_and_bands(size, most, dtype, monkeypatch):
     whole = of_kernels(case_of(setup, renderer(), dtype))
     monkeypatch.setattr(layers, "BAND_NUMBERS", most)
     monkeypatch.setattr(vector_composite, "PLACES", most)
+    monkeypatch.setattr(vector_bands, "PARTS", most)
     case = compare(setup, renderer(), dtype, True)
     assert torch.equal(of_kernels(case), whole)
 

@@ -13,7 +13,7 @@ import taichisoft as ts
 from taichisoft.appearance.lights import Points
 from taichisoft.appearance.surface import Surface
 from taichisoft.base.backend import in_debug_mode
-from taichisoft.engine import kernel_shader, vector_composite
+from taichisoft.engine import kernel_shader, vector_bands, vector_composite
 from taichisoft.engine.compositing import composite_fragments
 from taichisoft.engine.inputs import CompositeInputs
 from taichisoft.engine.job import RasterJob
@@ -145,6 +145,7 @@ def test_an_orthographic_camera():
 @pytest.mark.parametrize("most", [1, 2**20])
 def test_bands_and_workers(most, monkeypatch):
     monkeypatch.setattr(vector_composite, "PLACES", most)
+    monkeypatch.setattr(vector_bands, "PARTS", most)
     monkeypatch.setattr(kernel_shader, "COPIES", 200)
     compare(LOOKS["texture"], renderer(), F64)
 

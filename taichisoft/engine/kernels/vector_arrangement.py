@@ -35,14 +35,14 @@ def arrangement_functions():
 
     @ti.func
     def parts_of(arranged: ti.template(), band, arrays: ti.template()):
-        """Return where in what is kept the starts, the blocks of places and the order of a band begin.
+        """Return where in what is kept the starts and the order of a band begin.
 
         Before them are the first places of the bands, and the end, and how many places each band had.
         """
         bands = arrays.bands.count
         starts = 2 * bands + 1 + band * (arrays.layers.blocks + 1)
-        block = 2 * bands + 1 + bands * (arrays.layers.blocks + 1) + arranged[band]
-        return starts, block, block + arranged[bands]
+        order = 2 * bands + 1 + bands * (arrays.layers.blocks + 1) + arranged[band]
+        return starts, order
 
     @ti.func
     def keep(worker, band, blocks, places, arrays: ti.template(), arranged_out: ti.template()):
@@ -50,10 +50,8 @@ def arrangement_functions():
         layers = ti.static(arrays.layers)
         base = worker * layers.capacity
         first_block = worker * layers.blocks + worker
-        start, block, order = parts_of(arranged_out, band, arrays)
+        start, order = parts_of(arranged_out, band, arrays)
         arranged_out[arrays.bands.count + 1 + band] = places - base
-        for i in range(places - base):
-            arranged_out[block + i] = layers.block[base + i]
         for b in range(blocks + 1):
             arranged_out[start + b] = layers.start[first_block + b] - base
         for i in range(layers.start[first_block + blocks] - base):
@@ -65,14 +63,17 @@ def arrangement_functions():
         layers = ti.static(arrays.layers)
         base = worker * layers.capacity
         first_block = worker * layers.blocks + worker
-        start, block, order = parts_of(arranged, band, arrays)
+        start, order = parts_of(arranged, band, arrays)
         if arranged[arrays.bands.count + 1 + band] == places - base:
             for i in range(places - base):
-                layers.block[base + i] = arranged[block + i]
+                layers.block[base + i] = -1
             for b in range(blocks + 1):
                 layers.start[first_block + b] = arranged[start + b] + base
-            for i in range(arranged[start + blocks]):
-                layers.order[base + i] = arranged[order + i] + base
+            for b in range(blocks):
+                for i in range(arranged[start + b], arranged[start + b + 1]):
+                    place = arranged[order + i] + base
+                    layers.order[base + i] = place
+                    layers.block[place] = b
         else:
             # Whether a face just reaches a block is rounded, which compilers do in various ways.
             arrange(worker, blocks, places, arrays)

@@ -30,7 +30,7 @@ from taichisoft.engine.kernels.vector_layers import layer_functions
 from taichisoft.engine.kernels.vector_planes import plane_functions
 from taichisoft.engine.kernels.vector_products import product_functions
 from taichisoft.engine.kernels.vector_shading import shading_functions
-from taichisoft.engine.kernels.vector_table import FlexibleTable
+from taichisoft.engine.kernels.vector_table import FlexibleTable, Sizes
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -51,7 +51,7 @@ class CompositeAdjointArrays(NamedTuple):
 class CompositeGradients(NamedTuple):
     """What the adjoint finds."""
 
-    corners: Floats  # (parts * 3 * 4) x, y, depth, inverse w
+    corners: Floats  # (parts of the bands taken * 3 * 4) x, y, depth, inverse w
     attributes: Floats  # (parts * 3 * C)
     # (bands * 3) logarithms of the width and of gamma, and h at ties; after each three the numbers of light
     numbers: Floats
@@ -163,8 +163,10 @@ def composite_adjoint_kernel(real):
                 planes = arrays.channels + 3 - ti.cast(softness.numbers[Number.OPACITY], ti.i32)
                 if ti.static(shading.shaded):
                     planes = 3 + shading.plan[Plan.OUTPUTS]
-                for turn in range((arrays.bands.count - worker + workers - 1) // workers):
-                    band = worker + turn * workers
+                first_band = sizes[Sizes.FIRST_BAND] + worker
+                bands = sizes[Sizes.END_BAND] - first_band
+                for turn in range((bands + workers - 1) // workers):
+                    band = first_band + turn * workers
                     image = arrays.bands.rows[3 * band]
                     top = arrays.bands.rows[3 * band + 1]
                     blocks = (arrays.bands.rows[3 * band + 2] - top) * tiles.columns

@@ -21,9 +21,12 @@ PIECE = 6
 
 
 class Sizes:
-    """Places of numbers: rows of all tables, and those before each but the first, that of the generator."""
+    """Places of numbers: rows of all tables, and those before each but the first, that of the generator.
 
-    TOTAL, COVERAGE, ORDER, PART, INVERSE = range(5)
+    Then the first of the bands that are taken, and their end.
+    """
+
+    TOTAL, COVERAGE, ORDER, PART, INVERSE, FIRST_BAND, END_BAND = range(7)
 
 
 class FlexibleTable(NamedTuple):
