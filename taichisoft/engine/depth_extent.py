@@ -16,8 +16,9 @@ def gammas_of(scene: Scene, occlusion: FrontToBack) -> Tensor:
     """Return the widths of an order in scene units, (B,) float64, differentiable in the points."""
     nearest, farthest = depth_range(scene)
     size = torch.maximum(nearest.abs(), farthest.abs()).detach().double()
-    least = torch.where(size > 0, LEAST_WIDTH * size, 1)
-    return torch.maximum(occlusion.widths(farthest - nearest), least)
+    widths = torch.maximum(occlusion.widths(farthest - nearest), LEAST_WIDTH * size)
+    # Relative to no extent, at no depth.
+    return torch.where(widths > 0, widths, 1)
 
 
 def depth_range(scene: Scene) -> tuple[Tensor, Tensor]:

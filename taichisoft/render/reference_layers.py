@@ -127,7 +127,8 @@ class Layering:
         nearest, farthest = flat[flat.detach().argmin()], flat[flat.detach().argmax()]
         size = float(corner_depth.detach().abs().max())
         width = self.occlusion.widths((farthest - nearest).reshape(1))[0]
-        return width.clamp(min=LEAST_WIDTH * size if size else 1.0).to(flat)
+        width = width.clamp(min=LEAST_WIDTH * size)
+        return torch.where(width > 0, width, 1.0).to(flat)
 
     def weights(
         self, cover: Tensor, generator: Tensor, depth: Tensor, corner_depth: Tensor

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
-from tests.helpers import normal_like, soup_setup, views_setup
+from taichisoft.render import reference
+from tests.helpers import normal_like, pixel_camera, soup_setup, views_setup
 from tests.render.cards import WITHIN_A_PIXEL, camera, card, scene
 from tests.zoo.layers import layered, units
 
@@ -98,6 +99,19 @@ def test_three_cards(conorm, order):
         moved = torch.autograd.grad(seen[channel], (front, middle), retain_graph=True)
         for found, per_edge in zip(moved, expected, strict=True):
             assert float(found.sum()) == pytest.approx(float(per_edge[channel]), abs=0.5)
+
+
+@pytest.mark.parametrize("depth", [0.0, -0.7])
+@pytest.mark.parametrize("render", [ts.SoftRasterizer.__call__, reference.render])
+def test_level_cards_that_part(render, depth):
+    """Half of each is seen; by how much more with depth is the slope of h at 0, wherever the cards are."""
+    renderer = ts.SoftRasterizer(occlusion=ts.FrontToBack(ts.CubicHermite(), 0.1))
+    gap = torch.zeros((), dtype=KIND, requires_grad=True)
+    mesh = scene([wall(depth), wall(depth + gap)], RED_AND_GREEN)
+    red = render(renderer, mesh, pixel_camera(1, 30, KIND)).color[0, 0, 20, 0]
+    (slope,) = torch.autograd.grad(red, gap)
+    assert red.item() == pytest.approx(0.5, abs=1e-6)
+    assert slope.item() == pytest.approx(0.75 / 0.1, rel=1e-5)
 
 
 def hole(left: float | Tensor, depth: float) -> list[Tensor]:

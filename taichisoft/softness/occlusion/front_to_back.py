@@ -32,7 +32,9 @@ class FrontToBack(Occlusion):
 
     Faces that are equally deep but for rounding count as half in front of each other (as h is at 0, for an
     order that is not symmetric), so that the image does not depend on the order of the faces. Under `Max`
-    with a hard order the one with the smaller index is in front.
+    with a hard order the one with the smaller index is in front. An order that is bent at 0, such as that of
+    `Exponential`, has no slope there: faces at one depth that move apart get the slope of one of its sides,
+    where a small step has the mean of both. Orders that are smooth at 0, as the default, are right there.
 
     Where faces of nearly equal depth add up to so much that each is hidden by the others, they share the
     pixel: what is left of alpha behind a total never quite ends, and colour and depth are means by it. Behind
