@@ -88,7 +88,7 @@ CURES = (
         "`torch.stack(list)`: gradients flow through it.",
     ),
     (
-        r"must be a tensor or numbers|must be a number, got|must be an int, got|must be a \{wanted\}",
+        r"must be a tensor or numbers|must be a number, got|must be a number or a \{wanted\}|must be an int, got|must be \{wanted\}",
         "An argument of another type, such as a string, None, or a NumPy array where a tensor is wanted.",
         "Pass the type named; `torch.as_tensor(array)` makes a tensor of an array.",
     ),
@@ -179,13 +179,14 @@ CURES = (
     ),
     (
         r"for rgba",
-        "An image file has colours of one or three channels.",
-        "Give the mesh colours, the render `colors=` or `lighting=`; of other channels save what you select of `image.color`.",
+        "An image file has colours of one or three channels, and opacity. Here there are no colours, or more of their channels.",
+        "Give the mesh colours, or the render `colors=` or `lighting=`. A fourth channel that is opacity goes to `opacity=` of "
+        "the render or of the texture. Of other channels save what you select of `image.color`.",
     ),
     (
         r"occlusion must be a FrontToBack for a mesh with opacity",
         "What is behind glass shows only where faces are composited front to back; a reference depth hides it.",
-        "`ts.SoftRasterizer(occlusion=ts.FrontToBack())`, or `mesh.with_vertex_opacity(None)`, which is opaque.",
+        "`ts.SoftRasterizer(occlusion=ts.FrontToBack())`, of a shipped softness `renderer.occlusion = ts.FrontToBack()`; or `mesh.with_vertex_opacity(None)`, which is opaque.",
     ),
     (
         r"\{name\} must be in \[0, 1\], got",
@@ -224,6 +225,11 @@ CURES = (
         "Look at the path in the message; make the folder first.",
     ),
     (
+        r"suffix of an image|suffix of a format",
+        "The suffix tells the format: this one is none of an image, or its format lacks what is to be saved. JPEG, for instance, has no opacity.",
+        "End the path in `.png`.",
+    ),
+    (
         r"path must end in one of",
         "The suffix tells the format, and this one is not known.",
         "Convert the file, with trimesh, Blender or MeshLab.",
@@ -234,7 +240,7 @@ CURES = (
         "Give an image that is white (or opaque) where the object is and black elsewhere, for example `labels == 3`.",
     ),
     (
-        r"floats must be in|whole numbers must be from|image of one channel|must be a readable image|suffix of an image",
+        r"floats must be in|whole numbers must be from|image of one channel|must be a readable image",
         "The file is no image that can be read, or its numbers are in no range that is known.",
         "Save it with 8 or 16 bits, or as floats in [0, 1].",
     ),

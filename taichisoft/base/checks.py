@@ -29,8 +29,9 @@ def check_type(value: object, name: str, expected: type | tuple[type, ...]) -> o
     """Return ``value`` if it is an instance of ``expected``, else raise TypeError."""
     if not isinstance(value, expected):
         types = expected if isinstance(expected, tuple) else (expected,)
-        wanted = " or ".join(t.__name__ for t in types)
-        raise TypeError(f"{name} must be a {wanted}, got {_kind_of(value, types)}")
+        names = " or ".join(t.__name__ for t in types)
+        wanted = f"an {names}" if names[0] in "AEIOaeio" else f"a {names}"
+        raise TypeError(f"{name} must be {wanted}, got {_kind_of(value, types)}")
     return value
 
 

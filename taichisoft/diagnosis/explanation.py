@@ -393,7 +393,8 @@ def _target(e: Explanation, *, annealed: bool) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    # A hundred has three digits.
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
 
 
 def _up(number: float) -> str:

@@ -142,6 +142,7 @@ def as_mask(target: Tensor, scene: Scene) -> Tensor:
     """
     size = scene.image_size
     dtypes = (*FLOAT_DTYPES, torch.bool)
-    check_tensor(target, "target", size, (1, *size), (scene.batch_size, *size), dtypes=dtypes)
+    shapes = dict.fromkeys([size, (1, *size), (scene.batch_size, *size)])
+    check_tensor(target, "target", *shapes, dtypes=dtypes)
     covered = target if target.dtype == torch.bool else target >= COVERED
     return covered.to(scene.points.device).expand(scene.batch_size, *size)

@@ -48,14 +48,20 @@ def check_image_format(path: Path, *, opacity: bool = False) -> None:
     ValueError
         A suffix that pillow does not know.
     OSError
-        The format has no opacity.
+        The format has no opacity, or no colours.
     """
     image = pillow()
     suffix = path.suffix.lower()
     kind = image.registered_extensions().get(suffix)
     if kind not in image.SAVE:
         raise ValueError(f"path must end in the suffix of an image, such as .png, got {path}")
-    image.new("RGBA" if opacity else "RGB", (1, 1)).save(BytesIO(), format=kind)
+    try:
+        image.new("RGBA" if opacity else "RGB", (1, 1)).save(BytesIO(), format=kind)
+    except OSError as error:
+        held = "opacity" if opacity else "colours"
+        raise OSError(
+            f"path must end in the suffix of a format that holds {held}, such as .png, got {path}: {error}"
+        ) from error
 
 
 def read_image(path: Path, name: str) -> np.ndarray:

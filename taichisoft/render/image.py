@@ -61,7 +61,10 @@ class SoftImage:
             raise ValueError("image must have colours for rgba: render it with colors or lighting")
         channels = self.premultiplied.shape[-1]
         if channels not in (1, 3):
-            raise ValueError(f"image must have 1 or 3 channels for rgba, got {channels}")
+            raise ValueError(
+                f"image must have 1 or 3 channels for rgba, got {channels}; opacity is no channel of the "
+                "colours, give it as opacity="
+            )
         alpha = self.alpha.unsqueeze(-1)
         straight = ratio_or_zero(self.premultiplied, alpha)
         return torch.cat([straight.expand(*straight.shape[:-1], 3), alpha], -1)

@@ -121,6 +121,8 @@ class SoftRasterizer(nn.Module):
     ):
         super().__init__()
         parts = (coverage, aggregation, occlusion)
+        if isinstance(coverage, Softness):
+            raise TypeError("coverage must be a Coverage, got Softness; give it as softness=")
         if softness is None:
             softness = Softness(*parts)
         elif any(part is not None for part in parts):

@@ -36,7 +36,9 @@ class DepthFraction(Part):
 
     def __init__(self, value: float | Positive | AnnealedPositive = 0.02):
         super().__init__()
-        self.value = value if isinstance(value, AnnealedPositive) else as_positive(value, "value")
+        if not isinstance(value, AnnealedPositive):
+            value = as_positive(value, "value", "Positive or AnnealedPositive")
+        self.value = value
 
     def forward(self) -> Tensor:
         """Return the fraction at the current progress, a float64 scalar tensor."""

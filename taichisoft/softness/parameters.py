@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import sys
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class Positive(Number):
         return min(max(super()._plain(), sys.float_info.min), sys.float_info.max)
 
 
-def as_positive(number: float | Positive, name: str) -> Positive:
+def as_positive(number: float | Positive, name: str, wanted: str = "Positive") -> Positive:
     """Return a `Positive` as it is and a number as a fixed one.
 
     Parameters
@@ -74,6 +75,8 @@ def as_positive(number: float | Positive, name: str) -> Positive:
         What the caller passed.
     name : str
         Its name in messages.
+    wanted : str
+        What it may be besides a number, in messages.
 
     Raises
     ------
@@ -82,6 +85,8 @@ def as_positive(number: float | Positive, name: str) -> Positive:
     """
     if isinstance(number, Positive | type):
         return check_type(number, name, Positive)
+    if isinstance(number, bool) or not isinstance(number, numbers.Real):
+        raise TypeError(f"{name} must be a number or a {wanted}, got {type(number).__name__}")
     return Positive(check_number(number, name, above=0))
 
 

@@ -273,7 +273,7 @@ def test_bad_options_of_render(options, message, mug, tmp_path, capsys):
     ("output", "message"),
     [
         ("out.xyz", "path must end in the suffix of an image, such as .png"),
-        ("out.jpg", "cannot write mode RGBA as JPEG"),
+        ("out.jpg", "path must end in the suffix of a format that holds opacity, such as .png"),
         ("none/out.png", "--output must be in an existing folder"),
         (".", "--output must be a file, got the folder"),
     ],

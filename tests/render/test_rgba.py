@@ -149,7 +149,7 @@ def test_several_images_are_numbered(tmp_path):
 @pytest.mark.parametrize(
     ("path", "error", "message"),
     [
-        ("x.jpg", OSError, "RGBA"),
+        ("x.jpg", OSError, "format that holds opacity, such as .png, got .*x.jpg"),
         ("x.nothing", ValueError, "path must end in the suffix of an image"),
         (Path("missing") / "x.png", FileNotFoundError, "path must be in an existing folder"),
         (3, TypeError, "path must be a str or PathLike, got int"),

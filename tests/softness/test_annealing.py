@@ -130,6 +130,11 @@ def test_progress_out_of_range(make):
         (lambda: CosineAnnealing(1, -1), ValueError, "end must be finite and greater than 0"),
         (lambda: CosineAnnealing("1", 1), TypeError, "start must be a number, got str"),
         (
+            lambda: ts.AnnealedPositive("1", 1),
+            TypeError,
+            "start must be a number or a Positive, got str",
+        ),
+        (
             lambda: CosineAnnealing(1, CosineAnnealing(1, 1)),
             TypeError,
             "end must be a ConstantScale, got CosineAnnealing",

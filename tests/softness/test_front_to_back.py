@@ -268,13 +268,17 @@ def learned_scale() -> ts.Gaussian:
             "order must be below 1 at equal depths, got 1",
         ),
         (lambda: ts.FrontToBack(gamma=0.0), ValueError, "gamma must be finite and greater than 0"),
-        (lambda: ts.FrontToBack(gamma="deep"), TypeError, "gamma must be a number, got str"),
+        (
+            lambda: ts.FrontToBack(gamma="deep"),
+            TypeError,
+            "AnnealedPositive or DepthFraction, got str",
+        ),
         (lambda: ts.DepthFraction(-1.0), ValueError, "value must be finite and greater than 0"),
-        (lambda: ts.DepthFraction("deep"), TypeError, "value must be a number, got str"),
+        (lambda: ts.DepthFraction("deep"), TypeError, "value must be a number or a Positive"),
         (
             lambda: ts.DepthSoftmax(ts.DepthFraction(0.1)),
             TypeError,
-            "gamma must be a number, got DepthFraction",
+            "gamma must be a number or a .* in scene units, got DepthFraction",
         ),
     ],
 )

@@ -346,9 +346,9 @@ def learned_scale() -> ts.Gaussian:
             ValueError,
             "gamma must be finite and greater than 0, got 0",
         ),
-        (lambda: ts.DepthSoftmax("deep"), TypeError, "gamma must be a number, got str"),
+        (lambda: ts.DepthSoftmax("deep"), TypeError, "gamma must be a number or a Positive"),
         (lambda: HardOcclusion(-1.0), ValueError, "gamma must be finite and greater than 0"),
-        (lambda: ts.SoftRasterizer(occlusion=0.1), TypeError, "occlusion must be a Occlusion"),
+        (lambda: ts.SoftRasterizer(occlusion=0.1), TypeError, "occlusion must be an Occlusion"),
         (lambda: DepthCurve("gaussian"), TypeError, "coverage must be a Coverage, got str"),
         (
             lambda: DepthCurve(ts.Heaviside()),

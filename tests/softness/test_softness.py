@@ -44,8 +44,8 @@ def test_a_module_of_the_user_is_wrapped():
         (lambda: Softness(1.0), "coverage must be a Coverage, got float"),
         (lambda: Softness(ts.Max()), "coverage must be a Coverage, got Max"),
         (lambda: Softness(Softness()), "coverage must be a Coverage, got Softness"),
-        (lambda: Softness(aggregation="max"), "aggregation must be a Aggregation, got str"),
-        (lambda: Softness(occlusion=ts.Max()), "occlusion must be a Occlusion, got Max"),
+        (lambda: Softness(aggregation="max"), "aggregation must be an Aggregation, got str"),
+        (lambda: Softness(occlusion=ts.Max()), "occlusion must be an Occlusion, got Max"),
     ],
 )
 def test_wrong_parts(make, message):

@@ -65,7 +65,9 @@ class ReferenceDepth(Occlusion):
 
     def __init__(self, gamma: float | DepthWidth):
         super().__init__()
-        self.gamma = gamma if isinstance(gamma, AnnealedPositive) else as_positive(gamma, "gamma")
+        if not isinstance(gamma, AnnealedPositive):
+            gamma = as_positive(gamma, "gamma", "Positive or AnnealedPositive, in scene units")
+        self.gamma = gamma
 
     @abstractmethod
     def forward(self, u: Tensor) -> Tensor:

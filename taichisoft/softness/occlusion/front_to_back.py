@@ -124,4 +124,4 @@ def _as_gamma(gamma: float | DepthWidth | DepthFraction) -> DepthWidth | DepthFr
     """Return a number as a fixed one, and a width as it is."""
     if isinstance(gamma, AnnealedPositive | DepthFraction):
         return gamma
-    return as_positive(gamma, "gamma")
+    return as_positive(gamma, "gamma", "Positive, AnnealedPositive or DepthFraction")
