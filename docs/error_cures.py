@@ -291,6 +291,11 @@ CURES = (
         "Take a plain curve with a fixed scale that rises around 0: `ts.CubicHermite()`, `ts.Logistic()`, `ts.MonotoneSpline()`; `ts.Heaviside()` for a hard order.",
     ),
     (
+        r"give it as softness=",
+        "A renderer takes the three functions, or all of them in one `ts.Softness`, by its name.",
+        "`ts.SoftRasterizer(softness=softness)`.",
+    ),
+    (
         r"StraightThrough itself|coverage must",
         "This coverage cannot play that part.",
         "For occlusion take a plain curve that rises below 0, with a fixed scale; its gamma takes the place of the scale.",
