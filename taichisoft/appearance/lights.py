@@ -234,8 +234,8 @@ class Lighting:
         How sharp the mirrored light is, positive. Differentiable, if a tensor.
     two_sided : bool
         Whether a face that the camera sees from inside (its normal points away) is lit as if its normals were
-        turned round: for open meshes. Which faces these are has no gradient. Normals that are rendered stay
-        as they are.
+        turned round. It is for open meshes. Which faces are turned has no gradient. Normals that are rendered
+        (``normals=True``) stay as they are.
 
     Raises
     ------

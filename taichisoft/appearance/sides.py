@@ -20,10 +20,10 @@ class Culling(Enum):
     NONE
         No face: both sides are drawn.
     BACK
-        Those that the camera sees from inside. Of a closed mesh that is the far side, which is hidden but for
-        soft edges: where it shows through seams between faces, and at the rim, which then counts once.
+        Those that the camera sees from inside. Of a closed mesh that is the far side. It is hidden, but with
+        soft edges it shows through the seams between faces, and adds to alpha at the rim of the silhouette.
     FRONT
-        Those that the camera sees from outside: the inner walls of a closed mesh are left.
+        Those that the camera sees from outside. Of a closed mesh its far side remains, seen from inside.
     """
 
     NONE = "none"

@@ -46,7 +46,8 @@ class Texture:
         How much of what is behind each texel hides, from 0 (nothing) to 1 (all, the default); looked up as
         the image is, and multiplied by the opacity of the mesh. Colours are not multiplied by it.
     mipmaps : bool
-        Whether a smaller version of the image and its opacity is seen where texels are smaller than pixels.
+        Whether a smaller version of the image and its opacity is seen where texels are smaller than pixels:
+        less flicker, and gradients for more texels. See the notes.
 
     Raises
     ------

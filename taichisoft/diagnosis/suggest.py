@@ -87,12 +87,13 @@ def suggest_gamma(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> float:
     """Return a gamma to start with: one that tells the surfaces of a scene apart.
 
     At each pixel whose centre two faces or more cover, the gap is how far the next surface is behind the
-    nearest; nine tenths of all gaps, in all images, are at least as wide as one of them, and a quarter of
-    that is returned. Four gammas apart, the nearer of two surfaces hides the farther one under every usual
+    nearest. A small gap is chosen: nine tenths of all gaps, in all images, are at least as wide. A quarter of
+    it is returned. Four gammas apart, the nearer of two surfaces hides the farther one under every usual
     order (under that of the default `FrontToBack` from one gamma on). A wider gamma shows what is hidden;
-    with a narrower one fewer faces are near enough to each other for their order to have a gradient. Where
-    no surface is behind another it is 0.02 of the extent in depth, as by default (of a flat scene, which has
-    none, a millionth of its largest depth).
+    with a narrower one fewer faces are near enough to each other for their order to have a gradient.
+
+    If no surface is behind another, 0.02 of the extent in depth is returned, as by default; of a flat scene,
+    whose extent is 0, a millionth of its largest depth.
 
     ``ts.DepthFraction`` follows the scene while it is optimised; this is a number for the scene as it is.
 

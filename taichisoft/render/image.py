@@ -49,7 +49,7 @@ class SoftImage:
         """Return colours without the background, and alpha, (B, H, W, 4), as image files have them.
 
         Straight, not premultiplied: the colours are those of the surface, however little of it is seen, and 0
-        where nothing is. Over any background the picture is ``rgb * a + (1 - a) * background``. One channel
+        where alpha is 0. Over any background the picture is ``rgb * a + (1 - a) * background``. One channel
         becomes grey. Differentiable; where alpha is 0 (in float32 below 4e-31) colours have no gradient.
 
         Raises

@@ -282,7 +282,8 @@ class SoftRasterizer(nn.Module):
         camera : Camera
             From where. Batch sizes of mesh, camera, colours and lighting must be equal or 1.
         colors : Tensor or Texture, optional
-            (V, C), (B, V, C), (F, C) or (B, F, C), instead of the mesh's own colours; or a texture.
+            (V, C), (B, V, C), (F, C) or (B, F, C), instead of the mesh's own colours; or a texture. All
+            channels are alike: a fourth one is not opacity. A `MeshBatch` takes none: its meshes have theirs.
         lighting : Lighting, optional
             Lights and the answer of the surface; without it colours are shown as they are. A mesh without
             colours is lit as white, with three channels.
@@ -294,7 +295,8 @@ class SoftRasterizer(nn.Module):
         opacity : float or Tensor, optional
             How much of what is behind is hidden, from 0 to 1: one number, (V,), (B, V), (F,) or (B, F),
             instead of the mesh's own; that of a texture is multiplied by it. Coverage is multiplied by the
-            opacity, so alpha, depth and colour depend on it; light and face ids do not.
+            opacity, so alpha, depth and colour depend on it; light and face ids do not. It needs a
+            `FrontToBack`.
 
         Returns
         -------

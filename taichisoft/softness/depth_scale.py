@@ -14,7 +14,7 @@ class DepthFraction(Part):
 
     The extent is the difference of the largest and the smallest depth of the corners of the faces that are
     drawn in an image. A scene and its camera that are scaled together look the same. Everything that is drawn
-    counts: one far object widens it for all others. Of images that are rendered together each has its own.
+    counts: one far object widens it for all others. Each image of a batch has its own extent.
 
     It is the gamma of a `FrontToBack`: ``ts.FrontToBack(gamma=ts.DepthFraction(0.02))``. A `ReferenceDepth`
     takes scene units only.
@@ -27,7 +27,7 @@ class DepthFraction(Part):
     Raises
     ------
     TypeError, ValueError
-        It is neither, or not positive.
+        ``value`` is none of these, or not positive.
     """
 
     unit = "fraction of the extent in depth"

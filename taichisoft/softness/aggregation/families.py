@@ -88,7 +88,9 @@ class Hamacher(Aggregation):
 class Frank(Aggregation):
     """The Frank sums ``1 - log_p(1 + (p^(1-a) - 1) (p^(1-b) - 1) / (p - 1))``.
 
-    With p = 1 it is the probabilistic sum, for p to 0 it tends to the maximum.
+    With p = 1 it is the probabilistic sum, for p to 0 it tends to the maximum. With a large p, such as 100 or
+    1e4, it is near `BoundedSum`: two halves make nearly 1, so that seams between faces nearly close. Unlike
+    that it has a gradient everywhere.
 
     Parameters
     ----------

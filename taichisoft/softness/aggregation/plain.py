@@ -50,8 +50,8 @@ class BoundedSum(Aggregation):
     """The bounded sum ``min(1, a + b)``: Lukasiewicz's T-conorm, and Yager's with p = 1.
 
     For a coverage that is symmetric, ``F(d) + F(-d) = 1``, two faces that share an edge add up to exactly 1
-    along it, so that a surface has no seams. Where the sum exceeds 1, alpha is 1 and has no gradient. So it
-    is for scales well below the edges of faces in the image.
+    along it, so that a surface has no seams. Where the sum reaches 1, alpha is 1 and has no gradient. So it
+    is for scales well below the length of edges in the image; `Frank` with a large p has a gradient there.
 
     Klement, Mesiar and Pap, "Triangular Norms" (2000); among the T-conorms of GenDR (Petersen et al. 2022).
     """

@@ -36,27 +36,27 @@ class FrontToBack(Occlusion):
     `Exponential`, has no slope there: faces at one depth that move apart get the slope of one of its sides,
     where a small step has the mean of both. Orders that are smooth at 0, as the default, are right there.
 
-    Where faces of nearly equal depth add up to so much that each is hidden by the others, they share the
-    pixel: what is left of alpha behind a total never quite ends, and colour and depth are means by it. Behind
-    faces that are wholly in front and together full, nothing is seen.
+    Faces of nearly equal depth may add up to so much that each is hidden by the others. Then they share the
+    pixel: each keeps a weight, however small, and colour and depth are means by these weights. Behind faces
+    that are wholly in front and together full, nothing is seen.
 
     An edge in front of something has the gradient of the area that it covers. Where two faces share an edge
-    and their coverages do not add up to 1 under the T-conorm, what is behind shows through that seam: under
-    `Frank` of a large p less than under `Probabilistic`, under `BoundedSum` nothing.
+    and their coverages do not add up to 1 under the T-conorm, what is behind shows through that seam. Under
+    `Frank` with a large p it is less than under `Probabilistic`, under `BoundedSum` nothing.
 
-    ``ts.FrontToBack()`` is the default of a renderer, ``ts.FrontToBack(gamma=0.05)`` one in scene units,
-    ``ts.FrontToBack(ts.Heaviside())`` that with a hard order.
+    ``ts.FrontToBack()`` is the default of a renderer. ``ts.FrontToBack(gamma=0.05)`` has its gamma in scene
+    units, ``ts.FrontToBack(ts.Heaviside())`` a hard order.
 
     Parameters
     ----------
     order : Coverage
-        The function h, any coverage function, closed-form or learned, stretched to reach 1 at the upper end
-        of its domain; `Heaviside` is the hard order. Its scale does not count (gamma takes its place) and
-        must be neither learned nor annealed. Default: `CubicHermite`, which is 0 from one gamma in front of
-        a face and 1 from one gamma behind it.
+        The function h: any coverage function that is below 1 at 0, closed-form or learned. It is stretched to
+        reach 1 at the upper end of its domain; `Heaviside` is the hard order. Its scale does not count (gamma
+        takes its place) and must be neither learned nor annealed. Default: `CubicHermite`. With it a face
+        counts as wholly in front from one gamma on, and as not in front at all from one gamma behind.
     gamma : float, Positive, AnnealedPositive or DepthFraction
         Depth difference that is one scale of h: in scene units, or, as a `DepthFraction`, relative to the
-        extent in depth of what is drawn; a number is fixed. Default: a fraction of 0.02.
+        extent in depth of what is drawn. A number is fixed. Default: a fraction of 0.02. See `suggest_gamma`.
 
     Raises
     ------
