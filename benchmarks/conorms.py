@@ -1,7 +1,8 @@
 """T-conorms compared, on surfaces and on problems: `python -m benchmarks.conorms`.
 
 How much larger a ball looks than it is, what shines through a ball and through a flat wall, and how many
-training problems of every family are solved, at the family's learning rate and one schedule of widths.
+training problems of every family are solved, at the family's learning rate and one schedule of widths, also
+with a p of Frank's sums that was learned from other problems of the family.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import taichisoft as ts
 from benchmarks.about import about, write_results
 from benchmarks.conorms_report import CONCLUSION, to_markdown
+from benchmarks.learned_conorm import Learned, Learning, learn
 from benchmarks.solved import Solved, annealed, draw, solve_all
 from benchmarks.surfaces import Area, Flat, Leak, areas, flats, leaks
 from tasks import OcclusionFamily, PoseFamily, Shape2DFamily, Shape3DFamily
@@ -30,6 +32,7 @@ CONORMS: Mapping[str, ts.Aggregation] = {
     "Frank, p = 1e6": ts.Frank(1e6),
     "bounded sum": ts.Yager(1.0),
 }
+LEARNED = "Frank, p learned"
 HARD = "hard"
 ORDERS = {
     HARD: ts.FrontToBack(ts.Heaviside()),
@@ -56,28 +59,37 @@ class Problems:
         How many of its training problems.
     order : str
         The order of depths.
+    learning : Learning, optional
+        How Frank's p is learned for them.
     """
 
     family: TaskFamily
     count: int
     order: str = HARD
+    learning: Learning | None = None
 
 
 # Only a soft order tells planes that are in the wrong order which one should come forward.
 WIDE = "logistic, gamma 0.2"
 WIDE_ORDERS = {WIDE: ts.FrontToBack(ts.Logistic(1.0), gamma=0.2)}
 FAMILIES = {
-    "pose": Problems(PoseFamily(start_angle=MIDDLE_START), 128),
-    "shape3d": Problems(Shape3DFamily(), 8),
-    "shape2d": Problems(Shape2DFamily(), 32),
+    "pose": Problems(PoseFamily(start_angle=MIDDLE_START), 128, learning=Learning(24, 16)),
+    "shape3d": Problems(Shape3DFamily(), 16, learning=Learning(16, 3)),
+    "shape2d": Problems(Shape2DFamily(), 32, learning=Learning(24, 6)),
     "occlusion": Problems(OcclusionFamily(), 48),
-    "occlusion, soft order": Problems(OcclusionFamily(), 40, WIDE),
+    "occlusion, soft order": Problems(OcclusionFamily(), 40, WIDE, Learning(24, 6)),
 }
+FEW = OcclusionFamily(image_size=(12, 12), planes=3)
 QUICK_FAMILIES = {
-    "occlusion": Problems(OcclusionFamily(image_size=(12, 12), planes=3), 2),
-    "occlusion, soft order": Problems(OcclusionFamily(image_size=(12, 12), planes=3), 2, WIDE),
+    "occlusion": Problems(FEW, 2),
+    "occlusion, soft order": Problems(FEW, 2, WIDE, Learning(1, 1)),
 }
 SURFACES = ("areas", "leaks", "flats")
+
+
+def learned_parts(families: Mapping[str, Problems]) -> dict[str, Problems]:
+    """Return the problems that p is learned for, by the name of that part of the results."""
+    return {f"{name}, p learned": found for name, found in families.items() if found.learning}
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,8 @@ class Solving:
         What was solved, and with what.
     result : Solved
         How it went.
+    learned : Learned, optional
+        How the p of the T-conorm was learned.
     """
 
     family: str
@@ -97,12 +111,13 @@ class Solving:
     order: str
     conorm: str
     result: Solved
+    learned: Learned | None = None
 
 
 def solvings(name: str, problems: Problems, steps: int, seed: int) -> Iterator[Solving]:
     """Yield how many problems each T-conorm solves."""
     tasks = draw(problems.family, problems.count, seed)
-    order = {**ORDERS, **WIDE_ORDERS}[problems.order]
+    order = order_of(problems)
     for coverage, make in COVERAGES.items():
         for conorm, aggregation in CONORMS.items():
             renderer = ts.SoftRasterizer(make(), aggregation, order)
@@ -111,8 +126,25 @@ def solvings(name: str, problems: Problems, steps: int, seed: int) -> Iterator[S
             yield Solving(name, coverage, problems.order, conorm, result)
 
 
+def learned_solvings(name: str, problems: Problems, steps: int, seed: int) -> Iterator[Solving]:
+    """Yield how many of the same problems are solved with the p that was learned from others."""
+    tasks = draw(problems.family, problems.count, seed)
+    order, learning = order_of(problems), problems.learning
+    for coverage, make in COVERAGES.items():
+        found = learn(problems.family, make(), order, steps, learning, seed)
+        renderer = ts.SoftRasterizer(make(), ts.Frank(found.p[-1]), order)
+        result = solve_all(problems.family, tasks, renderer, steps)
+        print(name, coverage, LEARNED, found.p, result.text(), flush=True)
+        yield Solving(name, coverage, problems.order, LEARNED, result, found)
+
+
+def order_of(problems: Problems) -> ts.FrontToBack:
+    """Return the order of depths of problems."""
+    return {**ORDERS, **WIDE_ORDERS}[problems.order]
+
+
 def measured(part: str, quick: bool, steps: int, seed: int) -> list[Area | Leak | Flat | Solving]:
-    """Return the rows of a part: one of `SURFACES`, or the name of problems."""
+    """Return the rows of a part: one of `SURFACES`, or the name of problems, fixed or learned."""
     if part == "areas":
         return list(areas(CONORMS, *((1,), (1.0,)) if quick else (SUBDIVISIONS, WIDTHS)))
     if part == "leaks":
@@ -120,8 +152,10 @@ def measured(part: str, quick: bool, steps: int, seed: int) -> list[Area | Leak 
         return list(leaks(CONORMS, ORDERS, *inside))
     if part == "flats":
         return list(flats(CONORMS, ORDERS, (1.0,) if quick else INNER_WIDTHS))
-    problems = (QUICK_FAMILIES if quick else FAMILIES)[part]
-    return list(solvings(part, problems, steps, seed))
+    families = QUICK_FAMILIES if quick else FAMILIES
+    if part in families:
+        return list(solvings(part, families[part], steps, seed))
+    return list(learned_solvings(part, learned_parts(families)[part], steps, seed))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -134,7 +168,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         *("--only",),
         nargs="*",
-        choices=[*SURFACES, *FAMILIES],
+        choices=[*SURFACES, *FAMILIES, *learned_parts(FAMILIES)],
         help="the rest stays as in the file",
     )
     options = parser.parse_args(arguments)
@@ -143,7 +177,8 @@ def main(arguments: list[str] | None = None) -> None:
     parts: dict[str, Any] = {}
     if options.only is not None:
         parts = json.loads(options.out.with_suffix(".json").read_text())["parts"]
-    every = [*SURFACES, *(QUICK_FAMILIES if options.quick else FAMILIES)]
+    families = QUICK_FAMILIES if options.quick else FAMILIES
+    every = [*SURFACES, *families, *learned_parts(families)]
     for part in every if options.only is None else options.only:
         rows = measured(part, options.quick, options.steps, options.seed)
         parts[part] = {"about": head, "rows": [asdict(row) for row in rows]}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from statistics import mean, stdev
 from typing import Any
 
 from benchmarks.about import headline
+from benchmarks.learned_conorm import ESTIMATOR, START, Learned
 from benchmarks.solved import Solved
 from benchmarks.surfaces import smooth_disc
 from meta.report.markdown import markdown_table
@@ -114,10 +117,58 @@ def _solved_sections(solved: list[Row]) -> tuple[str, ...]:
         "## Problems solved",
         "Training problems, in percent, with the standard deviation of the share; widths are those half-way "
         "and fall tenfold; each family's own learning rate. The same problems in every column.",
-        _pivot(solved, _problems, lambda row: Solved(**row["result"]).text()),
+        _pivot(solved, _problems, lambda row: Solved(**row["result"]).text() + _found(row)),
         "Mean error, each up to the family's cap, in parts of the cap.",
-        _pivot(solved, _problems, lambda row: f"{row['result']['error']:.3f}"),
+        _pivot(solved, _problems, lambda row: f"{row['result']['error']:.3f}{_found(row)}"),
+        *_learned_section([row for row in solved if row.get("learned")]),
     )
+
+
+def _learned_section(learned: list[Row]) -> tuple[str, ...]:
+    """Return how p was learned, if it was."""
+    if not learned:
+        return ()
+    return (
+        "## How p was learned",
+        f"From p = {START:g}, by the errors in the later half of solving other training problems of the "
+        "family (`benchmarks/learned_conorm.py`): evolution strategies by antithetic pairs, log p ± "
+        f"{ESTIMATOR.sigma:g}, new problems at every outer step. The slope of the objective, which is in "
+        "[0, 1], by log p: the mean of the estimates of all outer steps, with its standard error.",
+        markdown_table(
+            [
+                "",
+                "outer steps",
+                "problems of each",
+                "p half-way",
+                "p at the end",
+                "slope",
+                "seconds",
+            ],
+            (_learning(row) for row in learned),
+            right_aligned=True,
+        ),
+    )
+
+
+def _learning(row: Row) -> list[str]:
+    """Return a line of how p was learned."""
+    found = Learned(**row["learned"])
+    steps = len(found.slopes)
+    error = stdev(found.slopes) / math.sqrt(steps) if steps > 1 else math.nan
+    return [
+        _problems(row),
+        f"{steps}",
+        f"{found.problems}",
+        f"{found.p[steps // 2]:.3g}",
+        f"{found.p[-1]:.3g}",
+        f"{mean(found.slopes):.4f} ± {error:.4f}",
+        f"{found.seconds:.0f}",
+    ]
+
+
+def _found(row: Row) -> str:
+    """Return the p that was learned, in brackets."""
+    return f" (p = {row['learned']['p'][-1]:.3g})" if row.get("learned") else ""
 
 
 def _ball(row: Row) -> str:

@@ -10,8 +10,12 @@ import torch
 
 import taichisoft as ts
 from benchmarks import conorms, occlusion_order
+from benchmarks.learned_conorm import ESTIMATOR, LEARNING_RATE, START, Learning, learn
+from benchmarks.learned_conorm import FIRST_SEED as FIRST_LEARNING_SEED
 from benchmarks.solved import FIRST_SEED, Solved, draw, solve_all
 from benchmarks.surfaces import HEIGHT, IMAGE_SIZE, areas, flats, leaks, smooth_disc
+from meta.learning.inner import InnerSettings, solve
+from meta.learning.objective import compressed
 from tasks import OcclusionFamily, Split
 
 SMALL = OcclusionFamily(image_size=(12, 12), planes=3, displacement=(0.0, 0.0))
@@ -21,13 +25,15 @@ def test_conorms_smoke(tmp_path, capsys):
     out = tmp_path / "conorms"
     conorms.main(["--out", str(out), "--quick", "--steps", "2"])
     parts = json.loads(out.with_suffix(".json").read_text())["parts"]
-    assert set(parts) == {*conorms.SURFACES, *conorms.QUICK_FAMILIES}
-    for part in parts.values():
+    learned = conorms.learned_parts(conorms.QUICK_FAMILIES)
+    assert set(parts) == {*conorms.SURFACES, *conorms.QUICK_FAMILIES, *learned}
+    for name, part in parts.items():
         assert part["about"]["steps"] == 2
-        assert {row["conorm"] for row in part["rows"]} == set(conorms.CONORMS)
+        expected = {conorms.LEARNED} if name in learned else set(conorms.CONORMS)
+        assert {row["conorm"] for row in part["rows"]} == expected
     text = out.with_suffix(".md").read_text()
     assert text in capsys.readouterr().out
-    assert all(name in text for name in conorms.CONORMS)
+    assert all(name in text for name in (*conorms.CONORMS, conorms.LEARNED))
     conorms.main(["--out", str(out), "--quick", "--steps", "3", "--only", "flats"])
     again = json.loads(out.with_suffix(".json").read_text())["parts"]
     assert again["flats"]["about"]["steps"] == 3
@@ -102,6 +108,36 @@ def test_problems_of_a_batch_are_those_of_its_seed():
     assert (first.count, second.count) == (25, 2)
     again = SMALL.sample(FIRST_SEED + 10_001, 2, Split.TRAIN)
     assert torch.equal(second.targets, again.targets)
+
+
+def test_p_is_moved_against_its_slope_by_problems_of_its_own():
+    order = ts.FrontToBack(ts.Logistic(1.0), gamma=0.2)
+    drawn = []
+
+    class Spied(OcclusionFamily):
+        def draw(self, count, split, generator):
+            drawn.append((generator.initial_seed(), count))
+            return super().draw(count, split, generator)
+
+    family = Spied(image_size=(12, 12), planes=3)
+    found = learn(family, ts.Gaussian(0.5), order, 2, Learning(2, 3), 1)
+    assert [count for _, count in drawn] == [3, 3]
+    first = FIRST_LEARNING_SEED + 10_000
+    assert [seed // 2 for seed, _ in drawn] == [first, first + 1]
+    # The first step of Adam is as long as its rate, and leads downhill.
+    assert found.p[0] == pytest.approx(START)
+    step = math.log(found.p[1] / found.p[0])
+    assert step == pytest.approx(-math.copysign(LEARNING_RATE, found.slopes[0]), rel=1e-3)
+    # The slope is that of the outcomes on both sides of p, of the same problems.
+    task = OcclusionFamily(image_size=(12, 12), planes=3).sample(first, 3, Split.TRAIN)
+    sides = []
+    for sign in (1, -1):
+        renderer = ts.SoftRasterizer(
+            ts.Gaussian(0.5), ts.Frank(START * math.exp(sign * ESTIMATOR.sigma)), order
+        )
+        errors = solve(task, renderer, InnerSettings(2, family.learning_rate)).errors[2]
+        sides.append(float(compressed(errors, family.error_cap).mean()))
+    assert found.slopes[0] == pytest.approx((sides[0] - sides[1]) / (2 * ESTIMATOR.sigma), rel=1e-3)
 
 
 def test_shares_are_of_the_problems():
