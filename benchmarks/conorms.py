@@ -75,9 +75,9 @@ WIDE_ORDERS = {WIDE: ts.FrontToBack(ts.Logistic(1.0), gamma=0.2)}
 FAMILIES = {
     "pose": Problems(PoseFamily(start_angle=MIDDLE_START), 128, learning=Learning(24, 16)),
     "shape3d": Problems(Shape3DFamily(), 16, learning=Learning(16, 3)),
-    "shape2d": Problems(Shape2DFamily(), 32, learning=Learning(24, 6)),
+    "shape2d": Problems(Shape2DFamily(), 64, learning=Learning(24, 6)),
     "occlusion": Problems(OcclusionFamily(), 48),
-    "occlusion, soft order": Problems(OcclusionFamily(), 40, WIDE, Learning(24, 6)),
+    "occlusion, soft order": Problems(OcclusionFamily(), 64, WIDE, Learning(24, 6)),
 }
 FEW = OcclusionFamily(image_size=(12, 12), planes=3)
 QUICK_FAMILIES = {
