@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from taichisoft.base.memory import keep_freed_memory
 from taichisoft.base.taichi import ti
 from taichisoft.base.vulkan_device import vulkan_devices
 
@@ -75,6 +76,8 @@ def init(backend: str | None = None) -> str:
     # Compiled kernels are written to their cache when Taichi's program ends, which whatever is still alive
     # at exit would prevent: a single image that requires a gradient did.
     atexit.register(ti.reset)
+    if name == "cpu":
+        keep_freed_memory()
     _active = name
     _runtime = weakref.ref(ti.lang.impl.get_runtime())
     return name

@@ -1,4 +1,4 @@
-"""Free memory, so that a request that cannot fit is refused before anything is allocated."""
+"""Memory: what is free, so that a request which cannot fit is refused, and keeping what is freed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 
 # Requests below this are not looked at: finding out what is free takes as long as a small render.
 SMALL = 2**28
+# Bytes: just less than the 32 MB up to which glibc follows what is freed.
+LARGEST_KEPT = 2**25 - 2**13
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -49,3 +51,13 @@ def check_fits(needed: int, device: torch.device, what: str) -> None:
             f"{what} needs at least {needed / 1e9:.1f} GB of memory on {device}, and {free / 1e9:.1f} GB "
             "are free; render fewer images at a time, or smaller ones"
         )
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory of images that are freed for those of the next render.
+
+    That of Linux (glibc) returns large arrays to the system, and a new one costs a page fault for every 4 KB.
+    Once it has seen a large array freed, it keeps arrays up to that size, twice as many bytes of them in all:
+    see ``M_MMAP_THRESHOLD`` in mallopt(3). With another C library this does nothing.
+    """
+    torch.empty(LARGEST_KEPT, dtype=torch.uint8)
