@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +21,7 @@ def about(module: str, arguments: list[str] | None) -> dict[str, object]:
     given = sys.argv[1:] if arguments is None else arguments
     backend = ts.backend()
     return {
-        "command": " ".join(["python -m", module, *given]),
+        "command": f"python -m {module} {shlex.join(given)}".rstrip(),
         "processor": processor(),
         "kernel_threads": threads(),
         "torch_threads": torch.get_num_threads(),

@@ -14,7 +14,7 @@ from taichisoft.base.checks import check_dtype, check_image_size, check_integer
 from taichisoft.geometry.losses import mse
 from tasks.arguments import Unknowns, check_problem, check_unknowns, check_weight
 from tasks.base import Split, Task, TaskFamily
-from tasks.hard import hard_renderer
+from tasks.hard import level_renderer
 from tasks.pictures import draw_picture
 from tasks.triangulation import FEWEST_TRIANGLES, Triangulation, triangulate
 
@@ -67,7 +67,7 @@ class Shape2DTask(Task):
     @torch.no_grad()
     def error(self, unknowns: Unknowns) -> Tensor:
         """Return the RMSE of the hard picture over that at rest, (P,). No gradient."""
-        picture = self._render(unknowns, hard_renderer()).color
+        picture = self._render(unknowns, level_renderer()).color
         return (mse(picture, self.targets) / self.rest_mse).sqrt()
 
     def differentiable_error(self, unknowns: Unknowns) -> Tensor:
@@ -85,7 +85,7 @@ class Shape2DTask(Task):
         """Return the hard picture of one problem, (H, W, 3)."""
         check_problem(problem, self.count)
         mesh = self._mesh(unknowns).split()[problem]
-        return hard_renderer()(mesh, self.camera).color[0]
+        return level_renderer()(mesh, self.camera).color[0]
 
     def _render(self, unknowns: Unknowns, renderer: SoftRasterizer) -> SoftImage:
         return renderer(self._mesh(unknowns), self.camera)
@@ -160,7 +160,7 @@ class Shape2DFamily(TaskFamily):
         camera = Camera.orthographic(
             eye=(0.0, 0.0, 1.0), height=1.0, image_size=self.image_size, dtype=self.dtype
         )
-        picture = hard_renderer()(rest, camera).color
+        picture = level_renderer()(rest, camera).color
         rest_mse = mse(picture, targets).clamp(min=SMALLEST_RMSE**2)
         start = {"vertices": torch.zeros_like(moves)}
         return Shape2DTask(_moved(rest, moves), start, targets, rest_mse, camera)

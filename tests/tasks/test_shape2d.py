@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from taichisoft import Gaussian, Probabilistic, SoftRasterizer
+from taichisoft import Gaussian, MeshBatch, Probabilistic, SoftRasterizer
 from taichisoft.geometry.losses import mse
 from tasks import Shape2DFamily, Split
 from tests.zoo.tasks import SIZE, soft
@@ -116,6 +118,19 @@ def test_the_smooth_error_is_near_the_error_and_ranks_alike():
         torch.testing.assert_close(smooth, error, rtol=0.1, atol=0)
     halfway = {"vertices": 0.7 * rest["vertices"]}
     assert (task.differentiable_error(halfway) < task.differentiable_error(task.init())).all()
+
+
+def test_which_of_the_faces_that_fold_over_each_other_comes_first_does_not_count():
+    task = problems()
+    generator = torch.Generator().manual_seed(0)
+    still = task.init()["vertices"]
+    folded = {"vertices": still + 0.2 * torch.randn(still.shape, generator=generator)}
+    reversed_meshes = [
+        replace(mesh, faces=mesh.faces.flip(0), face_colors=mesh.face_colors.flip(0))
+        for mesh in task.meshes.split()
+    ]
+    other = replace(task, meshes=MeshBatch.from_meshes(reversed_meshes))
+    torch.testing.assert_close(other.error(folded), task.error(folded), rtol=1e-5, atol=0)
 
 
 def test_no_gradient_comes_from_the_hard_error():
