@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -54,6 +55,31 @@ CELLS = tuple(
 )
 # What follows them are those of a shader.
 INPUTS = len(CompositeInputs._fields)
+
+
+class _Found(NamedTuple):
+    """What the adjoint finds.
+
+    Parameters
+    ----------
+    points, attributes : Tensor
+        Gradients, like the inputs.
+    numbers : Tensor, (bands, 3 + L)
+        Of logarithms of the width and of gamma, of the order at ties, and of the numbers of light.
+    cells : Tensor, (workers, rows, 4)
+        Of all tables.
+    texels : Tensor
+        Of all workers.
+    images : Tensor, (bands,), int64
+        The image of each band.
+    """
+
+    points: Tensor
+    attributes: Tensor
+    numbers: Tensor
+    cells: Tensor
+    texels: Tensor
+    images: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,74 +155,18 @@ class VectorCompositePass(Rendered):
         self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
     ) -> Gradients:
         """Return the gradients of the fields of `CompositeInputs`."""
-        frames, rows, depths, counts, arranged = kept
         if not self.opacity and is_alone(upstream):
-            coverage = VectorCoveragePass(self.job, self.curves.generator, self.curves.takes_max)
-            of_faces = (frames, rows, self.blocks.tiled_indices(1))
-            return total_adjoint(coverage, of_faces, upstream, inputs, needed)
-        job, blocks = self.job, self.blocks
+            return self._by_total(upstream, kept, inputs, needed)
         of = CompositeInputs(*inputs[:INPUTS])
-        into_cells = any(needed[i] for i in CELLS)
-        division = self._division(counts)
-        parts = Parts.of(rows[: 2 * job.num_faces], division, job)
-        into_texels = self.look is not None and needed[INPUTS]
-        most = self.look.workers(WORKERS) if self.look and into_texels else WORKERS
-        launch = division.launch(most)
-        channels = of.attributes.shape[1]
-        rows_of_cells = [0, *accumulate(len(of[i]) for i in CELLS)]
-        numbers_of_band = 3 + (0 if self.look is None else inputs[INPUTS + 1].shape[1])
-        by_points = job.points.new_zeros(len(of.points), 4)
-        by_attributes = of.attributes.new_zeros(of.attributes.shape)
-        by_numbers = job.zeros(division.count, numbers_of_band)
-        by_cells = job.points.new_zeros(launch.workers * rows_of_cells[-1] if into_cells else 1, 4)
-        planes = 3 + self._outputs(of)
-        shading = self._shading(inputs, launch.workers, division.places, into_texels=into_texels)
-        texels = launch.workers * inputs[INPUTS].numel() if into_texels else 1
-        by_texels = self.job.zeros(texels)
-        arrays = self._arrays(
-            of,
-            blocks.faces_of(frames, rows),
-            depths,
-            division,
-            launch.workers,
-            Kept.BACKWARD,
-            self._multiplies,
-        )
-        more = CompositeAdjointArrays(
-            into_cells,
-            self._softness.slopes(self.curves.generator, of.generator_slopes),
-            self._softness.slopes(self.curves.coverage, of.slope_cells),
-            flat(upstream.movedim(-1, 0)),
-            blocks.scratch("upstream", launch.workers * division.blocks * planes),
-            blocks.scratch("attributes", launch.workers * 3 * max(channels, 1)),
-            blocks.scratch("claimed", launch.workers * division.blocks),
-            parts.offset,
-            arranged,
-        )
-        for some, *bands in parts.stretches(division, job):
-            gradients = CompositeGradients(
-                job.zeros(some.count, 12), job.zeros(some.count, 3, channels), by_numbers, by_cells
-            )
-            self._kernel(
-                arrays,
-                more._replace(parts=some.offset),
-                torch.tensor([rows_of_cells[-1], *rows_of_cells[1:-1], *bands], dtype=torch.int32),
-                shading,
-                launch,
-                gradients,
-                by_texels,
-            )
-            some.gather(gradients.corners, job.scene.faces, by_points)
-            some.gather(gradients.attributes, job.scene.attribute_index, by_attributes)
-        numbers = by_numbers.reshape(-1, numbers_of_band)
+        found = self._pull_back(upstream, kept, inputs, needed)
         tables: Sequence[Tensor | None] = [None] * len(CELLS)
-        if into_cells:
-            cells = by_cells.reshape(launch.workers, -1, 4).sum(0)
-            tables = cells.split([len(of[i]) for i in CELLS])
+        if any(needed[i] for i in CELLS):
+            tables = found.cells.sum(0).split([len(of[i]) for i in CELLS])
         by_generator, by_coverage, by_order, by_part, by_inverse = tables
+        numbers = found.numbers
         return (
-            by_points,
-            by_attributes,
+            found.points,
+            found.attributes,
             by_generator,
             None,
             by_coverage,
@@ -204,12 +174,93 @@ class VectorCompositePass(Rendered):
             width_gradient(numbers[:, 0].sum(), self._numbers),
             by_order,
             numbers[:, 2].sum(),
-            self._by_gammas(numbers[:, 1], division, of.gammas),
+            torch.zeros_like(of.gammas).index_add(0, found.images, numbers[:, 1]) / of.gammas,
             by_part,
             by_inverse,
-            *self._by_look(
-                by_texels, numbers[:, 3:], inputs, division, launch.workers, into_texels
-            ),
+            *self._by_look(found, inputs, self._into_texels(needed)),
+        )
+
+    def _by_total(
+        self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
+    ) -> Gradients:
+        """Return the gradients where alpha alone is passed one."""
+        coverage = VectorCoveragePass(self.job, self.curves.generator, self.curves.takes_max)
+        frames, rows, *_ = kept
+        of_faces = (frames, rows, self.blocks.tiled_indices(1))
+        return total_adjoint(coverage, of_faces, upstream, inputs, needed)
+
+    def _pull_back(
+        self, upstream: Tensor, kept: Tensors, inputs: Tensors, needed: Needed
+    ) -> _Found:
+        """Run the adjoint, for some images after another."""
+        job, of = self.job, CompositeInputs(*inputs[:INPUTS])
+        _, rows, _, counts, _ = kept
+        into_cells, into_texels = any(needed[i] for i in CELLS), self._into_texels(needed)
+        division = self._division(counts)
+        parts = Parts.of(rows[: 2 * job.num_faces], division, job)
+        most = self.look.workers(WORKERS) if self.look and into_texels else WORKERS
+        launch = division.launch(most)
+        ends = [*accumulate(len(of[i]) for i in CELLS)]
+        lights = 0 if self.look is None else inputs[INPUTS + 1].shape[1]
+        texels = launch.workers * inputs[INPUTS].numel() if into_texels else 1
+        found = _Found(
+            job.points.new_zeros(len(of.points), 4),
+            of.attributes.new_zeros(of.attributes.shape),
+            job.points.new_zeros(division.count, 3 + lights),
+            job.points.new_zeros(launch.workers, ends[-1] if into_cells else 1, 4),
+            job.points.new_zeros(texels),
+            division.rows[::3].long(),
+        )
+        shading = self._shading(inputs, launch.workers, division.places, into_texels=into_texels)
+        arrays, more = self._adjoint_arrays(
+            upstream, kept, of, division, parts, launch.workers, into_cells
+        )
+        for some, *bands in parts.stretches(division, job):
+            gradients = CompositeGradients(
+                job.zeros(some.count, 12),
+                job.zeros(some.count, 3, of.attributes.shape[1]),
+                found.numbers.view(-1),
+                found.cells.view(-1, 4),
+            )
+            self._kernel(
+                arrays,
+                more._replace(parts=some.offset),
+                torch.tensor([ends[-1], *ends[:-1], *bands], dtype=torch.int32),
+                shading,
+                launch,
+                gradients,
+                found.texels,
+            )
+            some.gather(gradients.corners, job.scene.faces, found.points)
+            some.gather(gradients.attributes, job.scene.attribute_index, found.attributes)
+        return found
+
+    def _adjoint_arrays(
+        self,
+        upstream: Tensor,
+        kept: Tensors,
+        of: CompositeInputs,
+        division: Division,
+        parts: Parts,
+        workers: int,
+        into_cells: bool,
+    ) -> tuple[LayerArrays, CompositeAdjointArrays]:
+        """Return what the adjoint reads."""
+        blocks, softness = self.blocks, self._softness
+        frames, rows, depths, _, arranged = kept
+        faces, channels = blocks.faces_of(frames, rows), of.attributes.shape[1]
+        arrays = self._arrays(of, faces, depths, division, workers, Kept.BACKWARD, self._multiplies)
+        planes = 3 + self._outputs(of)
+        return arrays, CompositeAdjointArrays(
+            into_cells,
+            softness.slopes(self.curves.generator, of.generator_slopes),
+            softness.slopes(self.curves.coverage, of.slope_cells),
+            flat(upstream.movedim(-1, 0)),
+            blocks.scratch("upstream", workers * division.blocks * planes),
+            blocks.scratch("attributes", workers * 3 * max(channels, 1)),
+            blocks.scratch("claimed", workers * division.blocks),
+            parts.offset,
+            arranged,
         )
 
     def second_order(
@@ -270,11 +321,6 @@ class VectorCompositePass(Rendered):
             self._divisions.append(Division.of(counts, self.job.images, columns, PLACES))
         return self._divisions[0]
 
-    def _by_gammas(self, by_log: Tensor, division: Division, gammas: Tensor) -> Tensor:
-        """Return the gradients of the gammas, given those of their logarithms by bands."""
-        image = division.rows[::3].long()
-        return torch.zeros_like(gammas).index_add(0, image, by_log) / gammas
-
     @property
     def _kernel(self) -> Callable[..., None]:
         return composite_adjoint_kernel(self.job.kernel_type)
@@ -304,21 +350,18 @@ class VectorCompositePass(Rendered):
         texels, numbers = inputs[INPUTS:]
         return self.look.shading(texels, numbers, workers, places, into_texels=into_texels)
 
-    def _by_look(
-        self,
-        by_texels: Tensor,
-        by_numbers: Tensor,
-        inputs: Sequence[Tensor],
-        division: Division,
-        workers: int,
-        into_texels: bool,
-    ) -> Gradients:
-        """Return the gradients of the inputs of the shader, given what workers and bands have found."""
+    def _into_texels(self, needed: Needed) -> bool:
+        return self.look is not None and needed[INPUTS]
+
+    def _by_look(self, found: _Found, inputs: Sequence[Tensor], into_texels: bool) -> Gradients:
+        """Return the gradients of the inputs of the shader."""
         if self.look is None:
             return ()
-        found = self.look.texels_gradient(by_texels, workers) if into_texels else None
-        image = division.rows[::3].long()
-        return found, self.look.numbers_gradient(by_numbers, inputs[INPUTS + 1], image)
+        by_texels = None
+        if into_texels:
+            by_texels = self.look.texels_gradient(found.texels, len(found.cells))
+        numbers = found.numbers[:, 3:]
+        return by_texels, self.look.numbers_gradient(numbers, inputs[INPUTS + 1], found.images)
 
     @cached_property
     def _numbers(self) -> Tensor:
