@@ -140,7 +140,9 @@ def fragment_values(
     at = mapped(COORDINATES, curves.coverage, inputs.cells, inputs.slope_cells)
     faces = fragments.faces_as_index
     corner_depth = gathered(points, scene.faces[faces])[..., 2]
-    depth = (at * corner_depth).sum(-1)
+    # Of a level face to the last bit, as kernels have it.
+    first = corner_depth[:, 0]
+    depth = first + (at[:, 1:] * (corner_depth[:, 1:] - first[:, None])).sum(-1)
     rows = (at.unsqueeze(-1) * gathered(inputs.attributes, scene.attribute_index[faces])).sum(1)
     tie = 0.0 if curves.by_index else TIES[torch.finfo(points.dtype).bits]
     tolerance = tie * corner_depth.detach().abs().amax(-1)

@@ -231,7 +231,9 @@ def _render_image(
     cover, amount = coverage(pairs.distance), generator(pairs.distance)
     by_inverse_w = pairs.barycentric * corners[:, None, :, 3]
     share = by_inverse_w / by_inverse_w.sum(-1, keepdim=True)
-    depth = (share * corners[:, None, :, 2]).sum(-1)
+    # Of a level face to the last bit.
+    first, others = corners[:, :1, 2], corners[:, None, 1:, 2] - corners[:, None, :1, 2]
+    depth = first + (share[..., 1:] * others).sum(-1)
     seen = _seen(scene, surface, image, attribute_index, share)
     if surface.opacity:
         seen, opacity = seen[..., :-1], seen[..., -1]

@@ -174,6 +174,28 @@ def test_of_coincident_faces_the_one_with_the_smaller_index_is_seen(dtype):
         )
 
 
+@pytest.mark.parametrize("perspective", [True, False])
+def test_of_level_faces_that_overlap_the_one_with_the_smallest_index_is_seen(perspective, dtype):
+    generator = torch.Generator().manual_seed(3)
+    corners = torch.rand(40, 3, 2, generator=generator, dtype=torch.float64) * 2 - 1
+    flat = torch.cat([corners, torch.full((40, 3, 1), 0.3, dtype=torch.float64)], -1).reshape(-1, 3)
+    mesh = ts.Mesh(flat.to(dtype), soup_faces(40))
+    make = ts.Camera.look_at if perspective else ts.Camera.orthographic
+    camera = make((0.0, 0.0, 2.0), image_size=(24, 24), dtype=dtype)
+    colors = torch.arange(40.0, dtype=dtype)[:, None]
+    image = ts.SoftRasterizer.hard()(mesh, camera, colors)
+    within = torch.stack(
+        [
+            ts.SoftRasterizer.hard().silhouette(ts.Mesh(mesh.vertices, face[None]), camera)[0]
+            for face in mesh.faces
+        ]
+    )
+    first = within.argmax(0).to(dtype)
+    seen = within.any(0)
+    assert (within.sum(0) > 1).float().mean() > 0.5
+    assert torch.equal(image.color[0, ..., 0][seen].round(), first[seen])
+
+
 def test_permuted_faces(dtype):
     mesh = layered_soup(torch.Generator().manual_seed(3), 12, 6.0, 1.0).to(dtype=dtype)
     mesh = ts.Mesh(mesh.vertices + torch.tensor([8, 8, 0]), mesh.faces, mesh.vertex_colors)

@@ -116,7 +116,11 @@ def layer_fragments(real):
                                 if ti.static(model.takes_max == 0):
                                     part = table.begin(PART, tables)
                                     generated, _, _, _ = table.look_up(covered - 1, part, tables)
-                            values[planes * f + DEPTH] = share.dot(corners.z)
+                            # Of a level face to the last bit, by which ties are found.
+                            values[planes * f + DEPTH] = corners.z[0] + (
+                                share[1] * (corners.z[1] - corners.z[0])
+                                + share[2] * (corners.z[2] - corners.z[0])
+                            )
                             values[planes * f + COVERED] = covered
                             values[planes * f + GENERATED] = generated
                             values[planes * f + TOLERANCE] = tolerance

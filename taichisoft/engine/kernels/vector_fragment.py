@@ -157,7 +157,12 @@ def vector_fragment_functions(real):
         result.share1 = q1 * r
         result.share2 = q2 * r
         result.inverse_sum = r
-        result.z = blended(depths.z, result.share0, result.share1, result.share2)
+        # Of a level face to the last bit: which of several is seen is decided by their numbers.
+        near = of.broadcast(depths.z[0])
+        result.z = near + (
+            result.share1 * of.broadcast(depths.z[1] - depths.z[0])
+            + result.share2 * of.broadcast(depths.z[2] - depths.z[0])
+        )
         return result
 
     @ti.func
