@@ -101,6 +101,8 @@ class _Composed(Function):
 
 def _differentiable(ground: Ground, alpha: Tensor, sums: Tensor, upstream: Gradients) -> Gradients:
     """Return the gradients of alpha and sums as a graph of torch."""
+    # Alpha may be made of the sums, which is not a part of their gradient here.
+    alpha, sums = alpha.view_as(alpha), sums.view_as(sums)
     pairs = [
         (image, up)
         for image, up in zip(ground.exact(alpha, sums), upstream, strict=True)
