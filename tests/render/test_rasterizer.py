@@ -258,7 +258,7 @@ def test_background_of_another_length(dtype):
 
 @pytest.mark.parametrize("name", ["coverage", "aggregation", "occlusion"])
 def test_softness_of_a_wrong_type(name):
-    with pytest.raises(TypeError, match=f"{name} must be a {name.capitalize()}, got str"):
+    with pytest.raises(TypeError, match=f"{name} must be an? {name.capitalize()}, got str"):
         ts.SoftRasterizer(**{name: "gaussian"})
 
 
