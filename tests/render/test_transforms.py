@@ -289,13 +289,15 @@ def jobs(function: Callable[[Tensor], Tensor], x: Tensor, monkeypatch) -> int:
     loop = torch.stack([function(one) for one in x])
     made = []
 
-    drawn = FusedEngine.silhouette
+    # A render is one launch of either.
+    for name in ("silhouette", "composite"):
+        drawn = getattr(FusedEngine, name)
 
-    def counted(engine, *arguments):
-        made.append(engine)
-        return drawn(engine, *arguments)
+        def counted(engine, *arguments, drawn=drawn, **options):
+            made.append(engine)
+            return drawn(engine, *arguments, **options)
 
-    monkeypatch.setattr(FusedEngine, "silhouette", counted)
+        monkeypatch.setattr(FusedEngine, name, counted)
     close(vmap(function)(x), loop, 1e-12)
     return len(made)
 
