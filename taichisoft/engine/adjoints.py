@@ -33,6 +33,14 @@ def table_gradient(grad_cells: Tensor, launch: Launch, cells: Tensor) -> Tensor:
     return grad_cells[: launch.workers * cells.numel()].reshape(launch.workers, -1, 4).sum(0)
 
 
+def tie_gradient(by_value: Tensor, like: Tensor) -> Tensor:
+    """Return the gradient of the order of equal depths and its derivatives, (3,), of which the first counts.
+
+    The others say how it changes with a difference of depths, which is 0.
+    """
+    return torch.nn.functional.pad(by_value.reshape(1), (0, 2)).to(like)
+
+
 def width_gradient(grad_log_width: Tensor, numbers: Tensor) -> Tensor:
     """Return the gradient of a width, given that of its logarithm and the numbers of its curve."""
     return (grad_log_width * numbers[0]).to(torch.float64).reshape(())

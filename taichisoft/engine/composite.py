@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from taichisoft.engine.adjoints import width_gradient
+from taichisoft.engine.adjoints import tie_gradient, width_gradient
 from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
 from taichisoft.engine.compositing import composite_fragments
 from taichisoft.engine.coverage import CoveragePass
@@ -232,7 +232,7 @@ class LayerSums:
             "points": points,
             "attributes": attributes,
             "width": width,
-            "at_tie": self.at_tie.to(of.at_tie).reshape(of.at_tie.shape),
+            "at_tie": tie_gradient(self.at_tie, of.at_tie),
             "gammas": self.gammas.to(of.gammas),
         }
 

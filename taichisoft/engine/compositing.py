@@ -182,12 +182,13 @@ def _in_front(
     tie = difference.detach().abs() <= tolerance
     difference = torch.where(tie, difference - difference.detach(), difference)
     u = difference / layers.gamma[behind]
-    at_tie = inputs.at_tie.to(u)
+    value, slope, bend = inputs.at_tie.to(u)
     if curves.by_index:
         at_tie = (layers.face[front] < layers.face[behind]).to(u)
     else:
-        # At a tie the value is `at_tie`; the slope is that of the curve, and moves with it.
-        at_tie = at_tie + order(u) - order(u.detach())
+        # There u is 0, and only moves.
+        moves = torch.where(tie, u, 0)
+        at_tie = value + (slope + bend / 2 * moves) * moves
     share = torch.where(tie, at_tie, order(u))
     wholly = (u.detach() >= curves.order.domain.high) & ~tie
     part = _part(curves, inputs)(share * layers.coverage[front] - 1)

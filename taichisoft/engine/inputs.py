@@ -95,8 +95,8 @@ class CompositeInputs(NamedTuple):
         Of coverage and its generator.
     order_cells : Tensor, (K, 4)
         Of the order.
-    at_tie : Tensor, scalar
-        The order of equal depths.
+    at_tie : Tensor, (3,)
+        The order of equal depths, its slope and its second derivative there.
     gammas : Tensor, (B,)
         The width of the order in each image.
     part_cells, inverse_cells : Tensor, (K, 4)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from taichisoft.engine.adjoints import width_gradient
+from taichisoft.engine.adjoints import tie_gradient, width_gradient
 from taichisoft.engine.block_job import BlockJob
 from taichisoft.engine.bridge import Gradients, Needed, Rendered, Tensors, flat
 from taichisoft.engine.compositing import composite_fragments
@@ -173,7 +173,7 @@ class VectorCompositePass(Rendered):
             None,
             width_gradient(numbers[:, 0].sum(), self._numbers),
             by_order,
-            numbers[:, 2].sum(),
+            tie_gradient(numbers[:, 2].sum(), of.at_tie),
             torch.zeros_like(of.gammas).index_add(0, found.images, numbers[:, 1]) / of.gammas,
             by_part,
             by_inverse,

@@ -21,6 +21,7 @@ from taichisoft.engine.kernels.vector_composite_second import composite_second_k
 from taichisoft.engine.kernels.vector_layer_bundles import LayerArrays
 from taichisoft.engine.kernels.vector_rates import (
     Motion,
+    Moving,
     OfBand,
     OfCells,
     PairRate,
@@ -177,11 +178,15 @@ class MovingLayers:
         image = self.division.rows[::3].long()
         gammas = self.inputs.gammas.detach()
         # Found are gradients of logarithms; what they are divided by moves too.
-        by_width = found[:, OfBand.WIDTH_DOT] - found[:, OfBand.WIDTH] * rates[1]
-        by_gamma = found[:, OfBand.GAMMA_DOT] - found[:, OfBand.GAMMA] * rates[2:][image]
+        by_width = found[:, OfBand.WIDTH_DOT] - found[:, OfBand.WIDTH] * rates[Moving.WIDTH]
+        by_gamma = (
+            found[:, OfBand.GAMMA_DOT] - found[:, OfBand.GAMMA] * rates[Moving.GAMMAS :][image]
+        )
+        by_tie = found.new_zeros(3)
+        by_tie[:2] = found[:, [OfBand.TIE_DOT, OfBand.TIE_SLOPE_DOT]].sum(0)
         by_gammas = torch.zeros_like(gammas).index_add(0, image, by_gamma)
         return {
             "width": width_gradient(by_width.sum(), self.numbers),
             "gammas": by_gammas / gammas,
-            "at_tie": found[:, OfBand.TIE_DOT].sum().to(self.inputs.at_tie),
+            "at_tie": by_tie.to(self.inputs.at_tie),
         }

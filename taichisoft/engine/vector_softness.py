@@ -61,7 +61,8 @@ class VectorSoftness:
         numbers[Number.FULL] = self.curves.inverse.full
         numbers[Number.HIDDEN] = self.curves.inverse.hidden
         numbers[Number.FIRST_ABOVE] = self.curves.inverse.first_above
-        numbers[Number.AT_TIE] = float(of.at_tie.detach())
+        tie = of.at_tie.tolist()
+        numbers[Number.AT_TIE], numbers[Number.SLOPE_AT_TIE], numbers[Number.BEND_AT_TIE] = tie
         numbers[Number.FAINT] = faint
         numbers[Number.FAINT_ROW] = row
         numbers[Number.FAINT_START] = 0.0 if sign > 0 else 1.0

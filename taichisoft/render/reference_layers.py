@@ -14,6 +14,8 @@ from taichisoft.softness.aggregation import Aggregation
 from taichisoft.softness.curves import CompositeCurves
 from taichisoft.softness.occlusion import FrontToBack
 from taichisoft.softness.remainder import Remainder
+from taichisoft.softness.tables.domain import SHARP
+from taichisoft.softness.tables.table import slope_of
 
 Function = Callable[[Tensor], Tensor]
 
@@ -58,8 +60,8 @@ class Layering:
         How much a face counts as being in front, by how much nearer it is in gammas; below `full`.
     full : float
         From here on it is in front wholly.
-    at_tie : Tensor
-        Scalar: the order of equal depths.
+    at_tie : Tensor, (3,)
+        The order of equal depths, and its first two derivatives: means of both sides of 0.
     generator : callable
         Of the T-conorm; it is given a coverage minus 1.
     added : callable
@@ -109,7 +111,7 @@ class Layering:
         return cls(
             order,
             occlusion.domain().high,
-            occlusion.at_tie(),
+            _at_tie(occlusion),
             generator,
             added,
             occlusion,
@@ -186,11 +188,24 @@ class Layering:
         tied = nearer.detach().abs() <= tolerance
         u = torch.where(tied, nearer - nearer.detach(), nearer) / gamma
         share = self.order(u)
-        # The value at a tie is given; how it changes with depth is the slope of the order.
-        given = first.to(u) if self.by_index else self.at_tie.to(u) + share - self.order(u.detach())
+        # The value at a tie is given, and how it changes with depth.
+        value, slope, bend = self.at_tie.to(u)
+        moves = torch.where(tied, u, 0)
+        given = first.to(u) if self.by_index else value + (slope + bend / 2 * moves) * moves
         share = torch.where(tied, given, share)
         wholly = (u.detach() >= self.full) & ~tied
         return torch.where(wholly, generator, self.generator(share * cover - 1)), wholly
+
+
+def _at_tie(occlusion: FrontToBack) -> Tensor:
+    """Return the order of equal depths, and its first two derivatives, (3,): means of both sides of 0."""
+    device = next(occlusion.order.buffers()).device
+    with torch.enable_grad():
+        u = torch.tensor([-SHARP, SHARP], dtype=torch.float64, device=device, requires_grad=True)
+        value = occlusion(u)
+        slope = slope_of(value, u, create_graph=True)
+        bend = slope_of(slope, u, create_graph=True).detach()
+    return torch.stack([value, slope, bend]).mean(1)
 
 
 def _tolerance(depth: Tensor, corner_depth: Tensor) -> Tensor:

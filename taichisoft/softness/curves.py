@@ -92,8 +92,9 @@ class CompositeCurves:
         ``g(F(s))`` and ``F(s)``.
     order : Table
         ``h(u)``; above its domain it counts as 1.
-    at_tie : Tensor
-        Scalar: h for equal depths.
+    at_tie : Tensor, (3,)
+        h, its slope and its second derivative for equal depths: means of both sides of 0, where h may jump or
+        bend.
     part : Table
         ``g(x)`` of a part x of a coverage, by ``x - 1`` from -1 to 0.
     inverse : InverseTable
@@ -229,12 +230,12 @@ class SoftnessCurves:
         )
 
     def _tie(self, order: Table) -> Tensor:
-        """Return the order of equal depths, a scalar: the mean of both sides of 0."""
+        """Return the order of equal depths, with derivatives: see `CompositeCurves`."""
         if self._kept_tie is not None and self._kept_tie[0] is order:
             return self._kept_tie[1]
         with torch.inference_mode(False), torch.set_grad_enabled(order.cells.requires_grad):
             sides = torch.tensor([-SHARP, SHARP], dtype=torch.float64, device=order.cells.device)
-            tie = order(sides).mean()
+            tie = torch.stack(order.with_derivatives(sides)).mean(1)
         # As with tables: a mode of torch may have given it another class.
         if type(tie) is Tensor and not tie.requires_grad:
             self._kept_tie = (order, tie)

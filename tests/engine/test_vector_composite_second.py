@@ -147,6 +147,14 @@ def test_equal_depths(name, dtype):
     compare(case_of(cards(depths), RENDERERS[name](), dtype), dtype, False)
 
 
+def test_equal_depths_while_tables_move(dtype):
+    depths = torch.tensor([1.0, 2.0, 1.0, 1.0, 2.0], dtype=torch.float64)
+    case = case_of(cards(depths), RENDERERS["learned_order"](), dtype)
+    rates = rates_through(case)
+    assert float(rates.at_tie[1]) != 0
+    compare(case, dtype, False, rates)
+
+
 def test_hundreds_of_faces_at_a_pixel(dtype):
     depths = uniform(torch.Generator().manual_seed(3), 100) * 0.7 + 1
     rendering = renderer()

@@ -22,7 +22,7 @@ CONORMS: dict[type[ts.Aggregation], tuple[float, float]] = {
     ts.Dombi: (0.5, 4.0),
     ts.SchweizerSklar: (0.1, 4.0),
 }
-# Closed forms that are no order: 1 at equal depths, or bent there.
+# Closed forms that are no order: 1 at equal depths; or 0 and bent there, where powers have no slope.
 UNFIT = tuple(name for name in FAMILIES if "reversed" in name or name == "gamma_half")
 PLAIN = (ts.Probabilistic, ts.Einstein, ts.Max)
 

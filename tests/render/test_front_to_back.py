@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -101,17 +102,29 @@ def test_three_cards(conorm, order):
             assert float(found.sum()) == pytest.approx(float(per_edge[channel]), abs=0.5)
 
 
+# An order, and its slope at 0 by what it leaves there: the mean of both sides of one that is bent.
+SLOPES_AT_TIES = {
+    "smooth": (ts.CubicHermite, 0.75 / 0.5),
+    "bent": (ts.Exponential, 0.5),
+    "bent_gamma": (lambda: ts.Gamma(shape=1.0), 0.5),
+    "bent_root": (lambda: ts.Gamma(shape=0.5, squared=True), math.pi**-0.5),
+    "bent_at_its_end": (lambda: ts.Uniform(shift=1.0), 0.25),
+}
+
+
+@pytest.mark.parametrize("order", SLOPES_AT_TIES)
 @pytest.mark.parametrize("depth", [0.0, -0.7])
 @pytest.mark.parametrize("render", [ts.SoftRasterizer.__call__, reference.render])
-def test_level_cards_that_part(render, depth):
+def test_level_cards_that_part(render, depth, order):
     """Half of each is seen; by how much more with depth is the slope of h at 0, wherever the cards are."""
-    renderer = ts.SoftRasterizer(occlusion=ts.FrontToBack(ts.CubicHermite(), 0.1))
+    make, relative_slope = SLOPES_AT_TIES[order]
+    renderer = ts.SoftRasterizer(occlusion=ts.FrontToBack(make(), 0.1))
     gap = torch.zeros((), dtype=KIND, requires_grad=True)
     mesh = scene([wall(depth), wall(depth + gap)], RED_AND_GREEN)
     red = render(renderer, mesh, pixel_camera(1, 30, KIND)).color[0, 0, 20, 0]
     (slope,) = torch.autograd.grad(red, gap)
     assert red.item() == pytest.approx(0.5, abs=1e-6)
-    assert slope.item() == pytest.approx(0.75 / 0.1, rel=1e-5)
+    assert slope.item() == pytest.approx(relative_slope / 2 / 0.1, rel=1e-5)
 
 
 def hole(left: float | Tensor, depth: float) -> list[Tensor]:

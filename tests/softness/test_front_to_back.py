@@ -74,7 +74,7 @@ def test_equal_depths_count_as_the_mean_of_both_sides(name, occlusion):
         # That of the Cauchy distribution is large.
         assert found == pytest.approx(0.5, abs=4e-3 if name == "cauchy" else 2e-4)
     curves = SoftnessCurves(ts.Softness(occlusion=occlusion)).composite(8)
-    assert float(curves.at_tie) == pytest.approx(found, abs=1e-9)
+    assert float(curves.at_tie[0]) == pytest.approx(found, abs=1e-9)
 
 
 # Largest error of a table, about twice what was measured; where nothing is said it is below 6e-10.

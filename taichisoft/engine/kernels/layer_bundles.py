@@ -44,7 +44,7 @@ class Model(NamedTuple):
 
     tables: LayerTables
     gammas: Floats  # (B) width of the order in each image
-    at_tie: Floats  # (1) the order of equal depths
+    at_tie: Floats  # (3) the order of equal depths, its slope and its second derivative there
     low: float  # end of the order: a face that is so many gammas behind does not count as in front
     high: float  # end of the order: one that is so many in front counts wholly
     full: float  # total of faces wholly in front behind which nothing is seen, and what then stands for it

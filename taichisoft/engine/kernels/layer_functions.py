@@ -31,11 +31,12 @@ def layer_functions(real):
         part_t=real,
     )
     # What the fragments of a pixel share: the width of the order, the difference of depths above which no two
-    # of them are equally deep, the order of equal depths, two tables.
+    # of them are equally deep, the order of equal depths and its slope, two tables.
     Setting = ti.types.struct(
         gamma=real,
         apart=real,
         at_tie=real,
+        slope_at_tie=real,
         order=table.Piece,
         part=table.Piece,
     )
@@ -89,7 +90,7 @@ def layer_functions(real):
         apart = least_apart(layers, first, last)
         order = table.begin(ORDER, model.tables)
         part = table.begin(PART, model.tables)
-        return Setting(model.gammas[image], apart, model.at_tie[0], order, part)
+        return Setting(model.gammas[image], apart, model.at_tie[0], model.at_tie[1], order, part)
 
     @ti.func
     def pair(
@@ -111,9 +112,8 @@ def layer_functions(real):
         at_tie = shared.at_tie
         if ti.static(model.by_index):
             at_tie = ti.select(other < seen.fragment, real(1.0), real(0.0))
-            slope = ti.select(tie, real(0.0), slope)
         found.share = ti.select(tie, at_tie, share)
-        found.share_slope = slope
+        found.share_slope = ti.select(tie, shared.slope_at_tie, slope)
         found.order_cell = cell
         found.order_t = t
         found.cover = values[at + COVERED]

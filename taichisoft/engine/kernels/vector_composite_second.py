@@ -157,5 +157,7 @@ def composite_second_kernel(real):
                     gradients_out.numbers[at_band + OfBand.WIDTH_DOT] = sums.by_width_dot.sum()
                     gradients_out.numbers[at_band + OfBand.GAMMA_DOT] = sums.by_gamma_dot.sum()
                     gradients_out.numbers[at_band + OfBand.TIE_DOT] = sums.by_tie_dot.sum()
+                    at_slope = at_band + OfBand.TIE_SLOPE_DOT
+                    gradients_out.numbers[at_slope] = sums.by_tie_slope_dot.sum()
 
     return second

@@ -52,13 +52,15 @@ class Number:
     attributes is an opacity, whether of equal depths the smaller place is in front, whether generator and
     coverage have their cells at the same places, whether what passes is a product (see `vector_products`),
     and whether the total is wanted nevertheless. Then what a layer lets pass at least, a total behind which
-    nothing is seen, and the row of the first cell of the inverse that has 1 taken off.
+    nothing is seen, and the row of the first cell of the inverse that has 1 taken off. Last the slope and the
+    second derivative of h at ties.
     """
 
     LOW, HIGH, FULL, AT_TIE, FAINT, FAINT_ROW, FAINT_START, FAINT_RATE = range(8)
     ORDER_ROW, ORDER_RATE, OPACITY, BY_INDEX, SAME = range(8, 13)
     PRODUCT, TOTAL, LEAST, HIDDEN, FIRST_ABOVE = range(13, 18)
-    COUNT = 18
+    SLOPE_AT_TIE, BEND_AT_TIE = range(18, 20)
+    COUNT = 20
 
 
 class Layers(NamedTuple):

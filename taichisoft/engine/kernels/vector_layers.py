@@ -61,7 +61,7 @@ def layer_functions(real):
             h, slope = ordering.in_cell(u, row, softness, width)
             of_pair[p + OfPair.ORDER] = ti.select(tie, of.broadcast(tie_of(j, k, arrays)), h)
             if ti.static(width > Kept.FORWARD):
-                of_pair[p + OfPair.SLOPE] = slope
+                of_pair[p + OfPair.SLOPE] = ordering.slope_of(slope, tie, softness)
         else:
             cell, t, rate = look.locate(u, softness.order)
             layers.pair_cells[at] = cell
@@ -88,10 +88,11 @@ def layer_functions(real):
             cells = ti.static(CellsAt(layers.pair_cell_numbers, at * lanes))
             cubic = look.cubic(softness.order, cells)
             at_tie = of.broadcast(tie_of(j, k, arrays))
-            h = ti.select(of_pair[p + OfPair.U] == 0.0, at_tie, look.value(cubic, t))
-            of_pair[p + OfPair.ORDER] = h
+            tie = of_pair[p + OfPair.U] == 0.0
+            of_pair[p + OfPair.ORDER] = ti.select(tie, at_tie, look.value(cubic, t))
             if ti.static(width > Kept.FORWARD):
-                of_pair[p + OfPair.SLOPE] = look.slope(cubic, t) * of_pair[p + OfPair.SLOPE]
+                slope = look.slope(cubic, t) * of_pair[p + OfPair.SLOPE]
+                of_pair[p + OfPair.SLOPE] = ordering.slope_of(slope, tie, softness)
         if ti.static(not softness.take_max):
             part = of_pair[p + OfPair.ORDER] * layers.kept[j * width + Kept.COVERAGE]
             if is_faint(j, arrays) == 1:

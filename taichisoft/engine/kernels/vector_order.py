@@ -37,4 +37,10 @@ def order_functions(real):
             slope = slope * inside
         return h, slope
 
-    return SimpleNamespace(row_of=row_of, in_cell=in_cell)
+    @ti.func
+    def slope_of(slope, tie: ti.template(), softness: ti.template()):
+        """Return the slope of the order: where depths are equal, the mean of both sides."""
+        at_tie = of.broadcast(softness.numbers[Number.SLOPE_AT_TIE])
+        return ti.select(tie, at_tie, slope)
+
+    return SimpleNamespace(row_of=row_of, in_cell=in_cell, slope_of=slope_of)

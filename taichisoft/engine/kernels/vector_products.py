@@ -144,6 +144,7 @@ def product_functions(real):
                                 p = OfPair.COUNT * end
                                 layers.pair_kept[p + OfPair.U] = u
                                 layers.pair_kept[p + OfPair.ORDER] = h
+                                slope = ordering.slope_of(slope, tie, softness)
                                 layers.pair_kept[p + OfPair.SLOPE] = slope
                                 layers.pair_kept[p + OfPair.POSITION] = rest
                         end += 1

@@ -8,7 +8,7 @@ from taichisoft.engine.kernels.vector_layer_bundles import Kept, Number
 from taichisoft.engine.kernels.vector_moving_fragment import moving_fragment_functions
 from taichisoft.engine.kernels.vector_rate_places import rate_place_functions
 from taichisoft.engine.kernels.vector_rate_tables import rate_table_functions
-from taichisoft.engine.kernels.vector_rates import Rate, RowsOf
+from taichisoft.engine.kernels.vector_rates import Moving, Rate, RowsOf
 from taichisoft.engine.kernels.vector_shading import shading_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -25,7 +25,12 @@ def rate_gradient_functions(real):
     width = Rate.SECOND
     # As in `OfBand`.
     Numbers = ti.types.struct(
-        by_width=vec, by_gamma=vec, by_width_dot=vec, by_gamma_dot=vec, by_tie_dot=vec
+        by_width=vec,
+        by_gamma=vec,
+        by_width_dot=vec,
+        by_gamma_dot=vec,
+        by_tie_dot=vec,
+        by_tie_slope_dot=vec,
     )
 
     @ti.func
@@ -144,7 +149,7 @@ def rate_gradient_functions(real):
         by = moving.Upstream()
         inverse_width = softness.coverage.layout[0]
         by.d = by_s * inverse_width
-        by.d_dot = (by_s_dot - by_s * motion.numbers[1]) * inverse_width
+        by.d_dot = (by_s_dot - by_s * motion.numbers[Moving.WIDTH]) * inverse_width
         by.share0, by.share0_dot = by_share(
             k, 0, weight, weight_dot, by_z, by_z_dot, depths, motion_of_face, arrays
         )

@@ -8,7 +8,7 @@ from taichisoft.engine.kernels.vector_curve import CellsAt
 from taichisoft.engine.kernels.vector_layer_bundles import Kept, Number, OfPair
 from taichisoft.engine.kernels.vector_layers import layer_functions
 from taichisoft.engine.kernels.vector_rate_tables import rate_table_functions
-from taichisoft.engine.kernels.vector_rates import OfCells, PairRate, Rate, RowsOf
+from taichisoft.engine.kernels.vector_rates import Moving, OfCells, PairRate, Rate, RowsOf
 from taichisoft.engine.kernels.vector_table import flexible_lookup_functions
 from taichisoft.engine.kernels.vectors import vector_functions
 
@@ -58,14 +58,18 @@ def rate_pair_functions(real):
         u_dot = kept[place * width + Rate.DEPTH] - kept[j + Rate.DEPTH]
         u_dot = u_dot * of.broadcast(inverse_gamma) - u * of.broadcast(log_gamma_dot)
         tie = is_tie(u)
-        h_dot = of_pair[p + OfPair.SLOPE] * u_dot + tie * of.broadcast(motion.numbers[0])
+        h_dot = of_pair[p + OfPair.SLOPE] * u_dot + tie * of.broadcast(motion.numbers[Moving.TIE])
+        slope_dot = vec(0.0)
         if ti.static(more.of_cells == OfCells.MOVE):
             order = tables.looked_up(u, softness.order, RowsOf.ORDER, more, motion)
-            # At a tie the value is not that of the curve, but the slope is.
+            # At a tie neither value nor slope are those of the curve.
             h_dot = h_dot + order.moved * (1.0 - tie)
-            more.pairs[m + PairRate.ORDER_SLOPE] = tables.slope_rate(order, u_dot)
+            slope_dot = tables.slope_rate(order, u_dot)
         else:
-            more.pairs[m + PairRate.ORDER_SLOPE] = order_bend(u, arrays, more, motion) * u_dot
+            slope_dot = order_bend(u, arrays, more, motion) * u_dot
+        bend_at_tie = of.broadcast(softness.numbers[Number.BEND_AT_TIE])
+        slope_dot_at_tie = bend_at_tie * u_dot + of.broadcast(motion.numbers[Moving.TIE_SLOPE])
+        more.pairs[m + PairRate.ORDER_SLOPE] = ti.select(tie > 0.0, slope_dot_at_tie, slope_dot)
         part_dot = h_dot * kept[j + Kept.COVERAGE]
         part_dot = part_dot + of_pair[p + OfPair.ORDER] * kept[j + Rate.COVERAGE]
         part = part_of(pair, arrays, more, motion)
@@ -154,7 +158,7 @@ def rate_pair_functions(real):
         kept[k + Rate.WEIGHT] = vec(0.0)
         if hidden == 0:
             inverse_gamma = 1 / softness.gammas[image]
-            log_gamma_dot = motion.numbers[2 + image]
+            log_gamma_dot = motion.numbers[Moving.GAMMAS + image]
             in_front_dot = walk.before
             for pair in range(begin, end):
                 other = layers.pairs[pair]
@@ -245,6 +249,7 @@ def rate_pair_functions(real):
         sums.by_gamma = sums.by_gamma - by_u * u
         sums.by_gamma_dot = sums.by_gamma_dot - (by_u_dot * u + by_u * u_dot)
         sums.by_tie_dot = sums.by_tie_dot + by_h_dot * tie
+        sums.by_tie_slope_dot = sums.by_tie_slope_dot + by_h * u_dot * tie
         moved = by_u * inverse_gamma
         moved_dot = (by_u_dot - by_u * log_gamma_dot) * inverse_gamma
         kept[j + Kept.BY_DEPTH] = kept[j + Kept.BY_DEPTH] - moved
@@ -284,11 +289,11 @@ def rate_pair_functions(real):
         m = PairRate.COUNT * pair
         u = of_pair[p + OfPair.U]
         order = tables.looked_up(u, softness.order, RowsOf.ORDER, more, motion)
-        # At a tie the value is not that of the curve, but the slope is.
-        by_value = by_h_dot * (1.0 - is_tie(u))
-        tables.add_looked_up(
-            RowsOf.ORDER, order, more.pairs[m + PairRate.U], by_h, by_value, worker, more, out
-        )
+        # At a tie neither value nor slope are those of the curve.
+        apart = 1.0 - is_tie(u)
+        u_dot = more.pairs[m + PairRate.U]
+        by_slope, by_value = by_h * apart, by_h_dot * apart
+        tables.add_looked_up(RowsOf.ORDER, order, u_dot, by_slope, by_value, worker, more, out)
         first = worker * more.rows[RowsOf.TOTAL] + more.rows[RowsOf.PART]
         t = of_pair[p + OfPair.POSITION]
         t_dot = more.pairs[m + PairRate.PART] * of_pair[p + OfPair.RATE]

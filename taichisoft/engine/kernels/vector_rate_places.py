@@ -10,7 +10,7 @@ from taichisoft.engine.kernels.vector_fragment import vector_fragment_functions
 from taichisoft.engine.kernels.vector_layer_bundles import Kept, Number
 from taichisoft.engine.kernels.vector_moving_fragment import moving_fragment_functions
 from taichisoft.engine.kernels.vector_rate_tables import rate_table_functions
-from taichisoft.engine.kernels.vector_rates import Rate, RowsOf
+from taichisoft.engine.kernels.vector_rates import Moving, Rate, RowsOf
 from taichisoft.engine.kernels.vectors import vector_functions
 
 
@@ -104,7 +104,7 @@ def rate_place_functions(real):
         k = at * width
         s = kept[k + Kept.S]
         s_dot = d_dot * of.broadcast(softness.coverage.layout[0])
-        s_dot = s_dot - s * of.broadcast(motion.numbers[1])
+        s_dot = s_dot - s * of.broadcast(motion.numbers[Moving.WIDTH])
         kept[k + Rate.S] = s_dot
         rate = tables.steady(kept[k + Kept.RATE], s)
         kept[k + Kept.RATE] = rate

@@ -44,12 +44,18 @@ class RowsOf:
 class OfBand:
     """Numbers of a band.
 
-    Gradients of the logarithms of the width and of gamma, then rates of these and of the gradient of h at
-    ties.
+    Gradients of the logarithms of the width and of gamma, then rates of these and of the gradients of h and
+    its slope at ties.
     """
 
-    WIDTH, GAMMA, WIDTH_DOT, GAMMA_DOT, TIE_DOT = range(5)
-    COUNT = 5
+    WIDTH, GAMMA, WIDTH_DOT, GAMMA_DOT, TIE_DOT, TIE_SLOPE_DOT = range(6)
+    COUNT = 6
+
+
+class Moving:
+    """Numbers that move: h at ties with two derivatives, logarithms of the width and of the gammas."""
+
+    TIE, TIE_SLOPE, TIE_BEND, WIDTH, GAMMAS = range(5)
 
 
 class Motion(NamedTuple):
@@ -58,7 +64,7 @@ class Motion(NamedTuple):
     corners: Ints  # (N * 3) rows of points
     points: Floats  # (P * 4)
     attributes: Floats  # (A * C)
-    numbers: Floats  # (2 + B) h at ties, logarithms of the width and of the gammas
+    numbers: Floats  # (4 + B) see `Moving`
     cells: Quads  # of all tables; one row unless they move
 
 

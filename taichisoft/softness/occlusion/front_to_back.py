@@ -32,9 +32,11 @@ class FrontToBack(Occlusion):
 
     Faces that are equally deep but for rounding count as half in front of each other (as h is at 0, for an
     order that is not symmetric), so that the image does not depend on the order of the faces. Under `Max`
-    with a hard order the one with the smaller index is in front. An order that is bent at 0, such as that of
-    `Exponential`, has no slope there: faces at one depth that move apart get the slope of one of its sides,
-    where a small step has the mean of both. Orders that are smooth at 0, as the default, are right there.
+    with a hard order the one with the smaller index is in front. How colour changes as such faces move apart
+    follows from the slope of h at 0. Where h is bent there, as that of `Exponential`, it is the mean of both
+    sides, and so is its second derivative. A slope without a bound is finite, and large. Under `BoundedSum`,
+    `Yager`, `AczelAlsina` and `Dombi` an order that is 0 there, as that of `Exponential`, gives a wrong one:
+    rates at which nearly nothing is in front are those of powers next to 0, beyond what tables hold.
 
     Faces of nearly equal depth may add up to so much that each is hidden by the others. Then they share the
     pixel: each keeps a weight, however small, and colour and depth are means by these weights. Behind faces

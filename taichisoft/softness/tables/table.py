@@ -156,6 +156,15 @@ class Table:
         """
         return self.looked_up(s)[0]
 
+    def with_derivatives(self, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return values, slopes and second derivatives, differentiable with respect to the cells."""
+        cell, corner, rate = self.locate(s)
+        t = (s - corner) * rate
+        c0, c1, c2, c3 = self.cells.to(s.dtype)[cell].unbind(-1)
+        value = ((c3 * t + c2) * t + c1) * t + c0
+        slope = (3 * c3 * t + 2 * c2) * t + c1
+        return value, slope * rate, (6 * c3 * t + 2 * c2) * rate * rate
+
     def looked_up(self, s: Tensor) -> tuple[Tensor, Tensor]:
         """Return the values, and the rows of the cells in which they are."""
         cell, corner, rate = self.locate(s)
