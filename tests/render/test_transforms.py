@@ -112,7 +112,8 @@ def test_gradients_are_those_of_autograd(name):
     close(grad(number)(VERTICES), exact, 1e-14)
     close(vjp(number, VERTICES)[1](torch.ones((), dtype=REAL))[0], exact, 1e-14)
     value, tangent = jvp(number, (VERTICES,), (along(),))
-    assert torch.equal(value, number(VERTICES))
+    # Pixels may differ by a unit in the last place, as they are drawn by kernels or as a graph.
+    close(value, number(VERTICES), 1e-14)
     close(tangent, (exact * along()).sum(), 1e-12)
 
 
