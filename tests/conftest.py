@@ -21,9 +21,15 @@ FLOAT64 = (
     *("softness/test_coverage_learned.py", "softness/test_coverage_tables.py"),
     *("softness/test_aggregation.py", "softness/test_file.py"),
 )
+# Of these, what compiles others than the rest: differentiated by Taichi, and twice.
+SECOND = (
+    *("engine/test_autodiff.py", "engine/test_second_derivatives.py"),
+    *("engine/test_vector_second.py", "engine/test_silhouette_second.py"),
+)
 # What takes longest, in that order: begun last, it would run alone in the end.
 LONG = (
-    *("float64", "fuzz/test_renders.py", "documents/test_notebooks.py", "meta/runs/test_kill.py"),
+    *("float64", "float64, twice", "fuzz/test_renders.py", "documents/test_notebooks.py"),
+    "meta/runs/test_kill.py",
     *("benchmarks/test_benchmarks.py", "meta/runs/test_distributed.py", "cli/test_cli.py"),
     *("meta/runs/test_full_disk.py", "documents/test_package.py", "documents/test_readme.py"),
 )
@@ -62,7 +68,7 @@ def pytest_xdist_make_scheduler(config, log):
             if path.startswith("fuzz/") and os.environ.get("FUZZ_SCENES"):
                 return path
             if path.startswith(FLOAT64) and "in_float32" not in path:
-                return LONG[0]
+                return LONG[path.startswith(SECOND)]
             return path.split("::")[0]
 
     return ByKernels(config, log)

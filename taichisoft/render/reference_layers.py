@@ -205,7 +205,10 @@ def _at_tie(occlusion: FrontToBack) -> Tensor:
         value = occlusion(u)
         slope = slope_of(value, u, create_graph=True)
         bend = slope_of(slope, u, create_graph=True).detach()
-    return torch.stack([value, slope, bend]).mean(1)
+    tie = torch.stack([value, slope, bend]).mean(1)
+    learned = torch.is_grad_enabled() and any(p.requires_grad for p in occlusion.parameters())
+    # Without a graph of what is not learned.
+    return tie if learned else tie.detach()
 
 
 def _tolerance(depth: Tensor, corner_depth: Tensor) -> Tensor:
