@@ -115,7 +115,7 @@ CURES = (
     (
         r"must be \{below\}|must be at least \{minimum\}|must be greater than|tolerance must not be negative"
         r"|must be positive, got|target_length must not be negative|progress must be from 0 to 1|shininess must be positive"
-        r"|must be at most \{maximum\}|must be from \{low\} to",
+        r"|must be at most \{maximum\}|must be from \{low\} to|depth_extent must not be negative|low must be less than high",
         "A number outside of its range.",
         "Take one inside of it. Angles are in degrees, scales in pixels, gamma and near in scene units.",
     ),
@@ -279,6 +279,16 @@ CURES = (
         "A module that is used as a coverage is tried on a few numbers, and this one fails: it mixes numbers, leaves [0, 1], or is "
         "not differentiable twice.",
         "End it in a sigmoid, act on each number alone, and switch dropout and batch normalisation off.",
+    ),
+    (
+        r"weights must be for|weights must be \{[^}]*\} numbers",
+        "A conditioned number has one weight for each feature of a `Situation`.",
+        'Name them, `{"edge_length": 1.0}`; those left out are 0. Or give all five, in the order of `Situation`.',
+    ),
+    (
+        r"learn must be given to the Positive",
+        "Both a scale and the number that it is made of say whether it is learned.",
+        "`ts.Pixels(ts.Positive(0.5, learn=True))`, without `learn` for the scale.",
     ),
     (
         r"weights must be",

@@ -19,6 +19,8 @@ from taichisoft.base.version import __version__ as __version__
 from taichisoft.cameras.blender import SensorFit as SensorFit
 from taichisoft.cameras.camera import Camera as Camera
 from taichisoft.diagnosis.explanation import Explanation as Explanation
+from taichisoft.diagnosis.situation import situation_of as situation_of
+from taichisoft.diagnosis.suggest import scale_by_edge as scale_by_edge
 from taichisoft.diagnosis.suggest import suggest_gamma as suggest_gamma
 from taichisoft.diagnosis.suggest import suggest_scale as suggest_scale
 from taichisoft.files.meshes import load_mesh as load_mesh
@@ -52,6 +54,8 @@ from taichisoft.softness.annealing import AnnealedPositive as AnnealedPositive
 from taichisoft.softness.annealing import CosineAnnealing as CosineAnnealing
 from taichisoft.softness.annealing import ExponentialAnnealing as ExponentialAnnealing
 from taichisoft.softness.annealing import LearnedAnnealing as LearnedAnnealing
+from taichisoft.softness.conditioned import ConditionedPositive as ConditionedPositive
+from taichisoft.softness.conditioned import ConditionedReal as ConditionedReal
 from taichisoft.softness.coverage.members import *  # noqa: F403
 from taichisoft.softness.depth_scale import DepthFraction as DepthFraction
 from taichisoft.softness.occlusion.members import *  # noqa: F403
@@ -61,6 +65,7 @@ from taichisoft.softness.pretrained import pretrained_names as pretrained_names
 from taichisoft.softness.scale import HeightFraction as HeightFraction
 from taichisoft.softness.scale import Pixels as Pixels
 from taichisoft.softness.scale import Scale as Scale
+from taichisoft.softness.situation import Situation as Situation
 from taichisoft.softness.softness import Softness as Softness
 from taichisoft.softness.tables.domain import SHARP as SHARP
 from taichisoft.softness.tables.domain import Domain as Domain

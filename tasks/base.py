@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import Enum
+from functools import cached_property
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from taichisoft import SoftRasterizer
+from taichisoft import Situation, SoftRasterizer
 from taichisoft.base.checks import check_integer, check_type
 from tasks.arguments import Unknowns, check_problem
 
@@ -65,6 +66,19 @@ class Task(ABC):
     @abstractmethod
     def error(self, unknowns: Unknowns) -> Tensor:
         """Return the distance of each problem from its solution, (P,), without any softness."""
+
+    @abstractmethod
+    def situation(self) -> Situation:
+        """Return what is known of the scenes before the first step: of the start, never of the solution."""
+
+    def tell(self, renderer: SoftRasterizer) -> None:
+        """Tell a renderer the situation, which is measured once, if its softness follows any."""
+        if renderer.softness.is_conditioned:
+            renderer.set_situation(self._situation)
+
+    @cached_property
+    def _situation(self) -> Situation:
+        return self.situation()
 
     def differentiable_error(self, unknowns: Unknowns) -> Tensor:
         """Return a smooth stand-in for the error, (P,), in its unit, for gradients through a trajectory.

@@ -108,7 +108,13 @@ def picture(planes: Mesh, image_size: tuple[int, int], renderer: SoftRasterizer)
 
     Differentiable as the renderer is. The background does not depend on that of the renderer.
     """
-    camera = Camera.orthographic(
+    seen = renderer(planes, camera_of(planes, image_size))
+    return over(seen, BACKGROUND, renderer.background)
+
+
+def camera_of(planes: Mesh, image_size: tuple[int, int]) -> Camera:
+    """Return the camera of `picture`."""
+    return Camera.orthographic(
         (0.0, 0.0, 0.0),
         at=(0.0, 0.0, -1.0),
         height=1.0,
@@ -116,7 +122,6 @@ def picture(planes: Mesh, image_size: tuple[int, int], renderer: SoftRasterizer)
         near=NEAR,
         dtype=planes.dtype,
     )
-    return over(renderer(planes, camera), BACKGROUND, renderer.background)
 
 
 def stack(layers: Sequence[Layers], dtype: torch.dtype) -> Layers:

@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from taichisoft import Camera, Mesh, SoftRasterizer
+from taichisoft import Camera, Mesh, Situation, SoftRasterizer, situation_of
 from taichisoft.base.checks import check_image_size, check_type
 from taichisoft.geometry.losses import iou
 from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
@@ -93,6 +93,11 @@ class LookAtPoseTask(Task):
         check_unknowns(unknowns, self.start)
         angles = torch.stack([unknowns["elevation"], unknowns["azimuth"]], -1)
         return torch.linalg.vector_norm(angles, dim=-1)
+
+    def situation(self) -> Situation:
+        """Return what is known of the mesh as the cameras of the start see it."""
+        scene = self._scene(self.turn, {**self.fixed, **self.start})
+        return situation_of(*scene, colors=False)
 
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft import SoftRasterizer
+from taichisoft import Mesh, Situation, SoftRasterizer, situation_of
 from taichisoft.base.checks import check_dtype, check_image_size, check_integer
 from taichisoft.geometry.losses import mse
 from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily
 from tasks.hard import hard_renderer
 from tasks.layer_draws import SPACING, directions, draw_gaps, draw_layers, random_depths
-from tasks.layers import Layers, picture, stack, with_wall
+from tasks.layers import Layers, camera_of, picture, stack, with_wall
 from tasks.outlines import HELD_OUT_OUTLINES, TRAIN_OUTLINES
 
 # Two pixels of 64. Less than one wrong pair of the 15 that the largest number of planes has, so that then all
@@ -92,6 +92,11 @@ class OcclusionTask(Task):
             unknowns
         )
 
+    def situation(self) -> Situation:
+        """Return what is known of the planes where they start, and of the wall."""
+        planes = self._planes(self.start)
+        return situation_of(planes, camera_of(planes, self.image_size), colors=True)
+
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
         """Return the hard picture of one problem, (H, W, 3)."""
@@ -99,11 +104,12 @@ class OcclusionTask(Task):
         return self._picture(unknowns, hard_renderer())[problem]
 
     def _picture(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
+        return picture(self._planes(unknowns), self.image_size, renderer)
+
+    def _planes(self, unknowns: Unknowns) -> Mesh:
         check_unknowns(unknowns, self.start)
         planes = self.layers.at(**unknowns)
-        if self.wall is not None:
-            planes = with_wall(planes, self.wall, self.image_size)
-        return picture(planes, self.image_size, renderer)
+        return planes if self.wall is None else with_wall(planes, self.wall, self.image_size)
 
     def _gaps(self, unknowns: Unknowns) -> Tensor:
         """Return depths of planes i minus those of j, (P, K, K)."""

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from taichisoft import Camera, MeshBatch, SoftRasterizer
+from taichisoft import Camera, MeshBatch, Situation, SoftRasterizer, situation_of
 from taichisoft.base.checks import check_dtype, check_image_size, check_type
 from taichisoft.geometry.rotations import (
     angle_between,
@@ -93,6 +93,10 @@ class PoseTask(Task):
         check_unknowns(unknowns, self.start)
         estimate = self._rotation(unknowns["rotation"])
         return torch.rad2deg(angle_between(estimate, self._true_rotation))
+
+    def situation(self) -> Situation:
+        """Return what is known of the meshes where they start."""
+        return situation_of(*self._scene(self.start), colors=self.image.sees_light)
 
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from taichisoft import Camera, Gaussian, Mesh, MeshBatch, SoftImage, SoftRasterizer
+from taichisoft import (
+    Camera,
+    Gaussian,
+    Mesh,
+    MeshBatch,
+    Situation,
+    SoftImage,
+    SoftRasterizer,
+    situation_of,
+)
 from taichisoft.base.checks import check_dtype, check_image_size, check_integer
 from taichisoft.geometry.losses import mse
 from tasks.arguments import Unknowns, check_problem, check_unknowns, check_weight
@@ -79,6 +88,10 @@ class Shape2DTask(Task):
         # Alpha is at least one half, as every pixel lies in a face.
         picture = image.color / image.alpha[..., None]
         return (mse(picture, self.targets) / self.rest_mse).clamp(min=1e-12).sqrt()
+
+    def situation(self) -> Situation:
+        """Return what is known of the triangulations as they start."""
+        return situation_of(self._mesh(self.start), self.camera, colors=True)
 
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:

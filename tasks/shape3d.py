@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from taichisoft import Camera, Gaussian, Mesh, SoftRasterizer
+from taichisoft import Camera, Gaussian, Mesh, Situation, SoftRasterizer, situation_of
 from taichisoft.base.checks import check_dtype, check_image_size, check_integer, check_type
 from taichisoft.cameras.construction import orbit_axes
 from tasks.arguments import Unknowns, check_problem, check_unknowns, check_weight
@@ -83,6 +83,12 @@ class Shape3DTask(Task):
         24 px, where thin parts are a pixel wide.
         """
         return 1 - self.judged.iou(self._mesh(unknowns), _narrow())
+
+    def situation(self) -> Situation:
+        """Return what is known of the sphere: that of the first problem, since all start with the same."""
+        sphere = Mesh(self._mesh(self.start).vertices[0], self.template.mesh.faces)
+        views = self.seen.camera.batch_size // self.count
+        return situation_of(sphere, self.seen.camera[:views], colors=False)
 
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:

@@ -5,10 +5,14 @@ import taichisoft as ts
 from tasks import Split, Task, TaskFamily, Unknowns
 
 
-def silhouettes(shift: Tensor, renderer: ts.SoftRasterizer) -> Tensor:
+def scene(shift: Tensor) -> tuple[ts.Mesh, ts.Camera]:
     cube, camera = ts.shapes.cube(), ts.Camera.look_at((0.5, 0.7, 4.0), image_size=(32, 32))
     moved = cube.vertices + torch.nn.functional.pad(shift, (0, 1))[:, None]
-    return renderer.silhouette(cube.with_vertices(moved), camera)
+    return cube.with_vertices(moved), camera
+
+
+def silhouettes(shift: Tensor, renderer: ts.SoftRasterizer) -> Tensor:
+    return renderer.silhouette(*scene(shift))
 
 
 class ShiftTask(Task):  # cubes to be moved to where silhouettes show them
@@ -22,6 +26,9 @@ class ShiftTask(Task):  # cubes to be moved to where silhouettes show them
 
     def error(self, unknowns: Unknowns) -> Tensor:
         return (unknowns["shift"] - self.truth).norm(dim=1)
+
+    def situation(self) -> ts.Situation:  # before the first step, for a softness that follows it
+        return ts.situation_of(*scene(self.start["shift"]), colors=False)
 
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:
         return silhouettes(unknowns["shift"].detach(), ts.SoftRasterizer.hard())[problem]

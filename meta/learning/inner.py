@@ -129,7 +129,7 @@ def solve(
     """Solve a batch of problems, without a graph through the trajectory.
 
     An annealed scale of the softness follows the steps: its progress is 0 at the first gradient and 1 at the
-    last, where it stays.
+    last, where it stays. A conditioned one is told the situation of the problems before the first step.
 
     Parameters
     ----------
@@ -146,6 +146,7 @@ def solve(
     on_step : callable, optional
         Called with the state before each step and after the last.
     """
+    task.tell(renderer)
     state = start(task)
     errors, losses = [task.error(state.unknowns)], []
     for step in range(settings.steps):

@@ -64,6 +64,20 @@ class ProjectedFaces:
         first, second = places[:, 1] - places[:, 0], places[:, 2] - places[:, 0]
         return (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).abs() / 2
 
+    @cached_property
+    def median_edge(self) -> float:
+        """Median length in pixels of the edges in the image; of those in front if none is in it.
+
+        Raises
+        ------
+        ValueError
+            No face is in front of the camera.
+        """
+        visible = self.in_image if bool(self.in_image.any()) else self.in_front
+        if not bool(visible.any()):
+            raise ValueError("mesh must have a face in front of the camera, got none")
+        return float(self.edges[visible].median())
+
     def distances(self, wanted: Tensor) -> Tensor:
         """Return how far pixels are from the nearest face that is in front of the camera.
 

@@ -15,8 +15,10 @@ from taichisoft.engine.projection import build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
 from taichisoft.softness.annealing import ExponentialAnnealing
+from taichisoft.softness.conditioned import ConditionedPositive
 from taichisoft.softness.coverage import Gaussian
 from taichisoft.softness.scale import Pixels, Scale
+from taichisoft.softness.situation import Situation
 
 # Of an edge. With wider curves the faces around a pixel add up; with narrower ones few pixels lie in them.
 OF_AN_EDGE = 1 / 8
@@ -118,6 +120,22 @@ def suggest_gamma(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> float:
     return Surfaces.of(scene, RasterJob(scene)).gamma
 
 
+def scale_by_edge() -> Pixels:
+    """Return the rule of `suggest_scale` as a scale that follows the situation.
+
+    One eighth of the edge length that it is told, from 0.1 to 0.4 pixels: a conditioned scale made by hand,
+    for softnesses that are to be told of many scenes. Until it is told of one it has the reference's.
+    """
+    return Pixels(edge_rule())
+
+
+def edge_rule() -> ConditionedPositive:
+    """Return that length in pixels by itself."""
+    at_reference = OF_AN_EDGE * Situation().edge_length
+    return ConditionedPositive(at_reference, {"edge_length": 1.0}, low=NARROWEST, high=WIDEST)
+
+
+@torch.no_grad()
 def narrow_scale(faces: ProjectedFaces) -> float:
     """Return the scale in pixels that suits faces of this size.
 
@@ -126,11 +144,9 @@ def narrow_scale(faces: ProjectedFaces) -> float:
     ValueError
         No face is in front of the camera.
     """
-    visible = faces.in_image if bool(faces.in_image.any()) else faces.in_front
-    if not bool(visible.any()):
-        raise ValueError("mesh must have a face in front of the camera, got none")
-    edge = float(faces.edges[visible].median())
-    return min(max(OF_AN_EDGE * edge, NARROWEST), WIDEST)
+    length = edge_rule()
+    length.set_situation(Situation(edge_length=faces.median_edge))
+    return float(length())
 
 
 def as_mask(target: Tensor, scene: Scene) -> Tensor:

@@ -35,6 +35,7 @@ from taichisoft.softness.curves import CompositeCurves, Curve, SoftnessCurves
 from taichisoft.softness.occlusion import FrontToBack, Occlusion
 from taichisoft.softness.pretrained import load_from, shipped
 from taichisoft.softness.progress_watch import ProgressWatch
+from taichisoft.softness.situation import Situation
 from taichisoft.softness.softness import PARTS, Softness
 
 if TYPE_CHECKING:
@@ -375,6 +376,13 @@ class SoftRasterizer(nn.Module):
     def set_progress(self, progress: float) -> None:
         """Say how much of an optimisation is done, from 0 to 1; `anneal` does so itself."""
         self.softness.set_progress(progress)
+
+    def set_situation(self, situation: Situation) -> None:
+        """Say what is known of a scene before the first step: what `situation_of` measures.
+
+        Conditioned numbers of the softness follow it; nothing changes if there are none.
+        """
+        self.softness.set_situation(situation)
 
     def scene(
         self,

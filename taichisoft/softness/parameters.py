@@ -7,13 +7,16 @@ import numbers
 import sys
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from taichisoft.base.checks import check_number, check_type
 from taichisoft.softness.part import Part
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Number(Part):
@@ -27,11 +30,15 @@ class Number(Part):
         """Return the constructor arguments that make an equal number."""
         (kept,) = self.state_dict(keep_vars=True).values()
         # A frozen parameter is still one.
-        return {"value": self._plain(), "learn": isinstance(kept, nn.Parameter)}
+        return {"value": self.plain(), "learn": isinstance(kept, nn.Parameter)}
 
-    def _plain(self) -> float:
+    @abstractmethod
+    def plain(self) -> float:
         """Return the value as a number that the constructor takes."""
-        return float(self().detach())
+
+    def with_value(self, value: float) -> Self:
+        """Return a number that is made as this one, of another value."""
+        return type(self)(**self.settings() | {"value": value})
 
     def extra_repr(self) -> str:
         """Return the current value."""
@@ -61,9 +68,11 @@ class Positive(Number):
         """Return the value, a float64 scalar tensor."""
         return self.log_value.exp()
 
-    def _plain(self) -> float:
+    def plain(self) -> float:
+        """Return the value as a number that the constructor takes."""
         # What was learned may leave the range of numbers; its logarithm is kept apart.
-        return min(max(super()._plain(), sys.float_info.min), sys.float_info.max)
+        value = float(self.log_value.detach().exp())
+        return min(max(value, sys.float_info.min), sys.float_info.max)
 
 
 def as_positive(number: float | Positive, name: str, wanted: str = "Positive") -> Positive:
@@ -106,7 +115,7 @@ class Bounds:
     def check(self, number: float | Positive, name: str) -> Positive:
         """Return a number within as a `Positive`; ValueError, with its name, if it is outside."""
         positive = as_positive(number, name)
-        value = float(positive().detach())
+        value = positive.plain()
         # But for the rounding of a logarithm.
         if not self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9):
             raise ValueError(f"{name} must be from {self.low:g} to {self.high:g}, got {value:g}")
@@ -117,10 +126,8 @@ class Bounds:
         return number().clamp(self.low, self.high)
 
     def copy(self, number: Positive) -> Positive:
-        """Return a fixed or learned number of the held value."""
-        return Positive(
-            float(self.hold(number).detach()), learn=isinstance(number.log_value, nn.Parameter)
-        )
+        """Return a number that is made as this one, of the held value."""
+        return number.with_value(min(max(number.plain(), self.low), self.high))
 
 
 class Real(Number):
@@ -144,6 +151,10 @@ class Real(Number):
     def forward(self) -> Tensor:
         """Return the value, a float64 scalar tensor."""
         return self.value
+
+    def plain(self) -> float:
+        """Return the value as a number that the constructor takes."""
+        return float(self.value.detach())
 
 
 def as_real(value: float | Real, name: str) -> Real:

@@ -1,4 +1,4 @@
-"""`ProgressWatch`: notices an optimisation through an annealed softness that is told no progress."""
+"""`ProgressWatch`: notices an optimisation through a softness that is not told what it follows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.softness.annealing import FollowsProgress
+from taichisoft.softness.conditioned import FollowsSituation
 from taichisoft.softness.softness import Softness
 from taichisoft.softness.untouched import ModuleTree
 
@@ -20,9 +21,9 @@ INNER = tuple(str(Path(file).parent) for file in (torch.__file__, Path(__file__)
 
 
 class ProgressWatch:
-    """Counts the renders of an annealed softness that gradients were passed back through.
+    """Counts the renders of an annealed or conditioned softness that gradients were passed back through.
 
-    At the tenth, if the progress was never set, a UserWarning says so, once.
+    At the tenth, if the progress or the situation was never set, a UserWarning says so, once.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,9 @@ class ProgressWatch:
         if self.passes >= PASSES or not any(result.requires_grad for result in results):
             return
         modules = self._tree.of(softness)
-        if all(module.told for module in modules if isinstance(module, FollowsProgress)):
+        annealed = any(not m.told for m in modules if isinstance(m, FollowsProgress))
+        conditioned = any(not m.knows_situation for m in modules if isinstance(m, FollowsSituation))
+        if not annealed and not conditioned:
             return
         counted = False
 
@@ -42,20 +45,29 @@ class ProgressWatch:
             nonlocal counted
             if not counted:
                 counted = True
-                self._count()
+                self._count(annealed, conditioned)
 
         for result in results:
             if result.requires_grad:
                 result.register_hook(count)
 
-    def _count(self) -> None:
+    def _count(self, annealed: bool, conditioned: bool) -> None:
         self.passes += 1
-        if self.passes == PASSES:
+        if self.passes == PASSES and annealed:
             warnings.warn(
                 f"{PASSES} backward passes went through an annealed softness that was never told its "
                 "progress, so that it stays as wide as at the start: write `for step in "
                 "renderer.anneal(steps):`, or call renderer.set_progress(k / (steps - 1)) before step k, or "
                 "give ts.fit the renderer; renderer.set_progress(0.0) keeps it so without a word",
+                UserWarning,
+                stacklevel=_level_of_the_caller(),
+            )
+        if self.passes == PASSES and conditioned:
+            warnings.warn(
+                f"{PASSES} backward passes went through a conditioned softness that was never told its "
+                "situation, so that it is as for another scene: call "
+                "renderer.set_situation(ts.situation_of(mesh, camera, colors=...)) before the first step; "
+                "renderer.set_situation(ts.Situation()) keeps it so without a word",
                 UserWarning,
                 stacklevel=_level_of_the_caller(),
             )

@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from taichisoft.base.checks import check_type
-from taichisoft.softness import annealing, depth_scale, parameters, scale
+from taichisoft.softness import annealing, conditioned, depth_scale, parameters, scale
 from taichisoft.softness.aggregation import members as aggregations
 from taichisoft.softness.coverage import CustomCoverage
 from taichisoft.softness.coverage import members as coverages
@@ -41,6 +41,7 @@ def kinds() -> Mapping[str, type[Part]]:
         value.__name__: value
         for module in (
             annealing,
+            conditioned,
             depth_scale,
             parameters,
             scale,

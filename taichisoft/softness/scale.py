@@ -42,23 +42,30 @@ class ConstantScale(Scale):
 
     Parameters
     ----------
-    value : float
-        The (initial) length, > 0.
+    value : float or Positive
+        The (initial) length, > 0; a `ConditionedPositive` follows what is known of the scene.
     learn : bool
-        Whether the length is a parameter of the module, optimised in log space.
+        Whether the length is a parameter of the module, optimised in log space. A `Positive` says so itself.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``value`` is neither, or not positive; or both a `Positive` and ``learn`` are given.
     """
 
-    def __init__(self, value: float, *, learn: bool = False):
+    def __init__(self, value: float | Positive, *, learn: bool = False):
         super().__init__()
-        self.length = Positive(value, learn=learn)
+        if isinstance(value, Positive) and learn:
+            raise ValueError("learn must be given to the Positive that is the value, got both")
+        self.length = value if isinstance(value, Positive) else Positive(value, learn=learn)
 
     def set_progress(self, progress: float) -> None:
         """Check the progress; nothing depends on it."""
         check_progress(progress)
 
     def settings(self) -> dict[str, Any]:
-        """Return the constructor arguments that make an equal scale: those of its length."""
-        return self.length.settings()
+        """Return the constructor arguments that make an equal scale: those of a plain length."""
+        return self.length.settings() if type(self.length) is Positive else {"value": self.length}
 
 
 class Pixels(ConstantScale):

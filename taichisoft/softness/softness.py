@@ -11,12 +11,14 @@ from torch import nn
 from taichisoft.base.checks import check_integer, check_type
 from taichisoft.softness.aggregation import Aggregation, Probabilistic
 from taichisoft.softness.annealing import FollowsProgress
+from taichisoft.softness.conditioned import FollowsSituation
 from taichisoft.softness.coverage import Coverage, CustomCoverage, Gaussian
 from taichisoft.softness.occlusion import FrontToBack, Occlusion
 from taichisoft.softness.part import Part
 from taichisoft.softness.scale import check_progress
+from taichisoft.softness.situation import Situation
 from taichisoft.softness.trained import Trained
-from taichisoft.softness.words import kinds_in_words, parameters_in_words
+from taichisoft.softness.words import effect_in_words, kinds_in_words, parameters_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,11 +88,25 @@ class Softness(Part):
     def __str__(self) -> str:
         return "\n".join(kinds_in_words(self))
 
-    def describe(self) -> str:
+    def describe(self, situation: Situation | None = None) -> str:
         """Say in words what it is, what of it is learned, how it was learned and what it earned.
 
-        Of the latter two it says what `trained` holds, that is the header of its file, and no more.
+        Of the latter two it says what `trained` holds, that is the header of its file, and no more. Of one
+        that follows the situation it says what of it does.
+
+        Parameters
+        ----------
+        situation : Situation, optional
+            Say instead, in a sentence, what it does for such a scene: its widths in pixels, shift, parameter
+            of the T-conorm and gamma, at the first step and at the last. What it was told is not changed.
+
+        Raises
+        ------
+        TypeError
+            ``situation`` is none.
         """
+        if situation is not None:
+            return effect_in_words(self, check_type(situation, "situation", Situation))
         lines = [*kinds_in_words(self), parameters_in_words(self), *Trained(self.trained).lines()]
         return "\n".join(lines)
 
@@ -113,6 +129,25 @@ class Softness(Part):
         for module in self.modules():
             if isinstance(module, FollowsProgress):
                 module.set_progress(progress)
+
+    @property
+    def is_conditioned(self) -> bool:
+        """Whether anything of it follows the situation."""
+        return any(isinstance(module, FollowsSituation) for module in self.modules())
+
+    def set_situation(self, situation: Situation) -> None:
+        """Say what is known of a scene before the first step, for conditioned numbers.
+
+        Parameters
+        ----------
+        situation : Situation
+            What `situation_of` measures. It stays until the next is set, is copied with the softness, and is
+            no part of its ``state_dict`` or file.
+        """
+        check_type(situation, "situation", Situation)
+        for module in self.modules():
+            if isinstance(module, FollowsSituation):
+                module.set_situation(situation)
 
     def anneal(self, steps: int) -> Iterator[int]:
         """Count the steps of an optimisation, and say before each how much is done.

@@ -120,6 +120,8 @@ class Watch:
 def plain_value(value: object, depth: int = 4) -> object:
     """Return what compares equal as long as a number, a string, or lists and the like of them do.
 
+    So does a frozen dataclass of constants.
+
     `NOT_PLAIN` for all else, and for what is nested more deeply.
     """
     if isinstance(value, (int, float, complex, str, bytes, type(None))):
@@ -130,6 +132,8 @@ def plain_value(value: object, depth: int = 4) -> object:
         return tuple(plain_value(item, depth - 1) for item in value)
     if depth and isinstance(value, dict):
         return tuple((key, plain_value(item, depth - 1)) for key, item in value.items())
+    if is_dataclass(value) and _is_constant(value):
+        return value
     return NOT_PLAIN
 
 

@@ -299,6 +299,8 @@ def test_kinds_are_the_concrete_ones_of_the_library():
 ARGUMENTS = {
     "AnnealedPositive": (2.0, ts.Positive(1.0, learn=True)),
     "AczelAlsina": (2.0,),
+    "ConditionedPositive": (2.0, {"edge_length": 1.0, "colors": -0.5}),
+    "ConditionedReal": (-2.0, [0.1, 0.2, 0.3, 0.4, 0.5]),
     "CosineAnnealing": (2.0, ts.HeightFraction(0.1, learn=True)),
     "DepthCurve": (ts.Laplace(),),
     "Dombi": (ts.Positive(2.0, learn=True),),

@@ -62,9 +62,10 @@ def direct_gradient(
 ) -> dict[str, Tensor]:
     """Return the derivative of the mean soft loss at fixed unknowns, by parameter name.
 
-    An annealed scale is taken where a trajectory ends.
+    An annealed scale is taken where a trajectory ends, a conditioned one for the rollout's situation.
     """
     work = copy.deepcopy(renderer)
+    rollout.task.tell(work)
     work.set_progress(1.0)
     parameters = trainable(work)
     fixed = {name: value.detach() for name, value in unknowns.items()}

@@ -28,6 +28,7 @@ def advance_with_graph(rollout: Rollout, renderer: SoftRasterizer, state: AdamSt
 def _step(
     rollout: Rollout, renderer: SoftRasterizer, state: AdamState, *, create_graph: bool
 ) -> AdamState:
+    rollout.task.tell(renderer)
     renderer.set_progress(state.step / max(rollout.inner.steps - 1, 1))
     unknowns = list(state.unknowns.values())
     with torch.enable_grad():

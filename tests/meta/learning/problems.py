@@ -9,7 +9,7 @@ from torch import Tensor
 
 from meta.learning.objective import Objective, Outcome, Rollout
 from meta.learning.settings import TrainSettings
-from taichisoft import MonotoneSpline, Pixels, SoftRasterizer
+from taichisoft import MonotoneSpline, Pixels, Situation, SoftRasterizer
 from tasks import Split, Task, TaskFamily, Unknowns
 
 
@@ -72,6 +72,10 @@ class PointTask(Task):
     def error(self, unknowns: Unknowns) -> Tensor:
         """Return the distance from the goal."""
         return (unknowns["x"] - self.goal).abs()
+
+    def situation(self) -> Situation:
+        """Return one in which edges are 8 px long."""
+        return Situation(edge_length=8.0)
 
     def success(self, error: Tensor) -> Tensor:
         """Return which are nearly there."""
