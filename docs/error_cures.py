@@ -281,7 +281,7 @@ CURES = (
         "End it in a sigmoid, act on each number alone, and switch dropout and batch normalisation off.",
     ),
     (
-        r"weights must be for|weights must be \{[^}]*\} numbers",
+        r"weights must be for|weights must be five numbers",
         "A conditioned number has one weight for each feature of a `Situation`.",
         'Name them, `{"edge_length": 1.0}`; those left out are 0. Or give all five, in the order of `Situation`.',
     ),

@@ -96,7 +96,7 @@ class LookAtPoseTask(Task):
 
     def situation(self) -> Situation:
         """Return what is known of the mesh as the cameras of the start see it."""
-        scene = self._scene(self.turn, {**self.fixed, **self.start})
+        scene = self._scene(self.turn, {**self.fixed, **self.init()})
         return situation_of(*scene, colors=False)
 
     @torch.no_grad()

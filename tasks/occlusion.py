@@ -94,7 +94,7 @@ class OcclusionTask(Task):
 
     def situation(self) -> Situation:
         """Return what is known of the planes where they start, and of the wall."""
-        planes = self._planes(self.start)
+        planes = self._planes(self.init())
         return situation_of(planes, camera_of(planes, self.image_size), colors=True)
 
     @torch.no_grad()

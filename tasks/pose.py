@@ -96,7 +96,7 @@ class PoseTask(Task):
 
     def situation(self) -> Situation:
         """Return what is known of the meshes where they start."""
-        return situation_of(*self._scene(self.start), colors=self.image.sees_light)
+        return situation_of(*self._scene(self.init()), colors=self.image.sees_light)
 
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:

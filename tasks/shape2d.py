@@ -91,7 +91,7 @@ class Shape2DTask(Task):
 
     def situation(self) -> Situation:
         """Return what is known of the triangulations as they start."""
-        return situation_of(self._mesh(self.start), self.camera, colors=True)
+        return situation_of(self._mesh(self.init()), self.camera, colors=True)
 
     @torch.no_grad()
     def views(self, unknowns: Unknowns, problem: int) -> Tensor:

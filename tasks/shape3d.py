@@ -86,7 +86,7 @@ class Shape3DTask(Task):
 
     def situation(self) -> Situation:
         """Return what is known of the sphere: that of the first problem, since all start with the same."""
-        sphere = Mesh(self._mesh(self.start).vertices[0], self.template.mesh.faces)
+        sphere = Mesh(self._mesh(self.init()).vertices[0], self.template.mesh.faces)
         views = self.seen.camera.batch_size // self.count
         return situation_of(sphere, self.seen.camera[:views], colors=False)
 

@@ -213,7 +213,7 @@ def _listed(weights: Weights | None) -> list[float]:
         return [check_number(weights.get(name, 0.0), f"the weight of {name}") for name in FEATURES]
     check_type(weights, "weights", (dict, list, tuple))
     if len(weights) != len(FEATURES):
-        raise ValueError(f"weights must be {len(FEATURES)} numbers, got {len(weights)}")
+        raise ValueError(f"weights must be five numbers, got {len(weights)}")
     return [
         check_number(weight, f"the weight of {name}")
         for name, weight in zip(FEATURES, weights, strict=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from meta.learning.inner import InnerSettings, solve
-from taichisoft import Camera, Gaussian, Mesh, SoftRasterizer, shapes
+from taichisoft import Camera, Gaussian, Mesh, SoftRasterizer, shapes, situation_of
 from tasks import Split
 from tasks.look_at import bounded_distance, bounded_half_fov, camera_in_front, orbit, place
 from tasks.look_at_pose import LookAtPoseFamily
@@ -206,3 +208,14 @@ def test_error_is_that_of_the_protocol():
 def test_wrong_arguments_are_named(make, message):
     with pytest.raises((TypeError, ValueError), match=message):
         make()
+
+
+@pytest.mark.parametrize("fit_fov", [True, False])
+def test_the_situation_is_that_of_the_start(fit_fov):
+    task = LookAtPoseFamily(HAMMER, SIZE, fit_fov=fit_fov).sample(0, 1, Split.TRAIN)
+    # As far away and with the angles and the field of view of the start: the camera of the problem itself.
+    values = {**task.fixed, **task.start}
+    mesh, camera = place(HAMMER, task.turn, values, image_size=SIZE)
+    assert task.situation() == situation_of(mesh, camera, colors=False)
+    nearer = replace(task, start=task.start | {"distance": task.start["distance"] / 2})
+    assert nearer.situation().edge_length > 1.5 * task.situation().edge_length

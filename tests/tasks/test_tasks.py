@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 
 import pytest
 import torch
 
 from meta.learning.inner import InnerSettings, solve
-from taichisoft import SoftRasterizer
+from taichisoft import Situation, SoftRasterizer, situation_of
 from tasks import FAMILIES, OcclusionFamily, PoseFamily, Shaded, Shape3DFamily, Split, TaskFamily
 from tests.zoo.tasks import CASES, SIZE, soft
 
@@ -66,6 +67,32 @@ def test_shapes_and_finiteness(family):
     assert family.error_cap > 0
     assert family.learning_rate > 0
     assert family.error_unit
+
+
+class Watching(SoftRasterizer):
+    """A renderer that measures what it is given to draw."""
+
+    seen: Situation
+
+    def silhouette(self, mesh, camera):
+        """Measure and draw."""
+        self.seen = situation_of(mesh, camera, colors=False)
+        return super().silhouette(mesh, camera)
+
+    def forward(self, mesh, camera):
+        """Measure and draw."""
+        self.seen = situation_of(mesh, camera, colors=True)
+        return super().forward(mesh, camera)
+
+
+@every_family
+def test_the_situation_is_that_of_what_the_loss_draws_at_the_start(family):
+    task, renderer = family.sample(0, 2, Split.TRAIN), Watching()
+    task.loss(task.init(), renderer)
+    told, seen = astuple(task.situation()), astuple(renderer.seen)
+    # A sphere is measured from the views of one problem.
+    assert told == pytest.approx(seen, rel=0.03 if isinstance(family, Shape3DFamily) else 1e-6)
+    assert told[1] == SIZE[0]
 
 
 @every_family
