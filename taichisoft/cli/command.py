@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from taichisoft.base.backend import BACKENDS
+from taichisoft.cameras.camera import Camera
+from taichisoft.diagnosis.situation import situation_of
+from taichisoft.geometry.mesh import Mesh
 from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.coverage import Gaussian
 
@@ -105,6 +108,12 @@ def renderer_of(softness: str) -> SoftRasterizer:
     if scale is None:
         return SoftRasterizer.pretrained(softness)
     return SoftRasterizer.hard() if scale == 0 else SoftRasterizer(Gaussian(scale))
+
+
+def tell(renderer: SoftRasterizer, mesh: Mesh, camera: Camera, *, colors: bool) -> None:
+    """Tell a renderer what is known of a scene, if its softness follows that."""
+    if renderer.softness.is_conditioned:
+        renderer.set_situation(situation_of(mesh, camera, colors=colors))
 
 
 def scale_of(softness: str) -> float | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from taichisoft.cameras.camera import Camera
+from taichisoft.cli.command import tell
 from taichisoft.fitting.fit import fit
 from taichisoft.geometry.losses import iou
 from taichisoft.geometry.mesh import Mesh
@@ -96,14 +97,17 @@ class View:
         stretch = torch.tensor([size[1] / width, size[0] / height, 1.0])
         return View(self.mesh, mask, stretch[:, None] * self.intrinsics)
 
+    def cameras(self, rotation: Tensor, translation: Tensor) -> Camera:
+        """Return the cameras of P poses."""
+        height, width = self.mask.shape
+        intrinsics = self.intrinsics.expand(len(rotation), 3, 3)
+        return Camera(rotation, translation, intrinsics, (height, width))
+
     def silhouettes(
         self, renderer: SoftRasterizer, rotation: Tensor, translation: Tensor
     ) -> Tensor:
         """Return silhouettes of P poses, (P, H, W)."""
-        height, width = self.mask.shape
-        intrinsics = self.intrinsics.expand(len(rotation), 3, 3)
-        camera = Camera(rotation, translation, intrinsics, (height, width))
-        return renderer.silhouette(self.mesh, camera)
+        return renderer.silhouette(self.mesh, self.cameras(rotation, translation))
 
     def overlap(self, renderer: SoftRasterizer, rotation: Tensor, translation: Tensor) -> Tensor:
         """Return the IoU of P silhouettes with the mask, (P,)."""
@@ -178,6 +182,7 @@ def refined(
     def hard_loss(unknowns: Unknowns) -> Tensor:
         return 1 - view.measured(*pose(unknowns)).iou
 
+    tell(renderer, view.mesh, view.cameras(poses.rotation, start), colors=False)
     count = len(start)
     unknowns = {
         "turn": torch.zeros(count, 3),

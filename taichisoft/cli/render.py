@@ -12,7 +12,7 @@ from torch import Tensor
 from taichisoft.appearance.lights import AmbientLight, DirectionalLight, Lighting, Shading
 from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
-from taichisoft.cli.command import Command, add_backend, check_output, parse_size, renderer_of
+from taichisoft.cli.command import Command, add_backend, check_output, parse_size, renderer_of, tell
 from taichisoft.cli.framing import Framed, filling_distance
 from taichisoft.files.images import check_image_format, write_image
 from taichisoft.files.meshes import load_mesh
@@ -95,6 +95,7 @@ class Render(Command):
         renderer = renderer_of(arguments.softness)
         renderer.set_progress(1.0)
         init(arguments.backend)
+        tell(renderer, mesh, camera, colors=not arguments.silhouette)
         with torch.no_grad():
             if arguments.silhouette:
                 image = renderer.silhouette(mesh, camera)[0]

@@ -12,6 +12,7 @@ from taichisoft.base.checks import check_number, check_type
 from taichisoft.fitting.parameters import Parameters
 from taichisoft.fitting.run import Fit, FitSettings, Loss, OnStep, Run
 from taichisoft.render.rasterizer import SoftRasterizer
+from taichisoft.softness.situation import Situation
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -26,6 +27,14 @@ class Problem(Protocol):
 
     def loss(self, unknowns: dict[str, Tensor], renderer: SoftRasterizer) -> Tensor:
         """Return the loss of each problem, (P,)."""
+
+
+@runtime_checkable
+class SituatedProblem(Problem, Protocol):
+    """A batch of problems that also says what is known of its scenes before the first step."""
+
+    def situation(self) -> Situation:
+        """Return it, for a softness that follows it."""
 
 
 def fit(
@@ -52,7 +61,8 @@ def fit(
     problem : callable or Problem
         Returns the loss of the parameters: a scalar, or (B,) losses of independent problems that are solved
         side by side; the first axis of every parameter is then B. Or an object with ``init()`` and
-        ``loss(unknowns, renderer)``, as the tasks of this repository have.
+        ``loss(unknowns, renderer)``, as the tasks of this repository have. If it has ``situation()`` too, as
+        these do, a renderer that follows the situation is told it before the first step.
     parameters : dict or sequence of Tensor
         The start, float32 or float64; the tensors themselves are not changed. The callable gets a dict or a
         list of their like. Not needed for a `Problem`.
@@ -65,7 +75,8 @@ def fit(
         loss itself (LBFGS).
     renderer : SoftRasterizer, optional
         Told before each step how much is done, so that its annealed scales follow: 0 before the first step, 1
-        before the last and afterwards. Passed to the loss of a `Problem`, which needs one.
+        before the last and afterwards. Passed to the loss of a `Problem`, which needs one. With a callable
+        nobody but you knows the scene: call ``renderer.set_situation`` before, if its softness follows that.
     judge : callable, optional
         What the best parameters are chosen by, in place of the loss; less is better. Takes parameters, gives
         the shape of the loss, needs no gradient. By default the loss; with an annealed renderer the loss at
@@ -111,6 +122,8 @@ def fit(
             )
         parameters = problem.init() if parameters is None else parameters
         loss = _bound(problem, renderer)
+        if isinstance(problem, SituatedProblem) and renderer.softness.is_conditioned:
+            renderer.set_situation(problem.situation())
     elif callable(problem):
         loss = problem
     else:

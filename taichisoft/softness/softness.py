@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,12 @@ from taichisoft.softness.part import Part
 from taichisoft.softness.scale import check_progress
 from taichisoft.softness.situation import Situation
 from taichisoft.softness.trained import Trained
-from taichisoft.softness.words import effect_in_words, kinds_in_words, parameters_in_words
+from taichisoft.softness.words import (
+    effects_in_words,
+    effects_of,
+    kinds_in_words,
+    parameters_in_words,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,9 +112,19 @@ class Softness(Part):
             ``situation`` is none.
         """
         if situation is not None:
-            return effect_in_words(self, check_type(situation, "situation", Situation))
+            return self._effects(situation)
         lines = [*kinds_in_words(self), parameters_in_words(self), *Trained(self.trained).lines()]
         return "\n".join(lines)
+
+    def _effects(self, situation: Situation) -> str:
+        told = copy.deepcopy(self)
+        told.set_situation(situation)
+        parts, scale = (told.coverage, told.aggregation, told.occlusion), told.coverage.scale
+        ends = []
+        for progress in (0.0, 1.0):
+            told.set_progress(progress)
+            ends.append(effects_of(parts, scale, situation.image_height))
+        return effects_in_words(situation, *ends)
 
     def units(self) -> dict[str, str]:
         """Return in which units its lengths are, in words."""

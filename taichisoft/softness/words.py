@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from torch import nn
 
@@ -19,11 +18,16 @@ from taichisoft.softness.coverage import Coverage
 from taichisoft.softness.depth_scale import DepthFraction
 from taichisoft.softness.parameters import Number
 from taichisoft.softness.part import Part
-from taichisoft.softness.scale import HeightFraction, Pixels
+from taichisoft.softness.scale import HeightFraction, Pixels, Scale
 from taichisoft.softness.situation import Situation
 
-if TYPE_CHECKING:
-    from taichisoft.softness.softness import Softness
+
+class Effect(NamedTuple):
+    """A number of a softness with its unit, and what is said before and after it."""
+
+    before: str
+    value: str
+    after: str
 
 
 def kinds_in_words(softness: Part) -> list[str]:
@@ -38,34 +42,28 @@ def kinds_in_words(softness: Part) -> list[str]:
     return [*lines, *_conditioned_in_words(softness)]
 
 
-def effect_in_words(softness: Softness, situation: Situation) -> str:
-    """Return in a sentence what a softness does for a scene; see `Softness.describe`."""
-    told = copy.deepcopy(softness)
-    told.set_situation(situation)
-    ends = []
-    for progress in (0.0, 1.0):
-        told.set_progress(progress)
-        ends.append(list(_effects(told, situation.image_height)))
-    return f"for {situation}: {', '.join(map(_effect_in_words, *ends))}"
-
-
-def _effects(softness: Softness, image_height: int) -> Iterator[tuple[str, str, str]]:
-    """Yield what is said before the single numbers of a softness, these with their units, and what after."""
-    width = float(softness.coverage.scale.in_pixels(image_height).detach())
-    yield "", f"{width:.3g} px", " wide"
-    for part in (softness.coverage, softness.aggregation, softness.occlusion):
+def effects_of(parts: Sequence[Part], scale: Scale, image_height: int) -> list[Effect]:
+    """Return the numbers that the parts of a softness are made of, as they are now, and its width."""
+    effects = [Effect("", f"{float(scale.in_pixels(image_height).detach()):.3g} px", " wide")]
+    for part in parts:
         for name, child in part.named_children():
             if isinstance(child, DepthFraction):
-                yield f"{name} ", f"{float(child().detach()):.3g}", " of the extent in depth"
+                after = " of the extent in depth"
+                effects.append(Effect(f"{name} ", f"{float(child().detach()):.3g}", after))
             elif isinstance(child, Number | AnnealedPositive):
                 unit = " scene units" if name == "gamma" else ""
-                yield f"{name} ", f"{float(child().detach()):.3g}{unit}", ""
+                effects.append(Effect(f"{name} ", f"{float(child().detach()):.3g}{unit}", ""))
+    return effects
 
 
-def _effect_in_words(first: tuple[str, str, str], last: tuple[str, str, str]) -> str:
-    (before, value, after), (_, value_at_the_end, _) = first, last
-    changes = value != value_at_the_end
-    return f"{before}{value}{after}" + changes * f" at first and {value_at_the_end} at the end"
+def effects_in_words(situation: Situation, first: list[Effect], last: list[Effect]) -> str:
+    """Return in a sentence what a softness does for a scene at the first step and at the last."""
+    effects = (
+        f"{one.before}{one.value}{one.after}"
+        + (f" at first and {two.value} at the end" if two.value != one.value else "")
+        for one, two in zip(first, last, strict=True)
+    )
+    return f"for {situation}: {', '.join(effects)}"
 
 
 def _conditioned_in_words(softness: Part) -> list[str]:

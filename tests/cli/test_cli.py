@@ -17,6 +17,7 @@ from PIL import Image
 import taichisoft as ts
 from taichisoft.cli.framing import FILL, Framed, filling_distance
 from taichisoft.cli.main import COMMANDS, main
+from taichisoft.cli.pose_search import RATES, Poses, View, refined
 from taichisoft.files import images
 from taichisoft.geometry.rotations import angle_between
 
@@ -175,6 +176,18 @@ def test_shipped_softness_is_that_at_the_end(mug, tmp_path):
     alpha = renderer.silhouette(mesh, ts.Camera.orbit(distance, 30, 20, image_size=(32, 32)))[0]
     drawn = pixels(tmp_path / "o.png")
     assert np.abs(drawn - 255 * alpha.detach().numpy()).max() <= 0.51
+
+
+def test_the_search_for_a_pose_tells_a_conditioned_softness_of_its_starts():
+    intrinsics = torch.tensor([[20.0, 0.0, 10.0], [0.0, 20.0, 8.0], [0.0, 0.0, 1.0]])
+    view = View(ts.shapes.icosphere(1), torch.ones(16, 20), intrinsics)
+    translation = torch.tensor([[0.0, 0.0, 4.0]]).expand(2, 3)
+    poses = Poses(torch.eye(3).expand(2, 3, 3), translation, torch.zeros(2))
+    renderer = ts.SoftRasterizer(ts.Gaussian(ts.scale_by_edge()))
+    refined(view, poses, renderer, 0, RATES)
+    told = renderer.coverage.scale.length.situation
+    camera = ts.Camera(torch.eye(3)[None], translation[:1], intrinsics[None], (16, 20))
+    assert told == ts.situation_of(view.mesh, camera, colors=False)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (64, 20)])

@@ -252,6 +252,13 @@ def test_a_task_is_solved():
         quiet(task)
 
 
+def test_a_task_tells_a_conditioned_renderer_its_situation():
+    task = PointFamily().sample(0, 3, Split.TRAIN)
+    renderer = ts.SoftRasterizer(ts.Gaussian(ts.scale_by_edge()))
+    quiet(task, steps=1, renderer=renderer)
+    assert renderer.coverage.scale.length.situation == task.situation()
+
+
 def test_interruption_returns_the_best_so_far():
     def on_step(step, parameters):
         if step == 4:
