@@ -440,11 +440,12 @@ class SoftRasterizer(nn.Module):
     ) -> Explanation:
         """Say in numbers and words what this softness does with a mesh, and what to change.
 
-        How far it reaches and at what cost, which faces are drawn, how much the silhouette grows, how much
-        of what is seen comes from hidden faces, and which edges in front of something have no gradient; with
-        a target, whether a part of it is out of reach. The numbers are those of the current progress; an
-        annealed scale is judged at both ends: its reach at the start, how much it inflates at the end. A mesh
-        counts as opaque. Takes as long as a few renders, and longer the farther the target is from the mesh.
+        How far it reaches and at what cost, which faces are drawn, how much the silhouette grows, how much of
+        what is seen comes from hidden faces, and which edges in front of something have no gradient; with a
+        target, whether a part of it is out of reach. The numbers are those of the current progress and of the
+        situation that was set; an annealed scale is judged at both ends: its reach at the start, how much it
+        inflates at the end. A mesh counts as opaque. Takes as long as a few renders, and longer the farther
+        the target is from the mesh.
 
         Parameters
         ----------

@@ -233,6 +233,14 @@ EXCESSIVE = {
     ),
     "a string": (parts(coverage=gaussian(scale="x" * 1000)), "at most 256 characters, got 1000"),
     "modules": (parts(coverage=many(500)), "at most 256 modules"),
+    "weights of a situation": (
+        parts(
+            coverage=gaussian(
+                shift={"kind": "ConditionedReal", "settings": {"value": 0.0, "weights": [1.0] * 6}}
+            )
+        ),
+        "weights must be five numbers, got 6",
+    ),
     "depth of modules": (parts(coverage=gaussian(scale=nested(20))), "at most 16 levels deep"),
     "depth of JSON": (parts(coverage=gaussian(scale=nested(40))), "at most 32 levels deep"),
     "far too deep": ("[" * 200_000 + "]" * 200_000, "at most 32 levels deep"),
