@@ -12,6 +12,7 @@ from torch import Tensor
 from meta.config.softness import with_parameters
 from meta.report.page.chart import thinned
 from taichisoft import Positive, Real, Scale, Softness
+from taichisoft.softness.annealing import FollowsProgress
 
 # Steps that the slider of a page stops at; more would make the page large.
 MOST_STEPS = 60
@@ -106,9 +107,12 @@ def scale_of(softness: Softness, progress: float, image_height: int) -> Tensor:
 
 
 def is_annealed(softness: Softness, image_height: int) -> bool:
-    """Return whether the scale follows the progress."""
-    first, middle, last = (float(scale_of(softness, p, image_height)) for p in (0.0, 0.5, 1.0))
-    return not first == middle == last
+    """Return whether the coverage follows the progress: by its scale, or by a shift."""
+    scale = set(softness.coverage.scale.modules())
+    if any(isinstance(m, FollowsProgress) for m in set(softness.coverage.modules()) - scale):
+        return True
+    places = (0.0, 0.25, 0.5, 0.75, 1.0)
+    return len({float(scale_of(softness, place, image_height)) for place in places}) > 1
 
 
 def _lengths(scale: Scale, image_height: int) -> dict[str, float]:

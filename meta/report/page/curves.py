@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from meta.report.page.chart import Chart, Line
-from meta.report.page.checkpoints import Checkpoint, at_progress, is_annealed, scale_of
+from meta.report.page.checkpoints import Checkpoint, at_progress, is_annealed
 from meta.report.plots import pixel_curve, shared_reach
 from taichisoft import (
     DepthFraction,
@@ -82,15 +82,17 @@ def curve_charts(
 
 def coverage_at(softness: Softness, d: Tensor, progress: float, image_height: int) -> Tensor:
     """Return the coverage at signed distances in pixels, without its tail, as the renderer has it."""
+    coverage = at_progress(softness, progress).coverage
     with torch.no_grad():
-        return softness.coverage.without_tail(d / scale_of(softness, progress, image_height))
+        return coverage.without_tail(d / coverage.scale.in_pixels(image_height))
 
 
 def slope_at(softness: Softness, d: Tensor, progress: float, image_height: int) -> Tensor:
     """Return the slope per pixel that gradients follow, at signed distances in pixels."""
-    scale = scale_of(softness, progress, image_height)
+    coverage = at_progress(softness, progress).coverage
+    scale = coverage.scale.in_pixels(image_height).detach()
     s = (d / scale).requires_grad_()
-    followed = softness.coverage.surrogate or softness.coverage
+    followed = coverage.surrogate or coverage
     with torch.enable_grad():
         # The second term is for a step, which does not depend on `s` in the eyes of autograd.
         total = followed.without_tail(s).sum() + 0 * s.sum()
@@ -164,7 +166,7 @@ def _aggregation(checkpoints: Sequence[Checkpoint]) -> Chart:
     d = torch.linspace(0, 1, POINTS, dtype=torch.float64)
 
     def alpha(softness: Softness) -> Tensor:
-        aggregation = softness.aggregation
+        aggregation = at_progress(softness, 0.5).aggregation
         with torch.no_grad():
             generator = aggregation.generator(d)
             total = generator if aggregation.takes_max else FACES * generator
@@ -176,14 +178,14 @@ def _aggregation(checkpoints: Sequence[Checkpoint]) -> Chart:
     ]
     return Chart(
         "aggregation",
-        f"Aggregation of {FACES} equal faces",
+        f"Aggregation of {FACES} equal faces, half-way",
         "coverage of each face",
         "alpha of the pixel",
         tuple(d.tolist()),
         (*_still(usual, alpha), _moving("learned", "learned", checkpoints, alpha)),
         (-0.03, 1.03),
         description=f"Alpha of {FACES} faces of equal coverage, learned, as a probabilistic sum and as "
-        "a maximum.",
+        "a maximum, half-way through the inner steps.",
     )
 
 
