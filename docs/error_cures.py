@@ -296,6 +296,11 @@ CURES = (
         "Normalise them; when learned they stay so by themselves.",
     ),
     (
+        r"knots must hold",
+        "A number that runs through others needs two of them, those at the first and at the last step.",
+        "Give a list of two or more; for one that stays as it is take a number, `Positive` or `Real`.",
+    ),
+    (
         r"order must|order\.scale must",
         "This coverage cannot be an order of depths: its width is gamma's, its slope its own, and of two equally deep faces neither may hide the other wholly.",
         "Take a plain curve with a fixed scale that rises around 0: `ts.CubicHermite()`, `ts.Logistic()`, `ts.MonotoneSpline()`; `ts.Heaviside()` for a hard order.",

@@ -50,12 +50,15 @@ from taichisoft.render.image import SoftImage as SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer as SoftRasterizer
 from taichisoft.softness.aggregation.members import *  # noqa: F403
 from taichisoft.softness.annealing import Annealed as Annealed
-from taichisoft.softness.annealing import AnnealedPositive as AnnealedPositive
 from taichisoft.softness.annealing import CosineAnnealing as CosineAnnealing
 from taichisoft.softness.annealing import ExponentialAnnealing as ExponentialAnnealing
 from taichisoft.softness.annealing import LearnedAnnealing as LearnedAnnealing
+from taichisoft.softness.annealing import PiecewiseAnnealing as PiecewiseAnnealing
 from taichisoft.softness.conditioned import ConditionedPositive as ConditionedPositive
 from taichisoft.softness.conditioned import ConditionedReal as ConditionedReal
+from taichisoft.softness.courses import AnnealedPositive as AnnealedPositive
+from taichisoft.softness.courses import PiecewisePositive as PiecewisePositive
+from taichisoft.softness.courses import PiecewiseReal as PiecewiseReal
 from taichisoft.softness.coverage.members import *  # noqa: F403
 from taichisoft.softness.depth_scale import DepthFraction as DepthFraction
 from taichisoft.softness.occlusion.members import *  # noqa: F403

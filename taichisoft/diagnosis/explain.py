@@ -49,9 +49,9 @@ def explain(
     how many are left.
     """
     situation = _Situation(renderer, scene, total, target)
-    if not any(isinstance(m, FollowsProgress) for m in renderer.coverage.modules()):
-        return situation.explanation()
     annealed = [m for m in renderer.softness.modules() if isinstance(m, FollowsProgress)]
+    if not annealed:
+        return situation.explanation()
     kept = [(part, part.progress, part.told) for part in annealed]
     ends = []
     try:

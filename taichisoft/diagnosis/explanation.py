@@ -169,8 +169,8 @@ class Explanation:
     depths : Depths or None
         What the occlusion does; None if no face is in front.
     start, end : Explanation or None
-        Of a coverage whose scale is annealed, the same at its first and at its last step; None for a constant
-        one. The rest is of its current progress; what is advised is of both ends.
+        Of a softness of which anything is annealed, the same at its first and at its last step; None for a
+        constant one. The rest is of its current progress; what is advised is of both ends.
     """
 
     images: int
@@ -258,6 +258,8 @@ class Explanation:
 
     def _annealed(self, start: Explanation, end: Explanation) -> str:
         text = f"annealed from {start.scale:.3g} to {end.scale:.3g} px"
+        if start.scale == end.scale:
+            text = f"annealed, {start.scale:.3g} px wide at both ends"
         if start.against is not None:
             text += f"; at the start {start.against.unreached_pixels} pixels of the target are out of reach"
         if end.inflation is not None:

@@ -1,23 +1,26 @@
-"""Annealed scales and gammas: usable wherever fixed ones are, they follow the progress of an optimisation.
+"""Annealed scales: usable wherever fixed ones are, they follow the progress of an optimisation.
 
 A wide softness sees far, a narrow one finds the exact place. Whoever runs the optimisation says how far it
 is: ``for step in renderer.anneal(steps)``, or ``renderer.set_progress(k / (steps - 1))`` before step k.
 
-A constant schedule is `Pixels` or `HeightFraction`.
+A constant schedule is `Pixels` or `HeightFraction`. Numbers that follow the progress in the same way, as a
+gamma, are in `taichisoft.softness.courses`.
 """
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from taichisoft.base.checks import check_integer
-from taichisoft.softness.parameters import Positive, as_positive
-from taichisoft.softness.part import Part
+from taichisoft.base.checks import check_integer, check_type
 from taichisoft.softness.scale import ConstantScale, Scale, as_scale, check_progress
+
+T = TypeVar("T")
 
 
 class FollowsProgress(nn.Module):
@@ -92,30 +95,6 @@ class ExponentialAnnealing(TwoEnded):
         return geometric_mean(start, end, progress)
 
 
-class AnnealedPositive(FollowsProgress, Part):
-    """A positive number that goes from one value to another by the same factor every step: a gamma.
-
-    Parameters
-    ----------
-    start, end : float or Positive
-        The first and the last value; a number is fixed. Both may be learned.
-    """
-
-    def __init__(self, start: float | Positive, end: float | Positive):
-        super().__init__()
-        self.start = as_positive(start, "start")
-        self.end = as_positive(end, "end")
-
-    def forward(self) -> Tensor:
-        """Return the value at the current progress, a float64 scalar tensor."""
-        return geometric_mean(self.start(), self.end(), self.progress)
-
-
-def geometric_mean(start: Tensor, end: Tensor, progress: float) -> Tensor:
-    """Return the weighted geometric mean, exactly `start` at 0 and `end` at 1."""
-    return start ** (1 - progress) * end**progress
-
-
 class CosineAnnealing(TwoEnded):
     """From one length to another along half a cosine: slowly near both ends.
 
@@ -162,8 +141,79 @@ class LearnedAnnealing(Annealed):
 
     def in_pixels(self, image_height: int) -> Tensor:
         """Return the length in pixels at the current progress, a scalar float64 tensor."""
-        place = self.progress * (self.knots - 1)
-        knot = min(int(place), self.knots - 2)
-        weight = place - knot
-        log_factor = (1 - weight) * self.log_factor[knot] + weight * self.log_factor[knot + 1]
+        log_factor = between_knots(self.log_factor, self.progress, arithmetic_mean)
         return self.start.in_pixels(image_height) * log_factor.exp()
+
+
+class PiecewiseAnnealing(Annealed):
+    """Through lengths at equally spaced progresses, by the same factor every step between two of them.
+
+    With two of them it is `ExponentialAnnealing`. Unlike `LearnedAnnealing`, which learns factors, it is made
+    of lengths, each of which is fixed or learned.
+
+    Parameters
+    ----------
+    knots : sequence of float or ConstantScale
+        At least two: the lengths at progress 0, ..., 1, equally spaced; a number is a fixed length in pixels.
+        One that has no part at a progress has a gradient of 0 there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `knots` is no list or tuple of these, or has fewer than two.
+    """
+
+    knots: Sequence[ConstantScale]
+
+    def __init__(self, knots: Sequence[float | ConstantScale]):
+        super().__init__()
+        scales = [as_scale(*knot, ConstantScale) for knot in named_knots(knots)]
+        self.knots = cast("Sequence[ConstantScale]", nn.ModuleList(scales))
+
+    @property
+    def unit(self) -> str:
+        """The unit of all lengths, or each one's in order."""
+        units = [knot.unit for knot in self.knots]
+        return units[0] if len(set(units)) == 1 else ", ".join(units)
+
+    def in_pixels(self, image_height: int) -> Tensor:
+        """Return the length in pixels at the current progress, a scalar float64 tensor."""
+        lengths = torch.stack([knot.in_pixels(image_height) for knot in self.knots])
+        return between_knots(lengths, self.progress, geometric_mean)
+
+
+def named_knots(knots: Sequence[T]) -> list[tuple[T, str]]:
+    """Return two or more knots with their names in messages; TypeError or ValueError if they are not."""
+    check_type(knots, "knots", (list, tuple, nn.ModuleList))
+    if len(knots) < 2:
+        raise ValueError(f"knots must hold at least 2 numbers, got {len(knots)}")
+    return [(knot, f"knots[{index}]") for index, knot in enumerate(knots)]
+
+
+def between_knots(
+    values: Tensor, progress: float, mean: Callable[[Tensor, Tensor, float], Tensor]
+) -> Tensor:
+    """Return the value at a progress between the two nearest of equally spaced ones.
+
+    Parameters
+    ----------
+    values : Tensor, (K,)
+        At progress 0, ..., 1; at least two. Those that have no part in the result get a gradient of 0.
+    progress : float
+        From 0 to 1.
+    mean : callable
+        Of two values and the weight of the second one, exactly these at 0 and 1.
+    """
+    place = progress * (len(values) - 1)
+    first = min(int(place), len(values) - 2)
+    return mean(values[first], values[first + 1], place - first)
+
+
+def geometric_mean(start: Tensor, end: Tensor, progress: float) -> Tensor:
+    """Return the weighted geometric mean, exactly `start` at 0 and `end` at 1."""
+    return start ** (1 - progress) * end**progress
+
+
+def arithmetic_mean(start: Tensor, end: Tensor, progress: float) -> Tensor:
+    """Return the weighted arithmetic mean, exactly `start` at 0 and `end` at 1."""
+    return (1 - progress) * start + progress * end

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from taichisoft.softness.annealing import AnnealedPositive
-from taichisoft.softness.parameters import Positive, as_positive
+from taichisoft.softness.courses import PositiveOrCourse, as_positive_or_course
 from taichisoft.softness.part import Part
 
 
@@ -21,7 +20,7 @@ class DepthFraction(Part):
 
     Parameters
     ----------
-    value : float, Positive or AnnealedPositive
+    value : float, Positive, AnnealedPositive or PiecewisePositive
         The fraction, > 0; a number is fixed.
 
     Raises
@@ -32,13 +31,11 @@ class DepthFraction(Part):
 
     unit = "fraction of the extent in depth"
 
-    value: Positive | AnnealedPositive
+    value: PositiveOrCourse
 
-    def __init__(self, value: float | Positive | AnnealedPositive = 0.02):
+    def __init__(self, value: float | PositiveOrCourse = 0.02):
         super().__init__()
-        if not isinstance(value, AnnealedPositive):
-            value = as_positive(value, "value", "Positive or AnnealedPositive")
-        self.value = value
+        self.value = as_positive_or_course(value, "value")
 
     def forward(self) -> Tensor:
         """Return the fraction at the current progress, a float64 scalar tensor."""

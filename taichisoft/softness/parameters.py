@@ -6,7 +6,6 @@ import math
 import numbers
 import sys
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -97,37 +96,6 @@ def as_positive(number: float | Positive, name: str, wanted: str = "Positive") -
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
         raise TypeError(f"{name} must be a number or a {wanted}, got {type(number).__name__}")
     return Positive(check_number(number, name, above=0))
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Between which numbers a parameter is used.
-
-    Parameters
-    ----------
-    low, high : float
-        Least and largest value, ``0 <= low < high``.
-    """
-
-    low: float
-    high: float
-
-    def check(self, number: float | Positive, name: str) -> Positive:
-        """Return a number within as a `Positive`; ValueError, with its name, if it is outside."""
-        positive = as_positive(number, name)
-        value = positive.plain()
-        # But for the rounding of a logarithm.
-        if not self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9):
-            raise ValueError(f"{name} must be from {self.low:g} to {self.high:g}, got {value:g}")
-        return positive
-
-    def hold(self, number: Positive) -> Tensor:
-        """Return the value, held at the bound that it was learned beyond, where it has no gradient."""
-        return number().clamp(self.low, self.high)
-
-    def copy(self, number: Positive) -> Positive:
-        """Return a number that is made as this one, of the held value."""
-        return number.with_value(min(max(number.plain(), self.low), self.high))
 
 
 class Real(Number):

@@ -17,7 +17,14 @@ from typing import Any
 from torch import nn
 
 from taichisoft.base.checks import check_type
-from taichisoft.softness import annealing, conditioned, depth_scale, parameters, scale
+from taichisoft.softness import (
+    annealing,
+    conditioned,
+    courses,
+    depth_scale,
+    parameters,
+    scale,
+)
 from taichisoft.softness.aggregation import members as aggregations
 from taichisoft.softness.coverage import CustomCoverage
 from taichisoft.softness.coverage import members as coverages
@@ -42,6 +49,7 @@ def kinds() -> Mapping[str, type[Part]]:
         for module in (
             annealing,
             conditioned,
+            courses,
             depth_scale,
             parameters,
             scale,

@@ -8,12 +8,18 @@ from typing import NamedTuple
 from torch import nn
 
 from taichisoft.softness.annealing import (
-    AnnealedPositive,
     FollowsProgress,
     LearnedAnnealing,
+    PiecewiseAnnealing,
     TwoEnded,
 )
 from taichisoft.softness.conditioned import Conditioned, FollowsSituation
+from taichisoft.softness.courses import (
+    AnnealedPositive,
+    PiecewisePositive,
+    PiecewiseReal,
+    PositiveCourse,
+)
 from taichisoft.softness.coverage import Coverage
 from taichisoft.softness.depth_scale import DepthFraction
 from taichisoft.softness.parameters import Number
@@ -50,7 +56,7 @@ def effects_of(parts: Sequence[Part], scale: Scale, image_height: int) -> list[E
             if isinstance(child, DepthFraction):
                 after = " of the extent in depth"
                 effects.append(Effect(f"{name} ", f"{float(child().detach()):.3g}", after))
-            elif isinstance(child, Number | AnnealedPositive):
+            elif isinstance(child, Number | PositiveCourse | PiecewiseReal):
                 unit = " scene units" if name == "gamma" else ""
                 effects.append(Effect(f"{name} ", f"{float(child().detach()):.3g}{unit}", ""))
     return effects
@@ -107,6 +113,8 @@ def in_words(module: nn.Module) -> str:
         return f"from {in_words(module.start)} to {in_words(module.end)} ({type(module).__name__})"
     if isinstance(module, LearnedAnnealing):
         return f"from {in_words(module.start)} along a learned course of {module.knots} knots"
+    if isinstance(module, PiecewiseAnnealing | PiecewisePositive | PiecewiseReal):
+        return f"through [{', '.join(map(in_words, module.knots))}]"
     if isinstance(module, nn.ModuleList):
         return f"[{', '.join(map(_within, module))}]"
     if not isinstance(module, Part):

@@ -10,11 +10,12 @@ import torch
 
 import taichisoft as ts
 from taichisoft.softness.annealing import (
-    AnnealedPositive,
     CosineAnnealing,
     ExponentialAnnealing,
     LearnedAnnealing,
+    PiecewiseAnnealing,
 )
+from taichisoft.softness.courses import AnnealedPositive
 from taichisoft.softness.scale import ConstantScale
 from taichisoft.softness.softness import Softness
 
@@ -56,6 +57,19 @@ COURSES = {
     "learned, bent": (
         bent,
         (2 * math.exp(0.3), 2 * math.exp(0.45), 2 * math.exp(-0.1), 2 * math.exp(-1.0)),
+    ),
+    "piecewise": (lambda: PiecewiseAnnealing([8.0, 2, 0.5]), (8.0, 4.0, 2.0, 0.5)),
+    "piecewise, two knots": (lambda: PiecewiseAnnealing((8.0, 0.5)), (8.0, 4.0, 2.0, 0.5)),
+    "piecewise, learned": (
+        lambda: PiecewiseAnnealing(
+            [
+                ts.HeightFraction(4 / HEIGHT, learn=True),
+                ts.Pixels(0.25),
+                ts.Pixels(9.0, learn=True),
+                ts.Pixels(1.0, learn=True),
+            ]
+        ),
+        (4.0, 4 * 16**-0.75, 1.5, 1.0),
     ),
 }
 every_course = pytest.mark.parametrize(
@@ -140,6 +154,18 @@ def test_progress_out_of_range(make):
             "end must be a ConstantScale, got CosineAnnealing",
         ),
         (lambda: LearnedAnnealing(1.0, 1), ValueError, "knots must be at least 2, got 1"),
+        (lambda: PiecewiseAnnealing([1.0]), ValueError, "knots must hold at least 2 .*, got 1"),
+        (lambda: PiecewiseAnnealing(3), TypeError, "knots must be a list .*, got int"),
+        (
+            lambda: PiecewiseAnnealing([1.0, 0.0]),
+            ValueError,
+            r"knots\[1\] must be finite and greater than 0, got 0",
+        ),
+        (
+            lambda: PiecewiseAnnealing([CosineAnnealing(1, 1), 1.0]),
+            TypeError,
+            r"knots\[0\] must be a ConstantScale, got CosineAnnealing",
+        ),
         (lambda: ts.Gaussian(ts.Positive(1.0)), TypeError, "scale must be a Scale, got Positive"),
     ],
 )
@@ -180,6 +206,9 @@ def test_units():
     assert ExponentialAnnealing(2.0, 1.0).unit == bent().unit == "pixels"
     mixed = learned_pair(CosineAnnealing)
     assert mixed.unit == "fraction of the image height (start), pixels (end)"
+    assert PiecewiseAnnealing([2.0, 1.0]).unit == "pixels"
+    mixed = PiecewiseAnnealing([ts.HeightFraction(0.1), 1.0])
+    assert mixed.unit == "fraction of the image height, pixels"
 
 
 def test_constant_scales_keep_the_names_of_their_parameters():

@@ -297,7 +297,9 @@ def test_kinds_are_the_concrete_ones_of_the_library():
     assert {"Gaussian", "MonotoneSpline", "Max", "DepthSoftmax", "Pixels", "Positive"} <= set(found)
     assert {"ExponentialAnnealing", "CosineAnnealing", "LearnedAnnealing", "Real"} <= set(found)
     abstract = {"Coverage", "ClosedForm", "Aggregation", "Occlusion", "Scale", "ConstantScale"}
-    assert not (abstract | {"Annealed", "TwoEnded", "CustomCoverage", "Softness"}) & set(found)
+    assert not (
+        abstract | {"Annealed", "TwoEnded", "PositiveCourse", "CustomCoverage", "Softness"}
+    ) & set(found)
     for name, kind in found.items():
         assert kind.__name__ == name
         assert kind.__module__.startswith("taichisoft.")
@@ -318,6 +320,9 @@ ARGUMENTS = {
     "HeightFraction": (0.1,),
     "LearnedAnnealing": (2.0,),
     "Mixture": ([ts.Heaviside(), ts.Gaussian(ts.Pixels(2.0, learn=True)), ts.Levy()],),
+    "PiecewiseAnnealing": ([2.0, ts.HeightFraction(0.1, learn=True), 1.0],),
+    "PiecewisePositive": ([2.0, ts.Positive(1.0, learn=True), 0.5],),
+    "PiecewiseReal": ([ts.Real(-0.5, learn=True), 0.0, 0.5],),
     "Pixels": (2.0,),
     "Positive": (2.0,),
     "Real": (-2.0,),

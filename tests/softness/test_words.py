@@ -30,6 +30,14 @@ SOFTNESSES = {
     "networks": lambda: ts.Softness(
         ts.MLPCoverage(ts.LearnedAnnealing(1.5)), occlusion=ts.MLPOcclusion()
     ),
+    "knots": lambda: ts.Softness(
+        ts.Gaussian(
+            ts.PiecewiseAnnealing([4.0, ts.HeightFraction(0.1), 0.5]),
+            shift=ts.PiecewiseReal([0.2, ts.Real(0.1, learn=True), 0.0]),
+        ),
+        ts.Yager(ts.PiecewisePositive([1.5, 2.0])),
+        ts.FrontToBack(gamma=ts.DepthFraction(ts.PiecewisePositive([0.5, 0.3, 0.1]))),
+    ),
     "a module of the user": lambda: ts.Softness(torch.nn.Sigmoid()),
 }
 
@@ -58,6 +66,13 @@ def test_the_numbers_and_units_are_those_of_the_softness():
     assert str(annealed).endswith("annealed: now at progress 0.5, which goes from 0 to 1")
     assert "parameters: 1 number, all trainable" in annealed.describe()
     assert "parameters: none" in ts.Softness().describe()
+    knots = str(SOFTNESSES["knots"]())
+    assert (
+        "scale through [4 px, 0.1 of the image height, 0.5 px], shift through [0.2, 0.1, 0]"
+        in knots
+    )
+    assert "aggregation: Yager (p through [1.5, 2])" in knots
+    assert "gamma through [0.5, 0.3, 0.1] of the extent in depth" in knots
     within = str(SOFTNESSES["parts within"]())
     assert "scale 0.5 px, value Heaviside (relative scale 1, shift 0)" in within
     assert "slope Gaussian (relative scale 2, shift 0)" in within

@@ -22,7 +22,9 @@ from taichisoft.softness.aggregation.arithmetic import (
     optical_depth,
 )
 from taichisoft.softness.aggregation.base import Aggregation
-from taichisoft.softness.parameters import Bounds, Positive
+from taichisoft.softness.bounds import Bounds
+from taichisoft.softness.courses import PositiveOrCourse
+from taichisoft.softness.parameters import Positive
 
 # Within these a table errs by at most 1.5e-6 in alpha (by 2.6e-7 with a uniform coverage); beyond, by more.
 HAMACHER = Bounds(0.0, 1e4)
@@ -42,14 +44,14 @@ class Hamacher(Aggregation):
 
     Parameters
     ----------
-    p : float or Positive
+    p : float, Positive, AnnealedPositive or PiecewisePositive
         From 0 to 1e4. A number is fixed; ``Positive(p, learn=True)`` is learned, may tend to 0, and is held
         at the upper bound.
     """
 
-    def __init__(self, p: float | Positive):
+    def __init__(self, p: float | PositiveOrCourse):
         super().__init__()
-        is_zero = not isinstance(p, Positive) and check_number(p, "p") == 0
+        is_zero = not isinstance(p, PositiveOrCourse) and check_number(p, "p") == 0
         self.p = 0.0 if is_zero else HAMACHER.check(p, "p")
 
     @property
@@ -60,7 +62,7 @@ class Hamacher(Aggregation):
 
     def settings(self) -> dict[str, Any]:
         """Return p, as it is used."""
-        return {"p": HAMACHER.copy(self.p) if isinstance(self.p, Positive) else self.p}
+        return {"p": self.p if isinstance(self.p, float) else HAMACHER.copy(self.p)}
 
     def generator(self, coverage: Tensor) -> Tensor:
         """Return log(1 + p u) / p with the odds u = D / (1 - D), at most 1e30."""
@@ -82,7 +84,7 @@ class Hamacher(Aggregation):
         return grown + torch.log1p((1 - p) * total * mean_decay(grown))
 
     def _value(self) -> Tensor | float:
-        return HAMACHER.hold(self.p) if isinstance(self.p, Positive) else self.p
+        return self.p if isinstance(self.p, float) else HAMACHER.hold(self.p)
 
 
 class Frank(Aggregation):
@@ -94,12 +96,12 @@ class Frank(Aggregation):
 
     Parameters
     ----------
-    p : float or Positive
+    p : float, Positive, AnnealedPositive or PiecewisePositive
         From 1e-5 to 1e9. A number is fixed; ``Positive(p, learn=True)`` is learned, may pass through 1, and
         is held at a bound.
     """
 
-    def __init__(self, p: float | Positive):
+    def __init__(self, p: float | PositiveOrCourse):
         super().__init__()
         self.p = FRANK.check(p, "p")
 
@@ -139,19 +141,19 @@ class SchweizerSklar(Aggregation):
 
     Parameters
     ----------
-    p : float or Positive
+    p : float, Positive, AnnealedPositive or PiecewisePositive
         From -4 to below 0. A number is fixed; ``Positive(q, learn=True)`` is learned, with p = -q, and held
         at the bound. The generator stops at 1e30 / q, so that full coverage counts as 1 - 10^(-30/q).
     """
 
-    def __init__(self, p: float | Positive):
+    def __init__(self, p: float | PositiveOrCourse):
         super().__init__()
-        if not isinstance(p, Positive):
+        if not isinstance(p, PositiveOrCourse):
             p = Positive(-check_number(p, "p", below=0))
         self.minus_p = SCHWEIZER_SKLAR.check(p, "-p")
 
     @property
-    def p(self) -> Positive:
+    def p(self) -> PositiveOrCourse:
         """What the constructor takes: the learned or fixed -p."""
         return self.minus_p
 

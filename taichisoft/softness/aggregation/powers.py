@@ -14,7 +14,8 @@ from torch import Tensor
 
 from taichisoft.softness.aggregation.arithmetic import odds, one_minus_exp, optical_depth, power
 from taichisoft.softness.aggregation.base import Aggregation
-from taichisoft.softness.parameters import Bounds, Positive
+from taichisoft.softness.bounds import Bounds
+from taichisoft.softness.courses import PositiveOrCourse
 
 # Beyond the larger one alphas above 2e-4 would be hidden, below the smaller one tables err by more than 1e-5.
 BOUNDS = Bounds(0.1, 8.0)
@@ -25,7 +26,7 @@ class PowerFamily(Aggregation):
 
     Parameters
     ----------
-    p : float or Positive
+    p : float, Positive, AnnealedPositive or PiecewisePositive
         From 0.1 to 8. A number is fixed; ``Positive(p, learn=True)`` is learned, and held at a bound.
 
     Raises
@@ -34,7 +35,7 @@ class PowerFamily(Aggregation):
         p is outside of the bounds.
     """
 
-    def __init__(self, p: float | Positive):
+    def __init__(self, p: float | PositiveOrCourse):
         super().__init__()
         self.p = BOUNDS.check(p, "p")
 
@@ -71,7 +72,7 @@ class Yager(PowerFamily):
 
     Parameters
     ----------
-    p : float or Positive
+    p : float, Positive, AnnealedPositive or PiecewisePositive
         As in `PowerFamily`.
     """
 
@@ -89,7 +90,7 @@ class AczelAlsina(PowerFamily):
 
     Parameters
     ----------
-    p : float or Positive
+    p : float, Positive, AnnealedPositive or PiecewisePositive
         As in `PowerFamily`.
     """
 
@@ -111,7 +112,7 @@ class Dombi(PowerFamily):
 
     Parameters
     ----------
-    p : float or Positive
+    p : float, Positive, AnnealedPositive or PiecewisePositive
         As in `PowerFamily`. The generator stops at 1e30, so that
         full coverage counts as 1 - 10^(-30/p).
     """

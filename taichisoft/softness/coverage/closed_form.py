@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_number, check_type
+from taichisoft.softness.courses import RealOrCourse, as_real_or_course
 from taichisoft.softness.coverage.base import Coverage
 from taichisoft.softness.coverage.support import ROOT_GUARD, UNIFORM_ENOUGH, Support
-from taichisoft.softness.parameters import Real, as_real
 from taichisoft.softness.scale import Scale
 from taichisoft.softness.tables.domain import Domain
 
@@ -45,7 +45,7 @@ class ClosedForm(Coverage):
         Scale of the distribution; a number is in pixels.
     squared : bool
         Whether the argument is ``sign(d) d^2 / scale^2`` instead of ``d / scale``.
-    shift : float or Real
+    shift : float, Real or PiecewiseReal
         Location of the distribution, in units of the argument: positive shrinks a face, negative grows
         it. A number is fixed.
     reach : float, optional
@@ -59,13 +59,13 @@ class ClosedForm(Coverage):
         scale: float | Scale = 1.0,
         *,
         squared: bool = False,
-        shift: float | Real = 0.0,
+        shift: float | RealOrCourse = 0.0,
         reach: float | None = None,
     ):
         super().__init__(scale)
         check_type(squared, "squared", bool)
         self.squared = squared
-        self.shift = as_real(shift, "shift")
+        self.shift = as_real_or_course(shift, "shift")
         self.reach = None if reach is None else check_number(reach, "reach", above=0)
         self._domain: tuple[tuple, Domain] | None = None
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_number
+from taichisoft.softness.courses import RealOrCourse
 from taichisoft.softness.coverage.closed_form import ClosedForm
 from taichisoft.softness.coverage.support import Support
-from taichisoft.softness.parameters import Real
 from taichisoft.softness.scale import Scale
 from taichisoft.softness.tables.domain import SHARP
 
@@ -59,7 +59,7 @@ class _WithShape(ClosedForm):
         scale: float | Scale = 1.0,
         *,
         squared: bool = False,
-        shift: float | Real = 0.0,
+        shift: float | RealOrCourse = 0.0,
         reach: float | None = None,
         shape: float = 0.5,
     ):

@@ -8,14 +8,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from taichisoft.softness.annealing import AnnealedPositive
+from taichisoft.softness.courses import PositiveOrCourse, as_positive_or_course
 from taichisoft.softness.depth_scale import DepthFraction
-from taichisoft.softness.parameters import Positive, as_positive
 from taichisoft.softness.part import Part
 from taichisoft.softness.tables.clipping import LEAST_RISE, clipped
 from taichisoft.softness.tables.domain import Domain
 
-DepthWidth = Positive | AnnealedPositive
+DepthWidth = PositiveOrCourse
 
 
 class Occlusion(Part):
@@ -28,7 +27,7 @@ class Occlusion(Part):
         `DepthFraction`.
     """
 
-    gamma: Positive | AnnealedPositive | DepthFraction
+    gamma: DepthWidth | DepthFraction
 
     @property
     def gamma_unit(self) -> str:
@@ -56,7 +55,7 @@ class ReferenceDepth(Occlusion):
 
     Parameters
     ----------
-    gamma : float, Positive or AnnealedPositive
+    gamma : float, Positive, AnnealedPositive or PiecewisePositive
         Depth difference, in scene units, over which the weight falls; a number is fixed. Not a
         `DepthFraction`.
     """
@@ -65,9 +64,8 @@ class ReferenceDepth(Occlusion):
 
     def __init__(self, gamma: float | DepthWidth):
         super().__init__()
-        if not isinstance(gamma, AnnealedPositive):
-            gamma = as_positive(gamma, "gamma", "Positive or AnnealedPositive, in scene units")
-        self.gamma = gamma
+        wanted = "Positive, PiecewisePositive or AnnealedPositive, in scene units"
+        self.gamma = as_positive_or_course(gamma, "gamma", wanted)
 
     @abstractmethod
     def forward(self, u: Tensor) -> Tensor:

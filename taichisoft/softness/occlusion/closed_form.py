@@ -46,7 +46,7 @@ class DepthCurve(ReferenceDepth):
     coverage : Coverage
         The function F; it must rise below 0. Its scale does not count (gamma takes its place) and must
         be neither learned nor annealed.
-    gamma : float, Positive or AnnealedPositive
+    gamma : float, Positive, AnnealedPositive or PiecewisePositive
         Depth difference, in scene units, that is one scale of F; a number is fixed.
 
     Raises
@@ -112,7 +112,7 @@ class HardOcclusion(ReferenceDepth):
 
     Parameters
     ----------
-    gamma : float, Positive or AnnealedPositive
+    gamma : float, Positive, AnnealedPositive or PiecewisePositive
         Depth difference, in scene units, within which faces tie; a number is fixed.
     """
 

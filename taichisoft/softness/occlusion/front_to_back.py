@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_type
-from taichisoft.softness.annealing import AnnealedPositive
+from taichisoft.softness.courses import as_positive_or_course
 from taichisoft.softness.coverage import Coverage, CubicHermite
 from taichisoft.softness.coverage.base import LEAST_RISE
 from taichisoft.softness.depth_scale import DepthFraction
 from taichisoft.softness.occlusion.base import DepthWidth, Occlusion
-from taichisoft.softness.parameters import as_positive
 from taichisoft.softness.scale import ConstantScale
 from taichisoft.softness.tables.domain import SHARP, Domain
 
@@ -56,7 +55,7 @@ class FrontToBack(Occlusion):
         reach 1 at the upper end of its domain; `Heaviside` is the hard order. Its scale does not count (gamma
         takes its place) and must be neither learned nor annealed. Default: `CubicHermite`. With it a face
         counts as wholly in front from one gamma on, and as not in front at all from one gamma behind.
-    gamma : float, Positive, AnnealedPositive or DepthFraction
+    gamma : float, Positive, AnnealedPositive, PiecewisePositive or DepthFraction
         Depth difference that is one scale of h: in scene units, or, as a `DepthFraction`, relative to the
         extent in depth of what is drawn. A number is fixed. Default: a fraction of 0.02. See `suggest_gamma`.
 
@@ -124,6 +123,7 @@ class FrontToBack(Occlusion):
 
 def _as_gamma(gamma: float | DepthWidth | DepthFraction) -> DepthWidth | DepthFraction:
     """Return a number as a fixed one, and a width as it is."""
-    if isinstance(gamma, AnnealedPositive | DepthFraction):
+    if isinstance(gamma, DepthFraction):
         return gamma
-    return as_positive(gamma, "gamma", "Positive, AnnealedPositive or DepthFraction")
+    wanted = "Positive, PiecewisePositive, AnnealedPositive or DepthFraction"
+    return as_positive_or_course(gamma, "gamma", wanted)

@@ -27,7 +27,7 @@ class MonotoneDepth(ReferenceDepth):
 
     Parameters
     ----------
-    gamma : float, Positive or AnnealedPositive
+    gamma : float, Positive, AnnealedPositive or PiecewisePositive
         Depth difference, in scene units, that is one unit of `reach`; a number is fixed.
     reach : float
         Cut-off, in units of gamma: a face farther behind the front is hidden.
@@ -68,7 +68,7 @@ class MLPOcclusion(ReferenceDepth):
 
     Parameters
     ----------
-    gamma : float, Positive or AnnealedPositive
+    gamma : float, Positive, AnnealedPositive or PiecewisePositive
         Depth difference, in scene units, that is one unit of `reach`; a number is fixed.
     reach : float
         Cut-off, in units of gamma: a face farther behind the front is hidden.
