@@ -35,6 +35,9 @@ from taichisoft import (
     MonotoneGenerator,
     MonotoneSpline,
     Occlusion,
+    PiecewiseAnnealing,
+    PiecewisePositive,
+    PiecewiseReal,
     Pixels,
     Positive,
     Probabilistic,
@@ -43,20 +46,21 @@ from taichisoft import (
     Uniform,
     Yager,
 )
-from taichisoft.softness.occlusion.base import DepthWidth
+from taichisoft.softness.courses import PositiveOrCourse, RealOrCourse
 
-MakeCoverage = Callable[[Scale | float, float, int], Coverage]
+MakeShift = Callable[[], RealOrCourse]
+MakeCoverage = Callable[[Scale | float, MakeShift, int], Coverage]
 
 
 def _closed_form(cls: Callable[..., Coverage]) -> MakeCoverage:
-    return lambda scale, shift, seed: cls(scale, shift=Real(shift, learn=True))
+    return lambda scale, shift, seed: cls(scale, shift=shift())
 
 
-def _mixture(scale: Scale | float, shift: float, seed: int) -> Mixture:
+def _mixture(scale: Scale | float, shift: MakeShift, seed: int) -> Mixture:
     """Return a mixture of symmetric and one-sided, compact, exponential and heavy tails."""
 
     def part(cls: Callable[..., Coverage], **options: float) -> Coverage:
-        return cls(Pixels(1.0, learn=True), shift=Real(shift, learn=True), **options)
+        return cls(Pixels(1.0, learn=True), shift=shift(), **options)
 
     shapes = (Gaussian, Logistic, Uniform, ExponentialReversed)
     # Cauchy's usual cut-off at 50 scales would make every render slow.
@@ -72,19 +76,41 @@ COVERAGES: dict[str, MakeCoverage] = {
     "exponential": _closed_form(ExponentialReversed),
     "uniform": _closed_form(Uniform),
 }
-"""Coverages: from a scale, a shift in scales, and a seed for weights."""
+"""Coverages: from a scale, what makes shifts in scales, and a seed for weights."""
 
-SCHEDULES: dict[str, Callable[[float, float], Scale]] = {
-    "constant": lambda start, end: Pixels(start, learn=True),
-    "exponential": lambda start, end: ExponentialAnnealing(
+
+def _evenly(start: float, end: float, knots: int) -> list[float]:
+    """Return positive numbers from the first to the last, each by the same factor from the one before."""
+    places = (knot / (knots - 1) for knot in range(knots))
+    return [start ** (1 - place) * end**place for place in places]
+
+
+SCHEDULES: dict[str, Callable[[float, float, int], Scale]] = {
+    "constant": lambda start, end, knots: Pixels(start, learn=True),
+    "exponential": lambda start, end, knots: ExponentialAnnealing(
         Pixels(start, learn=True), Pixels(end, learn=True)
     ),
     # The factors of the course can do all that a learned start could.
-    "free": lambda start, end: LearnedAnnealing(Pixels(start)),
+    "free": lambda start, end, knots: LearnedAnnealing(Pixels(start)),
+    "knots": lambda start, end, knots: PiecewiseAnnealing(
+        [Pixels(length, learn=True) for length in _evenly(start, end, knots)]
+    ),
 }
-"""Scales over the steps: from its first and last length in pixels."""
+"""Scales over the steps: from its first and last length in pixels and a number of knots."""
 
-AGGREGATIONS: dict[str, Callable[[Positive], Aggregation]] = {
+SHIFT_SCHEDULES: dict[str, Callable[[float, int], RealOrCourse]] = {
+    "constant": lambda shift, knots: Real(shift, learn=True),
+    "knots": lambda shift, knots: PiecewiseReal([Real(shift, learn=True) for _ in range(knots)]),
+}
+"""Shifts over the steps: from a shift, the same at first all along, and a number of knots."""
+
+AGGREGATION_SCHEDULES: dict[str, Callable[[float, int], PositiveOrCourse]] = {
+    "constant": lambda p, knots: Positive(p, learn=True),
+    "knots": lambda p, knots: PiecewisePositive([Positive(p, learn=True) for _ in range(knots)]),
+}
+"""Parameters of a T-conorm over the steps: as shifts."""
+
+AGGREGATIONS: dict[str, Callable[[PositiveOrCourse], Aggregation]] = {
     "probabilistic": lambda p: Probabilistic(),
     "bounded": lambda p: BoundedSum(),
     "max": lambda p: Max(),
@@ -98,15 +124,18 @@ AGGREGATIONS: dict[str, Callable[[Positive], Aggregation]] = {
 }
 """T-conorms: from the parameter, which some do not have."""
 
-GAMMA_SCHEDULES: dict[str, Callable[[float, float], DepthWidth]] = {
-    "constant": lambda start, end: Positive(start, learn=True),
-    "exponential": lambda start, end: AnnealedPositive(
+GAMMA_SCHEDULES: dict[str, Callable[[float, float, int], PositiveOrCourse]] = {
+    "constant": lambda start, end, knots: Positive(start, learn=True),
+    "exponential": lambda start, end, knots: AnnealedPositive(
         Positive(start, learn=True), Positive(end, learn=True)
     ),
+    "knots": lambda start, end, knots: PiecewisePositive(
+        [Positive(gamma, learn=True) for gamma in _evenly(start, end, knots)]
+    ),
 }
-"""Gammas over the steps: from its first and last value."""
+"""Gammas over the steps: from its first and last value and a number of knots."""
 
-GAMMA_UNITS: dict[str, Callable[[DepthWidth], DepthWidth | DepthFraction]] = {
+GAMMA_UNITS: dict[str, Callable[[PositiveOrCourse], PositiveOrCourse | DepthFraction]] = {
     "scene": lambda gamma: gamma,
     "extent": DepthFraction,
 }

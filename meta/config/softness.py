@@ -6,12 +6,14 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
 
+from meta.config.conditioned import follow_situation
 from meta.config.parts import (
+    AGGREGATION_SCHEDULES,
     AGGREGATIONS,
     COVERAGES,
     GAMMA_SCHEDULES,
@@ -20,10 +22,12 @@ from meta.config.parts import (
     OCCLUSIONS,
     ORDERS,
     SCHEDULES,
+    SHIFT_SCHEDULES,
 )
-from meta.config.settings import PositiveFloat, Settings, check_different
-from taichisoft import Coverage, Pixels, Positive, Scale, Softness, SoftRasterizer, StraightThrough
+from meta.config.settings import AtLeast, PositiveFloat, Settings, check_different
+from taichisoft import Coverage, Pixels, Scale, Softness, SoftRasterizer, StraightThrough
 from taichisoft.base.checks import check_finite, check_tensor, check_type
+from taichisoft.softness.courses import RealOrCourse
 
 Part = Literal[tuple(LEARNABLE)]
 
@@ -34,20 +38,28 @@ class SoftnessSettings(Settings):
 
     # What is learned of the softness.
     learn: tuple[Part, ...] = ("coverage", "scale", "aggregation")
-    start: str = ""  # Softness file to start from, in place of the options up to gamma-end.
+    start: str = ""  # Softness file to start from, in place of the options below but conditioned.
+    # Whether all numbers that can be learned follow the situation of a scene, with weights that start at 0.
+    conditioned: bool = False
     coverage: Literal[tuple(COVERAGES)] = "gaussian"  # Kind of coverage.
     # Coverage whose slope the gradient follows instead of the image's (straight-through).
     slope: Literal[("none", *COVERAGES)] = "none"
-    # Scale over the inner steps: constant, from scale to scale-end (exponential), or any (free).
+    # Scale over the inner steps: constant, from scale to scale-end (exponential; or by knots), or any (free).
     schedule: Literal[tuple(SCHEDULES)] = "exponential"
+    # Knots of the schedules that have them, those of the first and the last step included.
+    knots: Annotated[int, AtLeast(2)] = 3
     # Initial shift of a closed-form coverage in scales; positive shrinks a face.
     shift: float = 0.0
+    # Shift over the inner steps: constant, or through knots, which are all alike at first.
+    shift_schedule: Literal[tuple(SHIFT_SCHEDULES)] = "constant"
     scale: PositiveFloat = 1.5  # Initial scale in pixels, of the first step.
     scale_end: PositiveFloat = 0.15  # Initial scale of the last step in pixels.
     aggregation: Literal[tuple(AGGREGATIONS)] = "aczel-alsina"  # How coverages combine.
     aggregation_p: float = 1.3  # Initial parameter of the aggregation, if it has one.
+    # That parameter over the inner steps: constant, or through knots, which are all alike at first.
+    aggregation_schedule: Literal[tuple(AGGREGATION_SCHEDULES)] = "constant"
     occlusion: Literal[tuple(OCCLUSIONS)] = "softmax"  # How depths combine.
-    # Gamma over the inner steps: constant, or from gamma to gamma-end (exponential).
+    # Gamma over the inner steps: constant, from gamma to gamma-end (exponential), or through knots.
     gamma_schedule: Literal[tuple(GAMMA_SCHEDULES)] = "constant"
     gamma: PositiveFloat = 0.05  # Initial gamma of the occlusion.
     gamma_end: PositiveFloat = 0.05  # Initial gamma of the last step.
@@ -67,20 +79,27 @@ class SoftnessSettings(Settings):
 
     def build(self, seed: int) -> Softness:
         """Return the softness, with a seed for the weights of networks; `start` and `learn` have no part."""
+        p = AGGREGATION_SCHEDULES[self.aggregation_schedule](self.aggregation_p, self.knots)
         gamma = GAMMA_UNITS[self.gamma_unit](
-            GAMMA_SCHEDULES[self.gamma_schedule](self.gamma, self.gamma_end)
+            GAMMA_SCHEDULES[self.gamma_schedule](self.gamma, self.gamma_end, self.knots)
         )
-        return Softness(
+        softness = Softness(
             self._coverage(seed),
-            AGGREGATIONS[self.aggregation](Positive(self.aggregation_p, learn=True)),
+            AGGREGATIONS[self.aggregation](p),
             OCCLUSIONS[self.occlusion](gamma, seed, ORDERS[self.order](seed)),
         )
+        if self.conditioned:
+            follow_situation(softness)
+        return softness
 
     def _coverage(self, seed: int) -> Coverage:
         def make(name: str, scale: Scale | float) -> Coverage:
-            return COVERAGES[name](scale, self.shift, seed)
+            return COVERAGES[name](scale, shift, seed)
 
-        scale = SCHEDULES[self.schedule](self.scale, self.scale_end)
+        def shift() -> RealOrCourse:
+            return SHIFT_SCHEDULES[self.shift_schedule](self.shift, self.knots)
+
+        scale = SCHEDULES[self.schedule](self.scale, self.scale_end, self.knots)
         if self.slope == "none":
             return make(self.coverage, scale)
         # Widths relative to the scale; that of the image may be learned apart.
@@ -104,6 +123,8 @@ def initial_renderer(settings: SoftnessSettings, seed: int) -> SoftRasterizer:
         `start` is no softness file, or a part that is to be learned has no parameters.
     """
     softness = Softness.load(settings.start) if settings.start else settings.build(seed)
+    if settings.conditioned:
+        follow_situation(softness)
     learn_only(softness, settings.learn)
     return SoftRasterizer(softness=softness)
 

@@ -37,7 +37,7 @@ GROUPS: dict[str, Names] = {
     "softness": _names(
         *("", "learn", "start", "coverage", "slope", "schedule", "shift", "scale", "scale_end"),
         *("aggregation", "aggregation_p", "occlusion", "gamma_schedule", "gamma", "gamma_end"),
-        *("gamma_unit", "order"),
+        *("gamma_unit", "order", "conditioned", "knots", "shift_schedule", "aggregation_schedule"),
     ),
     "inner": _names("inner_", "steps", "rate") | _names("", "objective", "sharpness"),
     "outer": _names("outer_", "steps")

@@ -35,7 +35,10 @@ OTHER = TrainSettings(
     outer=OuterLoop(learning_rate=0.5, shards=2),
 )
 # Options that flat files are older than.
-SINCE = {"gamma_unit", "order", "occlusion.background_gap"}
+SINCE = {
+    *("gamma_unit", "order", "occlusion.background_gap", "conditioned", "knots"),
+    *("shift_schedule", "aggregation_schedule"),
+}
 EVERYTHING = [
     TrainSettings(),
     OTHER,

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
+import torch
 
 from meta.config.parts import AGGREGATIONS, COVERAGES, OCCLUSIONS, ORDERS, SCHEDULES
-from meta.config.softness import SoftnessSettings, initial_renderer, scale_in_pixels
+from meta.config.softness import (
+    SoftnessSettings,
+    initial_renderer,
+    parameters_by_part,
+    scale_in_pixels,
+)
 from taichisoft import (
     Camera,
     DepthFraction,
@@ -15,6 +22,7 @@ from taichisoft import (
     Gaussian,
     Pixels,
     Positive,
+    Situation,
     Softness,
     Yager,
     shapes,
@@ -114,6 +122,90 @@ def test_parts_are_learned_together():
     settings = SoftnessSettings(**SPLINES, learn=tuple(PARTS))
     renderer = initial_renderer(settings, 0)
     assert all(p.requires_grad for p in renderer.parameters())
+
+
+KNOTS = {
+    "schedule": "knots",
+    "shift_schedule": "knots",
+    "aggregation_schedule": "knots",
+    "gamma_schedule": "knots",
+}
+
+
+def test_every_number_runs_through_knots():
+    settings = SoftnessSettings(
+        **KNOTS, knots=5, scale=4.0, scale_end=0.25, shift=0.2, aggregation_p=1.5, gamma=0.4
+    )
+    softness = replace(settings, gamma_end=0.1).build(0)
+    for place, scale, gamma in ((0.0, 4.0, 0.4), (0.25, 2.0, 0.4 / 4**0.25), (1.0, 0.25, 0.1)):
+        softness.set_progress(place)
+        assert float(softness.coverage.scale.in_pixels(64).detach()) == pytest.approx(scale)
+        assert float(softness.coverage.shift().detach()) == pytest.approx(0.2)
+        assert float(softness.aggregation.p().detach()) == pytest.approx(1.5)
+        assert float(softness.occlusion.gamma().detach()) == pytest.approx(gamma)
+    assert {part: len(found) for part, found in parameters_by_part(softness).items()} == {
+        **{"coverage": 5, "scale": 5, "aggregation": 5, "occlusion": 0, "gamma": 5}
+    }
+    with pytest.raises(ValueError, match="knots must be at least 2, got 1"):
+        SoftnessSettings(knots=1).check()
+
+
+@pytest.mark.parametrize("coverage", ["mixture", "mlp"])
+@pytest.mark.parametrize("slope", ["none", "uniform"])
+def test_what_has_no_such_number_takes_the_schedules_all_the_same(coverage, slope):
+    settings = SoftnessSettings(
+        **KNOTS, coverage=coverage, slope=slope, aggregation="bounded", learn=("coverage", "gamma")
+    )
+    renderer = initial_renderer(settings, 0)
+    alpha = renderer.silhouette(shapes.cube(), Camera.look_at(eye=(0, 0, 4), image_size=(8, 8)))
+    assert 0 < float(alpha.detach().mean()) < 1
+    knots = [name for name, _ in renderer.coverage.named_parameters() if "shift.knots" in name]
+    assert len(knots) == 3 * (5 * (coverage == "mixture") + (slope == "uniform"))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_number_follows_the_situation(schedule):
+    plain = SoftnessSettings(**KNOTS | {"schedule": schedule}, gamma_unit="scene", shift=0.3)
+    before, softness = plain.build(0), replace(plain, conditioned=True).build(0)
+    crowded = Situation(edge_length=2.0, faces_per_pixel=3.0)
+
+    def numbers(of):
+        of.set_progress(0.4)
+        found = (of.coverage.scale.in_pixels(64), of.coverage.shift(), of.aggregation.p())
+        return torch.stack([*found, of.occlusion.gamma()]).detach()
+
+    softness.set_situation(crowded)
+    assert torch.equal(numbers(softness), numbers(before))
+    ends = {"constant": 1, "exponential": 2, "free": 1, "knots": 3}[schedule]
+    weights = [p for p in softness.parameters() if p.shape == (5,)]
+    assert {
+        part: sum(p.shape == (5,) for p in found)
+        for part, found in (parameters_by_part(softness).items())
+    } == {"coverage": 3, "scale": ends, "aggregation": 3, "occlusion": 0, "gamma": 3}
+    for parameter in weights:
+        assert not parameter.detach().any()
+        parameter.data[0] = 1.0
+    half = math.log(2.0 / 4.0)
+    # Of the shift it is added, all else is multiplied by half.
+    expected = numbers(before) * numbers(before).new_tensor([0.5, 1, 0.5, 0.5])
+    expected[1] += half
+    torch.testing.assert_close(numbers(softness), expected)
+
+
+def test_a_softness_of_a_file_follows_the_situation(tmp_path):
+    file = tmp_path / "start.safetensors"
+    Softness(Gaussian(Pixels(0.7, learn=True)), Yager(Positive(2.0, learn=True))).save(file)
+    settings = SoftnessSettings(start=str(file), conditioned=True, learn=("scale",))
+    renderer = initial_renderer(settings, 0)
+    assert renderer.softness.is_conditioned
+    assert scale_in_pixels(renderer, 64) == pytest.approx(0.7)
+    assert {n for n, p in renderer.named_parameters() if p.requires_grad} == {
+        "softness.coverage.scale.length.log_value",
+        "softness.coverage.scale.length.weights",
+    }
+    renderer.softness.save(file)
+    again = initial_renderer(settings, 0).softness
+    assert again.state_dict().keys() == renderer.softness.state_dict().keys()
 
 
 def test_a_part_without_parameters_cannot_be_learned():
