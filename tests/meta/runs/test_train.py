@@ -44,6 +44,42 @@ def test_three_steps_on_rendered_problems(gradient, coverage, tmp_path):
     assert steps_of(other) != steps_of(folders[0])
 
 
+SHADED = {"occlusion": "front_to_back", "gamma_unit": "extent", "gamma": 0.1, "pose_shaded": True}
+# What a run can learn besides the numbers of closed forms, and of which part it is.
+CURVES = {
+    "network": ({"coverage": "mlp"}, "coverage"),
+    "spline": ({"coverage": "spline"}, "coverage"),
+    "generator": ({"aggregation": "generator"}, "aggregation"),
+    "order, spline": (SHADED | {"order": "spline"}, "occlusion"),
+    "order, network": (SHADED | {"order": "mlp"}, "occlusion"),
+    "shift": ({"coverage": "logistic", "shift_schedule": "knots"}, "coverage"),
+    "p": ({"aggregation": "frank", "aggregation_schedule": "knots"}, "aggregation"),
+    "gamma": (SHADED | {"gamma_schedule": "knots", "conditioned": True}, "gamma"),
+}
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_a_run_learns_every_curve(curve, tmp_path):
+    changes, part = CURVES[curve]
+    settings = rendered(
+        **{"families": ("pose",), "inner_steps": 2, "outer_steps": 1, "checkpoint_every": 1},
+        **{"learn": (part,), "out": str(tmp_path), **changes},
+    )
+    folder = train.train(settings)
+    (row,) = history.read(folder.history)
+    # It is 0 if the images do not depend on the part.
+    assert (row["gradient_norm"] > 0, row["skipped"]) == (True, 0)
+    start, end = Trainer(settings).renderer.softness, load_renderer(folder.softness).softness
+    learned = [name for name, p in start.named_parameters() if p.requires_grad]
+    assert learned
+    assert {name for name, p in start.named_parameters()} == {n for n, _ in end.named_parameters()}
+    for name, parameter in start.named_parameters():
+        assert torch.equal(parameter, end.get_parameter(name)) == (name not in learned), name
+    assert row["parameters"].keys() == set(learned)
+    # But for how it was trained, it is described as the one that it began as.
+    assert end.describe().splitlines()[0].split("(")[0] in start.describe()
+
+
 def tiny_out(settings, path, **changes):
     """Return the settings with another folder."""
     return replace(settings, out=str(path), **changes)
