@@ -365,7 +365,7 @@ class SoftRasterizer(nn.Module):
         return mean_of_blocks(fine, self.ssaa)
 
     def anneal(self, steps: int) -> Iterator[int]:
-        """Count the steps of an optimisation: annealed scales and gammas follow.
+        """Count the steps of an optimisation, which all that is annealed follows.
 
         ``for step in renderer.anneal(60):`` in the place of ``for step in range(60):``. Before step k the
         progress is ``k / (steps - 1)``, and 1 after the last; a loop that is left early leaves it where it

@@ -134,7 +134,7 @@ class Softness(Part):
         }
 
     def set_progress(self, progress: float) -> None:
-        """Say how much of an optimisation is done, for annealed scales and gammas; `anneal` does so itself.
+        """Say how much of an optimisation is done, for what is annealed; `anneal` does so itself.
 
         Parameters
         ----------

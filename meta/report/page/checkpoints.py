@@ -12,7 +12,7 @@ from torch import Tensor
 from meta.config.softness import with_parameters
 from meta.report.page.chart import thinned
 from taichisoft import Positive, Real, Scale, Softness
-from taichisoft.softness.annealing import FollowsProgress
+from taichisoft.softness.annealing import FollowsProgress, PiecewiseAnnealing
 
 # Steps that the slider of a page stops at; more would make the page large.
 MOST_STEPS = 60
@@ -68,8 +68,8 @@ def checkpoints_over_steps(
 def numbers_of(softness: Softness, image_height: int) -> dict[str, float]:
     """Return the single numbers that are learned, in their own units: widths, shifts, exponents.
 
-    An annealed scale counts with its first and its last length. Weights of networks and splines are not
-    single numbers, see `distance`.
+    An annealed scale counts with its first and its last length, and those at knots between. Weights of
+    networks and splines are not single numbers, see `distance`.
     """
     numbers = _lengths(softness.coverage.scale, image_height)
     inside = {id(module) for module in softness.coverage.scale.modules()}
@@ -116,10 +116,12 @@ def is_annealed(softness: Softness, image_height: int) -> bool:
 
 
 def _lengths(scale: Scale, image_height: int) -> dict[str, float]:
-    moved, lengths = copy.deepcopy(scale), []
-    for progress in (0.0, 1.0):
-        moved.set_progress(progress)
-        lengths.append(float(moved.in_pixels(image_height).detach()))
-    if lengths[0] == lengths[1]:
-        return {"scale [px]": lengths[0]}
-    return {"scale, first inner step [px]": lengths[0], "scale, last inner step [px]": lengths[1]}
+    knots = len(scale.knots) if isinstance(scale, PiecewiseAnnealing) else 2
+    moved, lengths = copy.deepcopy(scale), {}
+    for place in (knot / (knots - 1) for knot in range(knots)):
+        moved.set_progress(place)
+        name = {0.0: "first inner step", 1.0: "last inner step"}.get(place, f"progress {place:.2g}")
+        lengths[f"scale, {name} [px]"] = float(moved.in_pixels(image_height).detach())
+    if len(set(lengths.values())) == 1:
+        return {"scale [px]": next(iter(lengths.values()))}
+    return lengths

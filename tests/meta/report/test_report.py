@@ -94,6 +94,13 @@ def without_tail(s):
         {"coverage": "gaussian", "slope": "logistic"},
         {"aggregation": "frank", "learn": ("aggregation",)},
         {
+            "coverage": "gaussian",
+            "shift_schedule": "knots",
+            "aggregation": "frank",
+            "aggregation_schedule": "knots",
+            "learn": ("coverage", "aggregation"),
+        },
+        {
             "occlusion": "mlp",
             "gamma_schedule": "exponential",
             "gamma_end": 0.01,
@@ -106,7 +113,16 @@ def without_tail(s):
             "learn": ("occlusion", "gamma"),
         },
     ],
-    ids=["spline", "network", "mixture", "slope", "aggregation", "occlusion", "front to back"],
+    ids=[
+        "spline",
+        "network",
+        "mixture",
+        "slope",
+        "aggregation",
+        "knots",
+        "occlusion",
+        "front to back",
+    ],
 )
 def test_last_place_is_what_was_learned(changes, tmp_path):
     folder = trained(tmp_path / "run", **changes)
