@@ -10,6 +10,7 @@ import torch
 import taichisoft as ts
 from meta.learning.gradients import AntitheticSettings
 from meta.learning.inner import InnerSettings
+from meta.learning.method import Method
 from meta.learning.objective import Rollout, TrajectoryObjective
 from meta.learning.outer import OuterOptimizer
 from tasks.base import Split, TaskFamily
@@ -75,8 +76,8 @@ def learn(
 ) -> Learned:
     """Learn Frank's p by the errors of problems that are being solved, at the family's learning rate."""
     p = ts.Positive(START, learn=True)
-    renderer = ts.SoftRasterizer(coverage, ts.Frank(p), occlusion)
-    outer = OuterOptimizer(renderer, learning_rate=LEARNING_RATE, steps=learning.steps, clip=1.0)
+    method = Method(ts.SoftRasterizer(coverage, ts.Frank(p), occlusion))
+    outer = OuterOptimizer(method, learning_rate=LEARNING_RATE, steps=learning.steps, clip=1.0)
     gradient = ESTIMATOR.build(inner_steps)
     generator = torch.Generator().manual_seed(seed)
     inner = InnerSettings(inner_steps, family.learning_rate)
@@ -86,7 +87,7 @@ def learn(
         problems = FIRST_SEED + 10_000 * seed + step
         task = family.sample(problems, learning.problems, Split.TRAIN)
         objective = TrajectoryObjective((Rollout(task, inner, family.error_cap),))
-        estimate = gradient.estimate(objective, renderer, generator)
+        estimate = gradient.estimate(objective, method, generator)
         outer.step(estimate, step)
         values.append(float(p().detach()))
         objectives.append(estimate.outcome.value)

@@ -38,6 +38,7 @@ from meta.learning.gradients import (
     Unrolled,
 )
 from meta.learning.inner import InnerSettings
+from meta.learning.method import Method
 from meta.learning.objective import Rollout, TrajectoryObjective
 from meta.report.estimators import EstimatorStatistics, draw, markdown
 from meta.report.figures import save_figure
@@ -100,15 +101,15 @@ class Reference:
 
 def estimate_all(settings: EstimatorSettings) -> list[EstimatorStatistics]:
     """Return bias, spread and cost of every estimator, with the current backend."""
-    objective, renderer = problem(settings)
-    against = reference(objective, renderer, settings)
+    objective, solver = problem(settings)
+    against = reference(objective, solver, settings)
     return [
-        measure(name, kind.label, estimator(kind, settings), objective, renderer, settings, against)
+        measure(name, kind.label, estimator(kind, settings), objective, solver, settings, against)
         for name, kind in ESTIMATORS.items()
     ]
 
 
-def problem(settings: EstimatorSettings) -> tuple[TrajectoryObjective, SoftRasterizer]:
+def problem(settings: EstimatorSettings) -> tuple[TrajectoryObjective, Method]:
     """Return the objective and the softness at which its gradient is estimated."""
     family = PoseFamily(image_size=(settings.image_size, settings.image_size))
     task = family.sample(settings.seed, settings.problems, Split.TRAIN)
@@ -116,20 +117,20 @@ def problem(settings: EstimatorSettings) -> tuple[TrajectoryObjective, SoftRaste
     scale = Pixels(settings.scale, learn=True)
     return (
         TrajectoryObjective((Rollout(task, inner, family.error_cap),)),
-        SoftRasterizer(MonotoneSpline(scale, knots=settings.knots)),
+        Method(SoftRasterizer(MonotoneSpline(scale, knots=settings.knots))),
     )
 
 
 def reference(
-    objective: TrajectoryObjective, renderer: SoftRasterizer, settings: EstimatorSettings
+    objective: TrajectoryObjective, solver: Method, settings: EstimatorSettings
 ) -> Reference:
     """Return the derivative, the smoothed gradient, and the time that a trajectory takes."""
     generator = torch.Generator().manual_seed(settings.seed)
-    exact = _flat(Unrolled().estimate(objective, renderer, generator))
+    exact = _flat(Unrolled().estimate(objective, solver, generator))
     pairs = settings.reference * len(exact)
     begin = time.process_time()
     # As many orthogonal pairs as parameters leave no noise but that of odd orders.
-    smooth = EvolutionStrategies(settings.sigma, pairs).estimate(objective, renderer, generator)
+    smooth = EvolutionStrategies(settings.sigma, pairs).estimate(objective, solver, generator)
     return Reference(exact, _flat(smooth), (time.process_time() - begin) / (2 * pairs))
 
 
@@ -138,7 +139,7 @@ def measure(
     label: str,
     method: MetaGradient,
     objective: TrajectoryObjective,
-    renderer: SoftRasterizer,
+    solver: Method,
     settings: EstimatorSettings,
     against: Reference,
 ) -> EstimatorStatistics:
@@ -152,7 +153,7 @@ def measure(
     count = settings.draws if isinstance(method, Evolution) else 1
     draws, begin = [], time.process_time()
     for _ in range(count):
-        parts = [_flat(method.estimate(objective, renderer, generator)) for _ in range(episode)]
+        parts = [_flat(method.estimate(objective, solver, generator)) for _ in range(episode)]
         draws.append(torch.stack(parts).mean(0))
     seconds = (time.process_time() - begin) / count
     mean, unit = torch.stack(draws).mean(0), against.smooth.norm()

@@ -86,13 +86,7 @@ def evaluate(
     families = build_families(training)
     candidates = {
         family.name: [
-            Learned(
-                key,
-                key.capitalize(),
-                path,
-                training.image_size,
-                training.inner.of(family).learning_rate,
-            )
+            Learned.of_file(key, key.capitalize(), path, training, family)
             for key, path in files.items()
         ]
         for family in families

@@ -153,10 +153,9 @@ def candidates(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> li
     Its own, the general one, what its own started from, its scale only, and those of the other families.
     """
     own = family.name
-    rate = plan.problems.inner.of(family).learning_rate
 
     def of_file(name: str, label: str, path: Path, on_train: bool = False) -> Learned:
-        return Learned(name, label, path, plan.problems.image_size, rate, on_train)
+        return Learned.of_file(name, label, path, plan.problems, family, on_train=on_train)
 
     def candidate(name: str, label: str, *, on_train: bool = False) -> Learned:
         return of_file(name, label, runs[name].softness, on_train)

@@ -6,8 +6,8 @@ import torch
 from meta.config.settings import PositiveFloat
 from meta.learning.gradients import Estimate, MetaGradient, MetaGradientSettings
 from meta.learning.gradients.point import Point
+from meta.learning.method import Method
 from meta.learning.objective import Objective, mean_outcome
-from taichisoft import SoftRasterizer
 
 
 class SimultaneousPerturbation(MetaGradient):
@@ -17,10 +17,10 @@ class SimultaneousPerturbation(MetaGradient):
         self.sigma = sigma
 
     def estimate(
-        self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
+        self, objective: Objective, method: Method, generator: torch.Generator
     ) -> Estimate:
         """Return the estimate of one pair of evaluations."""
-        point = Point(renderer)
+        point = Point(method)
         coins = torch.randint(0, 2, point.center.shape, generator=generator)
         signs = (2 * coins - 1).to(point.center)
         above, below = (

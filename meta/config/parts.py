@@ -166,4 +166,7 @@ LEARNABLE: dict[str, str] = {
     "occlusion": "occlusion.",
     "gamma": "occlusion.gamma.",
 }
-"""What can be learned: how the names of its parameters begin, of which the longest beginning counts."""
+"""What can be learned of a softness: how the names of its parameters begin, of which the longest counts."""
+
+RATE = "rate"
+"""What can be learned besides: a multiple of the inner learning rate."""

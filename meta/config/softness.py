@@ -21,6 +21,7 @@ from meta.config.parts import (
     LEARNABLE,
     OCCLUSIONS,
     ORDERS,
+    RATE,
     SCHEDULES,
     SHIFT_SCHEDULES,
 )
@@ -29,14 +30,14 @@ from taichisoft import Coverage, Pixels, Scale, Softness, SoftRasterizer, Straig
 from taichisoft.base.checks import check_finite, check_tensor, check_type
 from taichisoft.softness.courses import RealOrCourse
 
-Part = Literal[tuple(LEARNABLE)]
+Part = Literal[(*LEARNABLE, RATE)]
 
 
 @dataclass(frozen=True)
 class SoftnessSettings(Settings):
     """The softness to start from, and what is learned of it."""
 
-    # What is learned of the softness.
+    # What is learned: parts of the softness, and the rate of the inner steps.
     learn: tuple[Part, ...] = ("coverage", "scale", "aggregation")
     start: str = ""  # Softness file to start from, in place of the options below but conditioned.
     # Whether all numbers that can be learned follow the situation of a scene, with weights that start at 0.
@@ -138,7 +139,7 @@ def learn_only(softness: Softness, parts: tuple[str, ...]) -> None:
         Its parameters are changed in place.
     parts : tuple of str
         Names among "coverage" (all but its scale), "scale", "aggregation", "occlusion" (all but gamma) and
-        "gamma".
+        "gamma"; "rate" is none of a softness, and changes nothing here.
 
     Raises
     ------
@@ -150,7 +151,7 @@ def learn_only(softness: Softness, parts: tuple[str, ...]) -> None:
         for parameter in parameters:
             parameter.requires_grad_(name in parts)
     for name in parts:
-        if not found[name]:
+        if name != RATE and not found[name]:
             raise ValueError(f"learn names {name!r}, but this softness has no parameter there")
 
 

@@ -18,6 +18,7 @@ from meta.config.softness import scale_in_pixels
 from meta.evaluation.baselines import BASELINES
 from meta.evaluation.measurements import OnStep, solve_unmeasured
 from meta.learning.inner import InnerSettings, Trajectory
+from meta.learning.settings import TrainSettings
 from taichisoft import (
     Coverage,
     DepthSoftmax,
@@ -30,7 +31,7 @@ from taichisoft import (
     SoftRasterizer,
     StraightThrough,
 )
-from tasks.base import Task
+from tasks.base import Task, TaskFamily
 
 # The key of the softness of a run.
 LEARNED = "learned"
@@ -160,7 +161,7 @@ class Learned(Candidate):
     image_height : int
         Height in pixels of the images, for saying what its scale is.
     learning_rate : float
-        Of the inner Adam: that under which it was learned.
+        Of the inner Adam: that under which it was learned, or which was learned with it.
     on_train : bool
         Whether it is evaluated on training problems as well, if any softness is: one that was learned from
         other problems need not be.
@@ -170,6 +171,27 @@ class Learned(Candidate):
     image_height: int
     learning_rate: float
     on_train: bool = True
+
+    @classmethod
+    def of_file(
+        cls,
+        key: str,
+        label: str,
+        path: Path,
+        problems: TrainSettings,
+        family: TaskFamily,
+        *,
+        on_train: bool = True,
+    ) -> Learned:
+        """Return the softness of a file on problems as in a run, at the rate that was learned with it.
+
+        Raises
+        ------
+        FileNotFoundError, TypeError, ValueError
+            The file is missing or damaged.
+        """
+        inner = problems.inner.of(family, Softness.load(path))
+        return cls(key, label, path, problems.image_size, inner.learning_rate, on_train)
 
     def choices(self, grid: Grid) -> list[Choice]:
         """Return its own scale, gamma and rate alone."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from meta.learning.inner import AdamState, InnerSettings, Trajectory, solve
+from meta.learning.method import Method
 from taichisoft import SoftRasterizer
 from tasks.base import Task, Unknowns
 
@@ -77,7 +78,8 @@ def solve_unmeasured(
     task: Task, renderer: SoftRasterizer, settings: InnerSettings, on_step: OnStep
 ) -> Trajectory:
     """Solve a batch of problems, whose errors are measured at the start and the end only."""
-    return solve(task, renderer, settings, measure_every=settings.steps, on_step=on_step)
+    method = Method(renderer)
+    return solve(task, method, settings, measure_every=settings.steps, on_step=on_step)
 
 
 def measure(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichisoft import SoftRasterizer
+from meta.learning.method import Method
 from tasks.base import Task, Unknowns
 
 
@@ -68,12 +68,27 @@ def start(task: Task) -> AdamState:
     return AdamState(unknowns, zeros, dict(zeros), 0)
 
 
-def adam_step(state: AdamState, gradients: Unknowns, settings: InnerSettings) -> AdamState:
+def adam_step(
+    state: AdamState, gradients: Unknowns, settings: InnerSettings, rate: Tensor | float = 1.0
+) -> AdamState:
     """Return the state after one step of Adam (Kingma and Ba 2015).
 
     Out of place and made of differentiable torch operations, so that a trajectory can be differentiated
-    through. A gradient that is not finite leaves its element where it is, moments included.
+    through, also with respect to the rate. A gradient that is not finite leaves its element where it is,
+    moments included.
+
+    Parameters
+    ----------
+    state : AdamState
+        The state before.
+    gradients : dict of Tensor
+        Of the unknowns.
+    settings : InnerSettings
+        Learning rate and decay rates.
+    rate : Tensor or float
+        What the learning rate is multiplied with, a scalar; see `meta.learning.method.Method`.
     """
+    learning_rate = settings.learning_rate * rate
     step = state.step + 1
     parts = (state.unknowns, gradients, state.first, state.second)
     after: tuple[Unknowns, ...] = ({}, {}, {})
@@ -81,7 +96,9 @@ def adam_step(state: AdamState, gradients: Unknowns, settings: InnerSettings) ->
     for names in _alike(state.unknowns):
         row = [torch.cat([part[name].reshape(-1) for name in names]) for part in parts]
         sizes = [state.unknowns[name].numel() for name in names]
-        for found, moved in zip(after, _moved(*row, step, settings), strict=True):
+        for found, moved in zip(
+            after, _moved(*row, step, learning_rate, settings.betas), strict=True
+        ):
             for name, piece in zip(names, moved.split(sizes), strict=True):
                 found[name] = piece.reshape(state.unknowns[name].shape)
     unknowns, first, second = ({k: part[k] for k in state.unknowns} for part in after)
@@ -102,10 +119,11 @@ def _moved(
     first: Tensor,
     second: Tensor,
     step: int,
-    settings: InnerSettings,
+    learning_rate: Tensor | float,
+    betas: tuple[float, float],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return unknowns and both moments after a step, each like `value`."""
-    b1, b2 = settings.betas
+    b1, b2 = betas
     finite = torch.isfinite(gradient)
     gradient = torch.where(finite, gradient, 0)
     m = torch.where(finite, b1 * first + (1 - b1) * gradient, first)
@@ -113,13 +131,13 @@ def _moved(
     # The square root has no derivative at 0, where an element has never had a gradient.
     moved = v > 0
     spread = torch.where(moved, v, 1).sqrt() / (1 - b2**step) ** 0.5 + 1e-8
-    update = settings.learning_rate * (m / (1 - b1**step)) / spread
+    update = learning_rate * (m / (1 - b1**step)) / spread
     return value - torch.where(finite & moved, update, 0), m, v
 
 
 def solve(
     task: Task,
-    renderer: SoftRasterizer,
+    method: Method,
     settings: InnerSettings,
     *,
     measure_every: int = 1,
@@ -135,8 +153,8 @@ def solve(
     ----------
     task : Task
         The problems.
-    renderer : SoftRasterizer
-        The softness; its parameters are not changed and get no gradient.
+    method : Method
+        Softness and rate; their parameters are not changed and get no gradient.
     settings : InnerSettings
         Steps and rates.
     measure_every : int
@@ -146,6 +164,7 @@ def solve(
     on_step : callable, optional
         Called with the state before each step and after the last.
     """
+    renderer, rate = method.renderer, method.rate().detach()
     task.tell(renderer)
     state = start(task)
     errors, losses = [task.error(state.unknowns)], []
@@ -158,7 +177,7 @@ def solve(
             loss = task.loss(leaves, renderer)
             gradients = torch.autograd.grad(loss.sum(), list(leaves.values()))
         with torch.no_grad():
-            state = adam_step(state, dict(zip(leaves, gradients, strict=True)), settings)
+            state = adam_step(state, dict(zip(leaves, gradients, strict=True)), settings, rate)
             losses.append(torch.where(torch.isfinite(loss), loss, torch.inf))
             done = step + 1
             wanted = done >= measure_from and done % measure_every == 0

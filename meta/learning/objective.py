@@ -13,7 +13,7 @@ from torch import Tensor
 
 from meta.learning.group import Alone, Group
 from meta.learning.inner import InnerSettings, Trajectory, solve
-from taichisoft import SoftRasterizer
+from meta.learning.method import Method
 from taichisoft.base.checks import check_number, check_type
 from tasks import Task
 
@@ -63,7 +63,7 @@ class Outcome:
 
 
 class Objective(ABC):
-    """A function of the softness that is to be lowered.
+    """A function of how problems are solved that is to be lowered.
 
     `evaluate` is all that a black-box estimator (evolution strategies) uses. An estimator that looks inside
     uses `rollouts` as well: first order goes on from the trajectories of the outcome, and an unrolled one
@@ -76,8 +76,8 @@ class Objective(ABC):
     """
 
     @abstractmethod
-    def evaluate(self, renderer: SoftRasterizer) -> Outcome:
-        """Return the outcome of a softness, equal for equal softness: the problems are fixed."""
+    def evaluate(self, method: Method) -> Outcome:
+        """Return the outcome of a method, equal for equal ones: the problems are fixed."""
 
     @property
     @abstractmethod
@@ -180,9 +180,9 @@ class TrajectoryObjective(Objective):
         """The processes that share the problems."""
         return self._group
 
-    def evaluate(self, renderer: SoftRasterizer) -> Outcome:
+    def evaluate(self, method: Method) -> Outcome:
         """Solve all problems and return the outcome."""
-        work = frozen(renderer)
+        work = frozen(method)
         return self.outcome(tuple(self._solve(rollout, work) for rollout in self.rollouts))
 
     def reduce(self, errors: Tensor, cap: float) -> Tensor:
@@ -190,9 +190,9 @@ class TrajectoryObjective(Objective):
         counted = errors[self.window(len(errors) - 1) :]
         return compressed(counted, cap, self.sharpness).mean()
 
-    def _solve(self, rollout: Rollout, renderer: SoftRasterizer) -> Trajectory:
+    def _solve(self, rollout: Rollout, method: Method) -> Trajectory:
         start = self.window(rollout.inner.steps)
-        return solve(rollout.task, renderer, rollout.inner, measure_from=start)
+        return solve(rollout.task, method, rollout.inner, measure_from=start)
 
 
 def capped(errors: Tensor, cap: float) -> Tensor:
@@ -222,6 +222,6 @@ def mean_outcome(outcomes: list[Outcome]) -> Outcome:
     )
 
 
-def frozen(renderer: SoftRasterizer) -> SoftRasterizer:
+def frozen(method: Method) -> Method:
     """Return a copy without gradients: its curves are tabulated once and not at every render."""
-    return copy.deepcopy(renderer).requires_grad_(False)
+    return copy.deepcopy(method).requires_grad_(False)

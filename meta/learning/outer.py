@@ -1,4 +1,4 @@
-"""The outer optimisation: Adam on the parameters of a softness, guarded."""
+"""The outer optimisation: Adam on the parameters of a method, guarded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from meta.learning.gradients import Estimate, trainable
-from taichisoft import SoftRasterizer
+from meta.learning.method import Method
 from taichisoft.base.checks import (
     check_finite,
     check_integer,
@@ -23,7 +23,7 @@ class OuterOptimizer:
 
     Parameters
     ----------
-    renderer : SoftRasterizer
+    method : Method
         Its trainable parameters are optimised in place.
     learning_rate : float
         Rate of the first step; it falls along half a cosine.
@@ -38,11 +38,11 @@ class OuterOptimizer:
         Numbers of steps so far that were left out, or whose gradient was scaled down.
     """
 
-    def __init__(self, renderer: SoftRasterizer, *, learning_rate: float, steps: int, clip: float):
+    def __init__(self, method: Method, *, learning_rate: float, steps: int, clip: float):
         self.learning_rate = check_number(learning_rate, "learning_rate", above=0)
         self.steps = check_integer(steps, "steps", minimum=1)
         self.clip = check_number(clip, "clip", above=0)
-        self.parameters = trainable(renderer)
+        self.parameters = trainable(method)
         self.adam = torch.optim.Adam(self.parameters.values(), lr=learning_rate, betas=(0.9, 0.99))
         self.skipped = 0
         self.clipped = 0

@@ -23,7 +23,9 @@ from meta.config.softness import SoftnessSettings
 from meta.learning import flat_settings
 from meta.learning.gradients import AntitheticSettings, Estimator
 from meta.learning.inner import InnerSettings
+from meta.learning.method import rate_of
 from meta.learning.objective import SHARPNESS, WINDOWS
+from taichisoft import Softness
 from tasks import TaskFamily, default_meshes, load_meshes
 
 
@@ -33,16 +35,17 @@ class InnerLoop(Settings):
 
     # Adam steps for solving a problem.
     steps: Annotated[Count, tyro.conf.arg(name="inner-steps")] = 30
-    # Inner learning rate as a multiple of each family's own.
+    # Inner learning rate as a multiple of each family's own; where it starts, if it is learned.
     rate: Annotated[PositiveFloat, tyro.conf.arg(name="inner-rate")] = 1.0
     # Error to lower: at the final inner step, or the mean over the late half or all of the steps.
     objective: Literal[tuple(WINDOWS)] = "late"
     # How much the precision of solved problems counts in the objective.
     sharpness: PositiveFloat = SHARPNESS
 
-    def of(self, family: TaskFamily) -> InnerSettings:
-        """Return how problems of a family are solved."""
-        return InnerSettings(self.steps, self.rate * family.learning_rate)
+    def of(self, family: TaskFamily, softness: Softness | None = None) -> InnerSettings:
+        """Return how problems of a family are solved; with a softness whose rate was learned, at that."""
+        rate = self.rate if softness is None else rate_of(softness, self.rate)
+        return InnerSettings(self.steps, rate * family.learning_rate)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from meta.learning.inner import AdamState, InnerSettings, solve
+from meta.learning.method import Method
 from meta.report.figures import new_figure
 from taichisoft import SoftRasterizer
 from taichisoft.base.checks import check_integer
@@ -53,7 +54,7 @@ def draw_solving(
     check_integer(frames, "frames", minimum=2)
     target = task.target(problem)
     states: list[AdamState] = []
-    trajectory = solve(task, renderer, settings, on_step=states.append)
+    trajectory = solve(task, Method(renderer), settings, on_step=states.append)
     errors = trajectory.errors[:, problem].detach().cpu()
     steps = torch.linspace(0, settings.steps, frames).round().int().unique().tolist()
     figure = new_figure(2.1 * (len(steps) + 1), 4.0, dpi=100)

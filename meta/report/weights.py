@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import taichisoft
+from meta.config.parts import RATE
 from meta.evaluation.candidates import LEARNED
 from meta.report.row import Row
 from meta.runs.folder import RunFolder
@@ -25,8 +26,8 @@ def publish(
 ) -> Path:
     """Copy the softness of a run to where the library finds it, with how it came about.
 
-    `trained` of the copy holds the step, settings and versions of the run, and under "evaluation" the rows
-    that it earned on held-out problems, one for each family it was tested on.
+    `trained` of the copy holds the step, settings and versions of the run, the rate if it was learned, and
+    under "evaluation" the rows that it earned on held-out problems, one for each family it was tested on.
 
     Parameters
     ----------
@@ -66,6 +67,7 @@ def publish(
         raise ValueError(f"{run.config} is damaged: the field 'versions' is missing")
     if "step" not in learned.trained:
         raise ValueError(f"{run.softness} is damaged: trained: the field 'step' is missing")
-    origin = {"step": learned.trained["step"]} | {n: about[n] for n in ("settings", "versions")}
+    kept = {name: learned.trained[name] for name in ("step", RATE) if name in learned.trained}
+    origin = kept | {name: about[name] for name in ("settings", "versions")}
     learned.save(path, trained={**origin, "evaluation": earned})
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from meta.learning.gradients import MetaGradient
+from meta.learning.method import Method
 from meta.learning.outer import OuterOptimizer
-from taichisoft import SoftRasterizer
 from taichisoft.base.checks import check_finite, check_integer, check_type
 from taichisoft.base.files import write_atomically
 
@@ -33,26 +33,29 @@ class Checkpoint:
         ``state_dict`` of the outer optimiser.
     gradient : dict
         ``state_dict`` of the meta-gradient estimator.
+    rate : dict
+        ``state_dict`` of the rate; empty in checkpoints from before it was learned, whose rate stays 1.
     """
 
     step: int
     softness: dict[str, Any]
     outer: dict[str, Any]
     gradient: dict[str, Any]
+    rate: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def take(
-        cls, step: int, renderer: SoftRasterizer, outer: OuterOptimizer, gradient: MetaGradient
+        cls, step: int, method: Method, outer: OuterOptimizer, gradient: MetaGradient
     ) -> Checkpoint:
         """Return a copy of the current state, which later steps do not change."""
-        state = (renderer.state_dict(), outer.state_dict(), gradient.state_dict())
-        return cls(step, *copy.deepcopy(state))
+        parts = (method.renderer, outer, gradient, method.rate)
+        return cls(step, *copy.deepcopy([part.state_dict() for part in parts]))
 
-    def apply(
-        self, renderer: SoftRasterizer, outer: OuterOptimizer, gradient: MetaGradient
-    ) -> None:
-        """Put renderer, optimiser and estimator into this state."""
-        renderer.load_state_dict(self.softness)
+    def apply(self, method: Method, outer: OuterOptimizer, gradient: MetaGradient) -> None:
+        """Put method, optimiser and estimator into this state."""
+        method.renderer.load_state_dict(self.softness)
+        if self.rate:
+            method.rate.load_state_dict(self.rate)
         # Adam would go on to update the very tensors it is given.
         outer.load_state_dict(copy.deepcopy(self.outer))
         gradient.load_state_dict(copy.deepcopy(self.gradient))
@@ -86,6 +89,8 @@ class Checkpoint:
             text = f"{type(error).__name__}: {error}".split("\n")[0]
             raise ValueError(f"{path} is no checkpoint, or is damaged: {text}") from error
         names = [field.name for field in fields(cls)]
+        if isinstance(values, dict):
+            values = {"rate": {}, **values}
         if not isinstance(values, dict) or values.keys() != set(names):
             raise ValueError(
                 f"{path} is no checkpoint of a training run of this version: "
@@ -94,11 +99,10 @@ class Checkpoint:
         check_integer(values["step"], f"step in {path}", minimum=0)
         for name in names[1:]:
             check_type(values[name], f"{name} in {path}", dict)
-        for name, value in values["softness"].items():
-            check_finite(
-                check_type(value, f"softness.{name} in {path}", Tensor),
-                f"softness.{name} in {path}",
-            )
+        for part in ("softness", "rate"):
+            for name, value in values[part].items():
+                text = f"{part}.{name} in {path}"
+                check_finite(check_type(value, text, Tensor), text)
         return cls(**values)
 
 

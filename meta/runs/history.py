@@ -38,6 +38,7 @@ class Record:
     parameters : dict
         The learned parameters of the softness after the step, by their names in its ``state_dict``: numbers
         or nested lists of numbers. With the saved softness they give that of every step, to the last bit.
+        If it is learned, also "rate", the multiple of each family's own learning rate.
     """
 
     step: int

@@ -74,8 +74,7 @@ class Run:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint of the current state, and the softness; the first process does."""
         if self.trainer.group.rank == 0:
-            trained = {"step": checkpoint.step, "settings": self.trainer.settings.to_json()}
-            self.trainer.renderer.softness.save(self.folder.softness, trained)
+            self.trainer.save_softness(self.folder.softness)
             checkpoint.save(self.folder.checkpoint)
 
     def _recorder(self, done: int) -> Recorder:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import time
+from pathlib import Path
 
 import torch
 
+from meta.config.parts import RATE
 from meta.config.softness import initial_renderer, learned_parameters, scale_in_pixels
 from meta.learning.group import Alone, Group
+from meta.learning.method import Method
 from meta.learning.objective import WINDOWS, Rollout, TrajectoryObjective
 from meta.learning.outer import OuterOptimizer
 from meta.learning.settings import TrainSettings, build_families
 from meta.learning.sharding import Part, parts_of
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.history import Record
+from taichisoft import Positive, SoftRasterizer
 from tasks import Split
 
 
@@ -41,15 +45,33 @@ class Trainer:
         counts = [family.problems for family in settings.families]
         self.parts = parts_of(counts, settings.outer.shards, self.group)
         self.families = build_families(settings)
-        self.renderer = initial_renderer(settings.softness, settings.seed)
+        learn = settings.softness.learn
+        self.method = Method(
+            initial_renderer(settings.softness, settings.seed), Positive(1.0, learn=RATE in learn)
+        )
         self.gradient = settings.gradient.build(settings.inner.steps)
         self.outer = OuterOptimizer(
-            self.renderer,
+            self.method,
             learning_rate=settings.outer.learning_rate,
             steps=settings.outer.steps,
             clip=settings.outer.clip,
         )
         self.done = 0
+
+    @property
+    def renderer(self) -> SoftRasterizer:
+        """The softness that is learned."""
+        return self.method.renderer
+
+    @property
+    def learned_rate(self) -> dict[str, float]:
+        """The learned multiple of each family's own learning rate, by its name; empty if it is fixed."""
+        return self.method.learned_rate(self.settings.inner.rate)
+
+    def save_softness(self, path: Path) -> None:
+        """Write the softness, with its step, the rate that was learned with it, and the settings."""
+        trained = {"step": self.done, **self.learned_rate, "settings": self.settings.to_json()}
+        self.renderer.softness.save(path, trained)
 
     def step(self) -> Record:
         """Take one outer step."""
@@ -58,7 +80,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(
             derived_seed(self.settings.seed, self.done, "perturbations")
         )
-        estimate = self.gradient.estimate(objective, self.renderer, generator)
+        estimate = self.gradient.estimate(objective, self.method, generator)
         self.outer.step(estimate, self.done)
         self.done += 1
         return Record(
@@ -71,7 +93,7 @@ class Trainer:
             clipped=self.outer.clipped,
             scale=scale_in_pixels(self.renderer, self.settings.image_size),
             seconds=time.perf_counter() - begin,
-            parameters=learned_parameters(self.renderer.softness),
+            parameters={**learned_parameters(self.renderer.softness), **self.learned_rate},
         )
 
     def objective(self, step: int) -> TrajectoryObjective:
@@ -92,11 +114,11 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Return a copy of the state."""
-        return Checkpoint.take(self.done, self.renderer, self.outer, self.gradient)
+        return Checkpoint.take(self.done, self.method, self.outer, self.gradient)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint."""
-        checkpoint.apply(self.renderer, self.outer, self.gradient)
+        checkpoint.apply(self.method, self.outer, self.gradient)
         self.done = checkpoint.step
 
 

@@ -15,6 +15,7 @@ from benchmarks.learned_conorm import FIRST_SEED as FIRST_LEARNING_SEED
 from benchmarks.solved import FIRST_SEED, Solved, draw, solve_all
 from benchmarks.surfaces import HEIGHT, IMAGE_SIZE, areas, flats, leaks, smooth_disc
 from meta.learning.inner import InnerSettings, solve
+from meta.learning.method import Method
 from meta.learning.objective import compressed
 from tasks import OcclusionFamily, Split
 
@@ -135,7 +136,7 @@ def test_p_is_moved_against_its_slope_by_problems_of_its_own():
         renderer = ts.SoftRasterizer(
             ts.Gaussian(0.5), ts.Frank(START * math.exp(sign * ESTIMATOR.sigma)), order
         )
-        errors = solve(task, renderer, InnerSettings(2, family.learning_rate)).errors[2]
+        errors = solve(task, Method(renderer), InnerSettings(2, family.learning_rate)).errors[2]
         sides.append(float(compressed(errors, family.error_cap).mean()))
     assert found.slopes[0] == pytest.approx((sides[0] - sides[1]) / (2 * ESTIMATOR.sigma), rel=1e-3)
 

@@ -13,6 +13,7 @@ from benchmarks.pose_candidates import JOINT_RATE, all_candidates
 from meta.evaluation.baselines import BASELINES
 from meta.evaluation.candidates import Grid
 from meta.learning.inner import InnerSettings, solve
+from meta.learning.method import Method
 from tasks import Split
 from tasks.look_at_pose import LookAtPoseFamily
 
@@ -141,7 +142,7 @@ def test_jointly_without_a_rate_is_solving():
     renderer = ts.SoftRasterizer(ts.Gaussian(ts.Pixels(0.5, learn=True)))
     settings = InnerSettings(3, 0.3)
     joint = solve_jointly(task, renderer, settings, rate=0.0)
-    alone = solve(task, renderer, settings)
+    alone = solve(task, Method(renderer), settings)
     torch.testing.assert_close(joint.errors, alone.errors)
     torch.testing.assert_close(joint.losses, alone.losses)
 

@@ -12,7 +12,7 @@ import torch
 import taichisoft as ts
 from meta.train import parse
 from tests.helpers import ROOT
-from tests.meta.learning.problems import ParameterObjective, flat, spline_renderer
+from tests.meta.learning.problems import ParameterObjective, flat, spline_method
 
 DOCS = ROOT / "docs"
 PAGES = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
@@ -86,18 +86,18 @@ def test_settings_in_the_text_exist(capsys):
 def test_estimator_that_is_shown_is_unbiased():
     made = runpy.run_path(str(DOCS / "snippets" / "estimator.py"))
     settings = made["SimultaneousPerturbationSettings"](sigma=0.1)
-    renderer = spline_renderer()
+    solver = spline_method()
     slope = torch.arange(1.0, 6.0)
     # A linear function, of which the mean of the estimates is the slope for any sigma.
     objective = ParameterObjective(lambda p: float(slope @ p.float()))
     generator = torch.Generator().manual_seed(0)
     count = 1000
     estimates = [
-        settings.build(steps=1).estimate(objective, renderer, generator) for _ in range(count)
+        settings.build(steps=1).estimate(objective, solver, generator) for _ in range(count)
     ]
-    names = [name for name, _ in renderer.named_parameters()]
+    names = [name for name, _ in solver.named_parameters()]
     found = torch.stack([torch.cat([e.gradients[n].reshape(-1) for n in names]) for e in estimates])
-    assert found.shape == (count, len(flat(renderer)))
+    assert found.shape == (count, len(flat(solver)))
     # The other components are its noise.
     spread = (slope.square().sum() - slope.square()).sqrt() / count**0.5
     assert ((found.mean(0) - slope).abs() < 4 * spread).all(), found.mean(0)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from meta.learning.inner import InnerSettings, solve
+from meta.learning.method import Method
 from taichisoft import Camera, Gaussian, Mesh, SoftRasterizer, shapes, situation_of
 from tasks import Split
 from tasks.look_at import bounded_distance, bounded_half_fov, camera_in_front, orbit, place
@@ -171,7 +172,7 @@ def test_a_fixed_field_of_view_stays_at_its_start():
 def test_the_protocol_makes_progress():
     task = FAMILY.sample(1, 4, Split.TRAIN)
     settings = InnerSettings(steps=40, learning_rate=FAMILY.learning_rate)
-    trajectory = solve(task, SoftRasterizer(Gaussian(0.2)), settings)
+    trajectory = solve(task, Method(SoftRasterizer(Gaussian(0.2))), settings)
     # Measured: 0.47 and 0.55.
     assert trajectory.losses[-1].sum() < 0.7 * trajectory.losses[0].sum()
     assert trajectory.errors[-1].mean() < 0.75 * trajectory.errors[0].mean()

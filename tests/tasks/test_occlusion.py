@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from meta.learning.inner import InnerSettings, solve
+from meta.learning.method import Method
 from taichisoft import (
     DepthSoftmax,
     FrontToBack,
@@ -226,7 +227,7 @@ def test_a_wide_occlusion_puts_planes_in_order():
     task = family.sample(0, 4, Split.TRAIN)
     renderer = SoftRasterizer(Gaussian(0.3), occlusion=DepthSoftmax(0.1))
     settings = InnerSettings(steps=20, learning_rate=family.learning_rate)
-    errors = solve(task, renderer, settings).errors
+    errors = solve(task, Method(renderer), settings).errors
     # A wrong pair of three is an error of 1/3.
     assert (errors[0] >= 1 / 3).all()
     assert (errors[-1] < 0.1).all()

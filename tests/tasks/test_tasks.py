@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from meta.learning.inner import InnerSettings, solve
+from meta.learning.method import Method
 from taichisoft import Situation, SoftRasterizer, situation_of
 from tasks import FAMILIES, OcclusionFamily, PoseFamily, Shaded, Shape3DFamily, Split, TaskFamily
 from tests.zoo.tasks import CASES, SIZE, soft
@@ -168,7 +169,7 @@ def test_pictures(family):
 def test_adam_reduces_the_loss_and_the_error(family):
     task = family.sample(0, 2, Split.TRAIN)
     settings = InnerSettings(steps=12, learning_rate=family.learning_rate)
-    trajectory = solve(task, soft(), settings, measure_every=12)
+    trajectory = solve(task, Method(soft()), settings, measure_every=12)
     assert trajectory.losses[-1].mean() < 0.8 * trajectory.losses[0].mean()
     assert trajectory.errors[-1].mean() < trajectory.errors[0].mean()
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from meta.config.settings import Settings
+from meta.learning.method import Method
 from meta.learning.objective import Objective, Outcome, Rollout
-from taichisoft import SoftRasterizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Estimate:
     outcome : Outcome
         The objective and what comes with it.
     gradients : dict of Tensor
-        For each trainable parameter of the renderer, by name, a tensor like it.
+        For each trainable parameter of the method, by name, a tensor like it.
     """
 
     outcome: Outcome
@@ -40,11 +40,11 @@ class Estimate:
 
 
 class MetaGradient(ABC):
-    """Estimates the gradient of an objective with respect to the parameters of a renderer.
+    """Estimates the gradient of an objective with respect to the parameters of a method.
 
     Black-box estimators call ``objective.evaluate``; others look at ``objective.rollouts``, the problems and
     how they are solved, from which a trajectory can be rebuilt with a graph (see `Objective`). All random
-    numbers come from the generator, and the renderer that is passed is not changed.
+    numbers come from the generator, and the method that is passed is not changed.
 
     Most estimators keep nothing from one outer step to the next. One that does says so through
     `objective_step`, `state_dict` and `load_state_dict`.
@@ -52,7 +52,7 @@ class MetaGradient(ABC):
 
     @abstractmethod
     def estimate(
-        self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
+        self, objective: Objective, method: Method, generator: torch.Generator
     ) -> Estimate:
         """Return an estimate at the current parameters.
 
@@ -60,15 +60,15 @@ class MetaGradient(ABC):
         ----------
         objective : Objective
             What is to be lowered.
-        renderer : SoftRasterizer
-            The softness; at least one of its parameters requires a gradient.
+        method : Method
+            Softness and rate; at least one of their parameters requires a gradient.
         generator : torch.Generator
             Source of random numbers, on the CPU.
 
         Raises
         ------
         ValueError
-            The renderer has no trainable parameter, or the objective lacks what the estimator needs.
+            The method has no trainable parameter, or the objective lacks what the estimator needs.
         """
 
     def objective_step(self, step: int) -> int:
@@ -110,7 +110,7 @@ class MetaGradientSettings(Settings, ABC):
         """Return a new estimator for trajectories of so many inner steps."""
 
 
-def trainable(renderer: SoftRasterizer) -> dict[str, Tensor]:
+def trainable(method: nn.Module) -> dict[str, Tensor]:
     """Return the parameters that require a gradient, by name.
 
     Raises
@@ -118,9 +118,9 @@ def trainable(renderer: SoftRasterizer) -> dict[str, Tensor]:
     ValueError
         There are none.
     """
-    parameters = {n: p for n, p in renderer.named_parameters() if p.requires_grad}
+    parameters = {n: p for n, p in method.named_parameters() if p.requires_grad}
     if not parameters:
-        raise ValueError("renderer must have a parameter that requires a gradient, it has none")
+        raise ValueError("method must have a parameter that requires a gradient, it has none")
     return parameters
 
 

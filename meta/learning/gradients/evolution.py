@@ -13,8 +13,8 @@ from torch import Tensor
 from meta.config.settings import Count, PositiveFloat
 from meta.learning.gradients.base import Estimate, MetaGradient, MetaGradientSettings
 from meta.learning.gradients.point import Point
+from meta.learning.method import Method
 from meta.learning.objective import Objective, Outcome, mean_outcome
-from taichisoft import SoftRasterizer
 from taichisoft.base.checks import check_integer, check_number
 
 
@@ -43,10 +43,10 @@ class Evolution(MetaGradient):
         self.sigma = check_number(sigma, "sigma", above=0)
 
     def estimate(
-        self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
+        self, objective: Objective, method: Method, generator: torch.Generator
     ) -> Estimate:
         """Return the estimate; see `MetaGradient.estimate`."""
-        point = Point(renderer)
+        point = Point(method)
         gradient, outcome = self.explore(objective, point, generator)
         return Estimate(outcome, point.by_name(gradient))
 

@@ -14,8 +14,8 @@ from meta.learning.gradients.evolution import Evolution, EvolutionSettings, dire
 from meta.learning.gradients.point import Point
 from meta.learning.gradients.steps import advance, counted
 from meta.learning.inner import AdamState, start
+from meta.learning.method import Method
 from meta.learning.objective import Objective, Outcome, Rollout, capped
-from taichisoft import SoftRasterizer
 from taichisoft.base.checks import check_integer
 
 # Of one rollout each.
@@ -146,21 +146,21 @@ class PersistentEvolution(Evolution):
         after, shares = [], []
         for index, states in enumerate(particles):
             offset = (-1) ** index * self.sigma * segment.directions[index // 2]
-            renderer = point.moved(segment.center + offset)
+            method = point.moved(segment.center + offset)
             pairs = zip(objective.rollouts, states, strict=True)
-            ran = [self._run_one(objective, *pair, renderer) for pair in pairs]
+            ran = [self._run_one(objective, *pair, method) for pair in pairs]
             after.append([state for state, _ in ran])
             shares.append(torch.stack([share for _, share in ran]).sum(0))
         return after, objective.group.sum(torch.stack(shares))
 
     def _run_one(
-        self, objective: Objective, rollout: Rollout, state: AdamState, renderer: SoftRasterizer
+        self, objective: Objective, rollout: Rollout, state: AdamState, method: Method
     ) -> tuple[AdamState, Tensor]:
         """Return the state after a segment, and weighted share, last capped error and success, (3,)."""
         error, cap, counts = rollout.task.error, rollout.error_cap, counted(objective, rollout)
         rows = {0: error(state.unknowns)} if state.step == 0 else {}
         for step in range(state.step + 1, min(state.step + self.horizon, self.steps) + 1):
-            state = advance(rollout, renderer, state)
+            state = advance(rollout, method, state)
             if counts[step]:
                 rows[step] = error(state.unknowns)
         last = error(state.unknowns)

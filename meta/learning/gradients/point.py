@@ -1,4 +1,4 @@
-"""The trainable parameters of a renderer as a point that can be moved."""
+"""The trainable parameters of a method as a point that can be moved."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 from meta.learning.gradients.base import trainable
+from meta.learning.method import Method
 from meta.learning.objective import frozen
-from taichisoft import SoftRasterizer
 
 
 class Point:
-    """A copy of a renderer whose parameters are one vector.
+    """A copy of a method whose parameters are one vector.
 
     Parameters
     ----------
-    renderer : SoftRasterizer
+    method : Method
         Is copied; at least one of its parameters requires a gradient.
 
     Attributes
@@ -24,13 +24,13 @@ class Point:
         Its trainable parameters, one after the other.
     """
 
-    def __init__(self, renderer: SoftRasterizer):
-        self._names = list(trainable(renderer))
-        self._copy = frozen(renderer)
+    def __init__(self, method: Method):
+        self._names = list(trainable(method))
+        self._copy = frozen(method)
         self._parameters = [self._copy.get_parameter(name) for name in self._names]
         self.center = torch.cat([p.detach().reshape(-1).double() for p in self._parameters])
 
-    def moved(self, to: Tensor) -> SoftRasterizer:
+    def moved(self, to: Tensor) -> Method:
         """Return the copy with other parameters (D,); it holds until the next call."""
         with torch.no_grad():
             for parameter, part in zip(self._parameters, self._parts(to), strict=True):

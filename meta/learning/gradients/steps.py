@@ -5,36 +5,35 @@ from __future__ import annotations
 import torch
 
 from meta.learning.inner import AdamState, adam_step
+from meta.learning.method import Method
 from meta.learning.objective import Objective, Rollout
-from taichisoft import SoftRasterizer
 
 
-def advance(rollout: Rollout, renderer: SoftRasterizer, state: AdamState) -> AdamState:
+def advance(rollout: Rollout, method: Method, state: AdamState) -> AdamState:
     """Return the state after the next step, bit-equal to that of `solve`; no graph is kept."""
     leaves = {k: v.detach().requires_grad_() for k, v in state.unknowns.items()}
     start = AdamState(leaves, state.first, state.second, state.step)
     with torch.no_grad():
-        return _step(rollout, renderer, start, create_graph=False)
+        return _step(rollout, method, start, create_graph=False)
 
 
-def advance_with_graph(rollout: Rollout, renderer: SoftRasterizer, state: AdamState) -> AdamState:
+def advance_with_graph(rollout: Rollout, method: Method, state: AdamState) -> AdamState:
     """Return the state after the next step, differentiable.
 
-    In the renderer's parameters and in the state, whose unknowns require a gradient.
+    In the method's parameters and in the state, whose unknowns require a gradient.
     """
-    return _step(rollout, renderer, state, create_graph=True)
+    return _step(rollout, method, state, create_graph=True)
 
 
-def _step(
-    rollout: Rollout, renderer: SoftRasterizer, state: AdamState, *, create_graph: bool
-) -> AdamState:
-    rollout.task.tell(renderer)
-    renderer.set_progress(state.step / max(rollout.inner.steps - 1, 1))
+def _step(rollout: Rollout, method: Method, state: AdamState, *, create_graph: bool) -> AdamState:
+    rollout.task.tell(method.renderer)
+    method.renderer.set_progress(state.step / max(rollout.inner.steps - 1, 1))
     unknowns = list(state.unknowns.values())
     with torch.enable_grad():
-        loss = rollout.task.loss(state.unknowns, renderer).sum()
+        loss = rollout.task.loss(state.unknowns, method.renderer).sum()
         gradients = torch.autograd.grad(loss, unknowns, create_graph=create_graph)
-    return adam_step(state, dict(zip(state.unknowns, gradients, strict=True)), rollout.inner)
+    named = dict(zip(state.unknowns, gradients, strict=True))
+    return adam_step(state, named, rollout.inner, method.rate())
 
 
 def counted(objective: Objective, rollout: Rollout) -> list[bool]:

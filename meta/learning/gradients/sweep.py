@@ -15,8 +15,8 @@ from torch import Tensor
 from meta.learning.gradients.base import trainable
 from meta.learning.gradients.steps import advance_with_graph, counted
 from meta.learning.inner import AdamState, Trajectory, solve
+from meta.learning.method import Method
 from meta.learning.objective import Objective, Rollout
-from taichisoft import SoftRasterizer
 from tasks import Unknowns
 
 
@@ -40,13 +40,13 @@ class Path:
     pulls: list[Unknowns | None]
 
 
-def walk(objective: Objective, rollout: Rollout, renderer: SoftRasterizer) -> Path:
+def walk(objective: Objective, rollout: Rollout, method: Method) -> Path:
     """Solve a rollout, and keep what a sweep needs."""
     counts = counted(objective, rollout)
     states: list[AdamState] = []
     trajectory = solve(
         rollout.task,
-        renderer,
+        method,
         rollout.inner,
         measure_from=counts.index(True),
         on_step=states.append,
@@ -91,9 +91,7 @@ def _each(weight: Tensor, slope: Tensor) -> Tensor:
     return weight.to(slope).reshape(-1, *[1] * (slope.dim() - 1))
 
 
-def sweep(
-    path: Path, rollout: Rollout, renderer: SoftRasterizer, horizon: int
-) -> dict[str, Tensor]:
+def sweep(path: Path, rollout: Rollout, method: Method, horizon: int) -> dict[str, Tensor]:
     """Return the derivative of the rollout's part of the objective, by parameter name.
 
     Parameters
@@ -102,12 +100,12 @@ def sweep(
         From `walk`, with the same parameters.
     rollout : Rollout
         The problems.
-    renderer : SoftRasterizer
+    method : Method
         A copy that may be changed, whose parameters are leaves.
     horizon : int
         States are taken as constants every so many steps, counted from the end.
     """
-    parameters = trainable(renderer)
+    parameters = trainable(method)
     totals = {name: torch.zeros_like(p) for name, p in parameters.items()}
     steps, adjoint = rollout.inner.steps, None
     for step in reversed(range(steps)):
@@ -115,7 +113,7 @@ def sweep(
             adjoint = None
         adjoint = _pulled(adjoint, path.states[step + 1], path.pulls[step + 1])
         if adjoint is not None:
-            adjoint, gradients = _back(rollout, renderer, path.states[step], adjoint)
+            adjoint, gradients = _back(rollout, method, path.states[step], adjoint)
             for total, gradient in zip(totals.values(), gradients, strict=True):
                 total += gradient
     return totals
@@ -132,13 +130,13 @@ def _pulled(
 
 
 def _back(
-    rollout: Rollout, renderer: SoftRasterizer, state: AdamState, adjoint: list[Tensor]
+    rollout: Rollout, method: Method, state: AdamState, adjoint: list[Tensor]
 ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
     """Return the adjoint of the state before a step, and the gradients of the parameters in it."""
     leaves = _leaves(state)
-    parameters = list(trainable(renderer).values())
+    parameters = list(trainable(method).values())
     with torch.enable_grad():
-        after = advance_with_graph(rollout, renderer, leaves)
+        after = advance_with_graph(rollout, method, leaves)
         found = torch.autograd.grad(
             _tensors(after),
             [*_tensors(leaves), *parameters],

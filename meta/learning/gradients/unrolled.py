@@ -18,8 +18,8 @@ from meta.learning.gradients.base import (
     trainable,
 )
 from meta.learning.gradients.sweep import sweep, walk
+from meta.learning.method import Method
 from meta.learning.objective import Objective, frozen
-from taichisoft import SoftRasterizer
 from taichisoft.base.checks import check_integer
 
 
@@ -46,11 +46,11 @@ class Unrolled(MetaGradient):
     """
 
     def estimate(
-        self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
+        self, objective: Objective, method: Method, generator: torch.Generator
     ) -> Estimate:
         """Return the estimate; see `MetaGradient.estimate`. No random numbers are drawn."""
         rollouts = rollouts_of(objective, "an unrolled gradient")
-        return _swept(objective, renderer, max(rollout.inner.steps for rollout in rollouts))
+        return _swept(objective, method, max(rollout.inner.steps for rollout in rollouts))
 
 
 class Truncated(MetaGradient):
@@ -71,11 +71,11 @@ class Truncated(MetaGradient):
         self.horizon = check_integer(horizon, "horizon", minimum=1)
 
     def estimate(
-        self, objective: Objective, renderer: SoftRasterizer, generator: torch.Generator
+        self, objective: Objective, method: Method, generator: torch.Generator
     ) -> Estimate:
         """Return the estimate; see `MetaGradient.estimate`. No random numbers are drawn."""
         rollouts_of(objective, "a truncated gradient")
-        return _swept(objective, renderer, self.horizon)
+        return _swept(objective, method, self.horizon)
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class TruncatedSettings(MetaGradientSettings):
         return Truncated(self.horizon)
 
 
-def _swept(objective: Objective, renderer: SoftRasterizer, horizon: int) -> Estimate:
-    totals = {name: torch.zeros_like(p) for name, p in trainable(renderer).items()}
-    forward, backward = frozen(renderer), copy.deepcopy(renderer)
+def _swept(objective: Objective, method: Method, horizon: int) -> Estimate:
+    totals = {name: torch.zeros_like(p) for name, p in trainable(method).items()}
+    forward, backward = frozen(method), copy.deepcopy(method)
     trajectories = []
     for rollout in objective.rollouts:
         path = walk(objective, rollout, forward)

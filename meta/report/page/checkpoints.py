@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from meta.config.parts import RATE
 from meta.config.softness import with_parameters
 from meta.report.page.chart import thinned
 from taichisoft import Positive, Real, Scale, Softness
@@ -57,7 +58,11 @@ def checkpoints_over_steps(
     """
     whole = {} if start is None else {0: start}
     whole[saved.trained.get("step", len(history))] = saved
-    parameters = {row["step"]: row["parameters"] for row in history if "parameters" in row}
+    parameters = {
+        row["step"]: {name: value for name, value in row["parameters"].items() if name != RATE}
+        for row in history
+        if "parameters" in row
+    }
     steps = sorted({*whole, *parameters})
     return tuple(
         Checkpoint(step, whole[step] if step in whole else with_parameters(saved, parameters[step]))

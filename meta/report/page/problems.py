@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from meta.learning.inner import AdamState, InnerSettings, solve
+from meta.learning.method import Method
 from meta.learning.settings import TrainSettings, build_families
 from meta.report.animation import overlay
 from meta.report.page.chart import Chart, Line, around, thinned
@@ -104,8 +105,10 @@ def _of_family(
     family: TaskFamily, settings: TrainSettings, softnesses: Mapping[str, Softness], count: int
 ) -> list[Example]:
     task = family.sample(settings.seed, count, Split.HELD_OUT)
-    inner = settings.inner.of(family)
-    solved = {label: _solve(task, softness, inner) for label, softness in softnesses.items()}
+    solved = {
+        label: _solve(task, softness, settings.inner.of(family, softness))
+        for label, softness in softnesses.items()
+    }
     return [_example(family, task, problem, solved) for problem in range(count)]
 
 
@@ -115,8 +118,8 @@ Solved = tuple[list[AdamState], torch.Tensor]
 def _solve(task: Task, softness: Softness, inner: InnerSettings) -> Solved:
     """Return the states and errors (T + 1, P) of all steps."""
     states: list[AdamState] = []
-    renderer = SoftRasterizer(softness=softness)
-    trajectory = solve(task, renderer, inner, on_step=states.append)
+    method = Method(SoftRasterizer(softness=softness))
+    trajectory = solve(task, method, inner, on_step=states.append)
     return states, trajectory.errors.detach().cpu()
 
 

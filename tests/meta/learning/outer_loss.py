@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
 
-import taichisoft as ts
 from meta.learning.inner import AdamState, InnerSettings, adam_step, start
+from meta.learning.method import Method
 from meta.learning.objective import Rollout, TrajectoryObjective, Window, late
 from tasks import PoseFamily, Shape3DFamily, Split, Task, TaskFamily
 from tasks.occlusion import OcclusionFamily
@@ -52,7 +52,7 @@ def objective_of(task: Task, family: TaskFamily, steps: int, window: Window = la
 
 def outer_loss(
     objective: TrajectoryObjective,
-    renderer: ts.SoftRasterizer,
+    method: Method,
     borders: dict[int, AdamState] | None = None,
     graph: bool = False,
 ) -> Tensor:
@@ -61,7 +61,9 @@ def outer_loss(
     At the steps of `borders` the state is replaced by a given one.
     """
     (rollout,) = objective.rollouts
-    task, inner = rollout.task, rollout.inner
+    task, renderer = rollout.task, method.renderer
+    rate = rollout.inner.learning_rate * method.rate()
+    inner = replace(rollout.inner, learning_rate=rate)
     state = start(task)
     errors = [task.differentiable_error(state.unknowns)]
     for step in range(inner.steps):

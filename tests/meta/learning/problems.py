@@ -5,22 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from meta.learning.method import Method
 from meta.learning.objective import Objective, Outcome, Rollout
 from meta.learning.settings import TrainSettings
-from taichisoft import MonotoneSpline, Pixels, Situation, SoftRasterizer
+from taichisoft import MonotoneSpline, Pixels, Positive, Situation, SoftRasterizer
 from tasks import Split, Task, TaskFamily, Unknowns
 
 
-def flat(renderer: SoftRasterizer) -> Tensor:
+def flat(method: nn.Module) -> Tensor:
     """Return all parameters as one vector."""
-    return torch.cat([p.reshape(-1) for p in renderer.parameters()])
+    return torch.cat([p.reshape(-1) for p in method.parameters()])
 
 
-def spline_renderer(knots: int = 4) -> SoftRasterizer:
-    """Return a renderer with ``knots + 1`` parameters."""
-    return SoftRasterizer(MonotoneSpline(Pixels(0.3, learn=True), knots=knots))
+def spline_method(knots: int = 4, rate: Positive | float = 1.0) -> Method:
+    """Return a method whose renderer has ``knots + 1`` parameters."""
+    coverage = MonotoneSpline(Pixels(0.3, learn=True), knots=knots)
+    return Method(SoftRasterizer(coverage), rate)
 
 
 class ParameterObjective(Objective):
@@ -30,10 +32,10 @@ class ParameterObjective(Objective):
         self.function = function
         self.count = 0
 
-    def evaluate(self, renderer: SoftRasterizer) -> Outcome:
+    def evaluate(self, method: Method) -> Outcome:
         """Return the value of the function."""
         self.count += 1
-        return Outcome(float(self.function(flat(renderer))), 0.0, 0.0)
+        return Outcome(float(self.function(flat(method))), 0.0, 0.0)
 
     @property
     def rollouts(self) -> tuple[Rollout, ...]:

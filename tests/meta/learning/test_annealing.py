@@ -9,6 +9,7 @@ import torch
 
 from meta.learning.gradients import EvolutionStrategies, FirstOrder
 from meta.learning.inner import InnerSettings, solve
+from meta.learning.method import Method
 from meta.learning.objective import Rollout, TrajectoryObjective, late
 from taichisoft import Gaussian, Pixels, SoftRasterizer
 from taichisoft.softness.annealing import CosineAnnealing, ExponentialAnnealing, LearnedAnnealing
@@ -53,13 +54,13 @@ def test_scale_follows_the_steps(scale, steps, wanted):
     task, renderer = watched(), SoftRasterizer(Gaussian(scale()))
     # The second time as well: the progress starts anew.
     for _ in range(2):
-        solve(task, renderer, InnerSettings(steps, 0.1))
+        solve(task, Method(renderer), InnerSettings(steps, 0.1))
     assert task.scales == pytest.approx(2 * wanted, rel=1e-14)
 
 
 def test_evaluation_does_not_move_the_softness_that_is_learned():
     renderer = SoftRasterizer(Gaussian(ExponentialAnnealing(4.0, 1.0)))
-    objective(watched(), 4).evaluate(renderer)
+    objective(watched(), 4).evaluate(Method(renderer))
     assert renderer.coverage.scale.progress == 0
 
 
@@ -67,7 +68,9 @@ def test_evolution_learns_the_whole_course():
     scale = LearnedAnnealing(0.5)
     renderer = SoftRasterizer(Gaussian(scale))
     method = EvolutionStrategies(0.05, 4)
-    estimate = method.estimate(objective(watched(), 12), renderer, torch.Generator().manual_seed(0))
+    estimate = method.estimate(
+        objective(watched(), 12), Method(renderer), torch.Generator().manual_seed(0)
+    )
     (gradient,) = estimate.gradients.values()
     # The points are beyond the goal of 1 and go down to 0.5: a wider softness would do better, early or late.
     assert gradient.shape == scale.log_factor.shape
@@ -78,7 +81,7 @@ def test_first_order_looks_at_the_end_of_the_course():
     ends = Pixels(4.0, learn=True), Pixels(0.5, learn=True)
     renderer = SoftRasterizer(Gaussian(CosineAnnealing(*ends)))
     generator = torch.Generator().manual_seed(0)
-    estimate = FirstOrder().estimate(objective(watched(), 4), renderer, generator)
+    estimate = FirstOrder().estimate(objective(watched(), 4), Method(renderer), generator)
     first, last = (
         gradient for name, gradient in estimate.gradients.items() if name.endswith("log_value")
     )

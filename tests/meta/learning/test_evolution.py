@@ -17,9 +17,10 @@ from meta.learning.gradients import (
 )
 from meta.learning.gradients.evolution import directions
 from meta.learning.inner import InnerSettings
+from meta.learning.method import Method
 from meta.learning.objective import Rollout, TrajectoryObjective, final
 from taichisoft import Gaussian, LearnedAnnealing, SoftRasterizer
-from tests.meta.learning.problems import ParameterObjective, PointTask, flat, spline_renderer
+from tests.meta.learning.problems import ParameterObjective, PointTask, flat, spline_method
 
 SIZE = 5
 SLOPE = torch.tensor([1.0, -2.0, 0.5, 3.0, -0.25], dtype=torch.float64)
@@ -50,42 +51,38 @@ def quadratic(p):
 
 @pytest.mark.parametrize("sigma", [1e-3, 2.0])
 def test_evolution_is_exact_for_a_linear_objective(sigma):
-    objective, renderer = ParameterObjective(linear), spline_renderer()
-    estimate = EvolutionStrategies(sigma, SIZE).estimate(objective, renderer, seeded())
+    objective, solver = ParameterObjective(linear), spline_method()
+    estimate = EvolutionStrategies(sigma, SIZE).estimate(objective, solver, seeded())
     torch.testing.assert_close(vector(estimate), SLOPE, rtol=1e-10, atol=1e-10)
-    assert estimate.outcome.value == pytest.approx(
-        float(linear(flat(renderer).detach())), rel=1e-12
-    )
+    assert estimate.outcome.value == pytest.approx(float(linear(flat(solver).detach())), rel=1e-12)
     assert objective.count == 2 * SIZE
 
 
 def test_evolution_is_the_gradient_of_a_quadratic_objective():
     # Antithetic pairs cancel the curvature, so even a wide sigma leaves no bias.
-    objective, renderer = ParameterObjective(quadratic), spline_renderer()
-    p = flat(renderer).detach()
+    objective, solver = ParameterObjective(quadratic), spline_method()
+    p = flat(solver).detach()
     exact = CURVATURE @ p + SLOPE
-    estimate = EvolutionStrategies(0.7, 3 * SIZE).estimate(objective, renderer, seeded())
+    estimate = EvolutionStrategies(0.7, 3 * SIZE).estimate(objective, solver, seeded())
     torch.testing.assert_close(vector(estimate), exact, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("sigma", [1e-3, 2.0])
 def test_one_sided_evolution_is_exact_for_a_linear_objective(sigma):
-    objective, renderer = ParameterObjective(linear), spline_renderer()
-    estimate = OneSidedEvolution(sigma, SIZE).estimate(objective, renderer, seeded())
+    objective, solver = ParameterObjective(linear), spline_method()
+    estimate = OneSidedEvolution(sigma, SIZE).estimate(objective, solver, seeded())
     torch.testing.assert_close(vector(estimate), SLOPE, rtol=1e-10, atol=1e-10)
-    value = float(linear(flat(renderer).detach()))
+    value = float(linear(flat(solver).detach()))
     assert estimate.outcome.value == pytest.approx(value, rel=1e-12)
     assert objective.count == SIZE + 1
 
 
 @pytest.mark.parametrize("method", [EvolutionStrategies(0.7, 2), OneSidedEvolution(0.7, 4)])
 def test_evolution_with_few_directions_is_unbiased(method: Evolution):
-    objective, renderer = ParameterObjective(quadratic), spline_renderer()
-    exact = CURVATURE @ flat(renderer).detach() + SLOPE
+    objective, solver = ParameterObjective(quadratic), spline_method()
+    exact = CURVATURE @ flat(solver).detach() + SLOPE
     generator = seeded()
-    draws = torch.stack(
-        [vector(method.estimate(objective, renderer, generator)) for _ in range(600)]
-    )
+    draws = torch.stack([vector(method.estimate(objective, solver, generator)) for _ in range(600)])
     error_of_mean = draws.std(0) / math.sqrt(len(draws))
     assert (draws.std(0) > 0.3).all()
     assert ((draws.mean(0) - exact).abs() < 4 * error_of_mean).all()
@@ -108,7 +105,7 @@ def test_evolution_sees_through_the_trajectory():
     # The points follow the scale, so the error depends on it; the direct derivative is another one.
     task = PointTask(torch.tensor([1.2, 1.9]).double(), torch.ones(2).double())
     objective = TrajectoryObjective((Rollout(task, InnerSettings(300, 0.1), 2.0),), final)
-    estimate = EvolutionStrategies(1e-3, 10).estimate(objective, spline_renderer(), seeded())
+    estimate = EvolutionStrategies(1e-3, 10).estimate(objective, spline_method(), seeded())
     (scale,) = [name for name in estimate.gradients if name.endswith("log_value")]
     (weight,) = set(estimate.gradients) - {scale}
     # At the end x is the scale 0.3, whose error in caps is e = (1 - 0.3) / 2.
@@ -117,9 +114,9 @@ def test_evolution_sees_through_the_trajectory():
     assert float(estimate.gradients[weight].abs().max()) < 1e-7
 
 
-def course() -> SoftRasterizer:
-    """Return a renderer whose scale has a knot for each of four steps."""
-    return SoftRasterizer(Gaussian(LearnedAnnealing(1.2)))
+def course() -> Method:
+    """Return a method whose scale has a knot for each of four steps."""
+    return Method(SoftRasterizer(Gaussian(LearnedAnnealing(1.2))))
 
 
 def influences(window=final, steps: int = 4) -> TrajectoryObjective:
@@ -128,20 +125,18 @@ def influences(window=final, steps: int = 4) -> TrajectoryObjective:
     return TrajectoryObjective((Rollout(task, InnerSettings(steps, 0.2), 2.0),), window)
 
 
-def episode(method: PersistentEvolution, objective, renderer, generator) -> torch.Tensor:
+def episode(method: PersistentEvolution, objective, solver, generator) -> torch.Tensor:
     """Return the mean of the estimates of an episode."""
-    found = [
-        vector(method.estimate(objective, renderer, generator)) for _ in range(method.segments)
-    ]
+    found = [vector(method.estimate(objective, solver, generator)) for _ in range(method.segments)]
     return torch.stack(found).mean(0)
 
 
 def test_persistent_evolution_has_no_bias_where_truncation_has():
-    objective, renderer = influences(), course()
-    exact = vector(Unrolled().estimate(objective, renderer, seeded()))
-    cut = vector(Truncated(2).estimate(objective, renderer, seeded()))
+    objective, solver = influences(), course()
+    exact = vector(Unrolled().estimate(objective, solver, seeded()))
+    cut = vector(Truncated(2).estimate(objective, solver, seeded()))
     method, generator = PersistentEvolution(1e-3, 4, horizon=2, steps=4), seeded()
-    draws = torch.stack([episode(method, objective, renderer, generator) for _ in range(60)])
+    draws = torch.stack([episode(method, objective, solver, generator) for _ in range(60)])
     error_of_mean = draws.std(0) / math.sqrt(len(draws))
     assert ((draws.mean(0) - exact).abs() < 4 * error_of_mean).all()
     # The first two knots shape the first segment alone, which has no error that counts.
@@ -150,10 +145,10 @@ def test_persistent_evolution_has_no_bias_where_truncation_has():
 
 
 def test_persistent_evolution_of_whole_trajectories_is_antithetic_evolution():
-    objective, renderer = influences(), course()
+    objective, solver = influences(), course()
     method = PersistentEvolution(0.1, 3, horizon=9, steps=4)
-    found = method.estimate(objective, renderer, seeded())
-    expected = EvolutionStrategies(0.1, 3).estimate(objective, renderer, seeded())
+    found = method.estimate(objective, solver, seeded())
+    expected = EvolutionStrategies(0.1, 3).estimate(objective, solver, seeded())
     torch.testing.assert_close(vector(found), vector(expected), rtol=1e-12, atol=1e-14)
     for name in ("value", "error_mean", "success"):
         value = getattr(expected.outcome, name)
@@ -163,13 +158,13 @@ def test_persistent_evolution_of_whole_trajectories_is_antithetic_evolution():
 
 @pytest.mark.parametrize(("horizon", "segments"), [(2, 3), (4, 2), (5, 1)])
 def test_shares_of_an_episode_add_up_to_the_objective(horizon, segments):
-    objective, renderer = influences(every, steps=5), course()
+    objective, solver = influences(every, steps=5), course()
     method = PersistentEvolution(1e-7, 1, horizon, steps=5)
     outcomes = [
-        method.estimate(objective, renderer, seeded()).outcome for _ in range(method.segments)
+        method.estimate(objective, solver, seeded()).outcome for _ in range(method.segments)
     ]
     assert method.segments == segments
-    whole = objective.evaluate(renderer)
+    whole = objective.evaluate(solver)
     mean = sum(outcome.value for outcome in outcomes) / segments
     assert mean == pytest.approx(whole.value, rel=1e-6)
     assert outcomes[-1].error_mean == pytest.approx(whole.error_mean, rel=1e-6)
@@ -181,11 +176,11 @@ def test_episodes_begin_every_so_many_steps():
     assert [method.objective_step(step) for step in range(7)] == [0, 0, 0, 3, 3, 3, 6]
 
 
-def learned(method: PersistentEvolution, renderer: SoftRasterizer, steps: range) -> None:
+def learned(method: PersistentEvolution, solver: Method, steps: range) -> None:
     """Take outer steps down the gradient."""
     for step in steps:
-        estimate = method.estimate(influences(every), renderer, seeded(step))
-        for name, parameter in renderer.named_parameters():
+        estimate = method.estimate(influences(every), solver, seeded(step))
+        for name, parameter in solver.named_parameters():
             parameter.data -= 0.1 * estimate.gradients[name]
 
 
@@ -194,8 +189,8 @@ def test_persistent_evolution_continues_from_a_checkpoint(stop, tmp_path):
     def make():
         return PersistentEvolution(0.1, 2, horizon=1, steps=4)
 
-    renderer = course()
-    learned(make(), renderer, range(9))
+    solver = course()
+    learned(make(), solver, range(9))
     resumed, method = course(), make()
     learned(method, resumed, range(stop))
     torch.save(method.state_dict(), tmp_path / "state.pt")
@@ -205,10 +200,10 @@ def test_persistent_evolution_continues_from_a_checkpoint(stop, tmp_path):
     other = make()
     for estimator in (other, method):
         estimator.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-        resumed.coverage.scale.log_factor.data.copy_(before)
+        resumed.renderer.coverage.scale.log_factor.data.copy_(before)
         learned(estimator, resumed, range(stop, 9))
-        assert torch.equal(flat(resumed), flat(renderer))
-    assert not torch.equal(before, flat(renderer))
+        assert torch.equal(flat(resumed), flat(solver))
+    assert not torch.equal(before, flat(solver))
 
 
 @pytest.mark.parametrize(

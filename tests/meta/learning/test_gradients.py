@@ -21,6 +21,7 @@ from meta.learning.gradients import (
 from meta.learning.gradients.first_order import direct_gradient
 from meta.learning.group import Alone
 from meta.learning.inner import InnerSettings
+from meta.learning.method import Method
 from meta.learning.objective import (
     Rollout,
     TrajectoryObjective,
@@ -32,19 +33,19 @@ from meta.learning.objective import (
 )
 from taichisoft import Gaussian, MLPCoverage, Pixels, SoftRasterizer
 from tasks import PoseFamily, Split
-from tests.meta.learning.problems import ParameterObjective, PointFamily, flat, spline_renderer
+from tests.meta.learning.problems import ParameterObjective, PointFamily, flat, spline_method
 
 
 def vector(estimate) -> torch.Tensor:
     """Return the gradients in the order of the parameters."""
-    names = [name for name, _ in spline_renderer().named_parameters()]
+    names = [name for name, _ in spline_method().named_parameters()]
     return torch.cat([estimate.gradients[name].reshape(-1) for name in names])
 
 
-def scale_name(renderer: SoftRasterizer) -> str:
+def scale_name(solver: Method) -> str:
     """Return the name of the parameter behind the scale in pixels of the coverage."""
-    wanted = renderer.coverage.scale.length.log_value
-    (name,) = [name for name, p in renderer.named_parameters() if p is wanted]
+    wanted = solver.renderer.coverage.scale.length.log_value
+    (name,) = [name for name, p in solver.named_parameters() if p is wanted]
     return name
 
 
@@ -84,14 +85,14 @@ class TestEveryEstimator:
     """What holds for all of them, through the one interface."""
 
     def test_shape_and_determinism(self, make: Callable[[], MetaGradient]):
-        """The same numbers give the same estimate, and the renderer stays as it is."""
-        renderer, objective = spline_renderer(), point_objective()
-        before = flat(renderer).clone()
-        one = make().estimate(objective, renderer, seeded())
-        two = make().estimate(objective, renderer, seeded())
-        names = [name for name, _ in renderer.named_parameters()]
+        """The same numbers give the same estimate, and the method stays as it is."""
+        solver, objective = spline_method(), point_objective()
+        before = flat(solver).clone()
+        one = make().estimate(objective, solver, seeded())
+        two = make().estimate(objective, solver, seeded())
+        names = [name for name, _ in solver.named_parameters()]
         assert list(one.gradients) == names
-        for name, parameter in renderer.named_parameters():
+        for name, parameter in solver.named_parameters():
             assert one.gradients[name].shape == parameter.shape
             assert one.gradients[name].dtype == parameter.dtype
             assert not one.gradients[name].requires_grad
@@ -101,27 +102,27 @@ class TestEveryEstimator:
         assert 0 < one.outcome.value < 1
         assert one.is_finite()
         assert one.norm() == pytest.approx(float(vector(one).norm()), rel=1e-12)
-        assert torch.equal(flat(renderer), before)
+        assert torch.equal(flat(solver), before)
 
     def test_only_trainable_parameters(self, make: Callable[[], MetaGradient]):
         """What is fixed gets no gradient."""
-        renderer = spline_renderer()
-        renderer.coverage.weight.requires_grad_(False)
-        estimate = make().estimate(point_objective(), renderer, seeded())
-        assert list(estimate.gradients) == [scale_name(renderer)]
+        solver = spline_method()
+        solver.renderer.coverage.weight.requires_grad_(False)
+        estimate = make().estimate(point_objective(), solver, seeded())
+        assert list(estimate.gradients) == [scale_name(solver)]
         assert estimate.norm() > 0
 
     def test_nothing_to_train(self, make: Callable[[], MetaGradient]):
         """A fixed softness is refused."""
-        with pytest.raises(ValueError, match="renderer must have a parameter"):
-            make().estimate(point_objective(), SoftRasterizer(Gaussian(1.0)), seeded())
+        with pytest.raises(ValueError, match="method must have a parameter"):
+            make().estimate(point_objective(), Method(SoftRasterizer(Gaussian(1.0))), seeded())
 
     def test_sums_over_processes_and_weighs_rollouts(self, make: Callable[[], MetaGradient]):
         """Halves of a rollout, on one process or on two, are the whole."""
         (rollout,) = point_objective().rollouts
         half = replace(rollout, weight=0.5)
         whole, halves, shared = (
-            make().estimate(objective, spline_renderer(), seeded())
+            make().estimate(objective, spline_method(), seeded())
             for objective in (
                 TrajectoryObjective((rollout,)),
                 TrajectoryObjective((half, half)),
@@ -137,7 +138,7 @@ class TestEveryEstimator:
     def test_keeps_nothing_between_episodes(self, make: Callable[[], MetaGradient]):
         """A state is empty here, and a wrong one is refused."""
         method = make()
-        method.estimate(point_objective(), spline_renderer(), seeded())
+        method.estimate(point_objective(), spline_method(), seeded())
         assert method.state_dict() == {}
         method.load_state_dict({})
         assert method.objective_step(7) == 7
@@ -150,18 +151,18 @@ class TestEveryEstimator:
 def test_first_order_agrees_with_central_differences(biases):
     family = PoseFamily(image_size=(12, 12), dtype=torch.float64)
     task = family.sample(3, 2, Split.TRAIN)
-    renderer = SoftRasterizer(MLPCoverage(Pixels(0.5, learn=True), biases=biases))
+    solver = Method(SoftRasterizer(MLPCoverage(Pixels(0.5, learn=True), biases=biases)))
     unknowns = task.init()
     rollout = Rollout(task, InnerSettings(2, 0.05), family.error_cap)
-    gradients = direct_gradient(rollout, renderer, unknowns)
-    for name, parameter in renderer.named_parameters():
+    gradients = direct_gradient(rollout, solver, unknowns)
+    for name, parameter in solver.named_parameters():
         for index in (0, parameter.numel() - 1):
             value = parameter.detach().view(-1)
             found = gradients[name].reshape(-1)[index]
             kept, losses = value[index].clone(), []
             for sign in (1, -1):
                 value[index] = kept + sign * 1e-5
-                losses.append(task.loss(unknowns, frozen(renderer)).mean())
+                losses.append(task.loss(unknowns, frozen(solver).renderer).mean())
             value[index] = kept
             expected = (losses[0] - losses[1]) / 2e-5
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-8)
@@ -177,14 +178,14 @@ def test_first_order_is_the_direct_gradient_where_trajectories_end():
         )
         for seed, weight in ((3, 0.25), (4, 0.75))
     )
-    renderer = SoftRasterizer(Gaussian(Pixels(0.5, learn=True)))
+    solver = Method(SoftRasterizer(Gaussian(Pixels(0.5, learn=True))))
     objective = TrajectoryObjective(rollouts)
-    estimate = FirstOrder().estimate(objective, renderer, seeded())
-    outcome = objective.evaluate(renderer)
+    estimate = FirstOrder().estimate(objective, solver, seeded())
+    outcome = objective.evaluate(solver)
     ends = [trajectory.unknowns for trajectory in outcome.trajectories]
     (name,) = estimate.gradients
     each = [
-        direct_gradient(rollout, renderer, end)[name]
+        direct_gradient(rollout, solver, end)[name]
         for rollout, end in zip(rollouts, ends, strict=True)
     ]
     expected = 0.25 * each[0] + 0.75 * each[1]
@@ -196,7 +197,7 @@ def test_first_order_is_the_direct_gradient_where_trajectories_end():
 @pytest.mark.parametrize("name", ["unrolled", "truncated", "first-order", "persistent"])
 def test_what_looks_inside_needs_rollouts(name):
     with pytest.raises(ValueError, match=r"objective must have rollouts for .*, it has none"):
-        ESTIMATORS[name]().estimate(ParameterObjective(torch.sum), spline_renderer(), seeded())
+        ESTIMATORS[name]().estimate(ParameterObjective(torch.sum), spline_method(), seeded())
 
 
 @pytest.mark.parametrize(
@@ -240,8 +241,8 @@ def test_objective_averages_families_and_measures_only_what_counts():
     one, three = point_objective(count=1), point_objective(count=3)
     shares = zip(one.rollouts + three.rollouts, (0.4, 0.6), strict=True)
     both = TrajectoryObjective(tuple(replace(rollout, weight=w) for rollout, w in shares))
-    renderer = spline_renderer()
-    outcomes = [objective.evaluate(renderer) for objective in (one, three, both)]
+    solver = spline_method()
+    outcomes = [objective.evaluate(solver) for objective in (one, three, both)]
     expected = 0.4 * outcomes[0].value + 0.6 * outcomes[1].value
     assert outcomes[2].value == pytest.approx(expected, rel=1e-12)
     assert [t.losses.shape for t in outcomes[2].trajectories] == [(6, 1), (6, 3)]

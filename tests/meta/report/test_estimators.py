@@ -19,7 +19,7 @@ from meta.estimators import (
 from meta.learning.gradients import ESTIMATORS, EvolutionStrategies, PersistentEvolution
 from meta.report.estimators import EstimatorStatistics, draw, markdown
 from taichisoft.base.backend import backend
-from tests.meta.learning.problems import ParameterObjective, flat, spline_renderer
+from tests.meta.learning.problems import ParameterObjective, flat, spline_method
 
 SHORT = EstimatorSettings(
     problems=1, image_size=12, inner_steps=3, horizon=2, pairs=1, draws=2, reference=1, knots=2
@@ -48,12 +48,12 @@ def test_every_estimator_gets_a_row():
 
 def test_rows_of_a_linear_objective():
     slope = torch.tensor([3.0, -4.0, 0.0]).double()
-    objective, renderer = ParameterObjective(lambda p: slope @ p), spline_renderer(2)
-    assert flat(renderer).shape == (3,)
+    objective, solver = ParameterObjective(lambda p: slope @ p), spline_method(2)
+    assert flat(solver).shape == (3,)
     against = Reference(exact=2 * slope, smooth=slope, seconds=0.5)
     settings = replace(SHORT, draws=400)
     all_pairs, one_pair = (
-        measure("es", "some", method, objective, renderer, settings, against)
+        measure("es", "some", method, objective, solver, settings, against)
         for method in (EvolutionStrategies(0.1, 3), EvolutionStrategies(0.1, 1))
     )
     assert all_pairs.norm == pytest.approx(1)
@@ -68,14 +68,14 @@ def test_rows_of_a_linear_objective():
 
 
 def test_an_episode_is_one_estimate():
-    objective, renderer = problem(SHORT)
+    objective, solver = problem(SHORT)
     against = Reference(torch.ones(3).double(), torch.ones(3).double(), 1.0)
     method = PersistentEvolution(0.1, 1, horizon=1, steps=3)
-    row = measure("es-persistent", "", method, objective, renderer, SHORT, against)
+    row = measure("es-persistent", "", method, objective, solver, SHORT, against)
     assert row.draws == 2
     assert method.state_dict() == {}
     generator = torch.Generator().manual_seed(SHORT.seed + 1)
-    parts = [method.estimate(objective, renderer, generator) for _ in range(6)]
+    parts = [method.estimate(objective, solver, generator) for _ in range(6)]
     vectors = [torch.cat([g.flatten() for g in part.gradients.values()]) for part in parts]
     assert row.norm == pytest.approx(float(torch.stack(vectors).mean(0).norm() / 3**0.5), rel=1e-5)
 

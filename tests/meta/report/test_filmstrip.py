@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from meta.learning.inner import InnerSettings, solve
+from meta.learning.method import Method
 from meta.report.filmstrip import draw_solving
 from tasks import Split
 from tests.zoo.tasks import CASES, soft
@@ -20,7 +21,7 @@ def test_states_and_errors_are_those_of_the_solution(name):
     assert [axes.get_title().splitlines()[0] for axes in pictures] == ["step 0", "step 2", "step 4"]
     shown = torch.from_numpy(target.images[0].get_array().filled())
     assert torch.equal(shown, task.target(1).clamp(0, 1))
-    errors = solve(task, soft(), settings).errors[:, 1]
+    errors = solve(task, Method(soft()), settings).errors[:, 1]
     assert torch.equal(torch.tensor(curve.lines[0].get_ydata()), errors)
     assert curve.get_ylabel() == "error [things]"
     figure.canvas.draw()

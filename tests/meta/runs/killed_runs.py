@@ -24,7 +24,7 @@ from meta.learning.outer import OuterOptimizer
 from meta.runs import run, trainer
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder
-from tests.meta.learning.problems import PointFamily, spline_renderer, tiny
+from tests.meta.learning.problems import PointFamily, spline_method, tiny
 from tests.meta.runs.run_cases import rendered, words_of
 
 KILLED = -signal.SIGKILL
@@ -168,5 +168,5 @@ def report(path: Path, seed: int) -> dict:
 
 if __name__ == "__main__":
     # Torch imports a lot more when the first optimiser is made.
-    OuterOptimizer(spline_renderer(), learning_rate=1.0, steps=1, clip=1.0)
+    OuterOptimizer(spline_method(), learning_rate=1.0, steps=1, clip=1.0)
     print(json.dumps(report(Path(sys.argv[1]), int(sys.argv[2]))))

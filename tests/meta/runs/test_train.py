@@ -21,7 +21,7 @@ from meta.runs import history, scalars
 from meta.runs.folder import write_json_atomically
 from meta.runs.history import Record
 from meta.runs.trainer import Trainer, derived_seed
-from tests.meta.learning.problems import TINY, spline_renderer, tiny
+from tests.meta.learning.problems import TINY, spline_method, tiny
 from tests.meta.runs.run_cases import assert_same, points, rendered, steps_of, stop_at
 
 __all__ = ["points"]
@@ -194,9 +194,9 @@ class Constant(MetaGradient):
     def __init__(self, gradient: float):
         self.gradient = gradient
 
-    def estimate(self, objective, renderer, generator) -> Estimate:
+    def estimate(self, objective, method, generator) -> Estimate:
         """Return it for every parameter."""
-        parts = {n: torch.full_like(p, self.gradient) for n, p in trainable(renderer).items()}
+        parts = {n: torch.full_like(p, self.gradient) for n, p in trainable(method).items()}
         return Estimate(Outcome(0.5, 0.5, 0.0), parts)
 
 
@@ -231,11 +231,12 @@ def test_clipped_gradients_are_counted(points, size, clipped, tmp_path):
 def test_outer_steps_are_clipped_and_get_smaller():
     moves = {}
     for size in (1e-9, 1.0, 1e6):
-        renderer = spline_renderer()
-        outer = OuterOptimizer(renderer, learning_rate=0.1, steps=4, clip=1e-8)
-        before = renderer.coverage.weight.detach().clone()
-        outer.step(Constant(size).estimate(None, renderer, None), 0)
-        moves[size] = float((before - renderer.coverage.weight.detach()).abs().max())
+        method = spline_method()
+        weight = method.renderer.coverage.weight
+        outer = OuterOptimizer(method, learning_rate=0.1, steps=4, clip=1e-8)
+        before = weight.detach().clone()
+        outer.step(Constant(size).estimate(None, method, None), 0)
+        moves[size] = float((before - weight.detach()).abs().max())
     # Adam's step depends on the size of a gradient only where it is as small as its epsilon of 1e-8.
     assert moves[1.0] == pytest.approx(moves[1e6], rel=1e-9)
     clipped = 1e-8 / 5**0.5
