@@ -91,5 +91,5 @@ def learn(
         outer.step(estimate, step)
         values.append(float(p().detach()))
         objectives.append(estimate.outcome.value)
-        slopes.append(float(sum(g.sum() for g in estimate.gradients.values())))
+        slopes.append(float(sum(g.sum() for g in estimate.vectors.values())))
     return Learned(values, objectives, slopes, learning.problems, time.perf_counter() - begin)

@@ -100,12 +100,13 @@ class Reference:
 
 
 def estimate_all(settings: EstimatorSettings) -> list[EstimatorStatistics]:
-    """Return bias, spread and cost of every estimator, with the current backend."""
+    """Return bias, spread and cost of every estimator of a gradient, with the current backend."""
     objective, solver = problem(settings)
     against = reference(objective, solver, settings)
     return [
         measure(name, kind.label, estimator(kind, settings), objective, solver, settings, against)
         for name, kind in ESTIMATORS.items()
+        if kind.gives_slope
     ]
 
 
@@ -175,7 +176,7 @@ def measure(
 
 
 def _flat(estimate: Estimate) -> Tensor:
-    return torch.cat([gradient.reshape(-1) for gradient in estimate.gradients.values()]).double()
+    return torch.cat([vector.reshape(-1) for vector in estimate.vectors.values()]).double()
 
 
 def _cosine(one: Tensor, other: Tensor) -> float:

@@ -65,7 +65,7 @@ def _run(command: Command, words: Sequence[str], group: Group) -> int:
         run = _opened(command, words, group)
     except WorkerLost:
         raise
-    except (OSError, TypeError, ValueError, RuntimeError) as error:
+    except (ImportError, OSError, TypeError, ValueError, RuntimeError) as error:
         if group.rank == 0:
             print(f"error: {error}{_cure(error, command.folder, group)}", file=sys.stderr)
         return FAILED

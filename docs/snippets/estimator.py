@@ -4,7 +4,7 @@ from typing import ClassVar
 import torch
 
 from meta.config.settings import PositiveFloat
-from meta.learning.gradients import Estimate, MetaGradient, MetaGradientSettings
+from meta.learning.gradients import MetaGradient, MetaGradientSettings, Slope
 from meta.learning.gradients.point import Point
 from meta.learning.method import Method
 from meta.learning.objective import Objective, mean_outcome
@@ -16,9 +16,7 @@ class SimultaneousPerturbation(MetaGradient):
     def __init__(self, sigma: float):
         self.sigma = sigma
 
-    def estimate(
-        self, objective: Objective, method: Method, generator: torch.Generator
-    ) -> Estimate:
+    def estimate(self, objective: Objective, method: Method, generator: torch.Generator) -> Slope:
         """Return the estimate of one pair of evaluations."""
         point = Point(method)
         coins = torch.randint(0, 2, point.center.shape, generator=generator)
@@ -28,7 +26,7 @@ class SimultaneousPerturbation(MetaGradient):
         )
         slope = (above.value - below.value) / (2 * self.sigma)
         # The reciprocal of a sign is that sign.
-        return Estimate(mean_outcome([above, below]), point.by_name(slope * signs))
+        return Slope(mean_outcome([above, below]), point.by_name(slope * signs))
 
 
 @dataclass(frozen=True)

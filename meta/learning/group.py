@@ -84,13 +84,13 @@ def together(group: Group, action: Callable[[], T]) -> T:
 
     Raises
     ------
-    OSError, TypeError, ValueError, RuntimeError
+    ImportError, OSError, TypeError, ValueError, RuntimeError
         What `action` raised here, or a RuntimeError with the message of the first process where it failed.
     """
     failure: Exception | None = None
     try:
         result = action()
-    except (OSError, TypeError, ValueError, RuntimeError) as error:
+    except (ImportError, OSError, TypeError, ValueError, RuntimeError) as error:
         failure = error
     messages = group.gather(None if failure is None else f"{failure}")
     if failure is not None:

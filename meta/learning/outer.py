@@ -1,11 +1,13 @@
-"""The outer optimisation: Adam on the parameters of a method, guarded."""
+"""The outer optimisation: steps of the parameters of a method, by Adam or as estimated, guarded."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from meta.learning.gradients import Estimate, trainable
 from meta.learning.method import Method
@@ -19,7 +21,9 @@ from taichisoft.base.checks import (
 
 
 class OuterOptimizer:
-    """Adam with a learning rate that falls to zero, gradient clipping and a guard against bad gradients.
+    """Adam with a learning rate that falls to zero, gradient clipping and a guard against bad estimates.
+
+    An estimate that knows itself how far to go (`Move`) is guarded alone.
 
     Parameters
     ----------
@@ -53,16 +57,20 @@ class OuterOptimizer:
         Parameters
         ----------
         estimate : Estimate
-            Gradients of the trainable parameters, by name.
+            Of the trainable parameters, by name.
         index : int
             How many steps were taken before; it sets the learning rate.
         """
         if not estimate.is_finite():
             self.skipped += 1
             return
-        factor = self._factor(estimate.norm())
+        norm = estimate.norm()
+        estimate.apply(self.parameters, lambda gradients: self._descend(gradients, norm, index))
+
+    def _descend(self, gradients: Mapping[str, Tensor], norm: float, index: int) -> None:
+        factor = self._factor(norm)
         for name, parameter in self.parameters.items():
-            parameter.grad = factor * estimate.gradients[name]
+            parameter.grad = factor * gradients[name]
         for group in self.adam.param_groups:
             group["lr"] = self.rate(index)
         self.adam.step()

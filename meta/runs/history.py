@@ -26,7 +26,8 @@ class Record:
     success : float
         Rate of solved problems.
     gradient_norm : float
-        Norm of the meta-gradient before clipping; NaN, null in the file, if it was not finite.
+        Norm of the meta-gradient before clipping, or length of the step of an estimator that moves the
+        parameters itself; NaN, null in the file, if it was not finite.
     skipped : int
         Number of steps so far that were left out because value or gradient was not finite.
     clipped : int

@@ -1,4 +1,4 @@
-"""Estimators of the derivative of an objective with respect to a softness: a file and a line each."""
+"""Estimators of a derivative of an objective, or of a step that lowers it: a file and a line each."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Annotated, Literal
 import tyro
 
 from meta.config.settings import FLAT, Kinds, chosen
-from meta.learning.gradients.base import Estimate as Estimate
 from meta.learning.gradients.base import MetaGradient as MetaGradient
 from meta.learning.gradients.base import MetaGradientSettings
 from meta.learning.gradients.base import trainable as trainable
+from meta.learning.gradients.covariance import CovarianceAdaptation as CovarianceAdaptation
+from meta.learning.gradients.covariance import CovarianceSettings
+from meta.learning.gradients.estimate import Estimate as Estimate
+from meta.learning.gradients.estimate import Move as Move
+from meta.learning.gradients.estimate import Slope as Slope
 from meta.learning.gradients.evolution import AntitheticSettings, OneSidedSettings
 from meta.learning.gradients.evolution import Evolution as Evolution
 from meta.learning.gradients.evolution import EvolutionStrategies as EvolutionStrategies
@@ -32,6 +36,7 @@ _LIST = (
     AntitheticSettings,
     OneSidedSettings,
     PersistentSettings,
+    CovarianceSettings,
 )
 ESTIMATORS: Mapping[str, type[MetaGradientSettings]] = MappingProxyType(
     {settings.name: settings for settings in _LIST}

@@ -10,37 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from meta.config.settings import Settings
+from meta.learning.gradients.estimate import Estimate
 from meta.learning.method import Method
-from meta.learning.objective import Objective, Outcome, Rollout
-
-
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """An estimate of an objective and its gradient.
-
-    Parameters
-    ----------
-    outcome : Outcome
-        The objective and what comes with it.
-    gradients : dict of Tensor
-        For each trainable parameter of the method, by name, a tensor like it.
-    """
-
-    outcome: Outcome
-    gradients: dict[str, Tensor]
-
-    def norm(self) -> float:
-        """Return the Euclidean norm of all gradients together."""
-        return float(torch.cat([g.reshape(-1) for g in self.gradients.values()]).norm())
-
-    def is_finite(self) -> bool:
-        """Return whether the value and every gradient are finite."""
-        values = [torch.tensor(self.outcome.value), *self.gradients.values()]
-        return all(bool(torch.isfinite(v).all()) for v in values)
+from meta.learning.objective import Objective, Rollout
 
 
 class MetaGradient(ABC):
-    """Estimates the gradient of an objective with respect to the parameters of a method.
+    """Estimates the gradient of an objective by the parameters of a method, or where to move them.
 
     Black-box estimators call ``objective.evaluate``; others look at ``objective.rollouts``, the problems and
     how they are solved, from which a trajectory can be rebuilt with a graph (see `Objective`). All random
@@ -101,9 +77,12 @@ class MetaGradientSettings(Settings, ABC):
     ----------
     label : str
         Its name in tables and figures.
+    gives_slope : bool
+        Whether it estimates a gradient, which can be compared with others.
     """
 
     label: ClassVar[str] = ""
+    gives_slope: ClassVar[bool] = True
 
     @abstractmethod
     def build(self, steps: int) -> MetaGradient:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from meta.config.settings import Count, PositiveFloat
-from meta.learning.gradients.base import Estimate, MetaGradient, MetaGradientSettings
+from meta.learning.gradients.base import MetaGradient, MetaGradientSettings
+from meta.learning.gradients.estimate import Slope
 from meta.learning.gradients.point import Point
 from meta.learning.method import Method
 from meta.learning.objective import Objective, Outcome, mean_outcome
@@ -42,13 +43,11 @@ class Evolution(MetaGradient):
     def __init__(self, sigma: float):
         self.sigma = check_number(sigma, "sigma", above=0)
 
-    def estimate(
-        self, objective: Objective, method: Method, generator: torch.Generator
-    ) -> Estimate:
+    def estimate(self, objective: Objective, method: Method, generator: torch.Generator) -> Slope:
         """Return the estimate; see `MetaGradient.estimate`."""
         point = Point(method)
         gradient, outcome = self.explore(objective, point, generator)
-        return Estimate(outcome, point.by_name(gradient))
+        return Slope(outcome, point.by_name(gradient))
 
     @abstractmethod
     def explore(

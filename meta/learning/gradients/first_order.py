@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from meta.learning.gradients.base import (
-    Estimate,
     MetaGradient,
     MetaGradientSettings,
     rollouts_of,
     trainable,
 )
+from meta.learning.gradients.estimate import Slope
 from meta.learning.method import Method
 from meta.learning.objective import Objective, Rollout
 
@@ -31,9 +31,7 @@ class FirstOrder(MetaGradient):
     published code does this.
     """
 
-    def estimate(
-        self, objective: Objective, method: Method, generator: torch.Generator
-    ) -> Estimate:
+    def estimate(self, objective: Objective, method: Method, generator: torch.Generator) -> Slope:
         """Return the estimate; see `MetaGradient.estimate`. No random numbers are drawn."""
         rollouts = rollouts_of(objective, "a first-order gradient")
         outcome = objective.evaluate(method)
@@ -43,7 +41,7 @@ class FirstOrder(MetaGradient):
             for name, gradient in gradients.items():
                 totals[name] += rollout.weight * gradient
         totals = {name: objective.group.sum(total) for name, total in totals.items()}
-        return Estimate(outcome, totals)
+        return Slope(outcome, totals)
 
 
 @dataclass(frozen=True)

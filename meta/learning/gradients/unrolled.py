@@ -11,12 +11,12 @@ from torch import Tensor
 
 from meta.config.settings import Count
 from meta.learning.gradients.base import (
-    Estimate,
     MetaGradient,
     MetaGradientSettings,
     rollouts_of,
     trainable,
 )
+from meta.learning.gradients.estimate import Slope
 from meta.learning.gradients.sweep import sweep, walk
 from meta.learning.method import Method
 from meta.learning.objective import Objective, frozen
@@ -45,9 +45,7 @@ class Unrolled(MetaGradient):
     through the last step that leads to an error, and approximate through those before.
     """
 
-    def estimate(
-        self, objective: Objective, method: Method, generator: torch.Generator
-    ) -> Estimate:
+    def estimate(self, objective: Objective, method: Method, generator: torch.Generator) -> Slope:
         """Return the estimate; see `MetaGradient.estimate`. No random numbers are drawn."""
         rollouts = rollouts_of(objective, "an unrolled gradient")
         return _swept(objective, method, max(rollout.inner.steps for rollout in rollouts))
@@ -70,9 +68,7 @@ class Truncated(MetaGradient):
     def __init__(self, horizon: int):
         self.horizon = check_integer(horizon, "horizon", minimum=1)
 
-    def estimate(
-        self, objective: Objective, method: Method, generator: torch.Generator
-    ) -> Estimate:
+    def estimate(self, objective: Objective, method: Method, generator: torch.Generator) -> Slope:
         """Return the estimate; see `MetaGradient.estimate`. No random numbers are drawn."""
         rollouts_of(objective, "a truncated gradient")
         return _swept(objective, method, self.horizon)
@@ -104,7 +100,7 @@ class TruncatedSettings(MetaGradientSettings):
         return Truncated(self.horizon)
 
 
-def _swept(objective: Objective, method: Method, horizon: int) -> Estimate:
+def _swept(objective: Objective, method: Method, horizon: int) -> Slope:
     totals = {name: torch.zeros_like(p) for name, p in trainable(method).items()}
     forward, backward = frozen(method), copy.deepcopy(method)
     trajectories = []
@@ -113,7 +109,7 @@ def _swept(objective: Objective, method: Method, horizon: int) -> Estimate:
         trajectories.append(path.trajectory)
         _add(totals, sweep(path, rollout, backward, horizon))
     outcome = objective.outcome(tuple(trajectories))
-    return Estimate(outcome, {name: objective.group.sum(total) for name, total in totals.items()})
+    return Slope(outcome, {name: objective.group.sum(total) for name, total in totals.items()})
 
 
 def _add(totals: dict[str, Tensor], parts: dict[str, Tensor]) -> None:

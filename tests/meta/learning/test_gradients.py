@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from meta.learning.gradients import (
+    CovarianceAdaptation,
     EvolutionStrategies,
     FirstOrder,
     MetaGradient,
@@ -39,7 +40,7 @@ from tests.meta.learning.problems import ParameterObjective, PointFamily, flat, 
 def vector(estimate) -> torch.Tensor:
     """Return the gradients in the order of the parameters."""
     names = [name for name, _ in spline_method().named_parameters()]
-    return torch.cat([estimate.gradients[name].reshape(-1) for name in names])
+    return torch.cat([estimate.vectors[name].reshape(-1) for name in names])
 
 
 def scale_name(solver: Method) -> str:
@@ -68,6 +69,8 @@ ESTIMATORS = {
     "one-sided": lambda: OneSidedEvolution(0.1, 2),
     "persistent": lambda: PersistentEvolution(0.1, 2, horizon=6, steps=6),
 }
+# What remembers more than where an episode has come to.
+REMEMBERING = {"cma": lambda: CovarianceAdaptation(0.1, 4)}
 
 
 class Twice(Alone):
@@ -80,7 +83,10 @@ class Twice(Alone):
         return 2 * values
 
 
-@pytest.mark.parametrize("make", ESTIMATORS.values(), ids=list(ESTIMATORS))
+EVERY = ESTIMATORS | REMEMBERING
+
+
+@pytest.mark.parametrize("make", EVERY.values(), ids=list(EVERY))
 class TestEveryEstimator:
     """What holds for all of them, through the one interface."""
 
@@ -91,12 +97,12 @@ class TestEveryEstimator:
         one = make().estimate(objective, solver, seeded())
         two = make().estimate(objective, solver, seeded())
         names = [name for name, _ in solver.named_parameters()]
-        assert list(one.gradients) == names
+        assert list(one.vectors) == names
         for name, parameter in solver.named_parameters():
-            assert one.gradients[name].shape == parameter.shape
-            assert one.gradients[name].dtype == parameter.dtype
-            assert not one.gradients[name].requires_grad
-            assert torch.equal(one.gradients[name], two.gradients[name])
+            assert one.vectors[name].shape == parameter.shape
+            assert one.vectors[name].dtype == parameter.dtype
+            assert not one.vectors[name].requires_grad
+            assert torch.equal(one.vectors[name], two.vectors[name])
             assert parameter.grad is None
         assert one.outcome.value == two.outcome.value
         assert 0 < one.outcome.value < 1
@@ -109,7 +115,7 @@ class TestEveryEstimator:
         solver = spline_method()
         solver.renderer.coverage.weight.requires_grad_(False)
         estimate = make().estimate(point_objective(), solver, seeded())
-        assert list(estimate.gradients) == [scale_name(solver)]
+        assert list(estimate.vectors) == [scale_name(solver)]
         assert estimate.norm() > 0
 
     def test_nothing_to_train(self, make: Callable[[], MetaGradient]):
@@ -135,15 +141,22 @@ class TestEveryEstimator:
             assert other.outcome.error_mean == pytest.approx(whole.outcome.error_mean, rel=1e-12)
         assert vector(whole).norm() > 0
 
-    def test_keeps_nothing_between_episodes(self, make: Callable[[], MetaGradient]):
-        """A state is empty here, and a wrong one is refused."""
+    def test_before_a_step(self, make: Callable[[], MetaGradient]):
+        """A state is empty then, and a wrong one is refused."""
         method = make()
-        method.estimate(point_objective(), spline_method(), seeded())
         assert method.state_dict() == {}
         method.load_state_dict({})
         assert method.objective_step(7) == 7
         with pytest.raises(ValueError, match=r"state .*must .*got weight"):
             method.load_state_dict({"weight": 1})
+
+
+@pytest.mark.parametrize("make", ESTIMATORS.values(), ids=list(ESTIMATORS))
+def test_keeps_nothing_between_episodes(make: Callable[[], MetaGradient]):
+    method = make()
+    method.estimate(point_objective(), spline_method(), seeded())
+    assert method.state_dict() == {}
+    assert method.objective_step(7) == 7
 
 
 @pytest.mark.cpu_only

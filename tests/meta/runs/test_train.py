@@ -14,7 +14,8 @@ import torch
 import taichisoft
 from meta import train
 from meta.config.softness import load_renderer, scale_in_pixels, with_parameters
-from meta.learning.gradients import ESTIMATORS, Estimate, MetaGradient, trainable
+from meta.learning.gradients import ESTIMATORS, MetaGradient, Slope, trainable
+from meta.learning.gradients.covariance import CovarianceSettings
 from meta.learning.objective import Outcome
 from meta.learning.outer import OuterOptimizer
 from meta.runs import history, scalars
@@ -27,11 +28,16 @@ from tests.meta.runs.run_cases import assert_same, points, rendered, steps_of, s
 __all__ = ["points"]
 
 
+# The usual number of candidates is for many parameters.
+FEW = {"cma": CovarianceSettings(population=4)}
+
+
 @pytest.mark.parametrize(
     ("gradient", "coverage"), [("es", "mlp"), *((name, "spline") for name in ESTIMATORS)]
 )
 def test_three_steps_on_rendered_problems(gradient, coverage, tmp_path):
     settings = rendered(gradient=gradient, coverage=coverage)
+    settings = replace(settings, gradient=FEW.get(gradient, settings.gradient))
     folders = [train.train(tiny_out(settings, tmp_path / name)) for name in "ab"]
     assert_same(*folders)
     rows = history.read(folders[0].history)
@@ -194,10 +200,10 @@ class Constant(MetaGradient):
     def __init__(self, gradient: float):
         self.gradient = gradient
 
-    def estimate(self, objective, method, generator) -> Estimate:
+    def estimate(self, objective, method, generator) -> Slope:
         """Return it for every parameter."""
         parts = {n: torch.full_like(p, self.gradient) for n, p in trainable(method).items()}
-        return Estimate(Outcome(0.5, 0.5, 0.0), parts)
+        return Slope(Outcome(0.5, 0.5, 0.0), parts)
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
