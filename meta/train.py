@@ -20,6 +20,7 @@ from meta.runs.command import Command, read_command
 from meta.runs.folder import RunFolder
 from meta.runs.run import Run, create, reopen, train
 from meta.runs.stopping import Terminated, leave, terminable, undisturbed
+from meta.runs.verdict import Verdict
 
 __all__ = ["Run", "create", "main", "parse", "reopen", "train"]
 
@@ -137,10 +138,12 @@ def _summary(folder: RunFolder) -> str:
     renderer = load_renderer(folder.softness)
     scale = scale_in_pixels(renderer, folder.read_settings().image_size)
     first, last = (history.number_in(steps[index], "objective") for index in (0, -1))
+    verdict = Verdict.of(renderer.softness.trained)
+    judged = f"{verdict.words()}\n" if verdict else ""
     return (
         f"{len(steps)} steps, loss {first:.4f} at the first and "
         f"{last:.4f} at the last (other problems), scale {scale:.3f} px\n"
-        f"softness: {folder.softness}\nhistory:  {folder.history}\n"
+        f"{judged}softness: {folder.softness}\nhistory:  {folder.history}\n"
         f"compare:  python -m meta.evaluate {folder.path}"
     )
 

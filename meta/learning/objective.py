@@ -54,12 +54,16 @@ class Outcome:
         Rate of solved problems at the last step.
     trajectories : tuple of Trajectory
         That of each of the objective's rollouts; empty if it has none, or for a mean of outcomes.
+    noise : float
+        Standard error of the value, by the spread between the problems: how far it would be from that of
+        other problems. NaN if it is not known, as of a single problem.
     """
 
     value: float
     error_mean: float
     success: float
     trajectories: tuple[Trajectory, ...] = ()
+    noise: float = math.nan
 
 
 class Objective(ABC):
@@ -96,19 +100,34 @@ class Objective(ABC):
     def outcome(self, trajectories: tuple[Trajectory, ...]) -> Outcome:
         """Return the outcome of this process's rollouts, solved already, and of those of the others."""
         numbers = [_numbers(self, *pair) for pair in zip(self.rollouts, trajectories, strict=True)]
-        value, error_mean, success = self.group.sum(torch.stack(numbers).sum(0)).tolist()
-        return Outcome(value, error_mean, success, trajectories)
+        *means, variance = self.group.sum(torch.stack(numbers).sum(0)).tolist()
+        value, error_mean, success = means
+        return Outcome(value, error_mean, success, trajectories, math.sqrt(variance))
 
 
 def _numbers(objective: Objective, rollout: Rollout, trajectory: Trajectory) -> Tensor:
-    """Return the weighted value, mean error and success rate of a rollout, (3,) float64."""
+    """Return a rollout's share of value, mean error, success and variance of the value, (4,) float64."""
     last = trajectory.errors[-1]
     numbers = [
         objective.reduce(trajectory.errors, rollout.error_cap),
         capped(last, rollout.error_cap).mean(),
         rollout.task.success(last).float().mean(),
     ]
-    return rollout.weight * torch.stack([number.double().cpu() for number in numbers])
+    shares = [rollout.weight * number.double().cpu() for number in numbers]
+    values = values_of(objective, trajectory.errors, rollout.error_cap)
+    return torch.stack([*shares, rollout.weight**2 * variance_of_mean(values)])
+
+
+def values_of(objective: Objective, errors: Tensor, cap: float) -> Tensor:
+    """Return the value of each problem by itself, (P,) float64, from the errors (T + 1, P) of a rollout."""
+    values = [objective.reduce(problem[:, None], cap) for problem in errors.detach().unbind(1)]
+    return torch.stack(values).double().cpu()
+
+
+def variance_of_mean(values: Tensor) -> Tensor:
+    """Return the variance of the mean of N values, by their spread; NaN for a single one."""
+    count = len(values)
+    return values.var() / count if count > 1 else torch.full((), math.nan, dtype=values.dtype)
 
 
 # Errors well below a twentieth of the cap count linearly, and far larger ones by their order of magnitude.
@@ -219,6 +238,8 @@ def mean_outcome(outcomes: list[Outcome]) -> Outcome:
         value=sum(o.value for o in outcomes) / count,
         error_mean=sum(o.error_mean for o in outcomes) / count,
         success=sum(o.success for o in outcomes) / count,
+        # They are of the same problems, so that the mean of several is hardly less noisy than one.
+        noise=sum(o.noise for o in outcomes) / count,
     )
 
 

@@ -28,6 +28,8 @@ from meta.learning.objective import SHARPNESS, WINDOWS
 from taichisoft import Softness
 from tasks import TaskFamily, default_meshes, load_meshes
 
+ImageSize = Annotated[int, AtLeast(4)]
+
 
 @dataclass(frozen=True)
 class InnerLoop(Settings):
@@ -60,6 +62,20 @@ class OuterLoop(Settings):
 
 
 @dataclass(frozen=True)
+class ValidationSettings(Settings):
+    """How the softness after a step is judged, and the best one kept."""
+
+    # Problems of each family to judge by, of training objects; 0: keep the last softness unjudged.
+    problems: Annotated[Index, tyro.conf.arg(name="validation-problems")] = 0
+    # Outer steps between judgements; the start and the last step are judged as well.
+    every: Annotated[Count, tyro.conf.arg(name="validation-every")] = 5
+
+    def due(self, step: int, last: int) -> bool:
+        """Return whether the softness after a step is judged; 0 is the start."""
+        return self.problems > 0 and (step % self.every == 0 or step == last)
+
+
+@dataclass(frozen=True)
 class TrainSettings(Settings):
     """Settings of `meta.train`; every field is an option of its command line.
 
@@ -73,21 +89,36 @@ class TrainSettings(Settings):
     # Task families to learn from, with their options.
     families: FamilyRuns = (PoseRun(), Shape3DRun())
     meshes: tuple[str, ...] = ()  # Mesh files to use instead of the built-in shapes.
-    image_size: Annotated[int, AtLeast(4)] = 64  # Image height and width in pixels.
+    image_size: ImageSize = 64  # Image height and width in pixels.
+    # Sizes to learn from and to judge by in place of that one: each batch of problems has one of them.
+    image_sizes: tuple[ImageSize, ...] = ()
     # What to start from, and what to learn.
     softness: Annotated[SoftnessSettings, FLAT] = SoftnessSettings()
     gradient: Estimator = AntitheticSettings()  # Estimator of the meta-gradient, with its options.
     inner: Annotated[InnerLoop, FLAT] = InnerLoop()  # How problems are solved.
+    # How the softness is judged.
+    validation: Annotated[ValidationSettings, FLAT] = ValidationSettings()
     outer: Annotated[OuterLoop, FLAT] = OuterLoop()  # How the softness is improved.
 
     def __post_init__(self):
         self.check()
         check_different(self.family_names, "families", "names")
+        check_different(self.sizes, "image_sizes")
+        if 0 < self.validation.problems < len(self.sizes):
+            raise ValueError(
+                f"validation_problems must be at least one for each of the {len(self.sizes)} image sizes, "
+                f"got {self.validation.problems}"
+            )
 
     @classmethod
     def from_json(cls, values: object) -> TrainSettings:
         """Return the settings of a file, also of one from before they nested; see `Settings.from_json`."""
         return super().from_json(flat_settings.nested(values))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The image sizes that are learned from, in pixels."""
+        return self.image_sizes or (self.image_size,)
 
     @property
     def family_names(self) -> tuple[str, ...]:

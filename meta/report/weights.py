@@ -26,8 +26,9 @@ def publish(
 ) -> Path:
     """Copy the softness of a run to where the library finds it, with how it came about.
 
-    `trained` of the copy holds the step, settings and versions of the run, the rate if it was learned, and
-    under "evaluation" the rows that it earned on held-out problems, one for each family it was tested on.
+    `trained` of the copy holds the step, settings and versions of the run, the rate if it was learned, under
+    "validation" why it is that step, and under "evaluation" the rows that it earned on held-out problems, one
+    for each family it was tested on.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def publish(
         raise ValueError(f"{run.config} is damaged: the field 'versions' is missing")
     if "step" not in learned.trained:
         raise ValueError(f"{run.softness} is damaged: trained: the field 'step' is missing")
-    kept = {name: learned.trained[name] for name in ("step", RATE) if name in learned.trained}
+    names = ("step", RATE, "validation")
+    kept = {name: learned.trained[name] for name in names if name in learned.trained}
     origin = kept | {name: about[name] for name in ("settings", "versions")}
     learned.save(path, trained={**origin, "evaluation": earned})
     return path

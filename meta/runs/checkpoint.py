@@ -15,6 +15,7 @@ from torch import Tensor
 from meta.learning.gradients import MetaGradient
 from meta.learning.method import Method
 from meta.learning.outer import OuterOptimizer
+from meta.runs.selection import Selection
 from taichisoft.base.checks import check_finite, check_integer, check_type
 from taichisoft.base.files import write_atomically
 
@@ -35,6 +36,8 @@ class Checkpoint:
         ``state_dict`` of the meta-gradient estimator.
     rate : dict
         ``state_dict`` of the rate; empty in checkpoints from before it was learned, whose rate stays 1.
+    selection : dict
+        From `Selection.to_state`; empty if nothing is judged, as in files from before anything was.
     """
 
     step: int
@@ -42,14 +45,21 @@ class Checkpoint:
     outer: dict[str, Any]
     gradient: dict[str, Any]
     rate: dict[str, Any] = field(default_factory=dict)
+    selection: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def take(
-        cls, step: int, method: Method, outer: OuterOptimizer, gradient: MetaGradient
+        cls,
+        step: int,
+        method: Method,
+        outer: OuterOptimizer,
+        gradient: MetaGradient,
+        selection: Selection | None = None,
     ) -> Checkpoint:
         """Return a copy of the current state, which later steps do not change."""
         parts = (method.renderer, outer, gradient, method.rate)
-        return cls(step, *copy.deepcopy([part.state_dict() for part in parts]))
+        states = copy.deepcopy([part.state_dict() for part in parts])
+        return cls(step, *states, selection.to_state() if selection else {})
 
     def apply(self, method: Method, outer: OuterOptimizer, gradient: MetaGradient) -> None:
         """Put method, optimiser and estimator into this state."""
@@ -90,7 +100,7 @@ class Checkpoint:
             raise ValueError(f"{path} is no checkpoint, or is damaged: {text}") from error
         names = [field.name for field in fields(cls)]
         if isinstance(values, dict):
-            values = {"rate": {}, **values}
+            values = {"rate": {}, "selection": {}, **values}
         if not isinstance(values, dict) or values.keys() != set(names):
             raise ValueError(
                 f"{path} is no checkpoint of a training run of this version: "
@@ -100,10 +110,14 @@ class Checkpoint:
         for name in names[1:]:
             check_type(values[name], f"{name} in {path}", dict)
         for part in ("softness", "rate"):
-            for name, value in values[part].items():
-                text = f"{part}.{name} in {path}"
-                check_finite(check_type(value, text, Tensor), text)
+            _check_numbers(values[part], f"{part} in {path}")
+        _check_numbers(values["selection"].get("method", {}), f"selection.method in {path}")
         return cls(**values)
+
+
+def _check_numbers(softness: Any, name: str) -> None:
+    for key, value in check_type(softness, name, dict).items():
+        check_finite(check_type(value, f"{key} of {name}", Tensor), f"{key} of {name}")
 
 
 def _check_sums(path: Path) -> None:

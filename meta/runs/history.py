@@ -40,6 +40,14 @@ class Record:
         The learned parameters of the softness after the step, by their names in its ``state_dict``: numbers
         or nested lists of numbers. With the saved softness they give that of every step, to the last bit.
         If it is learned, also "rate", the multiple of each family's own learning rate.
+    noise : float
+        Standard error of the objective, by the spread between its problems; null if it is not known.
+    validation_objective, validation_error_mean, validation_success : float or None
+        What the softness after the step did on the validation problems; null if it was not judged.
+    validation_ahead, validation_noise : float or None
+        How much lower its objective there is than the start's, and the standard error of that.
+    validation_seconds : float or None
+        Time that judging took.
     """
 
     step: int
@@ -52,6 +60,13 @@ class Record:
     scale: float
     seconds: float
     parameters: dict[str, Any]
+    noise: float = math.nan
+    validation_objective: float | None = None
+    validation_error_mean: float | None = None
+    validation_success: float | None = None
+    validation_ahead: float | None = None
+    validation_noise: float | None = None
+    validation_seconds: float | None = None
 
     def line(self) -> str:
         """Return the line of the file."""

@@ -72,7 +72,7 @@ class Run:
             self.lock.release()
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint of the current state, and the softness; the first process does."""
+        """Write a checkpoint of the current state, and the softness to keep; the first process does."""
         if self.trainer.group.rank == 0:
             self.trainer.save_softness(self.folder.softness)
             checkpoint.save(self.folder.checkpoint)

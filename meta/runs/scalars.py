@@ -17,6 +17,7 @@ CURVES = (
     "skipped",
     "scale",
 )
+JUDGED = ("objective", "error_mean", "success", "ahead")
 
 
 class Scalars:
@@ -41,6 +42,10 @@ class Scalars:
         if self.writer is not None:
             for name in CURVES:
                 self.writer.add_scalar(name, getattr(record, name), record.step)
+            if record.validation_objective is not None:
+                for name in JUDGED:
+                    value = getattr(record, f"validation_{name}")
+                    self.writer.add_scalar(f"validation/{name}", value, record.step)
 
     def close(self) -> None:
         """Write what is still in memory."""

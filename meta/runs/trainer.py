@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,6 +19,9 @@ from meta.learning.settings import TrainSettings, build_families
 from meta.learning.sharding import Part, parts_of
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.history import Record
+from meta.runs.seeds import derived_seed
+from meta.runs.selection import Judged, Selection
+from meta.runs.validation import Validation
 from taichisoft import Positive, SoftRasterizer
 from tasks import Split
 
@@ -44,7 +48,9 @@ class Trainer:
         self.group = Alone() if group is None else group
         counts = [family.problems for family in settings.families]
         self.parts = parts_of(counts, settings.outer.shards, self.group)
-        self.families = build_families(settings)
+        self.families = [build_families(replace(settings, image_size=n)) for n in settings.sizes]
+        self.validation = Validation(settings, self.families, self.group)
+        self.selection: Selection | None = None
         learn = settings.softness.learn
         self.method = Method(
             initial_renderer(settings.softness, settings.seed), Positive(1.0, learn=RATE in learn)
@@ -68,13 +74,28 @@ class Trainer:
         """The learned multiple of each family's own learning rate, by its name; empty if it is fixed."""
         return self.method.learned_rate(self.settings.inner.rate)
 
+    def kept(self) -> Method:
+        """Return what the run has learned so far: the best that was judged, or else the current one."""
+        if self.selection is None:
+            return self.method
+        kept = copy.deepcopy(self.method)
+        kept.load_state_dict(self.selection.method)
+        return kept
+
     def save_softness(self, path: Path) -> None:
-        """Write the softness, with its step, the rate that was learned with it, and the settings."""
-        trained = {"step": self.done, **self.learned_rate, "settings": self.settings.to_json()}
-        self.renderer.softness.save(path, trained)
+        """Write the softness to keep, with its step, the rate that was learned with it, and the settings."""
+        kept, step, judged = self.kept(), self.done, {}
+        if self.selection is not None:
+            verdict = self.selection.verdict(self.done)
+            step, judged = verdict.kept.step, {"validation": verdict.to_json()}
+        rate = kept.learned_rate(self.settings.inner.rate)
+        trained = {"step": step, **rate, "settings": self.settings.to_json(), **judged}
+        kept.renderer.softness.save(path, trained)
 
     def step(self) -> Record:
-        """Take one outer step."""
+        """Take one outer step, and judge the softness if that is due; before the first one, the start."""
+        if self.done == 0:
+            self.judge()
         begin = time.perf_counter()
         objective = self.objective(self.gradient.objective_step(self.done))
         generator = torch.Generator().manual_seed(
@@ -83,7 +104,7 @@ class Trainer:
         estimate = self.gradient.estimate(objective, self.method, generator)
         self.outer.step(estimate, self.done)
         self.done += 1
-        return Record(
+        record = Record(
             step=self.done,
             objective=estimate.outcome.value,
             error_mean=estimate.outcome.error_mean,
@@ -94,7 +115,32 @@ class Trainer:
             scale=scale_in_pixels(self.renderer, self.settings.image_size),
             seconds=time.perf_counter() - begin,
             parameters={**learned_parameters(self.renderer.softness), **self.learned_rate},
+            noise=estimate.outcome.noise,
         )
+        return replace(record, **self.judge())
+
+    def judge(self) -> dict[str, float]:
+        """Judge the softness if that is due, and return the numbers for the history."""
+        if not self.settings.validation.due(self.done, self.settings.outer.steps):
+            return {}
+        begin = time.perf_counter()
+        judged = Judged(self.done, self.validation.judge(self.method))
+        state = self.method.state_dict()
+        if self.selection is None:
+            self.selection = Selection.of(judged, state)
+        else:
+            self.selection = self.selection.extended(judged, state)
+        ahead, noise = judged.ahead(self.selection.start)
+        score = judged.score
+        numbers = {
+            "objective": score.objective,
+            "error_mean": score.error_mean,
+            "success": score.success,
+            "ahead": ahead,
+            "noise": noise,
+            "seconds": time.perf_counter() - begin,
+        }
+        return {f"validation_{name}": value for name, value in numbers.items()}
 
     def objective(self, step: int) -> TrajectoryObjective:
         """Return the objective of a step, with new training problems; equal for equal steps."""
@@ -103,7 +149,9 @@ class Trainer:
         return TrajectoryObjective(rollouts, WINDOWS[inner.objective], inner.sharpness, self.group)
 
     def _rollout(self, part: Part, step: int) -> Rollout:
-        settings, family = self.settings, self.families[part.family]
+        settings = self.settings
+        size = derived_seed(settings.seed, step, f"image size {part.family}") % len(self.families)
+        family = self.families[size][part.family]
         seed = derived_seed(settings.seed, step, f"problems {part.number}")
         return Rollout(
             family.sample(seed, part.count, Split.TRAIN),
@@ -114,19 +162,21 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Return a copy of the state."""
-        return Checkpoint.take(self.done, self.method, self.outer, self.gradient)
+        return Checkpoint.take(self.done, self.method, self.outer, self.gradient, self.selection)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint."""
+        """Continue from a checkpoint.
+
+        Raises
+        ------
+        TypeError, ValueError, RuntimeError
+            It is not of such a run.
+        """
         checkpoint.apply(self.method, self.outer, self.gradient)
         self.done = checkpoint.step
-
-
-def derived_seed(seed: int, step: int, purpose: str) -> int:
-    """Return a seed that depends on all three, in [0, 2^48).
-
-    Seeds made from the step leave no generator state to save, and sums of seed and step would give two
-    runs with neighbouring seeds the same problems.
-    """
-    digest = hashlib.sha256(f"{seed} {step} {purpose}".encode()).digest()
-    return int.from_bytes(digest[:6], "little")
+        state = checkpoint.selection
+        if self.settings.validation.problems and self.done and not state:
+            raise ValueError("selection must have the start and the best softness, got nothing")
+        self.selection = Selection.from_state(state) if state else None
+        # It must fit.
+        self.kept()

@@ -12,8 +12,8 @@ from meta.jobs.jobs import Job
 from meta.learning.settings import TrainSettings
 from meta.runs.folder import RunFolder
 from meta.runs.run import create, reopen
+from meta.runs.verdict import steps_taken
 from taichisoft import Softness
-from taichisoft.base.checks import check_integer
 
 # Where a run is made, and not what comes of it.
 CIRCUMSTANCES = {"out", "backend", "threads"}
@@ -52,9 +52,12 @@ class Training(Job):
         if not self.folder.config.is_file():
             return False
         self._check_same(self.folder.read_settings())
-        step = Softness.load(self.folder.softness).trained.get("step")
-        check_integer(step, f"trained step in {self.folder.softness}", minimum=0)
-        return step >= self.settings.outer.steps
+        trained = Softness.load(self.folder.softness).trained
+        try:
+            taken = steps_taken(trained)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.folder.softness} is damaged: trained: {error}") from error
+        return taken >= self.settings.outer.steps
 
     def run(self) -> None:
         """Take the steps that are left; progress goes to log.txt in the folder."""

@@ -15,7 +15,13 @@ from meta.config.settings import Count, Settings
 from meta.config.softness import SoftnessSettings
 from meta.learning import flat_settings
 from meta.learning.gradients import ESTIMATORS, AntitheticSettings, TruncatedSettings
-from meta.learning.settings import InnerLoop, OuterLoop, TrainSettings, build_families
+from meta.learning.settings import (
+    InnerLoop,
+    OuterLoop,
+    TrainSettings,
+    ValidationSettings,
+    build_families,
+)
 from meta.runs.folder import RunFolder
 from meta.train import parse
 from taichisoft import save_mesh, shapes
@@ -29,15 +35,18 @@ OTHER = TrainSettings(
     backend="vulkan",
     families=(Shape3DRun(views=3), PoseRun(start=(35.0, 55.0), shaded=True)),
     meshes=("a.obj", "b.ply"),
+    image_sizes=(32, 96),
     softness=SoftnessSettings(coverage="spline", learn=("scale", "gamma")),
     gradient=TruncatedSettings(horizon=3),
     inner=InnerLoop(objective="all"),
+    validation=ValidationSettings(problems=128, every=2),
     outer=OuterLoop(learning_rate=0.5, shards=2),
 )
 # Options that flat files are older than.
 SINCE = {
     *("gamma_unit", "order", "occlusion.background_gap", "conditioned", "knots"),
     *("shift_schedule", "aggregation_schedule"),
+    *("image_sizes", "validation_problems", "validation_every"),
 }
 ESTIMATORS_SINCE = {"cma"}
 EVERYTHING = [
@@ -106,6 +115,11 @@ def test_help_shows_every_field_with_its_default(capsys):
         (["--pose.start", "55"], "Missing value for argument '--pose.start'. Expected 2 values"),
         (["--nonsense", "1"], "Unrecognized options: --nonsense, 1"),
         (["--outer", "5"], "Unrecognized options: --outer, 5"),
+        (["--image-sizes", "64", "64"], "image_sizes must be one or more different values"),
+        (
+            ["--image-sizes", "32", "64", "--validation-problems", "1"],
+            "validation_problems must be at least one for each of the 2 image sizes, got 1",
+        ),
         (["--resume", "run", "--seed", "0"], "leave out --seed"),
         (["--shape2d.triangles", "9"], "--shape2d.triangles has no effect without shape2d"),
         (["--gradient", "unrolled", "--es.pairs", "9"], "--es.pairs has no effect without es"),

@@ -21,7 +21,8 @@ from meta.learning.outer import OuterOptimizer
 from meta.runs import history, scalars
 from meta.runs.folder import write_json_atomically
 from meta.runs.history import Record
-from meta.runs.trainer import Trainer, derived_seed
+from meta.runs.seeds import derived_seed
+from meta.runs.trainer import Trainer
 from tests.meta.learning.problems import TINY, spline_method, tiny
 from tests.meta.runs.run_cases import assert_same, points, rendered, steps_of, stop_at
 
