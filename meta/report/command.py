@@ -51,11 +51,11 @@ def report(
 
 
 def _problems(data: RunData, count: int) -> list[Example]:
-    """Solve problems with the last softness and with the first; a run without any gets a note."""
+    """Solve problems with the softness that is kept and with the first; a run without any gets a note."""
     if not data.checkpoints or count == 0:
         return []
-    softnesses = {"learned": data.checkpoints[-1].softness}
-    if data.checkpoints[0].step == 0 and len(data.checkpoints) > 1:
+    softnesses = {"learned": data.checkpoints[data.learned].softness}
+    if data.checkpoints[0].step == 0 and data.learned > 0:
         softnesses["initial"] = data.checkpoints[0].softness
     try:
         return examples(data.settings, softnesses, count)

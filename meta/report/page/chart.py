@@ -1,6 +1,6 @@
 """Charts as inline SVG, of which some lines follow a slider.
 
-The SVG shows the last step and needs no program. `motion` gives what the program of the page needs to show
+The SVG shows one place of it and needs no program. `motion` gives what the program of the page needs to show
 the others: numbers in the units of the axes, and the box that they are drawn in.
 """
 
@@ -72,6 +72,11 @@ class Chart:
         Whether x is the outer step, of which the one of the slider is marked.
     description : str
         What is to be seen, for those who cannot see it.
+    place : int
+        Which place of the slider the SVG shows; -1: the last.
+    now, kept : float, optional
+        Outer steps that are marked: that of the place, by default the last of `x`, and that of the softness
+        that a run keeps, by default none.
     """
 
     key: str
@@ -84,6 +89,9 @@ class Chart:
     x_limits: tuple[float, float] | None = None
     along_steps: bool = False
     description: str = ""
+    place: int = -1
+    now: float | None = None
+    kept: float | None = None
 
     @property
     def limits(self) -> tuple[float, float, float, float]:
@@ -98,9 +106,9 @@ class Chart:
 
     @property
     def svg(self) -> Markup:
-        """The chart at the last place of the slider."""
+        """The chart at its place of the slider."""
         title = Markup("<title>{}</title>").format(self.description or self.title)
-        parts = [title, self._axes(), self._clip(), *self._paths(), self._mark()]
+        parts = [title, self._axes(), self._clip(), *self._paths(), *self._marks()]
         label = Markup('<svg viewBox="0 0 {} {}" class="chart" role="img" id="chart-{}">').format(
             WIDTH, HEIGHT, self.key
         )
@@ -144,17 +152,29 @@ class Chart:
         return [
             Markup(
                 '<path class="line {}" id="line-{}-{}" clip-path="url(#box-{})" d="{}"/>'
-            ).format(line.look, self.key, index, self.key, self.path(line.last))
+            ).format(
+                line.look,
+                self.key,
+                index,
+                self.key,
+                self.path(line.steps[self.place if line.moves else 0]),
+            )
             for index, line in enumerate(self.lines)
         ]
 
-    def _mark(self) -> Markup:
+    def _marks(self) -> list[Markup]:
         if not self.along_steps:
-            return Markup("")
+            return []
+        marks = []
+        if self.kept is not None:
+            marks.append(self._upright("kept", self.kept))
+        return [*marks, self._upright("now", self.x[-1] if self.now is None else self.now)]
+
+    def _upright(self, look: str, step: float) -> Markup:
         left, right, _, _ = self.limits
-        x = _place(self.x[-1], left, right, LEFT, WIDTH - RIGHT)
-        return Markup('<path class="now" id="now-{}" d="M{} {}V{}"/>').format(
-            self.key, x, TOP, HEIGHT - BOTTOM
+        x = _place(step, left, right, LEFT, WIDTH - RIGHT)
+        return Markup('<path class="{}" id="{}-{}" d="M{} {}V{}"/>').format(
+            look, look, self.key, x, TOP, HEIGHT - BOTTOM
         )
 
     def path(self, values: Sequence[float]) -> str:

@@ -40,12 +40,12 @@ def checkpoints_over_steps(
 ) -> tuple[Checkpoint, ...]:
     """Return the softness after the steps that are known, by rising step.
 
-    Of more than `MOST_STEPS` equally spaced ones, the first and the last among them.
+    Of more than `MOST_STEPS` the saved one and equally spaced ones, the first and the last among them.
 
     Parameters
     ----------
     saved : Softness
-        That of the last checkpoint, which says of which step it is.
+        The one that is kept, which says of which step it is.
     start : Softness or None
         The one before the first step, if it is known.
     history : sequence of dict
@@ -57,16 +57,19 @@ def checkpoints_over_steps(
         Parameters in the history are not of this softness.
     """
     whole = {} if start is None else {0: start}
-    whole[saved.trained.get("step", len(history))] = saved
+    kept = saved.trained.get("step", len(history))
+    whole[kept] = saved
     parameters = {
         row["step"]: {name: value for name, value in row["parameters"].items() if name != RATE}
         for row in history
         if "parameters" in row
     }
     steps = sorted({*whole, *parameters})
+    if len(steps) > MOST_STEPS:
+        steps = sorted({kept, *(steps[index] for index in thinned(len(steps), MOST_STEPS - 1))})
     return tuple(
         Checkpoint(step, whole[step] if step in whole else with_parameters(saved, parameters[step]))
-        for step in (steps[index] for index in thinned(len(steps), MOST_STEPS))
+        for step in steps
     )
 
 

@@ -79,5 +79,5 @@
   });
   play.addEventListener("click", () => (timer ? stop() : start()));
   document.getElementById("control").hidden = false;
-  show(data.places.length - 1);
+  show(data.shown);
 })();

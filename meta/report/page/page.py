@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,11 @@ def page(run: RunData, problems: Sequence[Example]) -> str:
     learn = run.settings.softness.learn
     curves = curve_charts(checkpoints, references(run), learn, height) if checkpoints else []
     parameters = parameter_charts(checkpoints, height)
-    training = history_charts(run.history, MEASURES if parameters else (*MEASURES, SCALE))
+    measures = MEASURES if parameters else (*MEASURES, SCALE)
+    training = history_charts(run.history, measures, run.verdict)
+    curves, training, parameters = (
+        [_shown(chart, run) for chart in charts] for charts in (curves, training, parameters)
+    )
     compared = [Compared(ranking, _progress(ranking)) for ranking in run.rankings]
     places = readings(checkpoints, run.history, height)
     return ENVIRONMENT.get_template("page.html").render(
@@ -89,6 +93,7 @@ def page(run: RunData, problems: Sequence[Example]) -> str:
         animation=_animation(run.evaluation),
         settings=_settings(run.settings),
         data={
+            "shown": run.learned,
             "places": [
                 {"step": c.step, "words": words(c, run), "values": list(place.values())}
                 for c, place in zip(checkpoints, places, strict=True)
@@ -98,11 +103,21 @@ def page(run: RunData, problems: Sequence[Example]) -> str:
     )
 
 
+def _shown(chart: Chart, run: RunData) -> Chart:
+    """Return a chart at the place of the softness that the run keeps."""
+    if run.verdict is None or not run.checkpoints:
+        return chart
+    step = run.checkpoints[run.learned].step
+    return replace(chart, place=run.learned, now=step, kept=run.verdict.kept.step)
+
+
 def words(checkpoint: Checkpoint, run: RunData) -> str:
     """Return what the slider says at a place."""
+    kept = run.verdict is not None and checkpoint.step == run.verdict.kept.step
+    end = ": kept" if kept else ""
     if checkpoint.step == 0:
-        return "before the first outer step"
-    return f"after outer step {checkpoint.step} of {run.settings.outer.steps}"
+        return f"before the first outer step{end}"
+    return f"after outer step {checkpoint.step} of {run.settings.outer.steps}{end}"
 
 
 def summary(run: RunData) -> dict[str, str]:
@@ -112,6 +127,8 @@ def summary(run: RunData) -> dict[str, str]:
     texts = {"steps": f"{run.done} of {settings.outer.steps}, {state}"}
     texts["families"] = ", ".join(settings.family_names)
     texts["learned"] = ", ".join(settings.softness.learn)
+    if run.verdict:
+        texts["kept"] = f"step {run.verdict.kept.step}" if run.verdict.kept.step else "the start"
     if rows:
         texts["loss, first to last"] = _ends(rows, "objective")
         texts["solved, first to last"] = _ends(rows, "success", 100.0, " %")
@@ -137,7 +154,7 @@ def references(run: RunData) -> list[Reference]:
         return []
     tuned = [_better(key, tuned_rows(run)) for key in BASELINES]
     found = [_reference(row.softness, row.label, row.scale) for row in tuned if row is not None]
-    scale = float(scale_of(run.checkpoints[-1].softness, 0.5, run.settings.image_size))
+    scale = float(scale_of(run.checkpoints[run.learned].softness, 0.5, run.settings.image_size))
     usual = [_reference(key, baseline.label, scale) for key, baseline in BASELINES.items()]
     return (found or usual)[:MOST_FIXED]
 

@@ -13,6 +13,7 @@ from meta.report.page.checkpoints import Checkpoint, checkpoints_over_steps
 from meta.report.page.ranking import Ranking, read_rankings
 from meta.runs import history
 from meta.runs.folder import RunFolder
+from meta.runs.verdict import Verdict
 from taichisoft import Softness
 
 T = TypeVar("T")
@@ -42,6 +43,8 @@ class RunData:
         Where the evaluation was looked for.
     notes : dict of str
         Why something is missing, by its name here.
+    verdict : Verdict or None
+        What validation says; None if nothing was judged.
     """
 
     folder: RunFolder
@@ -52,6 +55,7 @@ class RunData:
     rankings: tuple[Ranking, ...]
     evaluation: Path
     notes: dict[str, str]
+    verdict: Verdict | None = None
 
     @property
     def name(self) -> str:
@@ -63,6 +67,16 @@ class RunData:
         """Steps taken."""
         known = self.checkpoints[-1].step if self.checkpoints else 0
         return max(len(self.history), known)
+
+    @property
+    def learned(self) -> int:
+        """Which of the checkpoints the run keeps: the one that validation chose, or else the last."""
+        last = len(self.checkpoints) - 1
+        if self.verdict is None:
+            return last
+        steps = [checkpoint.step for checkpoint in self.checkpoints]
+        step = self.verdict.kept.step
+        return steps.index(step) if step in steps else last
 
 
 def read_run_data(path: Path, evaluation: Path | None = None) -> RunData:
@@ -94,7 +108,13 @@ def read_run_data(path: Path, evaluation: Path | None = None) -> RunData:
         "checkpoints", notes, lambda: _checkpoints(folder, settings, steps, notes), ()
     )
     rankings = _attempt("rankings", notes, lambda: _rankings(folder, evaluation, notes), ())
-    return RunData(folder, settings, about, steps, checkpoints, rankings, evaluation, notes)
+    # What is wrong with the softness is said already.
+    verdict = None
+    if "checkpoints" not in notes:
+        verdict = _attempt("verdict", notes, lambda: _verdict(folder), None)
+    return RunData(
+        folder, settings, about, steps, checkpoints, rankings, evaluation, notes, verdict
+    )
 
 
 def _attempt(name: str, notes: dict[str, str], read: Callable[[], T], otherwise: T) -> T:
@@ -123,6 +143,10 @@ def _checkpoints(
     saved = _loaded(folder.softness, settings)
     start = _attempt("start", notes, lambda: _start(folder, settings), None)
     return checkpoints_over_steps(saved, start, steps)
+
+
+def _verdict(folder: RunFolder) -> Verdict | None:
+    return Verdict.of(Softness.load(folder.softness).trained)
 
 
 def _loaded(path: Path, settings: TrainSettings) -> Softness:

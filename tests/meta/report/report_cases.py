@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from meta.config.softness import with_parameters
+from meta.learning.settings import ValidationSettings
 from meta.report.tables import rows, verdicts
 from meta.runs import history, trainer
 from meta.runs.folder import RunFolder, write_json_atomically
@@ -24,11 +25,12 @@ VOID = {"meta", "link", "img", "source", "input", "br", "path", "circle", "rect"
 ADDRESSES = {"src", "href", "srcset", "action", "poster", "data", "xlink:href"}
 
 
-def trained(path: Path, **changes) -> RunFolder:
+def trained(path: Path, validation: ValidationSettings | None = None, **changes) -> RunFolder:
     """Return a finished run on points, which take no time."""
+    judged = ValidationSettings() if validation is None else validation
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "build_families", lambda settings: [PointFamily()])
-        return train(replace(tiny(**changes), out=str(path)))
+        return train(replace(tiny(**changes), out=str(path), validation=judged))
 
 
 def shake(folder: RunFolder) -> None:

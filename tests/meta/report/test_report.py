@@ -13,12 +13,14 @@ from PIL import Image
 from scipy.stats import norm
 
 from meta.config.softness import learn_only
+from meta.learning.settings import ValidationSettings
 from meta.report.command import main, report
 from meta.report.page import chart, problems
 from meta.report.page.chart import Chart, Line, thinned
 from meta.report.page.checkpoints import MOST_STEPS, numbers_of
 from meta.runs import history
 from meta.runs.folder import write_json_atomically
+from meta.runs.verdict import Verdict
 from taichisoft import Softness
 from tasks import Split
 from tests.meta.learning.problems import PointFamily, PointTask, tiny
@@ -180,6 +182,51 @@ def test_history_is_drawn(gaussian):
         assert place[0] == f"{row['objective']:.4g}"
         assert place[2] == f"{row['gradient_norm']:.4g}"
     assert f"{rows[0]['objective']:.4g} to {rows[-1]['objective']:.4g}" in page.words
+
+
+def test_judged_run_shows_both_curves_and_what_is_kept(tmp_path):
+    # From 0.3 the scale goes far beyond 1, where all problems are solved.
+    folder = trained(
+        *(tmp_path / "run", ValidationSettings(4, 2)),
+        **{"outer_steps": 9, "learning_rate": 0.9, "es_sigma": 0.02, "learn": ("scale",)},
+    )
+    page, rows = page_of(folder), history.read(folder.history)
+    told = Softness.load(folder.softness).trained["validation"]
+    kept, start = told["kept"]["step"], told["start"]["objective"]
+    assert 0 < kept < 9
+    # At the steps that were judged, and straight between them.
+    judged = [start, *(row["validation_objective"] for row in rows)]
+    known = [i for i, value in enumerate(judged) if value is not None]
+    assert known == [0, 2, 4, 6, 8, 9]
+    motion = page.data["charts"]["objective"]
+    at = {**motion, "x": range(10)}
+    validation = np.interp(range(10), known, [judged[i] for i in known])
+    training = [row["objective"] for row in rows]
+    for index, values, steps in ((1, validation, range(10)), (0, training, range(1, 10))):
+        found = points_of(page.attributes(f"line-objective-{index}")["d"])
+        assert np.array(found) == pytest.approx(
+            np.array(drawn({**at, "x": steps}, values)), abs=0.06
+        )
+    ((x, _),) = drawn({**at, "x": [kept]}, [0.0])
+    assert page.attributes("kept-objective")["d"].startswith(f"M{x:.1f} ")
+    assert page.attributes("now-objective")["d"].startswith(f"M{x:.1f} ")
+    assert page.data["shown"] == kept
+    assert page.attributes("step")["value"] == str(kept)
+    assert page.data["places"][kept]["words"] == f"after outer step {kept} of 9: kept"
+    assert Verdict.from_json(told).words() in page.words
+    # Without a program, the curve is that of the softness that is kept.
+    coverage = page.data["charts"]["coverage"]
+    ((name, moving),) = coverage["lines"].items()
+    found = points_of(page.attributes(name)["d"])
+    assert np.array(found) == pytest.approx(np.array(drawn(coverage, moving[kept])), abs=0.1)
+
+
+def test_damaged_verdict_is_noted(run):
+    softness = Softness.load(run.softness)
+    softness.save(run.softness, {**softness.trained, "validation": {"taken": 3}})
+    page = page_of(run)
+    assert "validation.problems must be an int, got NoneType" in page.words
+    assert "coverage" in page.data["charts"]
 
 
 def test_page_has_the_numbers_of_the_run(gaussian, tmp_path):
