@@ -7,6 +7,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/$(shell date +%Y%m%d-%H%M%S)
 TRAIN  ?=
+# A last option counts, so that TRAIN may say otherwise.
+JUDGED := --validation-problems 32 --validation-every 6
 RESULTS ?=
 # Processes that run tests, and threads of the kernels in each: one thread would hide what threads do to each other.
 WORKERS ?= 2
@@ -20,7 +22,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 .DELETE_ON_ERROR:
 
 train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
-	$(BIN)/python -m meta.train --out $(RUN) $(TRAIN)
+	$(BIN)/python -m meta.train --out $(RUN) $(JUDGED) $(TRAIN)
 	$(BIN)/python -m meta.evaluate $(RUN)
 	$(BIN)/python -m meta.report $(RUN)
 

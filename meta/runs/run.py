@@ -250,7 +250,10 @@ def _read(folder: RunFolder, group: Group) -> tuple[TrainSettings, Checkpoint] |
 def _restored(
     folder: RunFolder, settings: TrainSettings, checkpoint: Checkpoint, group: Group
 ) -> Trainer:
-    trainer = _trainer(settings, group)
+    try:
+        trainer = _trainer(settings, group)
+    except ValueError as error:
+        raise ValueError(f"{folder.config} cannot be continued: {error}") from error
     try:
         trainer.restore(checkpoint)
     # What does not fit fails in any of the three, each in its own way.

@@ -39,6 +39,9 @@ class Trained(dict):
             lines += ["earned:", *(f"  {_row(row)}" for row in rows)]
         if not parts:
             known = known - {"step", "settings", "versions"}
+        if judged := _judged(_mapping(self.get("validation"))):
+            known.add("validation")
+            lines.insert(1 if parts else 0, judged)
         return lines + [f"{name}: {_short(self[name])}" for name in self if name not in known]
 
     def _origin(self) -> Iterator[str]:
@@ -82,6 +85,17 @@ def _row(row: dict) -> str:
     if "learning_rate" in row:
         parts.append(f"learning rate {_number(row['learning_rate'])}")
     return ", ".join(parts)
+
+
+def _judged(verdict: dict) -> str:
+    """Return why it was kept; nothing if that is not said as it is by ``meta.train``."""
+    if any(name not in verdict for name in ("taken", "problems", "ahead", "interval")):
+        return ""
+    parts = f"kept: best of {_short(verdict['taken'])} steps and the start"
+    parts += f" by {_short(verdict['problems'])} validation problems of each family"
+    low, high = (_list(verdict["interval"]) + [None, None])[:2]
+    ends = "" if low is None or high is None else f" [{_number(low)}, {_number(high)}]"
+    return f"{parts}, ahead of the start by {_number(verdict['ahead'])}{ends}"
 
 
 def _percent(share: Any) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 
 from meta import train
 from meta.jobs.jobs import run_jobs
+from meta.learning.settings import ValidationSettings
 from meta.report.command import report
 from meta.report.page.ranking import read_rankings
 from meta.runs import history
@@ -27,6 +29,7 @@ from tests.meta.runs.run_cases import points
 
 __all__ = ["points"]
 
+JUDGED = ValidationSettings(problems=3, every=2)
 SCENES = int(os.environ.get("FUZZ_SCENES", "20"))
 SEEDS = range(SCENES)
 # What errors of readers are; a JSONDecodeError, say, is a ValueError that names no file.
@@ -35,9 +38,9 @@ ERRORS = (OSError, ValueError, TypeError)
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> RunFolder:
-    """Return a finished and evaluated run."""
+    """Return a finished, judged and evaluated run."""
     path = tmp_path_factory.mktemp("fuzz")
-    folder = trained(path / "run")
+    folder = trained(path / "run", JUDGED)
     evaluate(folder, path / "evaluated")
     return folder
 
@@ -135,7 +138,7 @@ def test_softnesses(copied, points):
     for seed in SEEDS:
         folder = copied()
         folder.softness.write_bytes(damaged(folder.softness.read_bytes(), BYTES, seed))
-        job = Training(tiny(out=str(folder.path)))
+        job = Training(replace(tiny(out=str(folder.path)), validation=JUDGED))
         works_or_names(folder.softness, job.done)
         assert shown(folder)
         # It is not needed to go on.

@@ -134,6 +134,17 @@ def test_settings_that_nest_are_read_as_well():
             {"evaluation": [{"family": "a", "success_mean": 10**400, "steps": 10**400}]},
             f"earned:\n  a: 1{'0' * 68}... % solved, 1{'0' * 68}... steps",
         ),
+        (
+            {"validation": {"taken": 9, "problems": 8, "ahead": 0.05, "interval": [0.03, 0.07]}},
+            "kept: best of 9 steps and the start by 8 validation problems of each family, "
+            "ahead of the start by 0.05 [0.03, 0.07]",
+        ),
+        (
+            {"validation": {"taken": 9, "problems": 1, "ahead": "\n", "interval": 3}},
+            "kept: best of 9 steps and the start by 1 validation problems of each family, "
+            "ahead of the start by ?",
+        ),
+        ({"validation": {"by": "eye"}}, "validation: {'by': 'eye'}"),
         ({"by": "\x1b[31mred\r\n"}, "by: ?[31mred??"),
         ({"note": "x" * 500}, f"note: {'x' * 69}..."),
     ],
