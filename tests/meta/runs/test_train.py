@@ -18,6 +18,7 @@ from meta.learning.gradients import ESTIMATORS, MetaGradient, Slope, trainable
 from meta.learning.gradients.covariance import CovarianceSettings
 from meta.learning.objective import Outcome
 from meta.learning.outer import OuterOptimizer
+from meta.learning.settings import ValidationSettings
 from meta.runs import history, scalars
 from meta.runs.folder import write_json_atomically
 from meta.runs.history import Record
@@ -282,12 +283,14 @@ def test_tensorboard(points, tmp_path, monkeypatch):
     module.SummaryWriter = Writer
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     monkeypatch.setattr(scalars.importlib.util, "find_spec", lambda name: name == "tensorboard")
-    folder = train.train(tiny(out=str(tmp_path)))
-    rows = history.read(folder.history)
+    settings = replace(tiny(out=str(tmp_path)), validation=ValidationSettings(2, every=2))
+    rows = history.read(train.train(settings).history)
     assert written[0] == (str(tmp_path / "tensorboard"), 1)
     assert written[-1] == "closed"
     assert ("objective", rows[1]["objective"], 2) in written
-    assert len(written) == 2 + 3 * len(scalars.CURVES)
+    assert ("validation/success", rows[1]["validation_success"], 2) in written
+    # Of three steps the second and the last are judged.
+    assert len(written) == 2 + 3 * len(scalars.CURVES) + 2 * len(scalars.JUDGED)
 
 
 def test_progress_shows_loss_and_remaining_time(points, tmp_path, capsys):

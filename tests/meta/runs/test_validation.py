@@ -39,16 +39,17 @@ def judged(path="runs/judged", problems=5, every=1, **changes):
 
 
 class Towards(MetaGradient):
-    """Makes the scale, which starts too small, smaller still (1) or larger (-1)."""
+    """Makes the scale, which starts too small, smaller still (1) or larger (-1), and a rate larger."""
 
     def __init__(self, sign: float):
         self.sign = sign
 
     def estimate(self, objective, method, generator) -> Estimate:
-        """Return the sign for the scale, and nothing for the curve."""
-        parts = {
-            n: torch.full_like(p, self.sign * ("scale" in n)) for n, p in trainable(method).items()
-        }
+        """Return the signs, and nothing for the curve."""
+        parts = {}
+        for name, parameter in trainable(method).items():
+            sign = self.sign * ("scale" in name) - ("rate" in name)
+            parts[name] = torch.full_like(parameter, sign)
         return Estimate(Outcome(0.5, 0.5, 0.0), parts)
 
 
@@ -61,16 +62,16 @@ def moved(settings, sign):
 
 
 def test_a_run_that_learns_nothing_returns_its_start(points, tmp_path, capsys):
-    settings = judged(tmp_path)
+    settings = judged(tmp_path, learn=("scale", "rate"))
     folder = moved(settings, 1.0)
     softness, start = Softness.load(folder.softness), initial_renderer(settings.softness, 0)
     for name, value in start.softness.state_dict().items():
         assert torch.equal(softness.state_dict()[name], value)
-    assert softness.trained["step"] == 0
+    assert (softness.trained["step"], softness.trained["rate"]) == (0, 1.0)
     told = softness.trained["validation"]
     assert (told["taken"], told["ahead"], told["kept"]) == (3, 0.0, told["start"])
     rows = history.read(folder.history)
-    assert all(row["validation_ahead"] < 0 for row in rows)
+    assert all(row["validation_ahead"] < 0 and row["parameters"]["rate"] > 1 for row in rows)
     # How large a difference can be seen is known from a softness that differs.
     assert told["visible"] == pytest.approx(2.8 * rows[-1]["validation_noise"])
     assert Training(settings).done()
@@ -80,7 +81,7 @@ def test_a_run_that_learns_nothing_returns_its_start(points, tmp_path, capsys):
 
 def test_best_softness_is_kept_and_not_the_last(points, tmp_path):
     # From 0.3 it passes 1, where all problems are solved, on its way to three times that.
-    folder = moved(judged(tmp_path, outer_steps=8, learning_rate=0.5, every=2), -1.0)
+    folder = moved(judged(tmp_path, every=2, outer_steps=8, learning_rate=0.5), -1.0)
     rows = history.read(folder.history)
     values = {row["step"]: row["validation_objective"] for row in rows}
     assert [step for step, value in values.items() if value is not None] == [2, 4, 6, 8]
