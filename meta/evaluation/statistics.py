@@ -71,8 +71,12 @@ class Bootstrap:
 
     def means(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the means of each row of (M, N) values and both ends of their intervals, (M,) each."""
+        return values.mean(1), *self.ends(self.resampled(values))
+
+    def resampled(self, values: Tensor) -> Tensor:
+        """Return the means of each row of (M, N) values in each resample, (R, M)."""
         count = self._check(values, "M", torch.float64)
-        return values.mean(1), *self._ends(self.times @ values.mT / count)
+        return self.times @ values.mT / count
 
     def median(self, values: Tensor) -> Interval:
         """Return the median of a value per problem, (N,), with its interval.
@@ -85,7 +89,7 @@ class Bootstrap:
         # Of the sorted values of a resample, counted from 1.
         middle = [(count + 1) // 2, count // 2 + 1]
         lower, upper = (ordered[(reached >= place).int().argmax(1)] for place in middle)
-        low, high = self._ends(_between(lower, upper)[:, None])
+        low, high = self.ends(_between(lower, upper)[:, None])
         lower, upper = (ordered[place - 1] for place in middle)
         return Interval(float(_between(lower, upper)), float(low), float(high))
 
@@ -110,8 +114,8 @@ class Bootstrap:
         check_tensor(values, "values", (rows, count), dtypes=(dtype,))
         return count
 
-    def _ends(self, resampled: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the quantiles of resampled estimates (R, M), (M,) each; infinite ones are allowed."""
+    def ends(self, resampled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the ends of the intervals of resampled estimates (R, M), (M,) each; they may be infinite."""
         tail = (1 - self.level) / 2
         ordered = resampled.sort(0).values
         return _quantile(ordered, tail), _quantile(ordered, 1 - tail)
