@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -120,8 +121,14 @@ class CandidateJob(Job):
             for name, value in outcome.to_tensors().items()
         }
         seconds = {split.value: outcome.seconds for split, outcome in evaluation.outcomes.items()}
+        cpu = {split.value: outcome.cpu_seconds for split, outcome in evaluation.outcomes.items()}
         made = {"processor": processor()}
-        values = {"tuned": asdict(evaluation.tuned), "seconds": seconds, **made}
+        values = {
+            "tuned": asdict(evaluation.tuned),
+            "seconds": seconds,
+            "cpu_seconds": cpu,
+            **made,
+        }
         write_record(self.path, Record(tensors, values), self.origin)
 
     def load(self) -> Evaluation:
@@ -158,7 +165,9 @@ class CandidateJob(Job):
                 for name, value in record.tensors.items()
                 if name.startswith(prefix)
             }
-            outcomes[split] = Measurements.from_tensors(own, record.values["seconds"][split.value])
+            seconds = record.values["seconds"][split.value]
+            cpu = record.values.get("cpu_seconds", {}).get(split.value, math.nan)
+            outcomes[split] = Measurements.from_tensors(own, seconds, cpu)
         settings = Tuned(choice, tuple(tuned["scores"]), tuple(tuned["at_edge"]))
         return Evaluation(settings, outcomes, str(record.values.get("processor", "")))
 

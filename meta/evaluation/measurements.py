@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ class Measurements:
         Time that solving took, without measuring.
     states : dict of Tensor
         The unknowns of the first task at each measurement, (M, P, ...).
+    cpu_seconds : float
+        Time that processors spent on it, all threads together: what else the machine does then hardly
+        matters. Not a number in records of earlier versions.
     """
 
     steps: Tensor
@@ -44,6 +48,7 @@ class Measurements:
     losses: Tensor
     seconds: float
     states: Unknowns
+    cpu_seconds: float = math.nan
 
     @property
     def errors_best(self) -> Tensor:
@@ -56,6 +61,11 @@ class Measurements:
         first = self.steps.double()[self.solved_best.int().argmax(0)]
         return torch.where(self.solved_best.any(0), first, torch.inf)
 
+    @property
+    def cpu_seconds_per_step(self) -> float:
+        """Time that processors spend on a step of one problem, in seconds."""
+        return self.cpu_seconds / max(1, self.losses.numel())
+
     def to_tensors(self) -> dict[str, Tensor]:
         """Return all but the seconds as tensors by name, for a file."""
         names = ("steps", "errors", "solved", "solved_best", "losses")
@@ -63,11 +73,13 @@ class Measurements:
         return tensors | {f"state.{name}": value for name, value in self.states.items()}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], seconds: float) -> Measurements:
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], seconds: float, cpu_seconds: float = math.nan
+    ) -> Measurements:
         """Return what `to_tensors` took apart."""
         fields = {name: value for name, value in tensors.items() if not name.startswith("state.")}
         states = {name[6:]: value for name, value in tensors.items() if name.startswith("state.")}
-        return cls(**fields, seconds=seconds, states=states)
+        return cls(**fields, seconds=seconds, states=states, cpu_seconds=cpu_seconds)
 
 
 OnStep = Callable[[AdamState], None]
@@ -105,13 +117,14 @@ def measure(
     solver : callable
         Solves a task, and calls what it is given with the state before each step and after the last.
     """
-    histories, losses, seconds = [], [], 0.0
+    histories, losses, seconds, cpu = [], [], 0.0, 0.0
     for task in tasks:
-        begin = time.perf_counter()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         # Errors are measured from the record afterwards, so that the time is that of solving.
         record = _Record(every, settings.steps)
         losses.append(solver(task, renderer, settings, record).losses)
         seconds += time.perf_counter() - begin
+        cpu += time.process_time() - cpu_begin
         histories.append(record.states)
     steps = [step for step, _ in histories[0]]
     stacked = [
@@ -127,6 +140,7 @@ def measure(
         torch.cat(losses, 1).cpu(),
         seconds,
         {name: torch.stack([u[name] for _, u in histories[0]]) for name in histories[0][0][1]},
+        cpu,
     )
 
 
