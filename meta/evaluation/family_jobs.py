@@ -23,6 +23,7 @@ def compare(
     learned: Mapping[str, Sequence[Learned]],
     problems: TrainSettings,
     settings: EvaluationSettings,
+    fixed: Mapping[str, Sequence[Candidate]] | None = None,
 ) -> list[Comparison]:
     """Run what is not yet done of all candidates on all families, and return a comparison for each.
 
@@ -36,9 +37,19 @@ def compare(
         Where the problems and the number of steps come from.
     settings : EvaluationSettings
         Budget, grid, number of processes and, in ``out`` or ``records``, where records are kept.
+    fixed : mapping of str to sequence of Candidate, optional
+        The fixed candidates by the name of the family. Default: those of the settings.
     """
+    usual = [FIXED[key] for key in settings.baselines]
     jobs = {
-        family.name: _jobs(family, learned[family.name], problems, settings) for family in families
+        family.name: _jobs(
+            family,
+            learned[family.name],
+            usual if fixed is None else fixed[family.name],
+            problems,
+            settings,
+        )
+        for family in families
     }
     every = [job for both in jobs.values() for part in both for job in part]
     with tqdm(total=len(every), desc="evaluate", unit="job", disable=None) as bar:
@@ -48,15 +59,21 @@ def compare(
     ]
 
 
+def records_folder(settings: EvaluationSettings) -> Path:
+    """Return where finished jobs are kept."""
+    return Path(settings.records or Path(settings.out) / RECORDS)
+
+
 def _jobs(
     family: TaskFamily,
     learned: Sequence[Learned],
+    fixed: Sequence[Candidate],
     problems: TrainSettings,
     settings: EvaluationSettings,
 ) -> tuple[list[CandidateJob], list[CandidateJob]]:
     """Return the jobs of the learned and of the fixed candidates."""
     protocol = settings.protocol(problems, family.name)
-    folder = Path(settings.records or Path(settings.out) / RECORDS)
+    folder = records_folder(settings)
 
     def job(candidate: Candidate, *, on_train: bool) -> CandidateJob:
         splits = (Split.HELD_OUT, Split.TRAIN) if on_train else (Split.HELD_OUT,)
@@ -67,5 +84,5 @@ def _jobs(
             job(candidate, on_train=settings.train_split and candidate.on_train)
             for candidate in learned
         ],
-        [job(FIXED[key], on_train=False) for key in settings.baselines],
+        [job(candidate, on_train=False) for candidate in fixed],
     )
