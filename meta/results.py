@@ -2,8 +2,9 @@
 
 Trains what `meta.evaluation.plan` names, compares everything on every family, and writes results.json,
 results.md, table.md, overview.png, matrix.png, examples.gif and, for each family, a picture of curves and
-one of convergence. Runs and finished comparisons are kept, so that the same command goes on after an
-interruption. Hours on a CPU.
+one of convergence; and pooled.json, pooled.md, pooled.png and unseen.png, where the softness of all families,
+and that of all but the one it is tested on, meet fixed settings that were chosen from as much. Runs and
+finished comparisons are kept, so that the same command goes on after an interruption. Hours on a CPU.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from meta.config.softness import initial_renderer
 from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison
 from meta.evaluation.family_jobs import RECORDS, compare
-from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, Plan
+from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, WITHOUT, Plan
+from meta.evaluation.pooled.job import ALL
+from meta.evaluation.pooled.pool import choose_all, compare_pooled
+from meta.evaluation.settings import EvaluationSettings
 from meta.jobs.full_disk import cure
 from meta.jobs.jobs import run_jobs
 from meta.learning.settings import build_families
@@ -32,6 +36,7 @@ from meta.report.animation import save_examples
 from meta.report.matrix import Matrix, save_heat_maps
 from meta.report.overview import save_overview
 from meta.report.plots import save_convergence, save_softness_curves
+from meta.report.pooled_files import never_seen, one_for_all, write_pooled
 from meta.report.results import main_results, results_markdown, table_markdown
 from meta.report.tables import processors, rows, verdicts
 from meta.report.weights import WEIGHTS, publish
@@ -119,6 +124,7 @@ def _make(plan: Plan, settings: ResultsSettings, out: Path, command: str) -> lis
     write_text_atomically(out / "results.md", results_markdown(comparisons, matrix, about))
     write_text_atomically(out / "table.md", table_markdown(comparisons))
     _draw(comparisons, matrix, plan, out)
+    _pooled(plan, runs, settings, about, out)
     return comparisons
 
 
@@ -134,17 +140,45 @@ def _train(plan: Plan, settings: ResultsSettings) -> dict[str, RunFolder]:
     return folders
 
 
-def _compare(plan: Plan, runs: dict[str, RunFolder], settings: ResultsSettings) -> list[Comparison]:
-    evaluation = replace(
+def _evaluation(plan: Plan, settings: ResultsSettings) -> EvaluationSettings:
+    return replace(
         plan.evaluation,
         out=settings.out,
         backend=settings.backend,
         workers=settings.workers,
         families=plan.families,
     )
+
+
+def _compare(plan: Plan, runs: dict[str, RunFolder], settings: ResultsSettings) -> list[Comparison]:
     families = build_families(plan.problems)
     learned = {family.name: candidates(plan, runs, family) for family in families}
-    return compare(families, learned, plan.problems, evaluation)
+    return compare(families, learned, plan.problems, _evaluation(plan, settings))
+
+
+def _pooled(
+    plan: Plan,
+    runs: dict[str, RunFolder],
+    settings: ResultsSettings,
+    about: dict[str, Any],
+    out: Path,
+) -> None:
+    """Compare the softness of all families with settings for all of them, and write the report."""
+    if GENERAL not in plan.learned:
+        return
+    evaluation = _evaluation(plan, settings)
+    pool = choose_all(plan.problems, plan.pooled, evaluation)
+    families = build_families(plan.problems)
+    everywhere = dict.fromkeys(plan.families, ALL)
+    general = {f.name: [general_candidate(plan, runs, f)] for f in families}
+    compared = compare_pooled(pool, everywhere, general, plan.problems, evaluation)
+    reports = [one_for_all(compared, evaluation)]
+    if len(families) > 1:
+        left_out = {name: name for name in plan.families}
+        unseen = {f.name: [unseen_candidate(plan, runs, f)] for f in families}
+        compared = compare_pooled(pool, left_out, unseen, plan.problems, evaluation)
+        reports.append(never_seen(compared, evaluation))
+    write_pooled(reports, pool, out, about)
 
 
 def candidates(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> list[Learned]:
@@ -163,11 +197,25 @@ def candidates(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> li
     others = [name for name in plan.learned if name not in (own, GENERAL)]
     return [
         candidate(own, "Learned", on_train=True),
-        candidate(GENERAL, "Learned on all families", on_train=True),
+        general_candidate(plan, runs, family),
         of_file(own + START, "Start of the learning", runs[own].start),
         candidate(own + SCALE_ONLY, "Learned scale only"),
         *(candidate(name, f"Learned on {name}") for name in others),
     ]
+
+
+def general_candidate(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> Learned:
+    """Return the softness of all families as a candidate on one."""
+    rate = plan.problems.inner.of(family).learning_rate
+    path, size = runs[GENERAL].softness, plan.problems.image_size
+    return Learned(GENERAL, "Learned on all families", path, size, rate, on_train=True)
+
+
+def unseen_candidate(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> Learned:
+    """Return the softness of all families but one as a candidate on that one."""
+    rate = plan.problems.inner.of(family).learning_rate
+    path, size = runs[WITHOUT + family.name].softness, plan.problems.image_size
+    return Learned(WITHOUT.rstrip("-"), "Learned on the others", path, size, rate, on_train=False)
 
 
 def _about(plan: Plan, runs: dict[str, RunFolder], command: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from meta.config.families import (
@@ -17,6 +17,7 @@ from meta.config.families.base import ProblemCounts
 from meta.config.softness import SoftnessSettings
 from meta.evaluation.baselines import BASELINES
 from meta.evaluation.candidates import FIXED
+from meta.evaluation.pooled.settings import PooledSettings
 from meta.evaluation.settings import EvaluationSettings
 from meta.learning.gradients import AntitheticSettings
 from meta.learning.settings import InnerLoop, OuterLoop, TrainSettings
@@ -24,6 +25,8 @@ from meta.learning.settings import InnerLoop, OuterLoop, TrainSettings
 GENERAL = "general"
 SCALE_ONLY = "-scale"
 START = "-start"
+# Learned on all families but one.
+WITHOUT = GENERAL + "-without-"
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,15 @@ class Plan:
         Learning a scale alone, by family.
     evaluation : EvaluationSettings
         Of every run on every family.
+    pooled : PooledSettings
+        Of choosing one fixed setting for all families.
     """
 
     problems: TrainSettings
     learned: dict[str, TrainSettings]
     scale_only: dict[str, TrainSettings]
     evaluation: EvaluationSettings
+    pooled: PooledSettings = field(default_factory=PooledSettings)
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -54,17 +60,23 @@ class Plan:
 
     def with_problems(self, count: int) -> Plan:
         """Return this plan with a number of held-out problems for every family and seed."""
-        counts = {
-            name: replace(counts, problems=count) for name, counts in self.evaluation.counts.items()
-        }
-        return replace(self, evaluation=replace(self.evaluation, counts=counts))
+        return replace(self, evaluation=self.evaluation.with_problems(count))
 
     def runs(self, folder: Path) -> dict[str, TrainSettings]:
-        """Return the settings of all runs by name; each has its own folder in that one."""
+        """Return the settings of all runs by name; each has its own folder in that one.
+
+        That of all families comes once more without each of them, if there are several.
+        """
         runs = self.learned | {name + SCALE_ONLY: run for name, run in self.scale_only.items()}
         if GENERAL in runs:
+            runs |= self.without(runs[GENERAL])
             runs[GENERAL] = runs[GENERAL].with_families(self.families)
         return {name: replace(run, out=str(folder / name)) for name, run in runs.items()}
+
+    def without(self, run: TrainSettings) -> dict[str, TrainSettings]:
+        """Return a run on all families without each of them, by name: none if there is one family."""
+        others = {out: [name for name in self.families if name != out] for out in self.families}
+        return {WITHOUT + out: run.with_families(names) for out, names in others.items() if names}
 
 
 _POSE = PoseRun(start=(35.0, 55.0))
@@ -229,6 +241,14 @@ QUICK = Plan(
         measure_every=1,
         resamples=50,
         workers=1,
+    ),
+    pooled=PooledSettings(
+        entrants=("gaussian-annealed",),
+        scales=(0.25, 0.5),
+        conorms=("probabilistic",),
+        gammas=(0.8,),
+        rates=(1.0,),
+        budget=8,
     ),
 )
 """The same with tiny numbers, to try whether everything works."""

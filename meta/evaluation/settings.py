@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
-from meta.config.families import FAMILIES, FamilyName
+from meta.config.families import FAMILIES
 from meta.config.families.base import ProblemCounts
 from meta.config.settings import (
     FLAT,
@@ -42,7 +42,8 @@ class EvaluationSettings(Settings):
     workers: Count = 2  # Processes; 1: this one, with all cores for the kernels.
     threads: Count = 1  # Threads of torch, whose operations here are too small to share.
     seed: Index = 0  # Seed of problems and resamples.
-    families: tuple[FamilyName, ...] = ()  # Families to test on; none: those of the run.
+    # Families to test on, or all; none: those of the run.
+    families: tuple[Literal[("all", *FAMILIES)], ...] = ()
     seeds: Count = 2  # Seeds.
     # Numbers of problems of every family, by its name.
     counts: Annotated[dict[str, ProblemCounts], FLAT] = field(default_factory=usual_counts)
@@ -67,6 +68,17 @@ class EvaluationSettings(Settings):
         check_different(self.rates, "rates")
         if self.families:
             check_different(self.families, "families")
+
+    def family_names(self, usual: Sequence[str]) -> tuple[str, ...]:
+        """Return the families to test on, where none are named the usual ones."""
+        if "all" in self.families:
+            return tuple(FAMILIES)
+        return tuple(self.families or usual)
+
+    def with_problems(self, count: int) -> EvaluationSettings:
+        """Return these settings with a number of held-out problems for every family and seed."""
+        counts = {name: replace(c, problems=count) for name, c in self.counts.items()}
+        return replace(self, counts=counts)
 
     def protocol(self, training: TrainSettings, family: str) -> Protocol:
         """Return how to compare softnesses on a family, whose problems are those of a training run."""

@@ -14,10 +14,12 @@ import taichisoft as ts
 from meta import publish, results
 from meta.config.families import FAMILIES
 from meta.evaluation.candidates import FIXED
-from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, Plan
+from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, WITHOUT, Plan
+from meta.evaluation.pooled.given import DEFAULTS
 from meta.learning.settings import OuterLoop
 from meta.report.matrix import BEST_FIXED, Matrix, save_heat_maps
 from meta.report.overview import table
+from meta.report.pooled_files import read_pooled
 from meta.report.results import goal
 from meta.results import ResultsSettings
 from meta.runs.folder import RunFolder
@@ -60,9 +62,12 @@ def made(tmp_path_factory) -> Path:
 def test_plan_covers_what_is_published(plan):
     names = {*FAMILIES, GENERAL, *(family + SCALE_ONLY for family in FAMILIES)}
     runs = plan.runs(Path("runs"))
-    assert set(runs) == names
+    assert set(runs) == names | {WITHOUT + family for family in FAMILIES}
     assert runs[GENERAL].family_names == tuple(FAMILIES)
     for family in FAMILIES:
+        others = tuple(name for name in FAMILIES if name != family)
+        out = f"runs/{GENERAL}"
+        assert replace(runs[WITHOUT + family], out=out) == runs[GENERAL].with_families(others)
         assert runs[family].family_names == runs[family + SCALE_ONLY].family_names == (family,)
         assert "coverage" not in runs[family + SCALE_ONLY].softness.learn
         assert "coverage" in runs[family].softness.learn
@@ -91,6 +96,10 @@ def test_results_are_all_there(made):
         "overview.png",
         "matrix.png",
         "examples.gif",
+        "pooled.json",
+        "pooled.md",
+        "pooled.png",
+        "unseen.png",
     }
     assert names >= {
         f"{family}-{what}.png" for family in TWO for what in ("softness", "convergence")
@@ -104,7 +113,10 @@ def test_results_are_all_there(made):
 def test_results_say_how_they_were_made(made):
     told = json.loads((made / "results.json").read_text())
     assert told["command"] == "the command"
-    assert set(told["runs"]) == {"pose", "occlusion", GENERAL, "pose-scale", "occlusion-scale"}
+    assert set(told["runs"]) == {
+        *("pose", "occlusion", GENERAL, "pose-scale", "occlusion-scale"),
+        *(WITHOUT + family for family in TWO),
+    }
     assert told["versions"]["taichisoft"] == ts.__version__
     held_out = [row for row in told["rows"] if row["split"] == "held-out"]
     of_pose = {row["softness"] for row in held_out if row["family"] == "pose"}
@@ -117,6 +129,27 @@ def test_results_say_how_they_were_made(made):
     assert "`the command`" in text
     assert "seed of the training runs 0" in text
     assert (made / "table.md").read_text().strip() in text
+
+
+def test_results_compare_on_equal_information(made):
+    pool, problems = read_pooled(made / "pooled.json")
+    assert problems == two_families().problems
+    chosen = pool.choices["gaussian-annealed"].chosen
+    assert set(chosen) == {"all", *TWO}
+    told = json.loads((made / "pooled.json").read_text())
+    one_for_all, never_seen = told["reports"]
+    entrants = {"pooled-best", "pooled-gaussian-annealed", *DEFAULTS}
+    for report, learned in ((one_for_all, GENERAL), (never_seen, "general-without")):
+        assert {(row["family"], row["softness"]) for row in report["rows"]} == {
+            (family, key) for family in TWO for key in (learned, *entrants)
+        }
+        assert {row["softness"] for row in report["paired"]} == entrants
+    scale = {r["family"]: r["scale"] for r in never_seen["rows"] if r["softness"] == "pooled-best"}
+    assert scale == {family: chosen[family].setting.scale for family in TWO}
+    text = (made / "pooled.md").read_text()
+    assert "`the command`" in text
+    assert one_for_all["headline"] in text
+    assert never_seen["headline"] in text
 
 
 def test_results_ship_weights_with_what_they_earned(made):
@@ -134,6 +167,7 @@ def test_second_time_nothing_is_done_again(made, monkeypatch):
         raise AssertionError(f"{self.name} ran again")
 
     monkeypatch.setattr("meta.evaluation.candidate_job.CandidateJob.run", must_not_run)
+    monkeypatch.setattr("meta.evaluation.pooled.job.PooledJob.run", must_not_run)
     monkeypatch.setattr("meta.runs.training.Training.run", must_not_run)
     before = (made / "results.json").read_text()
     settings = results.ResultsSettings(out=str(made), workers=1, quick=True)

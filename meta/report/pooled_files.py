@@ -1,0 +1,101 @@
+"""Files of comparisons with pooled settings: JSON, Markdown and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from meta.evaluation.comparison import Comparison
+from meta.evaluation.pooled.pool import Pool
+from meta.evaluation.settings import EvaluationSettings
+from meta.learning.settings import TrainSettings
+from meta.report.overview import save_overview
+from meta.report.pooled import PooledReport, pooled_markdown
+from meta.report.tables import processors
+from meta.runs.folder import write_json_atomically, write_text_atomically
+
+NAME = "pooled"
+UNSEEN = "unseen.png"
+
+ONE_FOR_ALL = """\
+One learned softness against fixed settings each of which was chosen for all families together, by problems
+like those that the softness was learned from; and against the published defaults of other renderers. Nothing
+was chosen for a family."""
+NEVER_SEEN = """\
+In each column, softness and fixed settings are those that were learned and chosen without any problem of that
+family: on problems of the others alone."""
+
+
+def one_for_all(comparisons: Sequence[Comparison], settings: EvaluationSettings) -> PooledReport:
+    """Return the report of comparisons with what was chosen for all families."""
+    return PooledReport(
+        "One setting for all",
+        ONE_FOR_ALL,
+        tuple(comparisons),
+        settings.seed,
+        settings.resamples,
+    )
+
+
+def never_seen(comparisons: Sequence[Comparison], settings: EvaluationSettings) -> PooledReport:
+    """Return the report of comparisons on the family that was left out."""
+    return PooledReport(
+        "A family never seen", NEVER_SEEN, tuple(comparisons), settings.seed, settings.resamples
+    )
+
+
+def write_pooled(
+    reports: Sequence[PooledReport],
+    pool: Pool,
+    out: Path,
+    about: Mapping[str, Any],
+    name: str = NAME,
+) -> list[Path]:
+    """Write JSON, Markdown and a picture for each report; return their paths.
+
+    Parameters
+    ----------
+    reports : sequence of PooledReport
+        That of all families, whose picture has the name of the other files, and possibly that of a family
+        never seen, whose picture is unseen.png.
+    pool : Pool
+        What was chosen.
+    out : Path
+        Folder to write to.
+    about : mapping
+        How it was made: JSON-able, "command" and "problems" among it.
+    name : str
+        Of the files.
+    """
+    comparisons = [c for report in reports for c in report.comparisons]
+    values = {
+        **about,
+        "processors": processors(comparisons),
+        "choices": pool.to_json(),
+        "reports": [report.to_json() for report in reports],
+    }
+    paths = [out / f"{name}.json", out / f"{name}.md"]
+    write_json_atomically(paths[0], values)
+    write_text_atomically(paths[1], pooled_markdown(reports, pool, about["command"]))
+    for report, picture in zip(reports, (f"{name}.png", UNSEEN), strict=False):
+        learned = [(c.learned[0],) for c in report.comparisons]
+        save_overview(report.comparisons, learned, out / picture)
+        paths.append(out / picture)
+    return paths
+
+
+def read_pooled(path: Path) -> tuple[Pool, TrainSettings]:
+    """Return what was chosen, and the problems that it is for, from pooled.json.
+
+    Raises
+    ------
+    ValueError
+        It is no such file.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Pool.from_json(values["choices"]), TrainSettings.from_json(values["problems"])
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} must be a pooled.json of meta.results: {error}") from error
