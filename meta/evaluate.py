@@ -3,6 +3,10 @@
 ``python -m meta.evaluate RUN`` writes evaluation.json, evaluation.md, softness.png, convergence.png and
 examples.gif into the run folder. What is finished is kept in records, so that the same command goes on after
 an interruption, and a second one with other candidates computes only these.
+
+``python -m meta.evaluate --softness FILE --families all`` compares any softness with one fixed setting that
+was chosen for all families, and with other renderers' defaults, and writes softness.json, softness.md and
+softness.png. With ``--problems 8`` it takes minutes.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,21 +23,31 @@ import tyro
 
 import taichisoft
 from meta.config.command_line import parse
-from meta.config.settings import from_fields
+from meta.config.families import FAMILIES
+from meta.config.settings import Index, PositiveFloat, from_fields
 from meta.evaluation.candidates import FIXED, LEARNED, Learned
 from meta.evaluation.comparison import Comparison
 from meta.evaluation.family_jobs import RECORDS, compare
+from meta.evaluation.plan import FULL
+from meta.evaluation.pooled.job import ALL
+from meta.evaluation.pooled.pool import choose_all, compare_pooled
+from meta.evaluation.pooled.settings import FEW
 from meta.evaluation.settings import EvaluationSettings, renamed_options
 from meta.jobs.full_disk import cure
 from meta.learning.settings import build_families
 from meta.report.animation import save_examples
 from meta.report.plots import save_convergence, save_softness_curves
+from meta.report.pooled_files import one_for_all, read_pooled, write_pooled
 from meta.report.tables import markdown, processors, rows, verdicts
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
 from meta.runs.lock import Lock
 from meta.runs.versions import versions
 from taichisoft.base.files import remove_partials
 
+# Folder of the results of a softness file.
+SOFTNESS_OUT = "runs/softness"
+# What is chosen from for each family anew, which no one does who meets a softness file.
+CHOICES = ("baselines", "scales", "gammas", "usual_gamma", "rates", "train_split", "also")
 FILES = ("evaluation.json", "evaluation.md", "softness.png", "convergence.png", "examples.gif")
 
 
@@ -82,7 +96,7 @@ def evaluate(
     files = {LEARNED: folder.softness, **(others or {})}
     out = Path(settings.out) if settings.out else folder.path
     out.mkdir(parents=True, exist_ok=True)
-    training = training.with_families(settings.families or training.family_names)
+    training = training.with_families(settings.family_names(training.family_names))
     families = build_families(training)
     candidates = {
         family.name: [
@@ -97,6 +111,73 @@ def evaluate(
         comparisons = compare(families, candidates, training, replace(settings, out=str(out)))
         write(comparisons, out, settings, command, training.image_size)
     return comparisons
+
+
+def evaluate_softness(
+    path: Path,
+    settings: EvaluationSettings,
+    *,
+    rate: float = 1.0,
+    pooled: Path = Path("results/pooled.json"),
+    command: str = "",
+) -> list[Path]:
+    """Compare a softness with fixed settings that were chosen for all families; return what is written.
+
+    Parameters
+    ----------
+    path : Path
+        Softness file.
+    settings : EvaluationSettings
+        Numbers of problems, families and output folder.
+    rate : float
+        Its learning rate as a multiple of each family's own.
+    pooled : Path
+        What `meta.results` wrote of the fixed settings. If it is missing, a few are chosen first.
+    command : str
+        Command line to keep with the results.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no softness file.
+    ValueError, TypeError, RuntimeError, OSError
+        See `evaluate`.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"softness must be a file, got {path}")
+    problems = FULL.problems
+    if pooled.is_file():
+        pool, problems = read_pooled(pooled)
+    problems = problems.with_families(settings.family_names(tuple(FAMILIES)))
+    out = Path(settings.out or SOFTNESS_OUT)
+    settings = replace(settings, out=str(out))
+    out.mkdir(parents=True, exist_ok=True)
+    with Lock(RunFolder(out).results_lock):
+        if not pooled.is_file():
+            pool = choose_all(problems, FEW, settings, leave_out=False)
+        learned = {
+            family.name: [
+                Learned(
+                    LEARNED,
+                    path.stem,
+                    path,
+                    problems.image_size,
+                    rate * family.learning_rate,
+                    False,
+                )
+            ]
+            for family in build_families(problems)
+        }
+        everywhere = dict.fromkeys(problems.family_names, ALL)
+        compared = compare_pooled(pool, everywhere, learned, problems, settings)
+        about = {
+            "command": command,
+            "versions": versions(),
+            "backend": taichisoft.backend(),
+            "problems": problems.to_json(),
+            "evaluation": settings.to_json(),
+        }
+        return write_pooled([one_for_all(compared, settings)], pool, out, about, "softness")
 
 
 def write(
@@ -144,9 +225,27 @@ def named_files(given: Sequence[str]) -> dict[str, Path]:
 class Arguments(EvaluationSettings):
     """The command line: the settings, and what is none of them."""
 
-    run: Annotated[Path, tyro.conf.Positional]  # Run folder made by meta.train.
+    # Run folder made by meta.train.
+    run: Annotated[str, tyro.conf.Positional] = ""
     # Further learned softnesses: a name, and a softness file or run folder.
     also: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=PATH ...")] = ()
+    # Softness file to compare with settings for all families, in place of a run.
+    softness: str = ""
+    # Learning rate of that softness as a multiple of each family's own.
+    softness_rate: PositiveFloat = 1.0
+    # Settings for all families, as meta.results wrote them; without that file a few are chosen first.
+    pooled: str = "results/pooled.json"
+    problems: Index = 0  # Held-out problems of every family and seed; 0: as many as the family has.
+
+    def __post_init__(self):
+        super().__post_init__()
+        if bool(self.run) == bool(self.softness):
+            raise ValueError("give a run folder, or else --softness with a file")
+        usual = {field.name: field.default for field in fields(self)}
+        for name in CHOICES if self.softness else ():
+            if getattr(self, name) != usual[name]:
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option} has no effect with --softness: leave it out")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -164,18 +263,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         taichisoft.init(None if given.backend == "auto" else given.backend)
         settings = from_fields(EvaluationSettings, given)
-        evaluate(given.run, settings, command, named_files(given.also))
+        settings = settings.with_problems(given.problems) if given.problems else settings
+        files = _evaluate(given, settings, command)
     except (ValueError, TypeError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"error: {error}{cure(error)}", file=sys.stderr)
         return 1
-    out = Path(settings.out or given.run)
-    print((out / "evaluation.md").read_text(encoding="utf-8"))
-    for name in FILES:
-        print(out / name)
+    told = next(path for path in files if path.suffix == ".md")
+    print(told.read_text(encoding="utf-8"))
+    for path in files:
+        print(path)
     return 0
+
+
+def _evaluate(given: Arguments, settings: EvaluationSettings, command: str) -> list[Path]:
+    """Do what the command line asks for, and return the files that were written."""
+    if given.softness:
+        return evaluate_softness(
+            Path(given.softness),
+            settings,
+            rate=given.softness_rate,
+            pooled=Path(given.pooled),
+            command=command,
+        )
+    evaluate(given.run, settings, command, named_files(given.also))
+    return [Path(settings.out or given.run) / name for name in FILES]
 
 
 if __name__ == "__main__":

@@ -11,17 +11,23 @@ from PIL import Image
 
 import taichisoft as ts
 from meta import evaluate
-from meta.config.families import PoseRun
+from meta.config.families import FAMILIES, PoseRun
 from meta.config.softness import initial_renderer
 from meta.evaluation.baselines import BASELINES
 from meta.evaluation.candidate_job import CandidateJob
 from meta.evaluation.candidates import FIXED, Choice, Grid, Learned
 from meta.evaluation.comparison import collect
 from meta.evaluation.measurements import measure
+from meta.evaluation.pooled.given import DEFAULTS
+from meta.evaluation.pooled.halving import Chosen
+from meta.evaluation.pooled.job import ALL, Choices
+from meta.evaluation.pooled.pool import Pool
+from meta.evaluation.pooled.setting import PooledSetting
+from meta.evaluation.pooled.settings import FEW
 from meta.evaluation.settings import EvaluationSettings
 from meta.evaluation.tuning import split_rounds, tune
 from meta.learning.inner import InnerSettings
-from meta.learning.settings import InnerLoop, TrainSettings
+from meta.learning.settings import InnerLoop, TrainSettings, build_families
 from meta.report.tables import markdown, rows
 from meta.runs.folder import RunFolder, write_json_atomically
 from tasks import Split
@@ -237,6 +243,16 @@ def test_steps_to_success_are_those_of_the_first_measurement_that_is_solved():
     assert torch.isinf(hopeless.steps_to_success).any()
 
 
+def test_time_of_processors_is_kept(tmp_path):
+    (job,), _ = jobs(tmp_path, {"learned": 1.0}, fixed=())
+    job.run()
+    outcome = job.load().outcomes[Split.HELD_OUT]
+    # One thread, which cannot have worked for longer than it took, but for the grain of the clocks.
+    assert 0 < outcome.cpu_seconds <= outcome.seconds * torch.get_num_threads() + 0.02
+    # Twenty problems in forty steps.
+    assert outcome.cpu_seconds_per_step == pytest.approx(outcome.cpu_seconds / 800, rel=1e-12)
+
+
 def test_markdown_states_how_the_numbers_came_about(comparison):
     text = markdown([comparison])
     assert "20 problems a row (10 x 2 seeds) in 40 Adam steps" in text
@@ -350,6 +366,91 @@ def test_second_evaluation_uses_the_records_of_the_first(run, evaluated, monkeyp
     fewer = ["--also", f"other={run.path}", "--out", str(evaluated), "--resamples", "60"]
     assert evaluate.main([str(run.path), *SMALL, *fewer]) == 0
     assert {path.name for path in (evaluated / "records").iterdir()} == before
+
+
+@pytest.fixture
+def pool():
+    """Return a choice of two entrants for all families."""
+    choices = {
+        key: Choices(
+            {ALL: Chosen(PooledSetting(key, scale, "probabilistic", 0.8, 1), score, {}, 9)}, 9, ""
+        )
+        for key, scale, score in (("gaussian", 0.5, 0.1), ("logistic-annealed", 0.3, 0.4))
+    }
+    return Pool(choices)
+
+
+TINY = [
+    "--problems",
+    "2",
+    "--seeds",
+    "1",
+    "--inner-steps",
+    "2",
+    "--resamples",
+    "50",
+    "--workers",
+    "1",
+]
+
+
+def test_any_softness_is_compared_with_settings_for_all_families(run, pool, tmp_path, capsys):
+    problems = TrainSettings(families=(PoseRun(),), image_size=16)
+    chosen = {"choices": pool.to_json(), "problems": problems.to_json()}
+    (tmp_path / "pooled.json").write_text(json.dumps(chosen))
+    given = ["--softness", str(run.softness), "--families", "pose", *TINY, "--out", str(tmp_path)]
+    assert evaluate.main([*given, "--pooled", str(tmp_path / "pooled.json")]) == 0
+    told = json.loads((tmp_path / "softness.json").read_text())
+    assert told["problems"]["image_size"] == 16
+    (report,) = told["reports"]
+    best, entrants = "pooled-best", {"pooled-gaussian", "pooled-logistic-annealed", *DEFAULTS}
+    rows = {row["softness"]: row for row in report["rows"]}
+    assert set(rows) == {"learned", best, *entrants}
+    assert (rows[best]["scale"], rows[best]["error_median"]) == (
+        rows["pooled-logistic-annealed"]["scale"],
+        rows["pooled-logistic-annealed"]["error_median"],
+    )
+    assert (rows[best]["scale"], rows[best]["problems"]) == (0.3, 2)
+    assert {row["family"] for row in report["paired"]} == {"pose", "mean"}
+    printed = capsys.readouterr().out
+    assert report["headline"] in printed
+    assert (tmp_path / "softness.png").is_file()
+
+
+def test_few_settings_are_chosen_where_none_are_published(run, pool, tmp_path, monkeypatch):
+    asked, found = [], []
+    monkeypatch.setattr(
+        evaluate, "choose_all", lambda *given, **options: asked.append((given, options)) or pool
+    )
+    monkeypatch.setattr(evaluate, "compare_pooled", lambda *given: found.append(given) or ())
+    monkeypatch.setattr(evaluate, "write_pooled", lambda *given: [])
+    settings = EvaluationSettings(families=("all",), out=str(tmp_path))
+    missing = tmp_path / "none.json"
+    evaluate.evaluate_softness(run.softness, settings, rate=2.0, pooled=missing)
+    ((problems, few, _), options), (of, _, learned, _, _) = asked[0], found[0]
+    assert (problems.family_names, few, options) == (tuple(FAMILIES), FEW, {"leave_out": False})
+    assert of is pool
+    rates = {name: one.learning_rate for name, (one,) in learned.items()}
+    assert rates == {f.name: 2 * f.learning_rate for f in build_families(problems)}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "give a run folder, or else --softness"),
+        (["run", "--softness", "x"], "give a run folder, or else --softness"),
+        (["--softness", "x", "--scales", "1"], "--scales has no effect with --softness"),
+    ],
+)
+def test_a_run_or_a_softness_is_compared(options, message, capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main(options)
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_missing_softness_file_is_an_error(tmp_path, capsys):
+    assert evaluate.main(["--softness", str(tmp_path / "none")]) == 1
+    assert "softness must be a file" in capsys.readouterr().err
 
 
 def test_missing_run_folder_is_an_error(tmp_path, capsys):
