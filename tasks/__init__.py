@@ -8,6 +8,10 @@ from tasks.base import Task as Task
 from tasks.base import TaskFamily as TaskFamily
 from tasks.base import Unknowns as Unknowns
 from tasks.families import *  # noqa: F403
+from tasks.faults import Bar as Bar
+from tasks.faults import Fault as Fault
+from tasks.faults import FlippedPixels as FlippedPixels
+from tasks.faults import Holes as Holes
 from tasks.look_at_pose import LookAtPoseFamily as LookAtPoseFamily
 from tasks.meshes import MeshSplit as MeshSplit
 from tasks.meshes import default_meshes as default_meshes

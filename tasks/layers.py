@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from taichisoft import Camera, Mesh, SoftRasterizer
-from tasks.outlines import VERTICES, area, inside, tessellate, tessellated_faces
+from tasks.outlines import area, inside, recolored, tessellate, tessellated_faces
 from tasks.shading import over
 
 # Grey is about equally far from all saturated colours.
@@ -32,8 +32,8 @@ class Layers:
     ----------
     outlines : Tensor, (..., K, 12, 2)
         Polygons about the origin, in image heights; x right, y up.
-    colors : Tensor, (..., K, 36, 3)
-        Of the faces of each plane, in [0, 1].
+    colors : Tensor, (..., K, F, 3)
+        Of the faces of each plane, in [0, 1]; F is a number of faces that `tessellate` knows.
     offset : Tensor, (..., K, 2)
         Where the origins lie, relative to the centre of the image.
     depth : Tensor, (..., K)
@@ -63,14 +63,19 @@ class Layers:
         hidden = (front @ covered.double().mT / len(line) ** 2).fill_diagonal_(0)
         return hidden >= LEAST_OVERLAP, front.mean(-1) / area(self.outlines)
 
+    def with_faces(self, faces: int) -> Layers:
+        """Return these planes, of 36 faces each, with another number of faces: 12, 36 or 144."""
+        return replace(self, colors=recolored(self.colors, faces))
+
     def at(self, depth: Tensor, offset: Tensor) -> Mesh:
         """Return P times K planes at other depths (P, K) and offsets (P, K, 2) as P meshes."""
-        flat = torch.nn.functional.pad(tessellate(self.outlines), (0, 1))
+        count = self.colors.shape[-2]
+        flat = torch.nn.functional.pad(tessellate(self.outlines, count), (0, 1))
         places = torch.cat([offset, -depth[..., None]], -1)
-        first = VERTICES * torch.arange(depth.shape[1])[:, None, None]
+        first = flat.shape[-2] * torch.arange(depth.shape[1])[:, None, None]
         return Mesh(
             (flat + places[:, :, None]).flatten(1, 2),
-            (tessellated_faces() + first).flatten(0, 1),
+            (tessellated_faces(count) + first).flatten(0, 1),
             face_colors=self.colors.flatten(1, 2),
         )
 

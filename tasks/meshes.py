@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -60,6 +60,12 @@ class MeshSplit:
     def of(self, split: Split) -> Mapping[str, Mesh]:
         """Return the meshes of a split by name."""
         return {Split.TRAIN: self.train, Split.HELD_OUT: self.held_out}[split]
+
+    def changed(self, change: Callable[[Mesh], Mesh]) -> MeshSplit:
+        """Return the same sets with every mesh changed, as by `tasks.detail.finer`."""
+        return MeshSplit(
+            *({key: change(mesh) for key, mesh in self.of(split).items()} for split in Split)
+        )
 
     def draw(
         self, count: int, split: Split, generator: torch.Generator, dtype: torch.dtype

@@ -12,10 +12,11 @@ from taichisoft.base.checks import check_dtype, check_image_size, check_integer
 from taichisoft.geometry.losses import mse
 from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily
+from tasks.faults import Fault, check_fault, spoiled
 from tasks.hard import hard_renderer
 from tasks.layer_draws import SPACING, directions, draw_gaps, draw_layers, random_depths
 from tasks.layers import Layers, camera_of, picture, stack, with_wall
-from tasks.outlines import HELD_OUT_OUTLINES, TRAIN_OUTLINES
+from tasks.outlines import FACES, HELD_OUT_OUTLINES, TRAIN_OUTLINES, check_faces
 
 # Two pixels of 64. Less than one wrong pair of the 15 that the largest number of planes has, so that then all
 # pairs are in order, and all planes within 1/32 image heights of their places.
@@ -47,6 +48,8 @@ class OcclusionTask(Task):
         The unknowns at the start.
     targets : Tensor, (P, H, W, 3)
         Hard pictures of the solution, on a grey background.
+    seen : Tensor, (P, H, W, 3)
+        What the loss compares with: the targets, or such with a fault.
     wall : Tensor, (P,), optional
         Depth of a wall of the background's colour behind the planes; None: there is none.
     """
@@ -56,6 +59,7 @@ class OcclusionTask(Task):
     image_size: tuple[int, int]
     start: Unknowns
     targets: Tensor
+    seen: Tensor
     wall: Tensor | None = None
     solved_below = SOLVED
 
@@ -64,12 +68,12 @@ class OcclusionTask(Task):
         return {"depth": self.layers.depth.clone(), "offset": self.layers.offset.clone()}
 
     def loss(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
-        """Return the mean squared difference of soft picture and target of each problem, (P,).
+        """Return the mean squared difference of soft picture and what is seen of each problem, (P,).
 
         Over the pixels and the three channels. The background is the task's, whatever that of the
         renderer is.
         """
-        return mse(self._picture(unknowns, renderer), self.targets)
+        return mse(self._picture(unknowns, renderer), self.seen)
 
     @torch.no_grad()
     def error(self, unknowns: Unknowns) -> Tensor:
@@ -143,6 +147,13 @@ class OcclusionFamily(TaskFamily):
         Smallest and largest distance in depth of a wall of the background's colour from the solution's
         farthest plane, in image heights, within [0.1, 1000]. No picture of the solution differs by it: the
         problems are those without a wall, and so are their targets. None: there is no wall.
+    faces : int
+        Of each plane: 36; or 12, without the ring of vertices half-way to the outline; or 144, each of the 36
+        cut in four. All else is drawn alike: a face in the place of three has their mean colour, the four in
+        the place of one have its colour.
+    fault : Fault, optional
+        What is wrong with the pictures that the loss compares with. The problems are those without it, and
+        so are targets and errors. None: nothing is.
     dtype : torch.dtype
         Of the problems, float32 or float64.
 
@@ -175,6 +186,8 @@ class OcclusionFamily(TaskFamily):
     planes: int = 5
     displacement: tuple[float, float] = (0.1, 0.25)
     background_gap: tuple[float, float] | None = None
+    faces: int = FACES
+    fault: Fault | None = None
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
@@ -186,6 +199,8 @@ class OcclusionFamily(TaskFamily):
         if self.background_gap is not None:
             gap = check_span(self.background_gap, "background_gap", LEAST_GAP, MOST_GAP)
             object.__setattr__(self, "background_gap", gap)
+        check_faces(self.faces)
+        check_fault(self.fault)
         check_dtype(self.dtype)
 
     def draw(self, count: int, split: Split, generator: torch.Generator) -> OcclusionTask:
@@ -196,14 +211,17 @@ class OcclusionFamily(TaskFamily):
             layers, pairs = draw_layers(list(outlines.values()), self.planes, generator)
             drawn.append((layers, pairs, *self._start(layers, pairs, generator)))
         layers, pairs, depth, offset = zip(*drawn, strict=True)
-        layers = stack(layers, self.dtype)
+        layers = stack(layers, self.dtype).with_faces(self.faces)
         start = {"depth": torch.stack(depth), "offset": torch.stack(offset)}
         start = {name: value.to(self.dtype) for name, value in start.items()}
         solved = layers.at(layers.depth, layers.offset)
         targets = picture(solved, self.image_size, hard_renderer())
-        # Drawn last, so that all else is drawn as without a wall.
+        # Drawn last, so that all else is drawn as without a wall and a fault.
         wall = self._wall(layers, generator)
-        return OcclusionTask(layers, torch.stack(pairs), self.image_size, start, targets, wall)
+        seen = spoiled(targets, self.fault, generator)
+        return OcclusionTask(
+            layers, torch.stack(pairs), self.image_size, start, targets, seen, wall
+        )
 
     def _wall(self, layers: Layers, generator: torch.Generator) -> Tensor | None:
         """Return the depths of walls behind P times K planes, (P,)."""

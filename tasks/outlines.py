@@ -9,10 +9,16 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from taichisoft.base.checks import check_integer
+from tasks.detail import RATIO, cut_faces
+
 # A multiple of the corners of every outline, so that all have the same faces.
 BOUNDARY = 12
 RINGS = (0.5, 1.0)
-VERTICES = 1 + len(RINGS) * BOUNDARY
+# Faces of an outline: those without the ring half-way, the usual ones, and those cut in four.
+FEWEST_FACES = BOUNDARY
+FACES = 3 * BOUNDARY
+MOST_FACES = RATIO * FACES
 
 
 def inside(points: Tensor, outlines: Tensor) -> Tensor:
@@ -41,20 +47,51 @@ def inside(points: Tensor, outlines: Tensor) -> Tensor:
     return (straddles & right).sum(-1) % 2 == 1
 
 
-def tessellate(outlines: Tensor) -> Tensor:
+def check_faces(faces: object) -> None:
+    """Raise TypeError or ValueError unless ``faces`` is a number of faces of an outline."""
+    if check_integer(faces, "faces", minimum=1) not in (FEWEST_FACES, FACES, MOST_FACES):
+        raise ValueError(f"faces must be {FEWEST_FACES}, {FACES} or {MOST_FACES}, got {faces}")
+
+
+def tessellate(outlines: Tensor, faces: int = FACES) -> Tensor:
     """Return the vertices of outlines (..., 12, 2): the origin, a ring half-way, and the outline.
+
+    With 12 faces there is no ring half-way, with 144 the middles of the edges of 36 come last.
 
     Returns
     -------
-    Tensor, (..., 25, 2)
-        Differentiable. The outlines must be star-shaped about the origin.
+    Tensor, (..., V, 2)
+        13, 25 or 85. Differentiable. The outlines must be star-shaped about the origin.
     """
     centre = torch.zeros_like(outlines[..., :1, :])
-    return torch.cat([centre, *(radius * outlines for radius in RINGS)], -2)
+    if faces == FEWEST_FACES:
+        return torch.cat([centre, outlines], -2)
+    points = torch.cat([centre, *(radius * outlines for radius in RINGS)], -2)
+    if faces == FACES:
+        return points
+    edges, _ = cut_faces(_usual_faces(), points.shape[-2])
+    return torch.cat([points, points[..., edges, :].mean(-2)], -2)
 
 
-def tessellated_faces() -> Tensor:
-    """Return the faces (36, 3) of `tessellate`, counter-clockwise if the outline is, int64."""
+def tessellated_faces(faces: int = FACES) -> Tensor:
+    """Return the faces (F, 3) of `tessellate`, counter-clockwise if the outline is, int64."""
+    usual = _usual_faces()
+    if faces == FEWEST_FACES:
+        return usual[:BOUNDARY]
+    return usual if faces == FACES else cut_faces(usual, 1 + len(RINGS) * BOUNDARY)[1]
+
+
+def recolored(colors: Tensor, faces: int) -> Tensor:
+    """Return colours (..., F, C) of other faces from those of 36, (..., 36, C).
+
+    The mean of the three on the way from the origin to an edge of the outline, or each four times.
+    """
+    if faces == FEWEST_FACES:
+        return colors.unflatten(-2, (-1, BOUNDARY)).mean(-3)
+    return colors if faces == FACES else colors.repeat_interleave(RATIO, -2)
+
+
+def _usual_faces() -> Tensor:
     here = torch.arange(BOUNDARY)
     after = here.roll(-1)
     inner, outer = 1 + here, 1 + BOUNDARY + here

@@ -19,6 +19,7 @@ from taichisoft.geometry.rotations import (
 )
 from tasks.arguments import Unknowns, check_problem, check_span, check_unknowns
 from tasks.base import Split, Task, TaskFamily
+from tasks.faults import Fault, check_fault, spoiled
 from tasks.hard import hard_renderer
 from tasks.look_at import camera_in_front
 from tasks.meshes import MeshSplit, default_meshes
@@ -65,6 +66,8 @@ class PoseTask(Task):
         Hard images of the solution.
     image : PoseImage
         What is seen of the meshes.
+    seen : Tensor, (P, H, W) or (P, H, W, 3)
+        What the loss compares with: the targets, or such with a fault.
     """
 
     meshes: MeshBatch
@@ -74,6 +77,7 @@ class PoseTask(Task):
     truth: Unknowns
     targets: Tensor
     image: PoseImage
+    seen: Tensor
     solved_below = SOLVED_DEGREES
 
     def solution(self) -> Unknowns:
@@ -83,7 +87,7 @@ class PoseTask(Task):
     def loss(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
         """Return the loss of soft image and target of each problem, (P,), see `PoseImage`."""
         check_unknowns(unknowns, self.start)
-        return self.image.loss(*self._scene(unknowns), renderer, self.targets)
+        return self.image.loss(*self._scene(unknowns), renderer, self.seen)
 
     def error(self, unknowns: Unknowns) -> Tensor:
         """Return the angle in degrees between estimated and true orientation, (P,). Differentiable.
@@ -139,6 +143,9 @@ class PoseFamily(TaskFamily):
         What is seen of the meshes: `Silhouette`, or `Shaded`.
     meshes : MeshSplit
         The objects; by default `default_meshes`.
+    fault : Fault, optional
+        What is wrong with the images that the loss compares with. The problems are those without it, and so
+        are targets and errors. None: nothing is.
     dtype : torch.dtype
         Of the problems, float32 or float64.
 
@@ -166,6 +173,7 @@ class PoseFamily(TaskFamily):
     unknown_fov: bool = True
     image: PoseImage = field(default_factory=Silhouette)
     meshes: MeshSplit = field(default_factory=default_meshes, repr=False)
+    fault: Fault | None = None
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
@@ -176,6 +184,7 @@ class PoseFamily(TaskFamily):
         check_type(self.unknown_fov, "unknown_fov", bool)
         check_type(self.image, "image", PoseImage)
         check_type(self.meshes, "meshes", MeshSplit)
+        check_fault(self.fault)
         check_dtype(self.dtype)
 
     def draw(self, count: int, split: Split, generator: torch.Generator) -> PoseTask:
@@ -196,7 +205,11 @@ class PoseFamily(TaskFamily):
         rotation = from_axis_angle(truth["rotation"]) @ start_rotation
         mesh, camera = _place(meshes, rotation, truth, self.image, image_size=self.image_size)
         targets = self.image.draw(mesh, camera, hard_renderer())
-        return PoseTask(meshes, self.image_size, start_rotation, start, truth, targets, self.image)
+        # Drawn last, so that all else is drawn as without a fault.
+        seen = spoiled(targets, self.fault, generator)
+        return PoseTask(
+            meshes, self.image_size, start_rotation, start, truth, targets, self.image, seen
+        )
 
     def _angles(self, count: int, generator: torch.Generator) -> Tensor:
         low, high = (math.radians(angle) for angle in self.start_angle)

@@ -23,6 +23,7 @@ from taichisoft.base.checks import check_dtype, check_image_size, check_integer
 from taichisoft.geometry.losses import mse
 from tasks.arguments import Unknowns, check_problem, check_unknowns, check_weight
 from tasks.base import Split, Task, TaskFamily
+from tasks.faults import Fault, check_fault, spoiled
 from tasks.hard import level_renderer
 from tasks.pictures import draw_picture
 from tasks.triangulation import FEWEST_TRIANGLES, Triangulation, triangulate
@@ -60,6 +61,8 @@ class Shape2DTask(Task):
         taken with.
     camera : Camera
         Sees the frame.
+    seen : Tensor, (P, H, W, 3)
+        What the loss compares with: the targets, or such with a fault.
     """
 
     meshes: MeshBatch
@@ -67,11 +70,12 @@ class Shape2DTask(Task):
     targets: Tensor
     rest_mse: Tensor
     camera: Camera
+    seen: Tensor
     solved_below = SOLVED
 
     def loss(self, unknowns: Unknowns, renderer: SoftRasterizer) -> Tensor:
-        """Return the mean squared difference of soft picture and target over ``rest_mse``, (P,)."""
-        return mse(self._render(unknowns, renderer).color, self.targets) / self.rest_mse
+        """Return the mean squared difference of soft picture and what is seen over ``rest_mse``, (P,)."""
+        return mse(self._render(unknowns, renderer).color, self.seen) / self.rest_mse
 
     @torch.no_grad()
     def error(self, unknowns: Unknowns) -> Tensor:
@@ -125,6 +129,9 @@ class Shape2DFamily(TaskFamily):
     displacement : float
         Root mean square of how far the start of a vertex is from rest, in lengths of an edge of equilateral
         triangles as many as these; less near the frame. Not negative. The difficulty.
+    fault : Fault, optional
+        What is wrong with the pictures that the loss compares with. The problems are those without it, with
+        their colours, and so are targets and errors. None: nothing is.
     dtype : torch.dtype
         Of the problems, float32 or float64.
 
@@ -148,12 +155,14 @@ class Shape2DFamily(TaskFamily):
     image_size: tuple[int, int] = (64, 64)
     triangles: int = 100
     displacement: float = 0.9
+    fault: Fault | None = None
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_size", check_image_size(self.image_size))
         check_integer(self.triangles, "triangles", minimum=FEWEST_TRIANGLES)
         check_weight(self.displacement, "displacement")
+        check_fault(self.fault)
         check_dtype(self.dtype)
 
     def draw(self, count: int, split: Split, generator: torch.Generator) -> Shape2DTask:
@@ -165,10 +174,13 @@ class Shape2DFamily(TaskFamily):
             targets.append(target)
             meshes.append(Mesh(pad(rest.vertices, (0, 1)), rest.faces, None, rest.colors(target)))
             moves.append(self.displacement * _smooth_noise(rest, generator))
-        return self._task(torch.stack(targets), MeshBatch.from_meshes(meshes), torch.stack(moves))
+        pictures = torch.stack(targets).to(self.dtype)
+        # Drawn last, so that all else is drawn as without a fault.
+        seen = spoiled(pictures, self.fault, generator)
+        return self._task(pictures, seen, MeshBatch.from_meshes(meshes), torch.stack(moves))
 
-    def _task(self, targets: Tensor, rest: MeshBatch, moves: Tensor) -> Shape2DTask:
-        targets, moves = targets.to(self.dtype), moves.to(self.dtype)
+    def _task(self, targets: Tensor, seen: Tensor, rest: MeshBatch, moves: Tensor) -> Shape2DTask:
+        moves = moves.to(self.dtype)
         rest = rest.to(dtype=self.dtype)
         camera = Camera.orthographic(
             eye=(0.0, 0.0, 1.0), height=1.0, image_size=self.image_size, dtype=self.dtype
@@ -176,7 +188,7 @@ class Shape2DFamily(TaskFamily):
         picture = level_renderer()(rest, camera).color
         rest_mse = mse(picture, targets).clamp(min=SMALLEST_RMSE**2)
         start = {"vertices": torch.zeros_like(moves)}
-        return Shape2DTask(_moved(rest, moves), start, targets, rest_mse, camera)
+        return Shape2DTask(_moved(rest, moves), start, targets, rest_mse, camera, seen)
 
 
 def _moved(mesh: MeshBatch, displacement: Tensor) -> MeshBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import torch
@@ -13,6 +13,7 @@ from taichisoft.base.checks import check_dtype, check_image_size, check_integer,
 from taichisoft.cameras.construction import orbit_axes
 from tasks.arguments import Unknowns, check_problem, check_unknowns, check_weight
 from tasks.base import Split, Task, TaskFamily
+from tasks.faults import Fault, check_fault, spoiled
 from tasks.hard import hard_renderer
 from tasks.meshes import MeshSplit, default_meshes
 from tasks.silhouettes import Silhouettes, join
@@ -124,6 +125,9 @@ class Shape3DFamily(TaskFamily):
         of the folding angle over the edges; not negative.
     meshes : MeshSplit
         The targets; by default `default_meshes`.
+    fault : Fault, optional
+        What is wrong with the silhouettes that the loss compares with, another time in each. The problems
+        are those without it, and so are targets and errors. None: nothing is.
     dtype : torch.dtype
         Of the problems, float32 or float64.
 
@@ -151,6 +155,7 @@ class Shape3DFamily(TaskFamily):
     laplacian: float = 0.03
     flatten: float = 0.0003
     meshes: MeshSplit = field(default_factory=default_meshes, repr=False)
+    fault: Fault | None = None
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
@@ -160,6 +165,7 @@ class Shape3DFamily(TaskFamily):
         check_weight(self.laplacian, "laplacian")
         check_weight(self.flatten, "flatten")
         check_type(self.meshes, "meshes", MeshSplit)
+        check_fault(self.fault)
         check_dtype(self.dtype)
 
     def draw(self, count: int, split: Split, generator: torch.Generator) -> Shape3DTask:
@@ -169,17 +175,21 @@ class Shape3DFamily(TaskFamily):
             torch.randint(len(ELEVATIONS), (count,), generator=generator)
         ]
         azimuth = torch.arange(self.views, dtype=torch.float64) * (360 / self.views)
-        seen = [
-            self._silhouettes(m, e.expand(self.views), azimuth)
-            for m, e in zip(meshes, elevation, strict=True)
-        ]
+        seen = join(
+            [
+                self._silhouettes(m, e.expand(self.views), azimuth)
+                for m, e in zip(meshes, elevation, strict=True)
+            ]
+        )
+        # Drawn last, so that all else is drawn as without a fault.
+        seen = replace(seen, images=spoiled(seen.images, self.fault, generator))
         judged = [self._silhouettes(m, *_judged_views()) for m in meshes]
         targets = [_side_by_side(one.images[_one_of_each_elevation(0)]) for one in judged]
         template = template_of(self.subdivisions)
         zeros = torch.zeros(count, template.mesh.num_vertices, 3, dtype=self.dtype)
         return Shape3DTask(
             template,
-            join(seen),
+            seen,
             join(judged),
             self.laplacian,
             self.flatten,
