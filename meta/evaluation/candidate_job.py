@@ -70,6 +70,8 @@ class CandidateJob(Job):
         Which problems: held-out ones, and possibly such as were learned from.
     folder : Path
         Where the record is kept.
+    condition : str
+        What is other than usual, for names; empty: nothing is.
     """
 
     family: TaskFamily
@@ -77,11 +79,12 @@ class CandidateJob(Job):
     protocol: Protocol
     splits: tuple[Split, ...]
     folder: Path
+    condition: str = ""
 
     @property
     def name(self) -> str:
-        """Family and candidate."""
-        return f"{self.family.name} {self.candidate.key}"
+        """Family, condition and candidate."""
+        return " ".join(self._names)
 
     @cached_property
     def origin(self) -> dict[str, Any]:
@@ -105,8 +108,7 @@ class CandidateJob(Job):
     @property
     def path(self) -> Path:
         """The file of the record."""
-        name = f"{self.family.name}-{self.candidate.key}-{digest(self.origin)}.safetensors"
-        return self.folder / name
+        return self.folder / "-".join([*self._names, f"{digest(self.origin)}.safetensors"])
 
     def done(self) -> bool:
         """Return whether the record is there, and whole."""
@@ -143,6 +145,11 @@ class CandidateJob(Job):
         if evaluation is None:
             raise FileNotFoundError(f"no result of {self.name}: {self.path} is missing or damaged")
         return evaluation
+
+    @property
+    def _names(self) -> list[str]:
+        names = (self.family.name, self.condition, self.candidate.key)
+        return [name for name in names if name]
 
     def _read(self) -> Evaluation | None:
         """Return what is in the record, or None if there is none, or it is damaged."""
