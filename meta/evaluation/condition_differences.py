@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 
@@ -10,10 +11,9 @@ from torch import Tensor
 
 from meta.evaluation.comparison import Comparison, Result
 from meta.evaluation.condition_jobs import UnderCondition
-from meta.evaluation.statistics import LEVEL, Bootstrap, Interval
-
-# In caps: smaller errors count as this, so that their logarithms are finite.
-LEAST = 1e-6
+from meta.evaluation.paired import FLIPS, Paired, holm
+from meta.evaluation.pooled.table import LEAST
+from meta.evaluation.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,12 @@ def differences(
         There is no condition, or the entrants differ.
     """
     _check(found)
-    groups = [_grouped(found, measure) for measure in (_success, _log_error)]
-    success, logs = (mean_intervals(group, resamples=resamples, seed=seed) for group in groups)
+    success, logs = (
+        [row[-1] for row in _paired(found, measure, seed=seed, resamples=resamples).intervals()]
+        for measure in MEASURES
+    )
     return [
-        Difference(first, Interval(*torch.tensor(astuple(second)).double().exp().tolist()))
+        Difference(first, Interval(*(math.exp(end) for end in astuple(second))))
         for first, second in zip(success, logs, strict=True)
     ]
 
@@ -77,31 +79,24 @@ def success_rates(found: UnderCondition) -> list[float]:
     return torch.tensor(rates, dtype=torch.float64).mean(0).tolist()
 
 
-def mean_intervals(
-    groups: Sequence[Tensor], *, resamples: int = 2000, seed: int = 0
-) -> list[Interval]:
-    """Return the sums over groups of the means of M values per problem, with their intervals.
+def corrected_p_values(
+    found: Sequence[UnderCondition], *, flips: int = FLIPS, seed: int = 0
+) -> list[tuple[float, float]]:
+    """Return p-values of the differences in success and in errors, corrected for all of them together.
 
-    Parameters
-    ----------
-    groups : sequence of Tensor, (M, N)
-        Values of the N problems of a group, which are resampled together and apart from those of other
-        groups; N may be another one for each. Float64.
-    resamples, seed : int
-        Of the bootstrap.
+    See `differences` and `meta.evaluation.paired`.
     """
-    total = torch.zeros(resamples, len(groups[0]), dtype=torch.float64)
-    for number, values in enumerate(groups):
-        times = Bootstrap.of(values.shape[1], seed + number, resamples=resamples).times
-        total += times @ values.mT / values.shape[1]
-    tail = (1 - LEVEL) / 2
-    ends = total.quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64), 0)
-    centers = torch.stack([values.mean(1) for values in groups]).sum(0)
-    return [Interval(*row) for row in torch.cat([centers[None], ends]).mT.tolist()]
+    _check(found)
+    raw = torch.stack(
+        [_paired(found, measure, seed=seed, flips=flips).p_values()[:, -1] for measure in MEASURES]
+    )
+    return [tuple(pair) for pair in holm(raw.flatten()).reshape(raw.shape).mT.tolist()]
 
 
-def _grouped(found: Sequence[UnderCondition], measure: Callable[[Result], Tensor]) -> list[Tensor]:
-    """Return weighted differences (M, N) of the problems of every family and set of seeds."""
+def _paired(
+    found: Sequence[UnderCondition], measure: Callable[[Result], Tensor], **options: int
+) -> Paired:
+    """Return weighted differences of the problems of every family and set of seeds: their mean is ours."""
     groups: dict[tuple[str, int, int, int], Tensor] = {}
     for one in found:
         weight = 1 / (len(found) * len(one.comparisons))
@@ -111,7 +106,9 @@ def _grouped(found: Sequence[UnderCondition], measure: Callable[[Result], Tensor
             drawn = comparison.protocol
             key = (comparison.family.name, drawn.seed, drawn.seeds, drawn.problems)
             groups[key] = groups[key] + difference if key in groups else difference
-    return list(groups.values())
+    # Of groups it takes the mean, where the weights are for a sum.
+    scaled = tuple(len(groups) * difference for difference in groups.values())
+    return Paired(tuple(" ".join(map(str, key)) for key in groups), scaled, **options)
 
 
 def _success(result: Result) -> Tensor:
@@ -120,6 +117,9 @@ def _success(result: Result) -> Tensor:
 
 def _log_error(result: Result) -> Tensor:
     return (result.errors[-1] / result.error_cap).clamp(LEAST, 1).double().log()
+
+
+MEASURES = (_success, _log_error)
 
 
 def _check(found: Sequence[UnderCondition]) -> None:

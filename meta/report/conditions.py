@@ -9,6 +9,7 @@ from typing import Any
 
 from meta.evaluation.condition_differences import (
     Difference,
+    corrected_p_values,
     differences,
     others,
     success_rates,
@@ -26,7 +27,8 @@ Every entrant is as it was before: nothing was learned or chosen under these con
 success rate of the families that a condition applies to; behind it, for all but the first entrant, is what
 the first is ahead, problem by problem: percentage points of success, and its error as a multiple of the other
 one's (geometric mean; errors end at the family's cap). Brackets are 95 % bootstrap intervals over problems.
-In the last row every condition counts alike.
+In the last row every condition counts alike; its p-values, of success and of the error, are corrected for all
+of that row.
 """
 
 
@@ -47,6 +49,7 @@ def make_conditions(
     values = {
         "cells": conditions_json(found, **options),
         "mean": _ahead_json(found, **options),
+        "mean_p": _by_key(found, corrected_p_values(found, seed=budget.seed)),
         "left_out": left_out,
         "processors": processors([c for one in found for c in one.comparisons]),
         "versions": versions(),
@@ -105,7 +108,10 @@ def conditions_markdown(
         return [title, counts, *cells]
 
     rows = [row(one.condition.label, _counts(one), [one]) for one in found]
-    rows.append(row("**mean of all**", "", found))
+    mean = row("**mean of all**", "", found)
+    p_values = corrected_p_values(found, seed=seed)
+    mean[3:] = [f"{cell[:-1]}; {_p(*p)})" for cell, p in zip(mean[3:], p_values, strict=True)]
+    rows.append(mean)
     single = [
         row(f"{one.condition.label}, {c.family.name}", _counts(part), [part])
         for one in found
@@ -138,8 +144,15 @@ def _ahead(difference: Difference) -> str:
     )
 
 
+def _p(success: float, error: float) -> str:
+    return f"p {success:.2g} and {error:.2g}"
+
+
 def _ahead_json(found: Sequence[UnderCondition], **options: int) -> dict[str, Any]:
+    return _by_key(found, [asdict(ahead) for ahead in differences(found, **options)])
+
+
+def _by_key(found: Sequence[UnderCondition], values: Sequence[Any]) -> dict[str, Any]:
+    """Return values by the keys of those that the first is compared with."""
     keys = [result.key for result in others(found[0].comparisons[0])]
-    return {
-        key: asdict(ahead) for key, ahead in zip(keys, differences(found, **options), strict=True)
-    }
+    return dict(zip(keys, values, strict=True))

@@ -10,7 +10,7 @@ import torch
 
 from meta.evaluation import conditions
 from meta.evaluation.candidates import FIXED
-from meta.evaluation.condition_differences import differences
+from meta.evaluation.condition_differences import corrected_p_values, differences
 from meta.evaluation.condition_jobs import Budget, Entrants, UnderCondition, plan
 from meta.evaluation.conditions import CONDITIONS, Condition
 from meta.report.conditions import make_conditions
@@ -135,6 +135,13 @@ def test_equal_problems_of_several_conditions_are_resampled_together():
     (both,) = differences([under("first", first), under("second", other)], resamples=50)
     assert both.success.low == pytest.approx(0.5)
     assert both.success.high == pytest.approx(0.5)
+
+
+def test_p_values_of_the_mean_are_those_of_a_sign_test_and_corrected():
+    # Ten problems that only the first solves: one sign of 2^10 on either side. Of errors it is the same.
+    found = [under("first", torch.full((10,), 0.5))]
+    for p in corrected_p_values(found)[0]:
+        assert p == pytest.approx(2 * 2 / 2**10, rel=0.4)
 
 
 def test_table_has_a_row_for_every_condition_and_the_mean(tmp_path):
