@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from tasks.base import TaskFamily
 FAMILIES = ("pose", "shape3d")
 # Problems that are drawn, and solved, together.
 BATCH = 25
-# The learned softness takes several times as long a step: with so many times the steps the others do too.
+# A step of the learned softness takes several times as long: with so many times the steps DEODR does, too.
 LONGER = 3
 
 
@@ -68,8 +67,9 @@ class Course:
         rates = tuple(rate * family.learning_rate for rate in evaluation.rates)
         grid = Grid(evaluation.scales, (evaluation.usual_gamma,), rates)
         entries = [
-            *product(DEODR, (steps, LONGER * steps)),
-            *product((TUNED,), (steps, LONGER * steps)),
+            *((one, steps) for one in DEODR),
+            (DEODR[-1], LONGER * steps),
+            (TUNED, steps),
             (general(family, size), steps),
         ]
         folder = options.out.parent / RECORDS

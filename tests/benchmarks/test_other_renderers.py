@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from benchmarks import clock, other_renderers, renderers
+from benchmarks import clock, other_renderers, race, renderers
 from benchmarks.clock import Clock
 from benchmarks.deodr_renderer import Deodr
 from benchmarks.entrants import DEODR, WIDTHS
@@ -145,7 +145,7 @@ def finish(key: str, steps: int, seconds: float, solved: list[list[bool]]) -> Fi
 
 def test_entrants_are_compared_at_equal_steps_and_at_equal_seconds():
     no, one, both = [False, False], [True, False], [True, True]
-    race = Race(
+    run = Race(
         [
             finish("peer", 2, 1.0, [no, no, one]),
             finish("peer", 8, 1.0, [no, one, one, one, one, one, both, both, both]),
@@ -154,8 +154,8 @@ def test_entrants_are_compared_at_equal_steps_and_at_equal_seconds():
         ("peer",),
         seed=0,
     )
-    assert race.unit == 2.0
-    short, long, ours = race.rows()
+    assert run.unit == 2.0
+    short, long, ours = run.rows()
     assert short.ahead is None
     assert short.at_end.ahead is None
     assert (short.processor_ms, ours.processor_ms) == (1000, 3000)
@@ -170,6 +170,7 @@ def test_entrants_are_compared_at_equal_steps_and_at_equal_seconds():
 def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch, capsys):
     """Also that all comes out: a file of numbers and one to read."""
     monkeypatch.setattr(other_renderers, "BATCH", 1)
+    monkeypatch.setattr(race, "code_digest", lambda modules: "")
     done, work = [], Solving.result
     monkeypatch.setattr(Solving, "result", lambda job: done.append(job.name) or work(job))
     out = tmp_path / "others"
@@ -180,13 +181,13 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch, capsys):
     other_renderers.main(command)
     result = json.loads(out.with_suffix(".json").read_text())
     assert [family["problems"] for family in result["families"]] == [2, 2]
-    assert len(done) == len(set(done)) == 2 * 2 * 7
+    assert len(done) == len(set(done)) == 2 * 2 * 5
     assert result["about"]["peers"]["deodr"]
     text = out.with_suffix(".md").read_text()
     assert text in capsys.readouterr().out
     for family in result["families"]:
-        assert [row["key"] for row in family["rows"]][:2] == ["deodr", "deodr"]
-        assert len(list(verdicts(family))) == 3
+        assert family["rows"][0]["key"] == "deodr"
+        assert len(list(verdicts(family))) == 2
         for row in family["rows"]:
             assert row["label"] in text
             assert row["processor_ms"] > 0
