@@ -7,25 +7,27 @@ import time
 import torch
 from torch import Tensor
 
-from benchmarks.other_renderer import OtherRenderer
-from meta.evaluation.measurements import OnStep, solve_unmeasured
+from meta.evaluation.measurements import OnStep, Solver
 from meta.learning.inner import AdamState, InnerSettings, Trajectory
 from taichisoft import SoftRasterizer
 from tasks.base import Task
 
 
 class Clock:
-    """A solver for `meta.evaluation.measurements.measure` that notes the time at every step of one task."""
+    """A solver for `meta.evaluation.measurements.measure` that notes the time at every step of one task.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    solver : callable
+        The solver that it looks at.
+    """
+
+    def __init__(self, solver: Solver):
+        self._solver = solver
         self._marks: list[tuple[float, float]] = []
 
     def __call__(
-        self,
-        task: Task,
-        renderer: SoftRasterizer | OtherRenderer,
-        settings: InnerSettings,
-        on_step: OnStep,
+        self, task: Task, renderer: SoftRasterizer, settings: InnerSettings, on_step: OnStep
     ) -> Trajectory:
         """Solve a batch of problems, and forget the times of another one."""
         self._marks = []
@@ -34,14 +36,14 @@ class Clock:
             self._marks.append((time.process_time(), time.perf_counter()))
             on_step(state)
 
-        return solve_unmeasured(task, renderer, settings, mark)
+        return self._solver(task, renderer, settings, mark)
 
     @property
     def seconds(self) -> Tensor:
         """Seconds since the start of solving, of the processor and of the wall, (T + 1, 2).
 
-        The last step counts as long as the one before: its end is not told apart from that of the measurement
-        which follows it.
+        The last step counts as long as the one before: some solvers measure an error between its end and the
+        last call.
         """
         times = torch.tensor(self._marks, dtype=torch.float64)
         if len(times) > 2:

@@ -9,10 +9,13 @@ from typing import final
 
 from benchmarks import deodr_renderer, other_renderer
 from benchmarks.deodr_renderer import Deodr
+from benchmarks.other_renderer import solve_with
 from meta.evaluation.candidates import FIXED, Candidate, Choice, Grid, Learned, annealed, constant
+from meta.evaluation.measurements import OnStep
+from meta.learning.inner import InnerSettings, Trajectory
 from taichisoft import Scale
 from taichisoft.softness.pretrained import SUFFIX, shipped
-from tasks.base import TaskFamily
+from tasks.base import Task, TaskFamily
 
 # In pixels. As many as fixed softnesses have scales.
 WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -42,6 +45,12 @@ class DeodrCandidate(Candidate):
     def renderer(self, choice: Choice) -> Deodr:
         """Return DEODR with edges of that width."""
         return Deodr(self.schedule(choice.scale))
+
+    def solve(
+        self, task: Task, renderer: Deodr, settings: InnerSettings, on_step: OnStep
+    ) -> Trajectory:
+        """Solve a batch of problems with such a renderer."""
+        return solve_with(task, renderer, settings, on_step)
 
 
 DEODR = (

@@ -25,7 +25,7 @@ from meta.evaluation.tuning import Tuned, split_rounds, tune
 from meta.jobs.code import code_digest
 from meta.jobs.jobs import Job
 from meta.jobs.records import Record, digest, plain, read_record, write_record
-from meta.learning.inner import InnerSettings, solve
+from meta.learning.inner import InnerSettings
 from taichisoft.base.backend import threads
 from taichisoft.base.processor import processor
 from tasks.base import Split, TaskFamily
@@ -161,6 +161,7 @@ class Choosing(Stage):
             [family.sample(first + i, size, Split.TRAIN) for i, size in enumerate(sizes)],
             entrant.steps,
             family.error_cap,
+            entrant.candidate.solve,
         )
         return Record({}, {"tuned": asdict(tuned)})
 
@@ -238,8 +239,9 @@ class Solving(Stage):
         number = EVALUATION_SEED + 1000 * entrant.seed + self.batch
         task = entrant.family.sample(number, self.problems, Split.HELD_OUT)
         # Kernels are compiled, or read, before the clock runs.
-        solve(task, entrant.candidate.renderer(self.choice), InnerSettings(2, rate))
-        timed = Clock()
+        warm_up = entrant.candidate.renderer(self.choice)
+        entrant.candidate.solve(task, warm_up, InnerSettings(2, rate), lambda state: None)
+        timed = Clock(entrant.candidate.solve)
         outcome = measure(
             [task],
             entrant.candidate.renderer(self.choice),

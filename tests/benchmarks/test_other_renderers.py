@@ -16,13 +16,15 @@ from benchmarks import clock, other_renderers, race, renderers
 from benchmarks.clock import Clock
 from benchmarks.deodr_renderer import Deodr
 from benchmarks.entrants import DEODR, WIDTHS
+from benchmarks.other_renderer import solve_with
 from benchmarks.other_renderers_report import verdicts
 from benchmarks.race import Lap, Solving
 from benchmarks.race_rows import Finish, Race
 from benchmarks.scenes import Scene
-from meta.evaluation.candidates import Choice, Grid
+from meta.evaluation.candidates import Choice, Grid, annealed
+from meta.evaluation.measurements import solve_unmeasured
 from meta.evaluation.tuning import Tuned
-from meta.learning.inner import InnerSettings, solve
+from meta.learning.inner import InnerSettings
 from taichisoft.geometry.rotations import from_axis_angle
 from tasks import PoseFamily, Shape3DFamily, Split
 from tasks.hard import hard_renderer
@@ -111,10 +113,23 @@ def test_solving_comes_closer_and_the_width_follows():
     assert [(c.scale, c.learning_rate) for c in choices] == [
         *itertools.product(WIDTHS, (0.05, 0.08))
     ]
-    renderer = candidate.renderer(Choice(2.0, 0.1, 0.08))
-    solved = solve(task, renderer, InnerSettings(12, 0.08))
+    renderer, states = candidate.renderer(Choice(2.0, 0.1, 0.08)), []
+    solved = candidate.solve(task, renderer, InnerSettings(12, 0.08), states.append)
+    assert [state.step for state in states] == [*range(13)]
     assert (solved.losses[-1] < solved.losses[0]).all()
     assert float(renderer.width.in_pixels(24)) == pytest.approx(2 / 10**0.5)
+
+
+def test_solving_with_others_is_solving():
+    family = PoseFamily(image_size=SIZE, meshes=SOME_MESHES)
+    task, settings = family.sample(0, 2, Split.TRAIN), InnerSettings(4, 0.08)
+    renderer = ts.SoftRasterizer(ts.Gaussian(annealed(0.5))).requires_grad_(False)
+    ours, theirs = (
+        solver(task, renderer, settings, lambda state: None)
+        for solver in (solve_unmeasured, solve_with)
+    )
+    assert torch.equal(ours.losses, theirs.losses)
+    assert torch.equal(ours.errors, theirs.errors)
 
 
 def test_without_deodr_the_extra_is_named(monkeypatch):
@@ -127,7 +142,7 @@ def test_the_clock_leaves_measuring_out(monkeypatch):
     marks = iter([10.0, 11.0, 13.0, 99.0])
     fake = SimpleNamespace(process_time=lambda: next(marks), perf_counter=lambda: 0.0)
     monkeypatch.setattr(clock, "time", fake)
-    timed = Clock()
+    timed = Clock(solve_with)
     task = POSE.sample(0, 1, Split.TRAIN)
     timed(task, Deodr(1.0), InnerSettings(3, 0.0), lambda state: None)
     assert timed.seconds[:, 0].tolist() == [0, 1, 3, 5]
