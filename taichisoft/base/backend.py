@@ -19,6 +19,10 @@ from taichisoft.base.vulkan_device import vulkan_devices
 BACKENDS = ("cpu", "cuda", "vulkan", "metal")
 VARIABLE = "TAICHISOFT_BACKEND"
 DEBUG_VARIABLE = "TAICHISOFT_DEBUG"
+# Bytes of compiled kernels on disk. Those of `tests.compiled` alone take 60 MB, and a program that ends while
+# there are more than Taichi's own limit, 100 MB, deletes a quarter of them.
+CACHE_SIZE = 2**30
+CACHE_SIZE_VARIABLE = "TI_OFFLINE_CACHE_MAX_SIZE_OF_FILES"
 
 _active: str | None = None
 # Taichi's runtime that kernels were compiled in. Not held: what is alive at exit keeps their cache unwritten.
@@ -190,6 +194,7 @@ def _start(name: str, source: str) -> None:
                 log_level=ti.ERROR,
                 enable_fallback=False,
                 debug=name == "cpu" and os.environ.get(DEBUG_VARIABLE) == "1",
+                **_cache_size(),
             )
     finally:
         os.environ.update(overrides)
@@ -200,6 +205,13 @@ def _start(name: str, source: str) -> None:
             f"backend {name!r} ({source}) cannot be had: Taichi started "
             f"{ti._lib.core.arch_name(started)} instead"
         )
+
+
+def _cache_size() -> dict[str, int]:
+    """Return the limit of the cache for ``ti.init``; nothing if the environment has one."""
+    return (
+        {} if CACHE_SIZE_VARIABLE in os.environ else {"offline_cache_max_size_of_files": CACHE_SIZE}
+    )
 
 
 def _note_fork() -> None:

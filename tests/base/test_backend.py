@@ -134,6 +134,19 @@ def test_taichis_own_variable_changes_nothing():
 
 
 @pytest.mark.cpu_only
+@pytest.mark.parametrize(
+    ("variables", "size"),
+    [({}, runtime.CACHE_SIZE), ({runtime.CACHE_SIZE_VARIABLE: "12345"}, 12345)],
+)
+def test_more_kernels_are_kept_than_taichi_would_unless_its_variable_says_how_many(variables, size):
+    code = (
+        "import taichisoft as ts; ts.init('cpu'); from taichisoft.base.taichi import ti; "
+        "print(ti.lang.impl.current_cfg().offline_cache_max_size_of_files)"
+    )
+    assert answer(code, **variables) == str(size)
+
+
+@pytest.mark.cpu_only
 def test_import_render_and_gradient_are_silent():
     done = python(RENDER, TAICHISOFT_BACKEND="cpu")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
