@@ -60,6 +60,22 @@ def test_the_front_door_is_passed_once_per_instantiation():
     assert calls == [False, True]
 
 
+def test_the_source_of_a_function_is_looked_for_once():
+    reader, function = ti.lang.kernel_impl, scaled._primal.func
+    slow = reader.getsourcelines, reader.textwrap
+    found = reader.getsourcelines(function)
+    with direct._reading_quickly():
+        first = reader.getsourcelines(function)
+        assert first == found
+        assert reader.getsourcelines(function) is first
+        assert reader.getsourcefile(function) == __file__
+        assert [reader.textwrap.fill(line, tabsize=4, width=9999) for line in ("a\tb", "c")] == [
+            "a   b",
+            "c",
+        ]
+    assert (reader.getsourcelines, reader.textwrap) == slow
+
+
 def test_a_kernel_that_is_built_otherwise_inside_takes_the_front_door():
     calls = []
 

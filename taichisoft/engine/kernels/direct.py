@@ -10,6 +10,9 @@ a version of Taichi that is built otherwise inside, every call takes the front d
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum, auto
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from taichisoft.base.backend import check_usable
@@ -56,7 +59,7 @@ class Direct:
             found = self._by_runtime[runtime] = (kinds, {})
         kinds, launchers = found
         if kinds is None or not _all_on_host(kinds, arguments):
-            with self._compiling(), _short_positions():
+            with self._compiling(), _reading_quickly():
                 self._kernel(*arguments)
             return
         key = tuple(
@@ -66,35 +69,58 @@ class Direct:
         )
         launcher = launchers.get(key)
         if launcher is None:
-            with self._compiling(), _short_positions():
+            with self._compiling(), _reading_quickly():
                 self._kernel(*arguments)
                 launchers[key] = _launcher(self._kernel, runtime.prog, arguments)
             return
         launcher(runtime.prog, kinds, arguments)
 
 
-@contextmanager
-def _short_positions() -> Iterator[None]:
-    """Let Taichi note the line of each expression that it compiles, and not print it with marks as well.
-
-    It does so for all of them, needed or not, which takes much of the time of reading a kernel.
-    """
-    kind = ti.lang.ast.ast_transformer_utils.ASTTransformerContext
-    whole = getattr(kind, "get_pos_info", None)
-    if whole is None:
-        yield
-        return
-    kind.get_pos_info = _position
-    try:
-        yield
-    finally:
-        kind.get_pos_info = whole
-
-
 def _position(context, node) -> str:
     """Return where in the source a node is."""
     line = node.lineno + context.lineno_offset
     return f'File "{context.file}", line {line}, in {context.func.func.__name__}:\n'
+
+
+def _quick_readings() -> tuple[tuple[Any, str, Any, Any], ...]:
+    """Return where Taichi reads slowly: an object, the name in it, what stands there and what is quicker."""
+    reader = ti.lang.kernel_impl
+    context = ti.lang.ast.ast_transformer_utils.ASTTransformerContext
+    found = [
+        # The source of a function, which is looked for in its file and wrapped at each call that is inlined:
+        # thousands of times in a kernel.
+        *((reader, name, cache) for name in ("getsourcelines", "getsourcefile")),
+        (
+            reader,
+            "textwrap",
+            lambda of: SimpleNamespace(fill=cache(of.fill), dedent=cache(of.dedent)),
+        ),
+        # The line of each expression, printed with marks under it for an error that may come.
+        (context, "get_pos_info", lambda _: _position),
+    ]
+    return tuple(
+        (of, name, getattr(of, name), quicker(getattr(of, name)))
+        for of, name, quicker in found
+        if hasattr(of, name)
+    )
+
+
+_QUICK = _quick_readings()
+
+
+@contextmanager
+def _reading_quickly() -> Iterator[None]:
+    """Let Taichi do once what it does for each call or expression of a kernel that it reads.
+
+    Every process reads the kernels that it uses, compiled before or not.
+    """
+    for of, name, _, quick in _QUICK:
+        setattr(of, name, quick)
+    try:
+        yield
+    finally:
+        for of, name, slow, _ in _QUICK:
+            setattr(of, name, slow)
 
 
 def _on_host() -> bool:
