@@ -45,6 +45,7 @@ def solve_jointly(
         As of `meta.learning.inner.solve`, with every error measured. A gradient that is not finite leaves its
         element where it is, be it an unknown or a parameter.
     """
+    task.tell(renderer)
     parameters = {n: p for n, p in renderer.named_parameters() if p.requires_grad}
     poses, softness = start(task), _initial(parameters)
     follow = replace(settings, learning_rate=rate)

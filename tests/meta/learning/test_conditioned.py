@@ -10,6 +10,7 @@ import torch
 from meta.learning.gradients import EvolutionStrategies, FirstOrder, PersistentEvolution
 from meta.learning.gradients.steps import advance
 from meta.learning.inner import InnerSettings, solve, start
+from meta.learning.method import Method
 from meta.learning.objective import Rollout, TrajectoryObjective, throughout
 from taichisoft import ConditionedPositive, Gaussian, Pixels, Situation, SoftRasterizer
 from tests.meta.learning.problems import PointTask
@@ -42,33 +43,33 @@ def scene(edge_length: float) -> Scene:
     return Scene(one, one, edge_length)
 
 
-def conditioned(exponent: float = 1.0) -> SoftRasterizer:
-    """Return a renderer whose scale is 1 px at the reference, and proportional to the edges or nearly."""
+def conditioned(exponent: float = 1.0) -> Method:
+    """Return a method whose scale is 1 px at the reference, and proportional to the edges or nearly."""
     length = ConditionedPositive(1.0, {"edge_length": exponent}, learn=True)
-    return SoftRasterizer(Gaussian(Pixels(length)))
+    return Method(SoftRasterizer(Gaussian(Pixels(length))))
 
 
 def test_the_renderer_is_told_before_the_first_step():
     # Edges of 8 px: the scale is 2 px, one away from where the point starts.
     assert solve(scene(8.0), conditioned(), INNER).losses[0] == pytest.approx(1.0)
-    renderer = conditioned()
-    advance(Rollout(scene(16.0), INNER, 2.0), renderer, start(scene(16.0)))
-    assert renderer.coverage.scale.length.situation.edge_length == 16
+    method = conditioned()
+    advance(Rollout(scene(16.0), INNER, 2.0), method, start(scene(16.0)))
+    assert method.renderer.coverage.scale.length.situation.edge_length == 16
 
 
 def test_who_follows_nothing_does_not_pay():
     one = torch.ones(1, dtype=torch.float64)
-    solve(Unmeasured(one, one), SoftRasterizer(Gaussian(1.0)), INNER)
+    solve(Unmeasured(one, one), Method(SoftRasterizer(Gaussian(1.0))), INNER)
     with pytest.raises(AssertionError, match="measured"):
         solve(Unmeasured(one, one), conditioned(), INNER)
 
 
 @pytest.mark.parametrize(
-    "method",
+    "estimator",
     [FirstOrder(), EvolutionStrategies(0.01, 6), PersistentEvolution(0.01, 6, 4, 4)],
     ids=["first order", "evolution", "persistent"],
 )
-def test_estimators_tell_each_rollout_its_own(method):
+def test_estimators_tell_each_rollout_its_own(estimator):
     # Weights of nearly everything on one scene or the other: its feature is the ratio of the two slopes.
     for edge_length, other in ((8.0, 1.0), (2.0, 64.0)):
         rollouts = (
@@ -76,8 +77,8 @@ def test_estimators_tell_each_rollout_its_own(method):
             Rollout(scene(other), INNER, 2.0, weight=1e-9),
         )
         objective = TrajectoryObjective(rollouts, throughout)
-        renderer = conditioned(0.5)
-        estimate = method.estimate(objective, renderer, torch.Generator().manual_seed(0))
+        method = conditioned(0.5)
+        estimate = estimator.estimate(objective, method, torch.Generator().manual_seed(0))
         by_value, by_weights = (
             next(g for name, g in estimate.gradients.items() if name.endswith(end))
             for end in ("log_value", "weights")
