@@ -155,7 +155,8 @@ most 1). *p* is that of the sign-flip test of the same differences, corrected by
 comparisons of a table, the mean's too: *ahead* and *behind* are said where it is below 0.05. The mean is that
 of the families, each of the same weight, resampled within each. *Steps* is the median number of steps until
 a problem is first measured as solved, an unsolved one counting as never; *seconds* is that times the time
-that processors spend on a step of one problem, with all threads together and whatever else the machine did.
+that processors spend on a step of one problem: not of a clock on the wall, all threads together, without the
+first step, in which kernels are loaded or compiled. Each softness solves the problems of a seed together.
 """
 
 
