@@ -21,14 +21,24 @@ from meta.jobs.jobs import Job
 from meta.jobs.records import Record, digest, plain, plain_softness, read_record, write_record
 from meta.learning import inner, method
 from meta.learning.inner import InnerSettings
-from taichisoft import appearance, base, cameras, engine, geometry, render, shapes, softness
+from taichisoft import (
+    appearance,
+    base,
+    cameras,
+    diagnosis,
+    engine,
+    geometry,
+    render,
+    shapes,
+    softness,
+)
 from taichisoft.base.processor import processor
 from tasks.base import Split, TaskFamily
 
 FORMAT = 2
 # What the numbers of a record depend on. A change here makes the records again.
 CODE = (
-    *(base, geometry, shapes, cameras, softness, appearance, engine, render),
+    *(base, geometry, shapes, cameras, softness, appearance, engine, render, diagnosis),
     *(tasks, inner, method, measurements, protocol, tuning),
 )
 # What draws problems: other versions may draw other ones from the same seed.

@@ -1,4 +1,4 @@
-"""Candidates with nothing to choose: pooled settings, and other renderers' defaults, untouched."""
+"""Candidates with nothing to choose: pooled settings, published defaults, and what this library suggests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from meta.evaluation.candidates import FIXED, Candidate, Choice, Grid
 from meta.evaluation.pooled.setting import PooledSetting
 from taichisoft import (
     DepthSoftmax,
+    Gaussian,
     HeightFraction,
     Logistic,
     Probabilistic,
     SoftRasterizer,
     Uniform,
 )
+from taichisoft.diagnosis.suggest import scale_by_edge
 from taichisoft.softness.coverage import Coverage
 from tasks.base import TaskFamily
 
@@ -112,6 +114,23 @@ def defaults(family: TaskFamily, image_height: int) -> list[Given]:
         choice = Choice(scale, default.scene_gamma, family.learning_rate)
         found.append(Given(key, default.label, default.renderer, choice))
     return found
+
+
+# What `suggest_scale` suggests where no target is looked at, with what else a renderer has by default.
+SUGGESTED, SUGGESTED_LABEL = "suggested", "suggest_scale"
+
+
+def suggested_renderer() -> SoftRasterizer:
+    """Return a new renderer whose scale is the suggested one in every scene that it is told of."""
+    return SoftRasterizer(Gaussian(scale_by_edge()))
+
+
+def suggested(family: TaskFamily, image_height: int) -> Given:
+    """Return what is suggested as a candidate; its scale is told as of the usual scene."""
+    made = suggested_renderer()
+    scale = float(made.coverage.scale.in_pixels(image_height))
+    choice = Choice(scale, float(made.occlusion.gamma()), family.learning_rate)
+    return Given(SUGGESTED, SUGGESTED_LABEL, suggested_renderer, choice)
 
 
 def pooled(setting: PooledSetting, family: TaskFamily) -> Given:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison
 from meta.evaluation.family_jobs import compare, records_folder
-from meta.evaluation.pooled.given import Given, defaults, pooled
+from meta.evaluation.pooled.given import Given, defaults, pooled, suggested
 from meta.evaluation.pooled.job import ALL, Choices, PooledJob, Seen
 from meta.evaluation.pooled.settings import PooledSettings
 from meta.evaluation.settings import EvaluationSettings
@@ -49,9 +49,9 @@ class Pool:
         return max(self.choices, key=lambda key: self.choices[key].chosen[panel].score)
 
     def candidates(self, panel: str, family: TaskFamily, image_height: int) -> list[Given]:
-        """Return what every entrant chose, and the published defaults, for a family."""
+        """Return what every entrant chose, the published defaults and what is suggested, for a family."""
         found = [pooled(c.chosen[panel].setting, family) for c in self.choices.values()]
-        return [*found, *defaults(family, image_height)]
+        return [*found, *defaults(family, image_height), suggested(family, image_height)]
 
     def with_best(self, comparison: Comparison, panel: str = ALL) -> Comparison:
         """Return a comparison of such candidates in which the one fixed setting comes first."""

@@ -18,7 +18,7 @@ from meta.evaluation.candidate_job import CandidateJob
 from meta.evaluation.candidates import FIXED, Choice, Grid, Learned
 from meta.evaluation.comparison import collect
 from meta.evaluation.measurements import measure
-from meta.evaluation.pooled.given import DEFAULTS
+from meta.evaluation.pooled.given import DEFAULTS, SUGGESTED
 from meta.evaluation.pooled.halving import Chosen
 from meta.evaluation.pooled.job import ALL, Choices
 from meta.evaluation.pooled.pool import Pool
@@ -412,7 +412,10 @@ def test_any_softness_is_compared_with_settings_for_all_families(run, pool, tmp_
     told = json.loads((tmp_path / "softness.json").read_text())
     assert told["problems"]["image_size"] == 16
     (report,) = told["reports"]
-    best, entrants = "pooled-best", {"pooled-gaussian", "pooled-logistic-annealed", *DEFAULTS}
+    best, entrants = (
+        "pooled-best",
+        {"pooled-gaussian", "pooled-logistic-annealed", SUGGESTED, *DEFAULTS},
+    )
     rows = {row["softness"]: row for row in report["rows"]}
     assert set(rows) == {"learned", best, *entrants}
     assert (rows[best]["scale"], rows[best]["error_median"]) == (

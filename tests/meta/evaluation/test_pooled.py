@@ -11,7 +11,7 @@ import torch
 
 import taichisoft as ts
 from meta.evaluation.pooled import scores as scores_module
-from meta.evaluation.pooled.given import DEFAULTS, defaults, pooled
+from meta.evaluation.pooled.given import DEFAULTS, defaults, pooled, suggested
 from meta.evaluation.pooled.halving import choose, plan_rounds
 from meta.evaluation.pooled.job import ALL, Choices, PooledJob, Seen
 from meta.evaluation.pooled.pool import BEST, Pool
@@ -19,7 +19,9 @@ from meta.evaluation.pooled.setting import PooledSetting
 from meta.evaluation.pooled.settings import PooledSettings
 from meta.evaluation.pooled.table import MEAN, PairedTable
 from meta.evaluation.verdicts import Standing
+from meta.learning.inner import InnerSettings
 from meta.report.pooled import PooledReport
+from tasks import PoseFamily, Split
 from tests.meta.evaluation.evaluation_cases import comparison_of, result
 from tests.meta.learning.problems import PointFamily
 
@@ -158,6 +160,19 @@ def test_published_defaults_are_as_published():
         assert float(made.occlusion.gamma()) == pytest.approx(1e-4 * 99, rel=1e-9)
         assert found[key].choices(None) == [found[key].choice]
     assert all(c.choice.learning_rate == family.learning_rate for c in found.values())
+
+
+def test_suggested_scale_is_that_of_the_scene():
+    family = PoseFamily(image_size=(24, 24))
+    task = family.sample(0, 2, Split.TRAIN)
+    candidate = pickle.loads(pickle.dumps(suggested(family, 24)))
+    (choice,) = candidate.choices(None)
+    made = candidate.renderer(choice)
+    candidate.solve(task, made, InnerSettings(1, choice.learning_rate), lambda state: None)
+    edge = task.situation().edge_length
+    expected = min(max(edge / 8, 0.1), 0.4)
+    assert float(made.coverage.scale.in_pixels(24)) == pytest.approx(expected, rel=1e-6)
+    assert expected != pytest.approx(choice.scale)
 
 
 def test_pooled_candidate_is_its_setting():

@@ -15,7 +15,7 @@ from meta import publish, results
 from meta.config.families import FAMILIES
 from meta.evaluation.candidates import FIXED
 from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, WITHOUT, Plan
-from meta.evaluation.pooled.given import DEFAULTS
+from meta.evaluation.pooled.given import DEFAULTS, SUGGESTED
 from meta.learning.settings import OuterLoop
 from meta.report.matrix import BEST_FIXED, Matrix, save_heat_maps
 from meta.report.overview import table
@@ -138,7 +138,7 @@ def test_results_compare_on_equal_information(made):
     assert set(chosen) == {"all", *TWO}
     told = json.loads((made / "pooled.json").read_text())
     one_for_all, never_seen = told["reports"]
-    entrants = {"pooled-best", "pooled-gaussian-annealed", *DEFAULTS}
+    entrants = {"pooled-best", "pooled-gaussian-annealed", SUGGESTED, *DEFAULTS}
     for report, learned in ((one_for_all, GENERAL), (never_seen, "general-without")):
         assert {(row["family"], row["softness"]) for row in report["rows"]} == {
             (family, key) for family in TWO for key in (learned, *entrants)
