@@ -130,7 +130,7 @@ def evaluate_softness(
     settings : EvaluationSettings
         Numbers of problems, families and output folder.
     rate : float
-        Its learning rate as a multiple of each family's own.
+        Its learning rate as a multiple of each family's own, if none was learned with it.
     pooled : Path
         What `meta.results` wrote of the fixed settings. If it is missing, a few are chosen first.
     command : str
@@ -155,18 +155,10 @@ def evaluate_softness(
     with Lock(RunFolder(out).results_lock):
         if not pooled.is_file():
             pool = choose_all(problems, FEW, settings, leave_out=False)
+        started = replace(problems, inner=replace(problems.inner, rate=rate))
         learned = {
-            family.name: [
-                Learned(
-                    LEARNED,
-                    path.stem,
-                    path,
-                    problems.image_size,
-                    rate * family.learning_rate,
-                    False,
-                )
-            ]
-            for family in build_families(problems)
+            f.name: [Learned.of_file(LEARNED, path.stem, path, started, f, on_train=False)]
+            for f in build_families(problems)
         }
         everywhere = dict.fromkeys(problems.family_names, ALL)
         compared = compare_pooled(pool, everywhere, learned, problems, settings)
@@ -231,7 +223,7 @@ class Arguments(EvaluationSettings):
     also: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=PATH ...")] = ()
     # Softness file to compare with settings for all families, in place of a run.
     softness: str = ""
-    # Learning rate of that softness as a multiple of each family's own.
+    # Learning rate of that softness as a multiple of each family's own, if none was learned with it.
     softness_rate: PositiveFloat = 1.0
     # Settings for all families, as meta.results wrote them; without that file a few are chosen first.
     pooled: str = "results/pooled.json"

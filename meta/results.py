@@ -206,16 +206,16 @@ def candidates(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> li
 
 def general_candidate(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> Learned:
     """Return the softness of all families as a candidate on one."""
-    rate = plan.problems.inner.of(family).learning_rate
-    path, size = runs[GENERAL].softness, plan.problems.image_size
-    return Learned(GENERAL, "Learned on all families", path, size, rate, on_train=True)
+    label = "Learned on all families"
+    return Learned.of_file(GENERAL, label, runs[GENERAL].softness, plan.problems, family)
 
 
 def unseen_candidate(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> Learned:
     """Return the softness of all families but one as a candidate on that one."""
-    rate = plan.problems.inner.of(family).learning_rate
-    path, size = runs[WITHOUT + family.name].softness, plan.problems.image_size
-    return Learned(WITHOUT.rstrip("-"), "Learned on the others", path, size, rate, on_train=False)
+    key, path = WITHOUT.rstrip("-"), runs[WITHOUT + family.name].softness
+    return Learned.of_file(
+        key, "Learned on the others", path, plan.problems, family, on_train=False
+    )
 
 
 def _about(plan: Plan, runs: dict[str, RunFolder], command: str) -> dict[str, Any]:
