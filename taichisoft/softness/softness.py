@@ -22,6 +22,7 @@ from taichisoft.softness.trained import Trained
 from taichisoft.softness.words import (
     effects_in_words,
     effects_of,
+    has_knots,
     kinds_in_words,
     parameters_in_words,
 )
@@ -104,7 +105,8 @@ class Softness(Part):
         ----------
         situation : Situation, optional
             Say instead, in a sentence, what it does for such a scene: its widths in pixels, shift, parameter
-            of the T-conorm and gamma, at the first step and at the last. What it was told is not changed.
+            of the T-conorm and gamma, at the first step and at the last, and half-way if it
+            runs through knots. What it was told is not changed.
 
         Raises
         ------
@@ -120,11 +122,11 @@ class Softness(Part):
         told = copy.deepcopy(self)
         told.set_situation(situation)
         parts, scale = (told.coverage, told.aggregation, told.occlusion), told.coverage.scale
-        ends = []
-        for progress in (0.0, 1.0):
+        effects = []
+        for progress in (0.0, 0.5, 1.0) if has_knots(told) else (0.0, 1.0):
             told.set_progress(progress)
-            ends.append(effects_of(parts, scale, situation.image_height))
-        return effects_in_words(situation, *ends)
+            effects.append(effects_of(parts, scale, situation.image_height))
+        return effects_in_words(situation, *effects)
 
     def units(self) -> dict[str, str]:
         """Return in which units its lengths are, in words."""

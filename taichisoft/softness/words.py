@@ -27,6 +27,8 @@ from taichisoft.softness.part import Part
 from taichisoft.softness.scale import HeightFraction, Pixels, Scale
 from taichisoft.softness.situation import Situation
 
+THROUGH_KNOTS = (PiecewiseAnnealing, PiecewisePositive, PiecewiseReal)
+
 
 class Effect(NamedTuple):
     """A number of a softness with its unit, and what is said before and after it."""
@@ -62,14 +64,25 @@ def effects_of(parts: Sequence[Part], scale: Scale, image_height: int) -> list[E
     return effects
 
 
-def effects_in_words(situation: Situation, first: list[Effect], last: list[Effect]) -> str:
-    """Return in a sentence what a softness does for a scene at the first step and at the last."""
+def effects_in_words(situation: Situation, *steps: list[Effect]) -> str:
+    """Return in a sentence what a softness does for a scene at first, perhaps half-way, and at the end."""
     effects = (
         f"{one.before}{one.value}{one.after}"
-        + (f" at first and {two.value} at the end" if two.value != one.value else "")
-        for one, two in zip(first, last, strict=True)
+        + ("" if all(one == other for other in rest) else " at first" + _later(rest))
+        for one, *rest in zip(*steps, strict=True)
     )
     return f"for {situation}: {', '.join(effects)}"
+
+
+def _later(effects: list[Effect]) -> str:
+    *half_way, last = effects
+    middle = "".join(f", {one.value} half-way" for one in half_way)
+    return f"{middle} and {last.value} at the end"
+
+
+def has_knots(softness: Part) -> bool:
+    """Return whether anything of a softness runs through knots."""
+    return any(isinstance(module, THROUGH_KNOTS) for module in softness.modules())
 
 
 def _conditioned_in_words(softness: Part) -> list[str]:
@@ -77,11 +90,13 @@ def _conditioned_in_words(softness: Part) -> list[str]:
     followers = [m for m in softness.modules() if isinstance(m, FollowsSituation)]
     if not followers:
         return []
-    named = (
-        f"{name} follows {', '.join(number.followed()) or 'nothing yet'}"
-        for name, number in softness.named_modules()
-        if isinstance(number, Conditioned)
-    )
+    found: dict[str, list[str]] = {}
+    for name, number in softness.named_modules():
+        if isinstance(number, Conditioned):
+            # The knots of one number are told together.
+            seen = found.setdefault(name.partition(".knots.")[0], [])
+            seen += [feature for feature in number.followed() if feature not in seen]
+    named = (f"{name} follows {', '.join(seen) or 'nothing yet'}" for name, seen in found.items())
     told = "" if all(m.knows_situation for m in followers) else "; never told: call set_situation"
     return [f"conditioned: {'; '.join(named)}; now for {followers[0].situation}{told}"]
 
@@ -113,7 +128,7 @@ def in_words(module: nn.Module) -> str:
         return f"from {in_words(module.start)} to {in_words(module.end)} ({type(module).__name__})"
     if isinstance(module, LearnedAnnealing):
         return f"from {in_words(module.start)} along a learned course of {module.knots} knots"
-    if isinstance(module, PiecewiseAnnealing | PiecewisePositive | PiecewiseReal):
+    if isinstance(module, THROUGH_KNOTS):
         return f"through [{', '.join(map(in_words, module.knots))}]"
     if isinstance(module, nn.ModuleList):
         return f"[{', '.join(map(_within, module))}]"

@@ -73,6 +73,16 @@ def test_the_numbers_and_units_are_those_of_the_softness():
     )
     assert "aggregation: Yager (p through [1.5, 2])" in knots
     assert "gamma through [0.5, 0.3, 0.1] of the extent in depth" in knots
+    assert (
+        SOFTNESSES["knots"]()
+        .describe(ts.Situation(image_height=20))
+        .endswith(
+            "4 px wide at first, 2 px half-way and 0.5 px at the end, "
+            "shift 0.2 at first, 0.1 half-way and 0 at the end, "
+            "p 1.5 at first, 1.73 half-way and 2 at the end, "
+            "gamma 0.5 of the extent in depth at first, 0.3 half-way and 0.1 at the end"
+        )
+    )
     within = str(SOFTNESSES["parts within"]())
     assert "scale 0.5 px, value Heaviside (relative scale 1, shift 0)" in within
     assert "slope Gaussian (relative scale 2, shift 0)" in within

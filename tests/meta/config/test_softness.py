@@ -176,6 +176,11 @@ def test_every_number_follows_the_situation(schedule):
 
     softness.set_situation(crowded)
     assert torch.equal(numbers(softness), numbers(before))
+    names = ("coverage.scale", "coverage.shift", "aggregation.p", "occlusion.gamma")
+    (said,) = [line for line in str(softness).splitlines() if line.startswith("conditioned: ")]
+    # The knots of a number are told together.
+    assert said.count(" follows nothing yet") == 4 + (schedule == "exponential")
+    assert all(name in said for name in names)
     ends = {"constant": 1, "exponential": 2, "free": 1, "knots": 3}[schedule]
     weights = [p for p in softness.parameters() if p.shape == (5,)]
     assert {
