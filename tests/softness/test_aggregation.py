@@ -362,7 +362,11 @@ def test_settings_of_the_others():
     [
         (lambda: Hamacher(-1.0), ValueError, "p must be finite and greater than 0, got -1"),
         (lambda: Frank(0.0), ValueError, "p must be finite and greater than 0, got 0"),
-        (lambda: Yager("two"), TypeError, "p must be a number or a Positive, got str"),
+        (
+            lambda: Yager("two"),
+            TypeError,
+            "p must be a number or a Positive, PiecewisePositive or AnnealedPositive, got str",
+        ),
         (lambda: Dombi(float("inf")), ValueError, "p must be finite"),
         (lambda: AczelAlsina(0), ValueError, "p must be finite and greater than 0, got 0"),
         (lambda: SchweizerSklar(0.5), ValueError, "p must be finite and less than 0, got 0.5"),

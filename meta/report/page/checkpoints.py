@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from meta.config.parts import RATE
 from meta.config.softness import with_parameters
 from meta.report.page.chart import thinned
 from taichisoft import Positive, Real, Scale, Softness
+from taichisoft.base.checks import check_type
 from taichisoft.softness.annealing import FollowsProgress, PiecewiseAnnealing
 
 # Steps that the slider of a page stops at; more would make the page large.
@@ -60,9 +62,7 @@ def checkpoints_over_steps(
     kept = saved.trained.get("step", len(history))
     whole[kept] = saved
     parameters = {
-        row["step"]: {name: value for name, value in row["parameters"].items() if name != RATE}
-        for row in history
-        if "parameters" in row
+        row["step"]: _of_softness(row["parameters"]) for row in history if "parameters" in row
     }
     steps = sorted({*whole, *parameters})
     if len(steps) > MOST_STEPS:
@@ -71,6 +71,12 @@ def checkpoints_over_steps(
         Checkpoint(step, whole[step] if step in whole else with_parameters(saved, parameters[step]))
         for step in steps
     )
+
+
+def _of_softness(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the learned parameters without the rate, which is none of a softness."""
+    check_type(parameters, "parameters", Mapping)
+    return {name: value for name, value in parameters.items() if name != RATE}
 
 
 def numbers_of(softness: Softness, image_height: int) -> dict[str, float]:

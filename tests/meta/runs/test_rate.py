@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from meta import train
 from meta.evaluation.candidates import Learned
 from meta.report.page.run_data import read_run_data
+from meta.report.weights import publish
 from meta.runs import history
 from meta.runs.trainer import Trainer
 from taichisoft import Softness
@@ -30,6 +32,9 @@ def test_a_learned_rate_is_saved_and_used(points, tmp_path):
     settings, family = folder.read_settings(), PointFamily()
     learned = Learned.of_file("mine", "Mine", folder.softness, settings, family)
     assert learned.learning_rate == rates[-1] * family.learning_rate
+    row = SimpleNamespace(softness="learned", held_out=True, to_json=dict)
+    shipped = publish(folder, "mine", [row], folder=tmp_path / "weights")
+    assert Softness.load(shipped).trained["rate"] == rates[-1]
     data = read_run_data(tmp_path)
     assert [checkpoint.step for checkpoint in data.checkpoints] == [0, 1, 2, 3]
     assert data.notes.keys() == {"rankings"}
