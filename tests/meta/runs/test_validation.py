@@ -44,13 +44,13 @@ class Towards(MetaGradient):
     def __init__(self, sign: float):
         self.sign = sign
 
-    def estimate(self, objective, method, generator) -> Estimate:
+    def estimate(self, objective, method, generator) -> Slope:
         """Return the signs, and nothing for the curve."""
         parts = {}
         for name, parameter in trainable(method).items():
             sign = self.sign * ("scale" in name) - ("rate" in name)
             parts[name] = torch.full_like(parameter, sign)
-        return Estimate(Outcome(0.5, 0.5, 0.0), parts)
+        return Slope(Outcome(0.5, 0.5, 0.0), parts)
 
 
 def moved(settings, sign):
