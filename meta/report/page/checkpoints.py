@@ -73,10 +73,10 @@ def checkpoints_over_steps(
     )
 
 
-def _of_softness(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the learned parameters without the rate, which is none of a softness."""
-    check_type(parameters, "parameters", Mapping)
-    return {name: value for name, value in parameters.items() if name != RATE}
+def _of_softness(parameters: object) -> dict[str, Any]:
+    """Return the parameters of a step without the rate, which is none of the softness."""
+    learned = check_type(parameters, "parameters", Mapping)
+    return {name: value for name, value in learned.items() if name != RATE}
 
 
 def numbers_of(softness: Softness, image_height: int) -> dict[str, float]:

@@ -11,7 +11,7 @@ import torch
 
 from meta import train
 from meta.config.softness import initial_renderer, with_parameters
-from meta.learning.gradients import Estimate, MetaGradient, trainable
+from meta.learning.gradients import MetaGradient, Slope, trainable
 from meta.learning.inner import solve
 from meta.learning.method import Method
 from meta.learning.objective import Outcome
