@@ -3,7 +3,8 @@
 Trains what `meta.evaluation.plan` names, compares everything on every family, and writes results.json,
 results.md, table.md, overview.png, matrix.png, examples.gif and, for each family, a picture of curves and
 one of convergence; and pooled.json, pooled.md, pooled.png and unseen.png, where the softness of all families,
-and that of all but the one it is tested on, meet fixed settings that were chosen from as much. Runs and
+and that of all but the one it is tested on, meet fixed settings that were chosen from as much; and
+conditions.json and conditions.md, where they meet under conditions that neither was made for. Runs and
 finished comparisons are kept, so that the same command goes on after an interruption. Hours on a CPU.
 """
 
@@ -24,15 +25,18 @@ from meta.config.settings import BackendName, Count, Index, Settings
 from meta.config.softness import initial_renderer
 from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison
-from meta.evaluation.family_jobs import RECORDS, compare
+from meta.evaluation.condition_jobs import Budget, Entrants
+from meta.evaluation.family_jobs import RECORDS, compare, records_folder
 from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, WITHOUT, Plan
+from meta.evaluation.pooled.given import DEFAULTS, Given
 from meta.evaluation.pooled.job import ALL
-from meta.evaluation.pooled.pool import choose_all, compare_pooled
+from meta.evaluation.pooled.pool import BEST_LABEL, Pool, choose_all, compare_pooled
 from meta.evaluation.settings import EvaluationSettings
 from meta.jobs.full_disk import cure
 from meta.jobs.jobs import run_jobs
 from meta.learning.settings import build_families
 from meta.report.animation import save_examples
+from meta.report.conditions import make_conditions
 from meta.report.matrix import Matrix, save_heat_maps
 from meta.report.overview import save_overview
 from meta.report.plots import save_convergence, save_softness_curves
@@ -179,6 +183,36 @@ def _pooled(
         compared = compare_pooled(pool, left_out, unseen, plan.problems, evaluation)
         reports.append(never_seen(compared, evaluation))
     write_pooled(reports, pool, out, about)
+    if plan.conditions:
+        _conditions(plan, general, pool, evaluation, out)
+
+
+def _conditions(
+    plan: Plan,
+    general: dict[str, list[Learned]],
+    pool: Pool,
+    evaluation: EvaluationSettings,
+    out: Path,
+) -> None:
+    """Compare the softness of all families under conditions with the one fixed setting and the defaults."""
+    families = build_families(plan.problems)
+    fixed = {f.name: _untouched(pool, f, plan.problems.image_size) for f in families}
+    budget = Budget(
+        {f.name: evaluation.protocol(plan.problems, f.name) for f in families},
+        records_folder(evaluation),
+        evaluation.workers,
+        evaluation.resamples,
+        evaluation.seed,
+    )
+    make_conditions(plan.conditions, families, Entrants(general, fixed), budget, out)
+
+
+def _untouched(pool: Pool, family: TaskFamily, image_size: int) -> list[Given]:
+    """Return the one fixed setting, then the published defaults."""
+    every = {c.key: c for c in pool.candidates(ALL, family, image_size)}
+    best = every[f"pooled-{pool.best()}"]
+    defaults = [candidate for key, candidate in every.items() if key in DEFAULTS]
+    return [replace(best, label=f"{BEST_LABEL}: {best.label}"), *defaults]
 
 
 def candidates(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> list[Learned]:

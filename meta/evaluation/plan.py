@@ -17,6 +17,7 @@ from meta.config.families.base import ProblemCounts
 from meta.config.softness import SoftnessSettings
 from meta.evaluation.baselines import BASELINES
 from meta.evaluation.candidates import FIXED
+from meta.evaluation.conditions import CONDITIONS, QUICK_CONDITIONS, Condition
 from meta.evaluation.pooled.settings import PooledSettings
 from meta.evaluation.settings import EvaluationSettings
 from meta.learning.gradients import AntitheticSettings
@@ -45,6 +46,8 @@ class Plan:
         Of every run on every family.
     pooled : PooledSettings
         Of choosing one fixed setting for all families.
+    conditions : tuple of Condition
+        Under which that setting meets the softness of all families.
     """
 
     problems: TrainSettings
@@ -52,6 +55,7 @@ class Plan:
     scale_only: dict[str, TrainSettings]
     evaluation: EvaluationSettings
     pooled: PooledSettings = field(default_factory=PooledSettings)
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -60,7 +64,12 @@ class Plan:
 
     def with_problems(self, count: int) -> Plan:
         """Return this plan with a number of held-out problems for every family and seed."""
-        return replace(self, evaluation=self.evaluation.with_problems(count))
+        conditions = (c.with_problems(count * self.evaluation.seeds) for c in self.conditions)
+        return replace(
+            self,
+            evaluation=self.evaluation.with_problems(count),
+            conditions=tuple(conditions),
+        )
 
     def runs(self, folder: Path) -> dict[str, TrainSettings]:
         """Return the settings of all runs by name; each has its own folder in that one.
@@ -197,6 +206,7 @@ FULL = Plan(
         train_split=True,
         measure_every=3,
     ),
+    conditions=CONDITIONS,
 )
 """The published results."""
 
@@ -250,5 +260,6 @@ QUICK = Plan(
         rates=(1.0,),
         budget=8,
     ),
+    conditions=QUICK_CONDITIONS,
 )
 """The same with tiny numbers, to try whether everything works."""

@@ -120,9 +120,10 @@ def conditions_markdown(
     ]
     first = found[0].comparisons[0]
     labels = [result.label for result in (first.learned[0], *others(first))]
-    head = ["Condition", "Problems", *(f"{label}: solved %" for label in labels)]
+    head = ["Condition", "Problems", *(f"{label}, solved %" for label in labels)]
     parts = [
         "## Conditions never seen",
+        _headline(found, differences(found, resamples=resamples, seed=seed)),
         METHOD.strip(),
         markdown_table(head, rows),
         *left_out,
@@ -130,6 +131,18 @@ def conditions_markdown(
         markdown_table(head, single),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _headline(found: Sequence[UnderCondition], ahead: Sequence[Difference]) -> str:
+    """Return where the first stands in the mean of all, by the intervals of success."""
+    first = found[0].comparisons[0]
+    standings: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+    for other, difference in zip(others(first), ahead, strict=True):
+        low, high = difference.success.low, difference.success.high
+        word = "ahead of" if low > 0 else "behind" if high < 0 else "level with"
+        standings[word].append(other.label)
+    clauses = [f"{word} {', '.join(names)}" for word, names in standings.items() if names]
+    return f"In success, in the mean of all conditions, {first.learned[0].label} is {'; '.join(clauses)}."
 
 
 def _counts(one: UnderCondition) -> str:

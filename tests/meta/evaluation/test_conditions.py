@@ -154,6 +154,7 @@ def test_table_has_a_row_for_every_condition_and_the_mean(tmp_path):
         *("| Condition", "| usual", "| 5 steps", "| **mean of all**"),
         *("| Condition", "| usual, pose", "| 5 steps, pose"),
     ]
+    assert "mean of all conditions, Learned is level with Gaussian." in text
     rates = [one.comparisons[0].learned[0].success.estimate for one in found]
     assert rows[3].split(" | ")[2] == f"{50 * sum(rates):.1f}"
     values = json.loads((tmp_path / "conditions.json").read_text())

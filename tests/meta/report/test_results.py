@@ -96,6 +96,8 @@ def test_results_are_all_there(made):
         "overview.png",
         "matrix.png",
         "examples.gif",
+        "conditions.json",
+        "conditions.md",
         "pooled.json",
         "pooled.md",
         "pooled.png",
