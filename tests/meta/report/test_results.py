@@ -351,4 +351,6 @@ class _Named:
 def test_fewer_problems_than_planned():
     fewer = ResultsSettings(problems=7).plan
     assert all(fewer.evaluation.counts[family].problems == 7 for family in FAMILIES)
-    assert replace(fewer, evaluation=FULL.evaluation) == FULL
+    counts = {c.count(family) for c in fewer.conditions for family in c.changes}
+    assert counts == {7 * FULL.evaluation.seeds}
+    assert replace(fewer, evaluation=FULL.evaluation, conditions=FULL.conditions) == FULL
