@@ -138,7 +138,7 @@ CONDITIONS: tuple[Condition, ...] = (
     _with_size(32, 1),
     _with_size(96, 2),
     _with_size(160, 3),
-    Condition("faces-quarter", "a quarter of the faces", 4, _COARSE),
+    Condition("faces-quarter", "a quarter of the faces (of planes a third)", 4, _COARSE),
     Condition("faces-fourfold", "four times the faces", 5, _FINE, problems={"shape3d": 50}),
     _with_steps(15, 6),
     _with_steps(30, 7),
