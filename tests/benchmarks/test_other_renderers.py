@@ -196,13 +196,13 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch, capsys):
     other_renderers.main(command)
     result = json.loads(out.with_suffix(".json").read_text())
     assert [family["problems"] for family in result["families"]] == [2, 2]
-    assert len(done) == len(set(done)) == 2 * 2 * 5
+    assert len(done) == len(set(done)) == 2 * 2 * 7
     assert result["about"]["peers"]["deodr"]
     text = out.with_suffix(".md").read_text()
     assert text in capsys.readouterr().out
     for family in result["families"]:
         assert family["rows"][0]["key"] == "deodr"
-        assert len(list(verdicts(family))) == 2
+        assert len(list(verdicts(family))) == 3
         for row in family["rows"]:
             assert row["label"] in text
             assert row["processor_ms"] > 0
