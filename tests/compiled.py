@@ -6,6 +6,7 @@ compile the same ones each, and so does every program that a test starts. Here t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from multiprocessing import get_context
 
 import torch
@@ -16,12 +17,13 @@ COVERAGES = (ts.Gaussian, ts.MLPCoverage, ts.MonotoneSpline)
 
 
 def main() -> None:
-    """Compile for both floating-point types, each in a process of its own."""
+    """Compile in two processes, which take about as long as each other."""
     context = get_context("spawn")
-    processes = [
-        context.Process(target=differentiate, args=(dtype,))
-        for dtype in (torch.float32, torch.float64)
-    ]
+    shares = (
+        [(differentiate, torch.float64), (shade, torch.float32)],
+        [(solve, torch.float32), (differentiate, torch.float32), (shade, torch.float64)],
+    )
+    processes = [context.Process(target=run, args=(share,)) for share in shares]
     for process in processes:
         process.start()
     for process in processes:
@@ -30,10 +32,16 @@ def main() -> None:
         raise SystemExit("tests.compiled: a process failed")
 
 
-def differentiate(dtype: torch.dtype) -> None:
-    """Take first and second derivatives of renders with a softness of each of the usual layouts."""
+def run(share: list[tuple[Callable[[torch.dtype], None], torch.dtype]]) -> None:
+    """Do a share of the work in this process."""
     ts.init("cpu")
     torch.set_num_threads(1)
+    for work, dtype in share:
+        work(dtype)
+
+
+def differentiate(dtype: torch.dtype) -> None:
+    """Take first and second derivatives of renders with a softness of each of the usual layouts."""
     for coverage in COVERAGES:
         mesh = ts.shapes.icosphere(0).to(dtype=dtype)
         mesh = mesh.with_vertex_colors(mesh.vertices * 0.5 + 0.5)
@@ -46,7 +54,24 @@ def differentiate(dtype: torch.dtype) -> None:
         for loss in (color, renderer.silhouette(seen, camera).square().sum()):
             (gradient,) = torch.autograd.grad(loss, vertices, create_graph=True)
             gradient.square().sum().backward()
-    shade(dtype)
+
+
+def solve(dtype: torch.dtype) -> None:
+    """Take derivatives of silhouettes with a softness that stays, as programs that solve problems do.
+
+    One thread draws a small scene, and all draw a large one, with other kernels.
+    """
+    hard = ts.SoftRasterizer.hard()
+    coverages = [ts.Gaussian(), *(c() for c in COVERAGES[1:])]
+    for subdivisions, size in ((0, 8), (4, 512)):
+        mesh = ts.shapes.icosphere(subdivisions).to(dtype=dtype)
+        camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(size, size), dtype=dtype)
+        target = hard.silhouette(mesh, camera)
+        for coverage in coverages:
+            renderer = ts.SoftRasterizer(coverage).requires_grad_(False)
+            vertices = mesh.vertices.clone().requires_grad_()
+            seen = renderer.silhouette(mesh.with_vertices(vertices), camera)
+            ts.mse_loss(seen, target).backward()
 
 
 def shade(dtype: torch.dtype) -> None:
