@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from meta.learning.outer import OuterOptimizer
 from meta.learning.settings import TrainSettings
 from meta.runs import history, trainer
 from meta.runs.folder import RunFolder
-from taichisoft.base.backend import cache_folder
 from tests.meta.learning.problems import PointFamily, tiny
 
 
@@ -57,18 +55,9 @@ def stop_at(patch: pytest.MonkeyPatch, step: int, error: type[BaseException]) ->
     patch.setattr(OuterOptimizer, "step", failing)
 
 
-def environment(cache: Path) -> dict[str, str]:
-    """Return the variables of processes that run alone, with what Taichi keeps in a folder of its own.
-
-    It begins with the kernels that are compiled already.
-    """
-    if cache_folder().is_dir():
-        shutil.copytree(cache_folder(), cache, dirs_exist_ok=True)
-    return {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "TI_OFFLINE_CACHE_FILE_PATH": str(cache),
-    }
+def environment() -> dict[str, str]:
+    """Return the variables of processes that run alone."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def rendered(**changes):

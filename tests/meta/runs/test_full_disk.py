@@ -158,7 +158,7 @@ def test_files_that_may_not_grow(tmp_path):
         return subprocess.run(
             [sys.executable, "-c", program + end, *words],
             cwd=ROOT,
-            env=environment(tmp_path / "cache"),
+            env=environment(),
             capture_output=True,
             text=True,
             timeout=300,

@@ -30,7 +30,7 @@ def killed(tmp_path_factory) -> tuple[Path, dict]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.meta.runs.killed_runs", str(path), "7"],
         cwd=ROOT,
-        env=environment(path / "cache"),
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=600,

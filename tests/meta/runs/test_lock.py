@@ -150,7 +150,7 @@ def test_two_at_once_leave_the_run_that_one_would_have_made(tmp_path):
         return subprocess.Popen(
             [sys.executable, "-m", "meta.train", *words],
             cwd=ROOT,
-            env=environment(tmp_path / "cache"),
+            env=environment(),
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,

@@ -118,7 +118,7 @@ def test_sigterm_ends_a_process_cleanly(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "meta.train", *words, f"--out={tmp_path / 'run'}"],
         cwd=ROOT,
-        env=environment(tmp_path / "cache"),
+        env=environment(),
         stderr=subprocess.PIPE,
         text=True,
     )
