@@ -18,7 +18,7 @@ SHARE   := TI_CPU_MAX_NUM_THREADS=2
 SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train results test fuzz test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench notebooks package clean
+.PHONY: train results compiled test fuzz test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench notebooks package installed clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
@@ -29,8 +29,10 @@ train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones
 results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/ (hours; goes on where stopped)
 	$(BIN)/python -m meta.results $(RESULTS)
 
-test: $(VENV)/test.stamp  ## run all tests, side by side
+compiled: $(VENV)/test.stamp  ## compile the kernels that most tests need
 	$(SHARE) $(BIN)/python -m tests.compiled
+
+test: compiled  ## run all tests, side by side
 	$(SHARE) $(BIN)/python -m pytest -n $(WORKERS)
 
 fuzz: $(VENV)/test.stamp  ## hold random scenes and damaged files against independent oracles (make fuzz SCENES=20000)
@@ -73,6 +75,8 @@ package: $(VENV)/test.stamp  ## build wheel and sdist; install the wheel into an
 	$(PYTHON) -m venv build/package
 	build/package/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
 	cd build && package/bin/python ../tests/documents/smoke.py
+
+installed: $(VENV)/lint.stamp $(VENV)/docs.stamp $(VENV)/test.stamp  ## install what lint, docs and all tests need
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
