@@ -139,7 +139,8 @@ def test_fragments_are_counted_as_they_are_listed():
     assert count_fragments(job, numbers) == len(Fragments.within_reach(job, numbers).face)
 
 
-def test_workloads_smoke(tmp_path, capsys):
+def test_workloads_smoke(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(workloads, "START_UPS", 1)
     out = tmp_path / "workloads"
     mesh = tmp_path / "mesh.obj"
     ts.save_mesh(ts.shapes.icosphere(1), mesh)
