@@ -112,15 +112,16 @@ class Verdict:
         kept = f"{self.kept.objective:.4f} ({100 * self.kept.success:.1f} % solved)"
         low, high = self.interval
         interval = "" if math.isnan(self.noise) else f" [{low:.4f}, {high:.4f}]"
+        doubt = ", which may be chance" if low <= 0 else ""
         return (
             f"Kept: the softness after step {self.kept.step} of {self.taken}, whose loss {by} is lowest: "
-            f"{kept}, at the start {start}. It is {self.ahead:.4f}{interval} ahead. {self._seen()}"
+            f"{kept}, at the start {start}. It is {self.ahead:.4f}{interval} ahead{doubt}. {self._seen()}"
         )
 
     def _seen(self) -> str:
         if math.isnan(self.noise):
             return "One problem says nothing about others."
-        return f"So many problems show a difference of {self.visible:.2g}."
+        return f"So many problems would show a difference of {self.visible:.2g}."
 
 
 def steps_taken(trained: Mapping[str, Any]) -> int:

@@ -244,7 +244,9 @@ def test_verdicts_go_through_json():
     assert Verdict.from_json(verdict.to_json()) == verdict
     words = verdict.words()
     assert "after step 4 of 9" in words
-    assert "0.0500 [0.0304, 0.0696] ahead" in words
+    assert "0.0500 [0.0304, 0.0696] ahead. " in words
+    unsure = replace(verdict, noise=0.03).words()
+    assert "0.0500 [-0.0088, 0.1088] ahead, which may be chance. " in unsure
     assert "a difference of 0.028" in words
     alone = replace(verdict, problems=1, noise=math.nan).to_json()
     assert alone["interval"] == [None, None]
