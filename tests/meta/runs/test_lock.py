@@ -161,7 +161,8 @@ def test_two_at_once_leave_the_run_that_one_would_have_made(tmp_path):
     errors = [process.communicate(timeout=300)[1] for process in both]
     assert sorted(process.returncode for process in both) == [0, 1], errors
     loser = errors[[process.returncode for process in both].index(1)]
-    assert "is in use by process" in loser or "holds a run already" in loser
+    # By which process, the other may not have written yet.
+    assert "is in use by" in loser or "holds a run already" in loser
     assert [row["step"] for row in steps_of(folder)] == list(range(1, 31))
     assert Checkpoint.load(folder.checkpoint).step == 30
     assert not folder.lock.exists()
