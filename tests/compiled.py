@@ -20,8 +20,8 @@ def main() -> None:
     """Compile in two processes, which take about as long as each other."""
     context = get_context("spawn")
     shares = (
-        [(differentiate, torch.float64), (shade, torch.float32)],
-        [(solve, torch.float32), (differentiate, torch.float32), (shade, torch.float64)],
+        [(differentiate, torch.float32), (shade, torch.float32)],
+        [(differentiate, torch.float64), (shade, torch.float64), (solve, torch.float32)],
     )
     processes = [context.Process(target=run, args=(share,)) for share in shares]
     for process in processes:
