@@ -221,13 +221,13 @@ class Arguments(EvaluationSettings):
     run: Annotated[str, tyro.conf.Positional] = ""
     # Further learned softnesses: a name, and a softness file or run folder.
     also: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=PATH ...")] = ()
-    # Softness file to compare with settings for all families, in place of a run.
+    # Softness file to compare, in place of a run, with settings that were chosen for all families.
     softness: str = ""
     # Learning rate of that softness as a multiple of each family's own, if none was learned with it.
     softness_rate: PositiveFloat = 1.0
-    # Settings for all families, as meta.results wrote them; without that file a few are chosen first.
+    # File of these settings, as meta.results wrote it; where there is none, settings are chosen among a few.
     pooled: str = "results/pooled.json"
-    problems: Index = 0  # Held-out problems of every family and seed; 0: as many as the family has.
+    problems: Index = 0  # Held-out problems of every family and seed; 0: the usual number of each.
 
     def __post_init__(self):
         super().__post_init__()

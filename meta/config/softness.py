@@ -39,25 +39,26 @@ class SoftnessSettings(Settings):
 
     # What is learned: parts of the softness, and the rate of the inner steps.
     learn: tuple[Part, ...] = ("coverage", "scale", "aggregation")
-    start: str = ""  # Softness file to start from, in place of the options below but conditioned.
-    # Whether all numbers that can be learned follow the situation of a scene, with weights that start at 0.
+    # Softness file to start from: of the other options of a softness, learn and conditioned alone count then.
+    start: str = ""
+    # Let all numbers that can be learned follow the situation of a scene, with weights that start at 0.
     conditioned: bool = False
     coverage: Literal[tuple(COVERAGES)] = "gaussian"  # Kind of coverage.
     # Coverage whose slope the gradient follows instead of the image's (straight-through).
     slope: Literal[("none", *COVERAGES)] = "none"
-    # Scale over the inner steps: constant, from scale to scale-end (exponential; or by knots), or any (free).
+    # Scale over the inner steps: constant, from scale to scale-end (exponential, or by knots), or any (free).
     schedule: Literal[tuple(SCHEDULES)] = "exponential"
     # Knots of the schedules that have them, those of the first and the last step included.
     knots: Annotated[int, AtLeast(2)] = 3
     # Initial shift of a closed-form coverage in scales; positive shrinks a face.
     shift: float = 0.0
-    # Shift over the inner steps: constant, or through knots, which are all alike at first.
+    # Shift over the inner steps: constant, or through knots, which are equal at first.
     shift_schedule: Literal[tuple(SHIFT_SCHEDULES)] = "constant"
     scale: PositiveFloat = 1.5  # Initial scale in pixels, of the first step.
     scale_end: PositiveFloat = 0.15  # Initial scale of the last step in pixels.
     aggregation: Literal[tuple(AGGREGATIONS)] = "aczel-alsina"  # How coverages combine.
     aggregation_p: float = 1.3  # Initial parameter of the aggregation, if it has one.
-    # That parameter over the inner steps: constant, or through knots, which are all alike at first.
+    # That parameter over the inner steps: constant, or through knots, which are equal at first.
     aggregation_schedule: Literal[tuple(AGGREGATION_SCHEDULES)] = "constant"
     occlusion: Literal[tuple(OCCLUSIONS)] = "softmax"  # How depths combine.
     # Gamma over the inner steps: constant, from gamma to gamma-end (exponential), or through knots.

@@ -90,7 +90,7 @@ class TrainSettings(Settings):
     families: FamilyRuns = (PoseRun(), Shape3DRun())
     meshes: tuple[str, ...] = ()  # Mesh files to use instead of the built-in shapes.
     image_size: ImageSize = 64  # Image height and width in pixels.
-    # Sizes to learn from and to judge by in place of that one: each batch of problems has one of them.
+    # Sizes to learn from and to judge by, in place of image-size: each batch of problems has one of them.
     image_sizes: tuple[ImageSize, ...] = ()
     # What to start from, and what to learn.
     softness: Annotated[SoftnessSettings, FLAT] = SoftnessSettings()

@@ -28,8 +28,8 @@ from taichisoft.softness.softness import Softness
 def situation_of(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, *, colors: bool) -> Situation:
     """Return what is known of a scene before the first step, for ``renderer.set_situation``.
 
-    Of several images there is the median edge of all their faces, and the median over the images of the
-    other numbers. It takes as long as a hard silhouette.
+    Of several images it gives the median edge of all their faces, and of the other numbers the median over
+    the images. It takes about as long as a hard silhouette.
 
     Parameters
     ----------

@@ -123,8 +123,9 @@ def suggest_gamma(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera) -> float:
 def scale_by_edge() -> Pixels:
     """Return the rule of `suggest_scale` as a scale that follows the situation.
 
-    One eighth of the edge length that it is told, from 0.1 to 0.4 pixels: a conditioned scale made by hand,
-    for softnesses that are to be told of many scenes. Until it is told of one it has the reference's.
+    It is one eighth of the edge length that it is told, but at least 0.1 and at most 0.4 pixels. It is for
+    a softness that serves many scenes, and has to be told of each: ``renderer.set_situation``. Until then
+    it is that of the reference, `Situation()`.
     """
     return Pixels(edge_rule())
 

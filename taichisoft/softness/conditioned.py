@@ -105,22 +105,22 @@ class Conditioned(FollowsSituation, Number):
 class ConditionedPositive(Conditioned, Positive):
     """A positive number that follows the situation: ``value exp(weights . features)``.
 
-    It is a `Positive`, and usable as one: as a length, ``ts.Pixels(ts.ConditionedPositive(0.5))``, at either
-    end of an annealed one, as the p of a T-conorm, as a gamma. A weight of 1 for "edge_length" makes it
-    proportional to that. The features are those of `Situation.features`; until `set_situation` they are those
-    of the reference, all 0.
+    It is a `Positive`, and usable as one: as a length, ``ts.Pixels(ts.ConditionedPositive(0.5))``, also at an
+    end or knot of an annealed one; as the p of a T-conorm; as a gamma. A weight of 1 for "edge_length" makes
+    it proportional to the edge length. The features are those of `Situation.features`. Until `set_situation`
+    is called they are those of the reference, all 0.
 
     Parameters
     ----------
     value : float
-        The (initial) value at the reference, > 0; it may be outside of the bounds.
+        The (initial) value at the reference, before the bounds; > 0.
     weights : mapping of str to float, or sequence of float, optional
         The (initial) weights, by name of the feature or all five in order. Default: zeros.
     learn : bool
         Whether the logarithm of the value, and the weights, are parameters.
     low, high : float, optional
-        Bounds, > 0, at which the value is held, without a gradient: a guard for scenes unlike those that it
-        was made for.
+        Bounds, > 0. Beyond one the value is that bound, and has no gradient: a guard for scenes unlike those
+        that it was made for.
 
     Raises
     ------
@@ -160,13 +160,13 @@ class ConditionedReal(Conditioned, Real):
     Parameters
     ----------
     value : float
-        The (initial) value at the reference; it may be outside of the bounds.
+        The (initial) value at the reference, before the bounds.
     weights : mapping of str to float, or sequence of float, optional
         As in `ConditionedPositive`.
     learn : bool
         Whether the value and the weights are parameters.
     low, high : float, optional
-        Bounds at which the value is held, without a gradient.
+        Bounds. Beyond one the value is that bound, and has no gradient.
 
     Raises
     ------

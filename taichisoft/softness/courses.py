@@ -68,7 +68,8 @@ class AnnealedPositive(PositiveCourse):
 class PiecewisePositive(PositiveCourse):
     """A positive number that runs through others, by the same factor every step between two of them.
 
-    With two of them it is `AnnealedPositive`, and is used where that is.
+    With two of them it is `AnnealedPositive`, and like it a gamma, a fraction of a `DepthFraction`, or the
+    parameter of a T-conorm.
 
     Parameters
     ----------

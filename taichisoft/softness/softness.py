@@ -98,20 +98,20 @@ class Softness(Part):
     def describe(self, situation: Situation | None = None) -> str:
         """Say in words what it is, what of it is learned, how it was learned and what it earned.
 
-        Of the latter two it says what `trained` holds, that is the header of its file, and no more. Of one
-        that follows the situation it says what of it does.
+        Of the latter two it says what `trained` holds, that is the header of its file, and no more. If it
+        follows the situation, it says which of its numbers follow what.
 
         Parameters
         ----------
         situation : Situation, optional
-            Say instead, in a sentence, what it does for such a scene: its widths in pixels, shift, parameter
-            of the T-conorm and gamma, at the first step and at the last, and half-way if it
-            runs through knots. What it was told is not changed.
+            Say instead, in a sentence, what it does for such a scene: its width in pixels, shift, parameter
+            of the T-conorm and gamma, at the first step and at the last, and half-way if it runs through
+            knots. The situation that it was told before stays.
 
         Raises
         ------
         TypeError
-            ``situation`` is none.
+            ``situation`` is no `Situation`.
         """
         if situation is not None:
             return self._effects(situation)
