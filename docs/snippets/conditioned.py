@@ -2,7 +2,7 @@ import torch
 
 import taichisoft as ts
 
-# Of edges of 4 px half a pixel, of longer ones in proportion; narrower where many faces overlap.
+# Half a pixel for edges of 4 px, in proportion for others; narrower where many faces overlap.
 width = ts.ConditionedPositive(
     0.5, {"edge_length": 1.0, "faces_per_pixel": -0.5}, low=0.1, high=2.0
 )

@@ -76,7 +76,7 @@ def fit(
     renderer : SoftRasterizer, optional
         Told before each step how much is done, so that its annealed scales follow: 0 before the first step, 1
         before the last and afterwards. Passed to the loss of a `Problem`, which needs one. With a callable
-        nobody but you knows the scene: call ``renderer.set_situation`` before, if its softness follows that.
+        and a softness that follows the situation, call ``renderer.set_situation`` first.
     judge : callable, optional
         What the best parameters are chosen by, in place of the loss; less is better. Takes parameters, gives
         the shape of the loss, needs no gradient. By default the loss; with an annealed renderer the loss at
