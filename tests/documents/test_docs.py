@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import runpy
 from collections import Counter
+from dataclasses import fields
 
 import pytest
 import torch
 
 import taichisoft as ts
+from meta.evaluate import Arguments
 from meta.train import parse
 from tests.helpers import ROOT
 from tests.meta.learning.problems import ParameterObjective, flat, spline_method
@@ -73,9 +75,20 @@ def test_files_named_in_the_text_exist():
             assert (ROOT / name).exists(), f"{path.name}: {name}"
 
 
+def options_in_tables(page: str) -> set[str]:
+    rows = re.findall(r"^\| (`--.*?) \|", PAGES[DOCS / page], flags=re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(--[\w.-]+)", row)}
+
+
+def test_settings_of_an_evaluation_exist():
+    named = options_in_tables("protocol.md")
+    known = {"--" + field.name.replace("_", "-") for field in fields(Arguments)}
+    assert len(named) > 5
+    assert named <= known, named - known
+
+
 def test_settings_in_the_text_exist(capsys):
-    rows = re.findall(r"^\| (`--.*?) \|", PAGES[DOCS / "meta-training.md"], flags=re.MULTILINE)
-    named = {name for row in rows for name in re.findall(r"`(--[\w.-]+)", row)}
+    named = options_in_tables("meta-training.md")
     with pytest.raises(SystemExit):
         parse(["--help"])
     known = set(re.findall(r"--[\w.-]+", capsys.readouterr().out))
