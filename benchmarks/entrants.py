@@ -13,7 +13,8 @@ from benchmarks.other_renderer import solve_with
 from meta.evaluation.candidates import FIXED, Candidate, Choice, Grid, Learned, annealed, constant
 from meta.evaluation.measurements import OnStep
 from meta.learning.inner import InnerSettings, Trajectory
-from taichisoft import Scale
+from meta.learning.method import rate_of
+from taichisoft import Scale, Softness
 from taichisoft.softness.pretrained import SUFFIX, shipped
 from tasks.base import Task, TaskFamily
 
@@ -62,10 +63,11 @@ TUNED = FIXED["gaussian-annealed"]
 
 def general(family: TaskFamily, image_height: int) -> Learned:
     """Return the softness for all families that comes with the library, at the rate it was learned under."""
+    path = Path(str(shipped())) / f"{GENERAL}{SUFFIX}"
     return Learned(
         GENERAL,
         "Learned: general",
-        path=Path(str(shipped())) / f"{GENERAL}{SUFFIX}",
+        path=path,
         image_height=image_height,
-        learning_rate=family.learning_rate,
+        learning_rate=rate_of(Softness.load(path), 1.0) * family.learning_rate,
     )

@@ -20,6 +20,7 @@ from meta.evaluation.candidates import Candidate, Choice, Grid
 from meta.evaluation.measurements import OnStep
 from meta.jobs.records import digest, plain_softness
 from meta.learning.inner import InnerSettings, Trajectory
+from meta.learning.method import rate_of
 from taichisoft import (
     ExponentialAnnealing,
     GammaReversed,
@@ -94,14 +95,15 @@ class PoseCandidate(Candidate):
     seed: int = 0
 
     def choices(self, grid: Grid) -> list[PoseChoice]:
-        """Return a choice for each maker, with its scale half-way."""
+        """Return a choice for each maker, with its scale half-way and the rate learned with it."""
         (rate,) = grid.learning_rates
         choices = []
         for text, make in self.makers.items():
             renderer = make(self.seed)
             renderer.set_progress(0.5)
             scale, gamma = scale_in_pixels(renderer, IMAGE_SIZE), renderer.occlusion.gamma()
-            choices.append(PoseChoice(scale, float(gamma), rate, text, self.softness_rate))
+            own = rate_of(renderer.softness, 1.0) * rate
+            choices.append(PoseChoice(scale, float(gamma), own, text, self.softness_rate))
         return choices
 
     def renderer(self, choice: PoseChoice) -> SoftRasterizer:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import taichisoft as ts
-from benchmarks import clock, other_renderers, race, renderers
+from benchmarks import clock, entrants, other_renderers, race, renderers
 from benchmarks.clock import Clock
 from benchmarks.deodr_renderer import Deodr
 from benchmarks.entrants import DEODR, WIDTHS
@@ -207,3 +207,11 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch, capsys):
             assert row["label"] in text
             assert row["processor_ms"] > 0
             assert (row["ahead"] is None) == row["key"].startswith("deodr")
+
+
+def test_learned_softness_has_the_rate_that_was_learned_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(entrants, "shipped", lambda: tmp_path)
+    for trained, expected in (({"rate": 2.5}, 2.5), ({}, 1.0)):
+        ts.Softness().save(tmp_path / "general.safetensors", trained)
+        rate = entrants.general(POSE, 64).learning_rate
+        assert rate == pytest.approx(expected * POSE.learning_rate)

@@ -60,6 +60,12 @@ def test_a_changed_weight_file_is_another_choice(weights):
     assert after != before
 
 
+def test_a_rate_that_was_learned_with_a_softness_counts(weights):
+    ts.Softness(ts.MonotoneSpline(0.2)).save(weights / "pose.safetensors", trained={"rate": 2.0})
+    (choice,) = all_candidates(weights)["pretrained-pose"].choices(GRID)
+    assert choice.learning_rate == pytest.approx(0.6)
+
+
 def test_scales_are_those_of_the_protocol(weights):
     candidates = all_candidates(weights)
 
