@@ -23,7 +23,6 @@ import tyro
 
 import taichisoft
 from meta.config.command_line import parse
-from meta.config.families import FAMILIES
 from meta.config.settings import Index, PositiveFloat, from_fields
 from meta.evaluation.candidates import FIXED, LEARNED, Learned
 from meta.evaluation.comparison import Comparison
@@ -141,25 +140,30 @@ def evaluate_softness(
     FileNotFoundError
         There is no softness file.
     ValueError, TypeError, RuntimeError, OSError
-        See `evaluate`.
+        See `evaluate`; or a file is damaged, or nothing was chosen for one of the families.
     """
     if not path.is_file():
         raise FileNotFoundError(f"softness must be a file, got {path}")
-    problems = FULL.problems
-    if pooled.is_file():
-        pool, problems = read_pooled(pooled)
-    problems = problems.with_families(settings.family_names(tuple(FAMILIES)))
+    pool, problems = read_pooled(pooled) if pooled.is_file() else (None, FULL.problems)
+    names = settings.family_names(problems.family_names)
+    if unknown := set(names) - set(problems.family_names):
+        raise ValueError(
+            f"families must be among those that {pooled} is for, {', '.join(problems.family_names)}, "
+            f"got {', '.join(sorted(unknown))}"
+        )
+    problems = problems.with_families(names)
+    started = replace(problems, inner=replace(problems.inner, rate=rate))
+    # Read before anything takes time: it may be damaged.
+    learned = {
+        f.name: [Learned.of_file(LEARNED, path.stem, path, started, f, on_train=False)]
+        for f in build_families(problems)
+    }
     out = Path(settings.out or SOFTNESS_OUT)
     settings = replace(settings, out=str(out))
     out.mkdir(parents=True, exist_ok=True)
     with Lock(RunFolder(out).results_lock):
-        if not pooled.is_file():
+        if pool is None:
             pool = choose_all(problems, FEW, settings, leave_out=False)
-        started = replace(problems, inner=replace(problems.inner, rate=rate))
-        learned = {
-            f.name: [Learned.of_file(LEARNED, path.stem, path, started, f, on_train=False)]
-            for f in build_families(problems)
-        }
         everywhere = dict.fromkeys(problems.family_names, ALL)
         compared = compare_pooled(pool, everywhere, learned, problems, settings)
         about = {

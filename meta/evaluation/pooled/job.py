@@ -22,6 +22,7 @@ from meta.evaluation.pooled.settings import PooledSettings
 from meta.jobs.code import code_digest
 from meta.jobs.jobs import Job
 from meta.jobs.records import Record, digest, plain, read_record, write_record
+from taichisoft.base.checks import check_number
 from taichisoft.base.processor import processor
 from tasks.base import TaskFamily
 
@@ -78,13 +79,15 @@ class Choices:
         chosen = {
             name: Chosen(
                 PooledSetting.from_json(one["setting"]),
-                float(one["score"]),
+                check_number(one["score"], "score"),
                 dict(one["success"]),
                 int(one["solved"]),
                 tuple(one["at_edge"]),
             )
             for name, one in values["chosen"].items()
         }
+        if ALL not in chosen:
+            raise ValueError(f"chosen must have one for {ALL} families, got {', '.join(chosen)}")
         return cls(chosen, int(values["solved"]), str(values["processor"]))
 
 

@@ -72,7 +72,10 @@ class Pool:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Pool:
         """Return what `to_json` took apart; LookupError, TypeError or ValueError if it is none."""
-        return cls({key: Choices.from_json(one) for key, one in values.items()})
+        choices = {key: Choices.from_json(one) for key, one in values.items()}
+        if not choices:
+            raise ValueError("choices must be of at least one entrant, got none")
+        return cls(choices)
 
 
 def compare_pooled(

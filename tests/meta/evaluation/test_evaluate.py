@@ -465,6 +465,23 @@ def test_missing_softness_file_is_an_error(tmp_path, capsys):
     assert "softness must be a file" in capsys.readouterr().err
 
 
+def test_a_softness_that_cannot_be_compared_costs_no_time(run, pool, tmp_path, monkeypatch, capsys):
+    def must_not_choose(*given, **options):
+        raise AssertionError("settings are chosen for nothing")
+
+    monkeypatch.setattr(evaluate, "choose_all", must_not_choose)
+    damaged, missing = tmp_path / "damaged.safetensors", str(tmp_path / "none.json")
+    damaged.write_bytes(b"damaged")
+    assert evaluate.main(["--softness", str(damaged), "--pooled", missing, *TINY]) == 1
+    assert "is not a safetensors file" in capsys.readouterr().err
+    problems = TrainSettings(families=(PoseRun(),), image_size=16).to_json()
+    chosen = tmp_path / "pooled.json"
+    chosen.write_text(json.dumps({"choices": pool.to_json(), "problems": problems}))
+    given = ["--softness", str(run.softness), "--pooled", str(chosen), *TINY]
+    assert evaluate.main([*given, "--families", "pose", "shape2d"]) == 1
+    assert "families must be among those that" in capsys.readouterr().err
+
+
 def test_missing_run_folder_is_an_error(tmp_path, capsys):
     assert evaluate.main([str(tmp_path / "none")]) == 1
     assert "config.json is missing" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,7 @@ import torch
 import taichisoft as ts
 from meta.evaluation.pooled import scores as scores_module
 from meta.evaluation.pooled.given import DEFAULTS, defaults, pooled, suggested
-from meta.evaluation.pooled.halving import choose, plan_rounds
+from meta.evaluation.pooled.halving import Chosen, choose, plan_rounds
 from meta.evaluation.pooled.job import ALL, Choices, PooledJob, Seen
 from meta.evaluation.pooled.pool import BEST, Pool
 from meta.evaluation.pooled.setting import PooledSetting
@@ -264,3 +265,21 @@ def test_the_one_fixed_setting_has_the_highest_score(tmp_path):
     with pytest.raises(ValueError, match="panel must be a choice that was made"):
         pool.best("nowhere")
     assert Pool.from_json(pool.to_json()).solved == 2 * first.solved
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.clear(), "choices must be of at least one entrant, got none"),
+        (lambda v: v["gaussian"]["chosen"].pop(ALL), "chosen must have one for all families"),
+        (lambda v: v["gaussian"]["chosen"][ALL].update(score=math.nan), "score must be finite"),
+    ],
+)
+def test_damaged_pools_are_refused(change, message):
+    setting = PooledSetting("gaussian", 0.5, "probabilistic", 0.8, 1.0)
+    chosen = {name: Chosen(setting, 0.5, {"flat": 0.5}, 3) for name in (ALL, "flat")}
+    values = Pool({"gaussian": Choices(chosen, 3, "")}).to_json()
+    assert Pool.from_json(values).best() == "gaussian"
+    change(values)
+    with pytest.raises(ValueError, match=message):
+        Pool.from_json(values)
