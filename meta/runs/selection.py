@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +78,8 @@ class Selection:
         ahead, noise = self.kept.ahead(self.start)
         if self.kept.step == self.start.step:
             # It has no difference to itself: the noise is that of telling another one from it.
-            noise = self.last.ahead(self.start)[1]
+            others = self.last.step != self.start.step
+            noise = self.last.ahead(self.start)[1] if others else math.nan
         problems = self.start.numbers.shape[2]
         return Verdict(taken, problems, self.kept.score, self.start.score, ahead, noise)
 

@@ -49,7 +49,8 @@ class Verdict:
         How much lower the objective is than at the start; 0 if the start is kept.
     noise : float
         Standard error of that, from the differences problem by problem; NaN if there is a single problem. If
-        the start is kept, that of the difference between the start and the last softness that was judged.
+        the start is kept, that of the difference between the start and the last softness that was judged, and
+        NaN if none was yet.
     """
 
     taken: int
@@ -120,7 +121,8 @@ class Verdict:
 
     def _seen(self) -> str:
         if math.isnan(self.noise):
-            return "One problem says nothing about others."
+            alone = "One problem says nothing about others."
+            return alone if self.problems == 1 else "Nothing but the start is judged yet."
         return f"So many problems would show a difference of {self.visible:.2g}."
 
 

@@ -18,7 +18,7 @@ from meta.learning.objective import Outcome
 from meta.learning.settings import ValidationSettings
 from meta.runs import history
 from meta.runs.checkpoint import Checkpoint
-from meta.runs.selection import Judged
+from meta.runs.selection import Judged, Selection
 from meta.runs.trainer import Trainer
 from meta.runs.training import Training
 from meta.runs.validation import Validation
@@ -237,6 +237,13 @@ def test_damaged_selections_are_refused(points, part, message, tmp_path, capsys)
     torch.save(values, folder.checkpoint)
     assert train.main(["--resume", str(tmp_path)]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_start_alone_shows_no_difference():
+    start = Judged(0, torch.rand(3, 2, 8, dtype=torch.float64))
+    verdict = Selection.of(start, {}).verdict(1)
+    assert math.isnan(verdict.noise)
+    assert verdict.words().endswith("Nothing but the start is judged yet.")
 
 
 def test_verdicts_go_through_json():
