@@ -247,9 +247,8 @@ def general_candidate(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily
 def unseen_candidate(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> Learned:
     """Return the softness of all families but one as a candidate on that one."""
     key, path = WITHOUT.rstrip("-"), runs[WITHOUT + family.name].softness
-    return Learned.of_file(
-        key, "Learned on the others", path, plan.problems, family, on_train=False
-    )
+    label = "Learned on the others"
+    return Learned.of_file(key, label, path, plan.problems, family, on_train=False)
 
 
 def _about(plan: Plan, runs: dict[str, RunFolder], command: str) -> dict[str, Any]:

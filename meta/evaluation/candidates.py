@@ -194,7 +194,7 @@ class Learned(Candidate):
         return cls(key, label, path, problems.image_size, inner.learning_rate, on_train)
 
     def choices(self, grid: Grid) -> list[Choice]:
-        """Return its own scale, gamma and rate alone."""
+        """Return its own rate alone, with its scale and gamma half-way, for the reference situation."""
         renderer = self._load()
         renderer.set_progress(0.5)
         scale = scale_in_pixels(renderer, self.image_height)

@@ -97,9 +97,9 @@ def pixel_curve(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return signed distances in pixels, and coverage and its slope per pixel there, (N,) each.
 
-    The curve is the one that the renderer uses, without its tail; of an annealed one, that half-way. The
-    slope is the one that gradients follow. The first and the last point are far outside of the range in which
-    it varies.
+    The curve is the one that the renderer uses, without its tail; of an annealed one, that half-way, and of a
+    conditioned one, that for the situation that was set. The slope is the one that gradients follow. The
+    first and the last point are far outside of the range in which it varies.
     """
     renderer.set_progress(0.5)
     coverage = renderer.coverage

@@ -29,6 +29,7 @@ from meta.report.page.training import (
 )
 from meta.report.row import Row
 from meta.runs.history import number_in
+from taichisoft import Situation
 
 # Fixed softnesses in a chart, for which the style sheet has looks.
 MOST_FIXED = 6
@@ -127,6 +128,9 @@ def summary(run: RunData) -> dict[str, str]:
     texts = {"steps": f"{run.done} of {settings.outer.steps}, {state}"}
     texts["families"] = ", ".join(settings.family_names)
     texts["learned"] = ", ".join(settings.softness.learn)
+    if run.checkpoints and run.checkpoints[run.learned].softness.is_conditioned:
+        # A file says nothing of a situation.
+        texts["numbers and curves are for"] = str(Situation())
     if run.verdict:
         texts["kept"] = f"step {run.verdict.kept.step}" if run.verdict.kept.step else "the start"
     if rows:

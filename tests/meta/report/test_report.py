@@ -221,6 +221,12 @@ def test_judged_run_shows_both_curves_and_what_is_kept(tmp_path):
     assert np.array(found) == pytest.approx(np.array(drawn(coverage, moving[kept])), abs=0.1)
 
 
+def test_page_says_for_which_scene_a_conditioned_softness_is_drawn(run, tmp_path):
+    folder = trained(tmp_path / "conditioned", conditioned=True, learn=("scale",))
+    assert "faces with edges of 4 px in images of 64 px" in page_of(folder).words
+    assert "faces with edges" not in page_of(run).words
+
+
 def test_damaged_verdict_is_noted(run):
     softness = Softness.load(run.softness)
     softness.save(run.softness, {**softness.trained, "validation": {"taken": 3}})
