@@ -10,7 +10,7 @@ from meta.evaluation.statistics import Interval
 
 
 class Standing(Enum):
-    """Where one result is relative to another: decided only if their intervals do not overlap."""
+    """Where one result is relative to another: level unless something decides it."""
 
     AHEAD = "ahead"
     LEVEL = "level"
@@ -18,7 +18,7 @@ class Standing(Enum):
 
     @classmethod
     def of(cls, ours: Interval, theirs: Interval, *, more_is_better: bool) -> Standing:
-        """Return where the first is."""
+        """Return where the first is: decided only if the intervals do not overlap."""
         if ours.overlaps(theirs):
             return cls.LEVEL
         return cls.AHEAD if (ours.low > theirs.high) == more_is_better else cls.BEHIND

@@ -16,6 +16,7 @@ from meta.evaluation.condition_differences import (
 )
 from meta.evaluation.condition_jobs import Budget, Entrants, UnderCondition, compare_under
 from meta.evaluation.conditions import Condition
+from meta.evaluation.statistics import LEVEL
 from meta.report.markdown import markdown_table
 from meta.report.tables import processors
 from meta.runs.folder import write_json_atomically, write_text_atomically
@@ -28,7 +29,7 @@ success rate of the families that a condition applies to; behind it, for all but
 the first is ahead, problem by problem: percentage points of success, and its error as a multiple of the other
 one's (geometric mean; errors end at the family's cap). Brackets are 95 % bootstrap intervals over problems.
 In the last row every condition counts alike; its p-values, of success and of the error, are corrected for all
-of that row.
+of that row, and *ahead* or *behind* is said where that of success is below 0.05.
 """
 
 
@@ -123,7 +124,7 @@ def conditions_markdown(
     head = ["Condition", "Problems", *(f"{label}, solved %" for label in labels)]
     parts = [
         "## Conditions never seen",
-        _headline(found, differences(found, resamples=resamples, seed=seed)),
+        _headline(found, differences(found, resamples=resamples, seed=seed), p_values),
         METHOD.strip(),
         markdown_table(head, rows),
         *left_out,
@@ -133,14 +134,17 @@ def conditions_markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _headline(found: Sequence[UnderCondition], ahead: Sequence[Difference]) -> str:
-    """Return where the first stands in the mean of all, by the intervals of success."""
+def _headline(
+    found: Sequence[UnderCondition],
+    ahead: Sequence[Difference],
+    p_values: Sequence[tuple[float, float]],
+) -> str:
+    """Return where the first stands in the mean of all, by the corrected p-values of success."""
     first = found[0].comparisons[0]
     standings: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
-    for other, difference in zip(others(first), ahead, strict=True):
-        low, high = difference.success.low, difference.success.high
-        word = "ahead of" if low > 0 else "behind" if high < 0 else "level with"
-        standings[word].append(other.label)
+    for other, difference, (p, _) in zip(others(first), ahead, p_values, strict=True):
+        word = "ahead of" if difference.success.estimate > 0 else "behind"
+        standings[word if p < 1 - LEVEL else "level with"].append(other.label)
     clauses = [f"{word} {', '.join(names)}" for word, names in standings.items() if names]
     return f"In success, in the mean of all conditions, {first.learned[0].label} is {'; '.join(clauses)}."
 

@@ -13,7 +13,7 @@ from meta.evaluation.candidates import FIXED
 from meta.evaluation.condition_differences import corrected_p_values, differences
 from meta.evaluation.condition_jobs import Budget, Entrants, UnderCondition, plan
 from meta.evaluation.conditions import CONDITIONS, Condition
-from meta.report.conditions import make_conditions
+from meta.report.conditions import conditions_markdown, make_conditions
 from tasks import FAMILIES, MeshSplit, OcclusionFamily, PoseFamily, Shape2DFamily, Shape3DFamily
 from tests.meta.evaluation.evaluation_cases import PROTOCOL, comparison_of, result, softness_file
 from tests.meta.learning.problems import PointFamily
@@ -142,6 +142,13 @@ def test_p_values_of_the_mean_are_those_of_a_sign_test_and_corrected():
     found = [under("first", torch.full((10,), 0.5))]
     for p in corrected_p_values(found)[0]:
         assert p == pytest.approx(2 * 2 / 2**10, rel=0.4)
+
+
+def test_few_problems_put_nobody_ahead():
+    # All of so few are alike, so that resamples have no spread.
+    for count, words in ((3, "is level with"), (12, "is ahead of")):
+        found = [under("first", torch.full((count,), 0.5))]
+        assert words in conditions_markdown(found, resamples=50)
 
 
 def test_table_has_a_row_for_every_condition_and_the_mean(tmp_path):
