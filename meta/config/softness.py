@@ -29,6 +29,7 @@ from meta.config.settings import AtLeast, PositiveFloat, Settings, check_differe
 from taichisoft import Coverage, Pixels, Scale, Softness, SoftRasterizer, StraightThrough
 from taichisoft.base.checks import check_finite, check_tensor, check_type
 from taichisoft.softness.courses import RealOrCourse
+from taichisoft.softness.trained import Trained
 
 Part = Literal[(*LEARNABLE, RATE)]
 
@@ -125,6 +126,8 @@ def initial_renderer(settings: SoftnessSettings, seed: int) -> SoftRasterizer:
         `start` is no softness file, or a part that is to be learned has no parameters.
     """
     softness = Softness.load(settings.start) if settings.start else settings.build(seed)
+    # How that of a file was trained, and at which rate, is not how this one is.
+    softness.trained = Trained()
     if settings.conditioned:
         follow_situation(softness)
     learn_only(softness, settings.learn)

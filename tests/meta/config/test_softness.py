@@ -222,8 +222,11 @@ def test_a_part_without_parameters_cannot_be_learned():
 
 def test_learning_goes_on_from_a_file(tmp_path):
     file = tmp_path / "start.safetensors"
-    Softness(Gaussian(Pixels(0.7, learn=True)), Yager(Positive(2.0, learn=True))).save(file)
+    saved = Softness(Gaussian(Pixels(0.7, learn=True)), Yager(Positive(2.0, learn=True)))
+    saved.save(file, {"step": 8, "rate": 2.0})
     settings = SoftnessSettings(start=str(file), learn=("aggregation",))
     renderer = initial_renderer(settings, 0)
     assert scale_in_pixels(renderer, 64) == pytest.approx(0.7)
     assert [n for n, p in renderer.named_parameters() if p.requires_grad] == [PARTS["aggregation"]]
+    # Its rate is that of the run, which the page and a comparison must not take for another.
+    assert renderer.softness.trained == {}
