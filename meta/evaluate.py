@@ -47,6 +47,8 @@ from taichisoft.base.files import remove_partials
 SOFTNESS_OUT = "runs/softness"
 # What is chosen from for each family anew, which no one does who meets a softness file.
 CHOICES = ("baselines", "scales", "gammas", "usual_gamma", "rates", "train_split", "also")
+# What is asked of a softness file alone.
+OF_A_SOFTNESS = ("softness_rate", "pooled")
 FILES = ("evaluation.json", "evaluation.md", "softness.png", "convergence.png", "examples.gif")
 
 
@@ -238,10 +240,11 @@ class Arguments(EvaluationSettings):
         if bool(self.run) == bool(self.softness):
             raise ValueError("give a run folder, or else --softness with a file")
         usual = {field.name: field.default for field in fields(self)}
-        for name in CHOICES if self.softness else ():
+        names, where = (CHOICES, "with") if self.softness else (OF_A_SOFTNESS, "without")
+        for name in names:
             if getattr(self, name) != usual[name]:
                 option = name.replace("_", "-")
-                raise ValueError(f"--{option} has no effect with --softness: leave it out")
+                raise ValueError(f"--{option} has no effect {where} --softness: leave it out")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

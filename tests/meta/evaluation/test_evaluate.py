@@ -452,6 +452,7 @@ def test_few_settings_are_chosen_where_none_are_published(run, pool, tmp_path, m
         ([], "give a run folder, or else --softness"),
         (["run", "--softness", "x"], "give a run folder, or else --softness"),
         (["--softness", "x", "--scales", "1"], "--scales has no effect with --softness"),
+        (["run", "--softness-rate", "2"], "--softness-rate has no effect without --softness"),
     ],
 )
 def test_a_run_or_a_softness_is_compared(options, message, capsys):
