@@ -42,7 +42,9 @@ def versions(*packages: str) -> dict[str, str]:
 
 def headline(head: dict[str, object]) -> str:
     """Return command, processor and threads for the first paragraph of a report."""
-    return f"`{head['command']}`; {head['processor']}, {head['kernel_threads']} threads"
+    count = head["kernel_threads"]
+    used = f"{count} thread{'s' * (count != 1)}"
+    return f"`{head['command']}`; {head['processor']}, {used}"
 
 
 def write_results(stem: Path, result: dict[str, object], text: str | None = None) -> None:
