@@ -58,10 +58,17 @@ class Conditioned(FollowsSituation, Number):
 
     weights: Tensor
 
-    def condition(
-        self, weights: Weights | None, low: float | None, high: float | None, *, learn: bool
-    ) -> None:
-        """Keep weights and bounds."""
+    def __init__(
+        self,
+        value: float,
+        weights: Weights | None = None,
+        *,
+        learn: bool = False,
+        low: float | None = None,
+        high: float | None = None,
+    ):
+        # That of the kind of number, which comes after this class among the bases of a subclass.
+        super().__init__(value, learn=learn)  # type: ignore[call-arg]
         self.hold("weights", torch.tensor(_listed(weights), dtype=torch.float64), learn=learn)
         self.low = None if low is None else check_number(low, "low", above=self.lowest())
         self.high = None if high is None else check_number(high, "high", above=self.lowest())
@@ -128,18 +135,6 @@ class ConditionedPositive(Conditioned, Positive):
         Wrong type or range of an argument.
     """
 
-    def __init__(
-        self,
-        value: float,
-        weights: Weights | None = None,
-        *,
-        learn: bool = False,
-        low: float | None = None,
-        high: float | None = None,
-    ):
-        super().__init__(value, learn=learn)
-        self.condition(weights, low, high, learn=learn)
-
     @staticmethod
     def lowest() -> float:
         """Return 0."""
@@ -173,18 +168,6 @@ class ConditionedReal(Conditioned, Real):
     TypeError, ValueError
         Wrong type or range of an argument.
     """
-
-    def __init__(
-        self,
-        value: float,
-        weights: Weights | None = None,
-        *,
-        learn: bool = False,
-        low: float | None = None,
-        high: float | None = None,
-    ):
-        super().__init__(value, learn=learn)
-        self.condition(weights, low, high, learn=learn)
 
     @staticmethod
     def lowest() -> float:
