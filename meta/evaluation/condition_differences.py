@@ -12,7 +12,7 @@ from torch import Tensor
 from meta.evaluation.comparison import Comparison, Result
 from meta.evaluation.condition_jobs import UnderCondition
 from meta.evaluation.paired import FLIPS, Paired, holm
-from meta.evaluation.pooled.table import LEAST
+from meta.evaluation.pooled.table import log_error_of, solved_of
 from meta.evaluation.statistics import Interval
 
 
@@ -111,15 +111,7 @@ def _paired(
     return Paired(tuple(" ".join(map(str, key)) for key in groups), scaled, **options)
 
 
-def _success(result: Result) -> Tensor:
-    return result.outcome.solved[-1].double()
-
-
-def _log_error(result: Result) -> Tensor:
-    return (result.errors[-1] / result.error_cap).clamp(LEAST, 1).double().log()
-
-
-MEASURES = (_success, _log_error)
+MEASURES = (solved_of, log_error_of)
 
 
 def _check(found: Sequence[UnderCondition]) -> None:

@@ -110,14 +110,14 @@ class PairedTable:
         (keys,) = found
         families = tuple(c.family.name for c in comparisons)
 
-        def paired(difference: Callable[[Result, Result], Tensor]) -> Paired:
+        def paired(measure: Callable[[Result], Tensor]) -> Paired:
             rows = [
-                torch.stack([difference(c.learned[0], other) for other in c.fixed])
+                torch.stack([measure(c.learned[0]) - measure(other) for other in c.fixed])
                 for c in comparisons
             ]
             return Paired(families, tuple(rows), seed, resamples, flips)
 
-        success, logs, caps = paired(_success), paired(_log_ratio), paired(_caps)
+        success, logs, caps = paired(solved_of), paired(log_error_of), paired(caps_of)
         raw = torch.stack([success.p_values(), logs.p_values()])
         corrected = holm(raw.reshape(-1)).reshape(raw.shape).tolist()
         intervals = [one.intervals() for one in (success, logs, caps)]
@@ -167,21 +167,19 @@ class PairedTable:
         ]
 
 
-def _success(ours: Result, theirs: Result) -> Tensor:
-    return ours.outcome.solved[-1].double() - theirs.outcome.solved[-1].double()
+def solved_of(result: Result) -> Tensor:
+    """Return which problems are solved at the last step, (N,), 0 or 1 in float64."""
+    return result.outcome.solved[-1].double()
 
 
-def _caps(ours: Result, theirs: Result) -> Tensor:
-    return _in_caps(ours) - _in_caps(theirs)
+def caps_of(result: Result) -> Tensor:
+    """Return the errors at the last step in caps, at most 1, (N,)."""
+    return (result.errors[-1] / result.error_cap).clamp(max=1).double()
 
 
-def _log_ratio(ours: Result, theirs: Result) -> Tensor:
-    return _in_caps(ours).clamp(min=LEAST).log() - _in_caps(theirs).clamp(min=LEAST).log()
-
-
-def _in_caps(result: Result) -> Tensor:
-    """Return errors at the last step in caps, at most 1."""
-    return (result.errors[-1] / result.error_cap).clamp(max=1)
+def log_error_of(result: Result) -> Tensor:
+    """Return the logarithms of these errors, of at least `LEAST`, (N,)."""
+    return caps_of(result).clamp(min=LEAST).log()
 
 
 def _standing(better: float, p: float) -> Standing:
