@@ -69,5 +69,5 @@ def general(family: TaskFamily, image_height: int) -> Learned:
         "Learned: general",
         path=path,
         image_height=image_height,
-        learning_rate=rate_of(Softness.load(path), 1.0) * family.learning_rate,
+        learning_rate=rate_of(Softness.load(path), 1.0, family) * family.learning_rate,
     )

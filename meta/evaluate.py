@@ -165,7 +165,7 @@ def evaluate_softness(
     out.mkdir(parents=True, exist_ok=True)
     with Lock(RunFolder(out).results_lock):
         if pool is None:
-            pool = choose_all(problems, FEW, settings, leave_out=False)
+            pool = choose_all(problems, FEW, settings, each=False)
         everywhere = dict.fromkeys(problems.family_names, ALL)
         compared = compare_pooled(pool, everywhere, learned, problems, settings)
         about = {

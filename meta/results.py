@@ -1,11 +1,13 @@
 """All published results: ``python -m meta.results --out results``, also ``make results``.
 
-Trains what `meta.evaluation.plan` names, compares everything on every family, and writes results.json,
-results.md, table.md, overview.png, matrix.png, examples.gif and, for each family, a picture of curves and
-one of convergence; and pooled.json, pooled.md, pooled.png and unseen.png, where the softness of all families,
-and that of all but the one it is tested on, meet fixed settings that were chosen from as much; and
-conditions.json and conditions.md, where they meet under conditions that neither was made for. Runs and
-finished comparisons are kept, so that the same command goes on after an interruption. Hours on a CPU.
+Trains what `meta.evaluation.plan` names, merges it into a softness of all families, and lets fixed softnesses
+choose their settings from as many problems. Then it compares everything on every family, and writes
+results.json, results.md, table.md, overview.png, matrix.png, examples.gif and, for each family, a picture of
+curves and one of convergence: there the fixed ones have settings for that family. In pooled.json, pooled.md,
+pooled.png and unseen.png, the softness of all families, and that of all but the one it is tested on, meet
+settings for just as many families; in conditions.json and conditions.md they meet under conditions that
+neither was made for. Runs and finished comparisons are kept, so that the same command goes on after an
+interruption. Hours on a CPU.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison
 from meta.evaluation.condition_jobs import Budget, Entrants
 from meta.evaluation.family_jobs import RECORDS, compare, records_folder
-from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, START, WITHOUT, Plan
+from meta.evaluation.plan import FULL, GENERAL, QUICK, START, WITHOUT, Plan
 from meta.evaluation.pooled.given import DEFAULTS, Given
-from meta.evaluation.pooled.job import ALL
+from meta.evaluation.pooled.job import ALL, alone
 from meta.evaluation.pooled.pool import BEST_LABEL, Pool, choose_all, compare_pooled
 from meta.evaluation.settings import EvaluationSettings
 from meta.jobs.full_disk import cure
@@ -43,9 +45,10 @@ from meta.report.plots import save_convergence, save_softness_curves
 from meta.report.pooled_files import never_seen, one_for_all, write_pooled
 from meta.report.results import main_results, results_markdown, table_markdown
 from meta.report.tables import processors, rows, verdicts
-from meta.report.weights import WEIGHTS, publish
+from meta.report.weights import WEIGHTS, publish, publish_file
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
 from meta.runs.lock import Lock
+from meta.runs.merging import merge_runs
 from meta.runs.training import Training
 from meta.runs.versions import versions
 from taichisoft.base.files import remove_partials
@@ -111,11 +114,14 @@ def make_results(plan: Plan, settings: ResultsSettings, command: str = "") -> li
 
 def _make(plan: Plan, settings: ResultsSettings, out: Path, command: str) -> list[Comparison]:
     runs = _train(plan, settings)
-    comparisons = _compare(plan, runs, settings)
-    matrix = Matrix.of(comparisons, {name: name for name in plan.learned})
+    files = {name: run.softness for name, run in runs.items()} | _merge(plan, runs, out)
+    pool = choose_all(plan.problems, plan.pooled, _evaluation(plan, settings))
+    comparisons = _compare(plan, runs, files, pool, settings)
+    matrix = Matrix.of(comparisons, {name: name for name in (GENERAL, *plan.learned)})
     every = [row for comparison in comparisons for row in rows(comparison)]
     for name in plan.learned:
         publish(runs[name], name, every, softness=name, folder=settings.weights_folder)
+    publish_file(files[GENERAL], GENERAL, every, softness=GENERAL, folder=settings.weights_folder)
     about = _about(plan, runs, command)
     values = {
         **about,
@@ -128,7 +134,7 @@ def _make(plan: Plan, settings: ResultsSettings, out: Path, command: str) -> lis
     write_text_atomically(out / "results.md", results_markdown(comparisons, matrix, about))
     write_text_atomically(out / "table.md", table_markdown(comparisons))
     _draw(comparisons, matrix, plan, out)
-    _pooled(plan, runs, settings, about, out)
+    _pooled(plan, files, pool, settings, about, out)
     return comparisons
 
 
@@ -144,6 +150,17 @@ def _train(plan: Plan, settings: ResultsSettings) -> dict[str, RunFolder]:
     return folders
 
 
+def _merge(plan: Plan, runs: dict[str, RunFolder], out: Path) -> dict[str, Path]:
+    """Merge what was learned on several families, and return the files by name."""
+    files = {}
+    for name, sources in plan.merged.items():
+        softness = merge_runs({source: runs[source] for source in sources})
+        files[name] = out / "merged" / f"{name}.safetensors"
+        files[name].parent.mkdir(exist_ok=True)
+        softness.save(files[name], softness.trained)
+    return files
+
+
 def _evaluation(plan: Plan, settings: ResultsSettings) -> EvaluationSettings:
     return replace(
         plan.evaluation,
@@ -154,32 +171,37 @@ def _evaluation(plan: Plan, settings: ResultsSettings) -> EvaluationSettings:
     )
 
 
-def _compare(plan: Plan, runs: dict[str, RunFolder], settings: ResultsSettings) -> list[Comparison]:
+def _compare(
+    plan: Plan,
+    runs: dict[str, RunFolder],
+    files: dict[str, Path],
+    pool: Pool,
+    settings: ResultsSettings,
+) -> list[Comparison]:
     families = build_families(plan.problems)
-    learned = {family.name: candidates(plan, runs, family) for family in families}
-    return compare(families, learned, plan.problems, _evaluation(plan, settings))
+    learned = {family.name: candidates(plan, runs, files, family) for family in families}
+    fixed = {family.name: pool.tuned(alone(family.name), family) for family in families}
+    return compare(families, learned, plan.problems, _evaluation(plan, settings), fixed)
 
 
 def _pooled(
     plan: Plan,
-    runs: dict[str, RunFolder],
+    files: dict[str, Path],
+    pool: Pool,
     settings: ResultsSettings,
     about: dict[str, Any],
     out: Path,
 ) -> None:
     """Compare the softness of all families with settings for all of them, and write the report."""
-    if GENERAL not in plan.learned:
-        return
     evaluation = _evaluation(plan, settings)
-    pool = choose_all(plan.problems, plan.pooled, evaluation)
     families = build_families(plan.problems)
     everywhere = dict.fromkeys(plan.families, ALL)
-    general = {f.name: [general_candidate(plan, runs, f)] for f in families}
+    general = {f.name: [general_candidate(plan, files, f)] for f in families}
     compared = compare_pooled(pool, everywhere, general, plan.problems, evaluation)
     reports = [one_for_all(compared, evaluation)]
     if len(families) > 1:
         left_out = {name: name for name in plan.families}
-        unseen = {f.name: [unseen_candidate(plan, runs, f)] for f in families}
+        unseen = {f.name: [unseen_candidate(plan, files, f)] for f in families}
         compared = compare_pooled(pool, left_out, unseen, plan.problems, evaluation)
         reports.append(never_seen(compared, evaluation))
     write_pooled(reports, pool, out, about)
@@ -215,38 +237,38 @@ def _untouched(pool: Pool, family: TaskFamily, image_size: int) -> list[Given]:
     return [replace(best, label=f"{BEST_LABEL}: {best.label}"), *defaults]
 
 
-def candidates(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> list[Learned]:
+def candidates(
+    plan: Plan, runs: dict[str, RunFolder], files: dict[str, Path], family: TaskFamily
+) -> list[Learned]:
     """Return the learned candidates of a family.
 
-    Its own, the general one, what its own started from, its scale only, and those of the other families.
+    Its own, the general one, what its own started from, its curves, and those of the other families.
     """
     own = family.name
 
-    def of_file(name: str, label: str, path: Path, on_train: bool = False) -> Learned:
+    def candidate(name: str, label: str, path: Path, *, on_train: bool = False) -> Learned:
         return Learned.of_file(name, label, path, plan.problems, family, on_train=on_train)
 
-    def candidate(name: str, label: str, *, on_train: bool = False) -> Learned:
-        return of_file(name, label, runs[name].softness, on_train)
-
-    others = [name for name in plan.learned if name not in (own, GENERAL)]
+    curves = [name for name, run in plan.curves.items() if run.family_names == (own,)]
+    others = [name for name in plan.learned if name != own]
     return [
-        candidate(own, "Learned", on_train=True),
-        general_candidate(plan, runs, family),
-        of_file(own + START, "Start of the learning", runs[own].start),
-        candidate(own + SCALE_ONLY, "Learned scale only"),
-        *(candidate(name, f"Learned on {name}") for name in others),
+        candidate(own, "Learned", files[own], on_train=True),
+        general_candidate(plan, files, family),
+        candidate(own + START, "Start of the learning", runs[own].start),
+        *(candidate(name, f"Learned: {name}", files[name]) for name in curves),
+        *(candidate(name, f"Learned on {name}", files[name]) for name in others),
     ]
 
 
-def general_candidate(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> Learned:
+def general_candidate(plan: Plan, files: dict[str, Path], family: TaskFamily) -> Learned:
     """Return the softness of all families as a candidate on one."""
     label = "Learned on all families"
-    return Learned.of_file(GENERAL, label, runs[GENERAL].softness, plan.problems, family)
+    return Learned.of_file(GENERAL, label, files[GENERAL], plan.problems, family)
 
 
-def unseen_candidate(plan: Plan, runs: dict[str, RunFolder], family: TaskFamily) -> Learned:
+def unseen_candidate(plan: Plan, files: dict[str, Path], family: TaskFamily) -> Learned:
     """Return the softness of all families but one as a candidate on that one."""
-    key, path = WITHOUT.rstrip("-"), runs[WITHOUT + family.name].softness
+    key, path = WITHOUT.rstrip("-"), files[WITHOUT + family.name]
     label = "Learned on the others"
     return Learned.of_file(key, label, path, plan.problems, family, on_train=False)
 

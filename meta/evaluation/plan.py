@@ -7,7 +7,6 @@ from pathlib import Path
 
 from meta.config.families import (
     FAMILIES,
-    FamilyRun,
     OcclusionRun,
     PoseRun,
     Shape2DRun,
@@ -15,18 +14,15 @@ from meta.config.families import (
 )
 from meta.config.families.base import ProblemCounts
 from meta.config.softness import SoftnessSettings
-from meta.evaluation.baselines import BASELINES
-from meta.evaluation.candidates import FIXED
 from meta.evaluation.conditions import CONDITIONS, QUICK_CONDITIONS, Condition
 from meta.evaluation.pooled.settings import PooledSettings
 from meta.evaluation.settings import EvaluationSettings
-from meta.learning.gradients import AntitheticSettings
-from meta.learning.settings import InnerLoop, OuterLoop, TrainSettings
+from meta.learning.gradients import AntitheticSettings, CovarianceSettings
+from meta.learning.settings import InnerLoop, OuterLoop, TrainSettings, ValidationSettings
 
 GENERAL = "general"
-SCALE_ONLY = "-scale"
 START = "-start"
-# Learned on all families but one.
+# Merged from the runs of all families but one.
 WITHOUT = GENERAL + "-without-"
 
 
@@ -39,9 +35,9 @@ class Plan:
     problems : TrainSettings
         The problems, equal in all runs and in the evaluation.
     learned : dict of str to TrainSettings
-        Learning a softness: by family, and for all families `GENERAL`.
-    scale_only : dict of str to TrainSettings
-        Learning a scale alone, by family.
+        Learning a softness, by family. Merged, they make that of all families, `GENERAL`.
+    curves : dict of str to TrainSettings
+        Learning a part of a softness as a curve of any shape, each on one family, by name.
     evaluation : EvaluationSettings
         Of every run on every family.
     pooled : PooledSettings
@@ -52,7 +48,7 @@ class Plan:
 
     problems: TrainSettings
     learned: dict[str, TrainSettings]
-    scale_only: dict[str, TrainSettings]
+    curves: dict[str, TrainSettings]
     evaluation: EvaluationSettings
     pooled: PooledSettings = field(default_factory=PooledSettings)
     conditions: tuple[Condition, ...] = ()
@@ -72,140 +68,98 @@ class Plan:
         )
 
     def runs(self, folder: Path) -> dict[str, TrainSettings]:
-        """Return the settings of all runs by name; each has its own folder in that one.
-
-        That of all families comes once more without each of them, if there are several.
-        """
-        runs = self.learned | {name + SCALE_ONLY: run for name, run in self.scale_only.items()}
-        if GENERAL in runs:
-            runs |= self.without(runs[GENERAL])
-            runs[GENERAL] = runs[GENERAL].with_families(self.families)
+        """Return the settings of all runs by name; each has its own folder in that one."""
+        runs = self.learned | self.curves
         return {name: replace(run, out=str(folder / name)) for name, run in runs.items()}
 
-    def without(self, run: TrainSettings) -> dict[str, TrainSettings]:
-        """Return a run on all families without each of them, by name: none if there is one family."""
-        others = {out: [name for name in self.families if name != out] for out in self.families}
-        return {WITHOUT + out: run.with_families(names) for out, names in others.items() if names}
+    @property
+    def merged(self) -> dict[str, tuple[str, ...]]:
+        """The names of the runs that a softness is merged from, by its name.
+
+        That of all families, and those of all but one if there are several.
+        """
+        names = self.families
+        found = {GENERAL: names}
+        if len(names) > 1:
+            found |= {WITHOUT + out: tuple(n for n in names if n != out) for out in names}
+        return found
 
 
-_POSE = PoseRun(start=(35.0, 55.0))
 _PROBLEMS = TrainSettings(
-    families=(_POSE, Shape3DRun(), Shape2DRun(), OcclusionRun()),
-    gradient=AntitheticSettings(sigma=0.2),
+    families=(
+        PoseRun(start=(35.0, 55.0)),
+        Shape3DRun(views=24, subdivisions=3),
+        Shape2DRun(),
+        OcclusionRun(),
+    ),
     inner=InnerLoop(steps=30, objective="final"),
-    outer=OuterLoop(steps=24, learning_rate=0.06, checkpoint_every=2),
 )
 
-# Few parameters, each a lever of its own: the shift of a closed-form curve, the width at the first and at the
-# last step, the T-conorm and, on depths, gamma. As many pairs as parameters make a whole set of directions.
-_CURVE = SoftnessSettings(
-    learn=("coverage", "scale", "aggregation"),
-    coverage="gaussian",
+# Few numbers, each a lever of its own: the shift of a closed-form curve, the width at the first and at the
+# last step, the T-conorm, on depths gamma at both, and the rate. The kinds are the same for all families, so
+# that what is learned can be merged.
+_SILHOUETTES = SoftnessSettings(
+    learn=("coverage", "scale", "aggregation", "rate"),
+    coverage="logistic",
     schedule="exponential",
-    aggregation="aczel-alsina",
-)
-_DEEP = replace(
-    _CURVE,
-    learn=("coverage", "scale", "aggregation", "gamma"),
+    scale=0.79,
+    scale_end=0.079,
+    aggregation="frank",
+    aggregation_p=2.0,
+    occlusion="front_to_back",
     gamma_schedule="exponential",
-    gamma=0.5,
-    gamma_end=0.2,
+    gamma_unit="extent",
 )
-# Of a high power, so that the tails of many faces hardly add up, and widths can be large.
-_ONE_SIDED = replace(_DEEP, coverage="exponential", aggregation_p=3.0, scale=2.0, scale_end=0.12)
-_SCALE = SoftnessSettings(
-    learn=("scale",),
-    coverage="gaussian",
-    schedule="constant",
-    scale=0.3,
-    scale_end=0.1,
-    aggregation="probabilistic",
-    aggregation_p=1.0,
+_FLAT = replace(_SILHOUETTES, scale=1.58, scale_end=0.158, shift=-0.5, aggregation_p=10.0)
+_DEEP = replace(
+    _SILHOUETTES,
+    learn=("coverage", "scale", "aggregation", "gamma", "rate"),
+    scale=1.58,
+    scale_end=0.158,
+    aggregation_p=1.2,
+    gamma=2.0,
+    gamma_end=0.5,
 )
 
 
 def _run(
-    *families: FamilyRun, softness: SoftnessSettings, pairs: int, outer: OuterLoop | None = None
+    family: str, problems: int, population: int, judged_every: int, softness: SoftnessSettings
 ) -> TrainSettings:
+    """Return 200 generations of CMA-ES on one family, whose learning rates suit the noise of few problems."""
+    run = _PROBLEMS.family(family)
     return replace(
         _PROBLEMS,
-        families=families,
+        families=(replace(run, problems=problems),),
         softness=softness,
-        gradient=replace(_PROBLEMS.gradient, pairs=pairs),
-        outer=outer or _PROBLEMS.outer,
+        gradient=CovarianceSettings(sigma=0.3, population=population, adapt=True),
+        validation=ValidationSettings(problems=128, every=judged_every),
+        outer=OuterLoop(steps=200),
     )
-
-
-def _scale_run(
-    family: FamilyRun, softness: SoftnessSettings = _SCALE, pairs: int = 1
-) -> TrainSettings:
-    outer = replace(_PROBLEMS.outer, steps=16)
-    return _run(family, softness=softness, pairs=pairs, outer=outer)
 
 
 FULL = Plan(
     problems=_PROBLEMS,
     learned={
-        GENERAL: _run(
-            replace(_POSE, problems=16),
-            Shape3DRun(problems=3),
-            Shape2DRun(problems=5),
-            OcclusionRun(problems=6),
-            softness=_ONE_SIDED,
-            pairs=6,
-            outer=replace(_PROBLEMS.outer, steps=12),
-        ),
-        "pose": _run(
-            replace(_POSE, problems=64),
-            softness=replace(_CURVE, aggregation_p=1.3, scale=1.5, scale_end=0.15),
-            pairs=4,
-        ),
-        "shape3d": _run(
-            Shape3DRun(problems=12),
-            softness=replace(
-                _CURVE, coverage="logistic", aggregation_p=1.0, scale=0.79, scale_end=0.079
-            ),
-            pairs=4,
-        ),
-        "shape2d": _run(
-            Shape2DRun(problems=12),
-            softness=replace(
-                _CURVE, coverage="exponential", aggregation_p=1.0, scale=3.16, scale_end=0.316
-            ),
-            pairs=4,
-            outer=replace(_PROBLEMS.outer, steps=48, learning_rate=0.12),
-        ),
-        "occlusion": _run(
-            OcclusionRun(problems=12),
-            softness=replace(
-                _DEEP,
-                coverage="logistic",
-                aggregation_p=1.0,
-                gamma=0.3,
-                gamma_end=0.3,
-                scale=1.58,
-                scale_end=0.158,
-            ),
-            pairs=6,
-        ),
+        "pose": _run("pose", 8, 8, 25, _SILHOUETTES),
+        "shape3d": _run("shape3d", 1, 6, 100, _SILHOUETTES),
+        "shape2d": _run("shape2d", 3, 6, 50, _FLAT),
+        "occlusion": _run("occlusion", 2, 8, 50, _DEEP),
     },
-    scale_only={
-        "pose": _scale_run(replace(_POSE, problems=32)),
-        "shape3d": _scale_run(Shape3DRun()),
-        "shape2d": _scale_run(Shape2DRun()),
-        "occlusion": _scale_run(
-            OcclusionRun(), replace(_SCALE, learn=("scale", "gamma"), gamma=0.3), pairs=2
-        ),
-    },
+    curves={},
     evaluation=EvaluationSettings(
-        baselines=tuple(FIXED),
         seeds=5,
-        counts={name: ProblemCounts(100, 32 if name == "pose" else 16) for name in FAMILIES},
-        scales=(0.12, 0.25, 0.5, 1.0, 2.0),
-        gammas=(0.1, 0.3, 1.0),
+        # A problem of shape3d takes forty times as long as one of pose.
+        counts={
+            "pose": ProblemCounts(100, 32),
+            "shape3d": ProblemCounts(20, 3),
+            "shape2d": ProblemCounts(100, 9),
+            "occlusion": ProblemCounts(100, 8),
+        },
         train_split=True,
         measure_every=3,
     ),
+    # As many problems as learning solves.
+    pooled=PooledSettings(scales=(0.12, 0.25, 0.5, 1.0), budget=24_000),
     conditions=CONDITIONS,
 )
 """The published results."""
@@ -227,11 +181,7 @@ _TINY = TrainSettings(
 def _tiny(runs: dict[str, TrainSettings]) -> dict[str, TrainSettings]:
     """Return runs that learn the same from tiny problems, in one step."""
     return {
-        name: replace(
-            _TINY.with_families(run.family_names),
-            softness=run.softness,
-            outer=replace(_TINY.outer, learning_rate=run.outer.learning_rate),
-        )
+        name: replace(_TINY.with_families(run.family_names), softness=run.softness)
         for name, run in runs.items()
     }
 
@@ -239,26 +189,23 @@ def _tiny(runs: dict[str, TrainSettings]) -> dict[str, TrainSettings]:
 QUICK = Plan(
     problems=_TINY,
     learned=_tiny(FULL.learned),
-    scale_only=_tiny(FULL.scale_only),
+    curves=_tiny(FULL.curves),
     evaluation=EvaluationSettings(
-        baselines=tuple(BASELINES)[:1] + ("gaussian-annealed",),
         seeds=1,
         counts=dict.fromkeys(FAMILIES, ProblemCounts(2, 1)),
-        scales=(0.5,),
-        gammas=(0.05,),
-        rates=(1.0,),
         train_split=True,
         measure_every=1,
         resamples=50,
         workers=1,
     ),
     pooled=PooledSettings(
-        entrants=("gaussian-annealed",),
+        entrants=("gaussian-annealed", "gaussian"),
         scales=(0.25, 0.5),
         conorms=("probabilistic",),
         gammas=(0.8,),
         rates=(1.0,),
-        budget=8,
+        budget=16,
+        finalists=1,
     ),
     conditions=QUICK_CONDITIONS,
 )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 
 from meta.config.parts import RATE
-from taichisoft import Positive, Softness, SoftRasterizer
+from taichisoft import ConditionedPositive, Positive, Softness, SoftRasterizer
 from taichisoft.base.checks import check_number, check_type
 from taichisoft.softness.parameters import as_positive
+from tasks import Split
+from tasks.base import TaskFamily
+
+# Training problems whose situation is that of a family.
+SEEN = 16
 
 
 class Method(nn.Module):
@@ -40,19 +48,35 @@ class Method(nn.Module):
         return {RATE: start * self.rate.settings()["value"]}
 
 
-def rate_of(softness: Softness, usual: float) -> float:
+def rate_of(softness: Softness, usual: float, family: TaskFamily | None = None) -> float:
     """Return the multiple of a family's own learning rate that a softness was learned with.
 
     Parameters
     ----------
     softness : Softness
-        As a run saved it.
+        As a run saved it, or as it was merged from several: then its rate follows the situation.
     usual : float
         What it is if its file has none: that of the settings.
+    family : TaskFamily, optional
+        What is solved: the situation is that of some of its training problems. Default: the reference.
 
     Raises
     ------
     TypeError, ValueError
-        The file has something else there than a positive number.
+        The file has something else there than a positive number, or a rule for one.
     """
-    return check_number(softness.trained.get(RATE, usual), f"trained {RATE}", above=0)
+    found = softness.trained.get(RATE, usual)
+    if not isinstance(found, Mapping):
+        return check_number(found, f"trained {RATE}", above=0)
+    rule = rate_rule(found)
+    if family is not None:
+        rule.set_situation(family.sample(0, SEEN, Split.TRAIN).situation())
+    return float(rule().detach())
+
+
+def rate_rule(settings: Mapping[str, Any]) -> ConditionedPositive:
+    """Return a rate that follows the situation from its settings in a file; ValueError if they are none."""
+    try:
+        return ConditionedPositive(**settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"trained {RATE} must be a number or a rule for one: {error}") from error

@@ -46,7 +46,7 @@ class InnerLoop(Settings):
 
     def of(self, family: TaskFamily, softness: Softness | None = None) -> InnerSettings:
         """Return how problems of a family are solved; with a softness whose rate was learned, at that."""
-        rate = self.rate if softness is None else rate_of(softness, self.rate)
+        rate = self.rate if softness is None else rate_of(softness, self.rate, family)
         return InnerSettings(self.steps, rate * family.learning_rate)
 
 

@@ -185,18 +185,28 @@ def pooled_markdown(reports: Sequence[PooledReport], pool: Pool, command: str) -
 
 
 def choices_markdown(pool: Pool) -> str:
-    """Return a table of what every entrant chose for all families."""
+    """Return a table of what every entrant chose for all families, by falling score."""
     best = pool.best()
+    chosen = {key: choices.chosen[ALL] for key, choices in pool.choices.items()}
+    families = list(chosen[best].success)
     rows = [
-        [f"**{key}**" if key == best else key, _setting(c), f"{c.score:.3f}", f"{c.solved:,}"]
-        for key, c in ((key, choices.chosen[ALL]) for key, choices in pool.choices.items())
+        [
+            f"**{key}**" if key == best else key,
+            _setting(c),
+            *(f"{100 * c.success[name]:.0f}" for name in families),
+            f"{c.score:.3f}",
+            f"{c.solved:,}",
+        ]
+        for key, c in sorted(chosen.items(), key=lambda one: -one[1].score)
     ]
-    table = markdown_table(["", "setting for all families", "score", "problems solved"], rows)
+    solved = [f"{name}, %" for name in families]
+    head = ["", "setting for all families", *solved, "score", "problems solved"]
     return (
-        f"{table}\n\nThe score is the mean over the families of success rate minus mean error in caps, on "
-        "training problems; the best one, in bold, is the one fixed setting. Numbers marked * are at an end "
-        "of the grid: a wider one might hold better. For all choices, those without a family too where they "
-        f"were made, {pool.solved:,} problems were solved."
+        f"{markdown_table(head, rows)}\n\nThe score is the mean over the families of success rate minus mean "
+        "error in caps, on training problems; the best one, in bold, is the one fixed setting. The first "
+        f"{len(pool.finalists)} met held-out problems. Numbers marked * are at an end of the grid: a wider "
+        "one might hold better. For all choices, those of the finalists without a family and for one alone "
+        f"too where they were made, {pool.solved:,} problems were solved."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from meta.evaluation.candidates import ANNEALING_RATIO
 from meta.evaluation.comparison import Comparison
+from meta.evaluation.protocol import Protocol
 from meta.evaluation.verdicts import Verdict, number, percent
 from meta.report.markdown import markdown_table
 from meta.report.row import Row
@@ -36,8 +37,8 @@ def verdicts(comparison: Comparison) -> dict[str, dict[str, str]]:
 
 def markdown(comparisons: Sequence[Comparison]) -> str:
     """Return the whole report as Markdown: how it was made, then a table and verdicts per family."""
-    parts = ["# Learned against fixed softness\n", METHOD, origin(comparisons)]
-    parts += [section(comparison) for comparison in comparisons]
+    parts = ["# Learned against fixed softness\n", CHOSEN, SHARED, origin(comparisons)]
+    parts += [section(comparison, _choice(comparison.protocol)) for comparison in comparisons]
     return "\n".join(parts)
 
 
@@ -57,14 +58,18 @@ def origin(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-METHOD = f"""\
-Every softness solves the same held-out problems, whose objects and seeds are not those of training. Fixed
-softnesses chose their scale, their learning rate and, where depth matters, their gamma on training problems,
-by success and error (successive halving), each from equally many settings. An annealed one falls by a factor
-of {ANNEALING_RATIO:g} over the steps and chose the scale half-way. They have the probabilistic sum and the
-depth softmax. A learned softness brings its scale at every step, its T-conorm, its gamma and the learning
-rate under which it was learned, and chose nothing. All take equally many steps; a step with wider scales
-takes longer. The best fixed softness is found with these results in sight, which favours the fixed ones.
+CHOSEN = f"""\
+Fixed softnesses chose their scale, their learning rate and, where depth matters, their gamma on training
+problems, by success and error (successive halving), each from equally many settings. An annealed one falls by
+a factor of {ANNEALING_RATIO:g} over the steps and chose the scale half-way. They have the probabilistic sum
+and the depth softmax.
+"""
+
+SHARED = """\
+Every softness solves the same held-out problems, whose objects and seeds are not those of training. A learned
+softness brings its scale at every step, its T-conorm, its gamma and the learning rate under which it was
+learned, and chose nothing. All take equally many steps; a step with wider scales takes longer. The best fixed
+softness is found with these results in sight, which favours the fixed ones.
 
 Success and error are those of the last step; brackets are 95 % bootstrap intervals over problems and seeds,
 and tell nothing about objects other than the ones used. The *best* columns take each problem's smallest
@@ -80,14 +85,20 @@ HEADER = (
 )
 
 
-def section(comparison: Comparison) -> str:
-    """Return heading, table and verdicts of a family as Markdown."""
+def section(comparison: Comparison, choice: str = "") -> str:
+    """Return heading, table and verdicts of a family as Markdown.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        That of the family.
+    choice : str
+        From what the fixed softnesses chose their settings, if that is to be said.
+    """
     family, protocol = comparison.family, comparison.protocol
     head = (
         f"{protocol.total} problems a row ({protocol.problems} x {protocol.seeds} seeds) in {protocol.steps} "
-        f"Adam steps; settings chosen on {protocol.tuning_problems} training problems among scales of "
-        f"{_list(protocol.scales)} px, gammas of {_list(protocol.gammas)} and learning rates of "
-        f"{_list(protocol.rates)} times the family's own. Errors in {family.error_unit}."
+        f"Adam steps{choice}. Errors in {family.error_unit}."
     )
     table = family_table(rows(comparison))
     notes = [Verdict.on(comparison, result).text for result in comparison.learned]
@@ -99,6 +110,14 @@ def section(comparison: Comparison) -> str:
 def family_table(family_rows: Sequence[Row]) -> str:
     """Return the rows of a family as a table in Markdown."""
     return markdown_table(HEADER, map(_cells, family_rows))
+
+
+def _choice(protocol: Protocol) -> str:
+    return (
+        f"; settings chosen on {protocol.tuning_problems} training problems among scales of "
+        f"{_list(protocol.scales)} px, gammas of {_list(protocol.gammas)} and learning rates of "
+        f"{_list(protocol.rates)} times the family's own"
+    )
 
 
 def _list(values: Sequence[float]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import taichisoft
 from meta.config.parts import RATE
@@ -53,23 +54,45 @@ def publish(
     FileNotFoundError, ValueError
         No such run, a damaged one, a name with other characters, or no row of the softness.
     """
+    run.read_settings()
+    about = run.read_about()
+    if "versions" not in about:
+        raise ValueError(f"{run.config} is damaged: the field 'versions' is missing")
+    learned = Softness.load(run.softness)
+    if "step" not in learned.trained:
+        raise ValueError(f"{run.softness} is damaged: trained: the field 'step' is missing")
+    names = ("step", RATE, "validation")
+    kept = {name: learned.trained[name] for name in names if name in learned.trained}
+    origin = kept | {name: about[name] for name in ("settings", "versions")}
+    return _ship(learned, origin, name, rows, softness, folder)
+
+
+def publish_file(
+    file: Path, name: str, rows: Sequence[Row], *, softness: str, folder: Path = WEIGHTS
+) -> Path:
+    """Copy a softness that is of no single run to where the library finds it, with what it says of itself.
+
+    The parameters are those of `publish`, but for the file; so are the errors.
+    """
+    learned = Softness.load(file)
+    return _ship(learned, dict(learned.trained), name, rows, softness, folder)
+
+
+def _ship(
+    learned: Softness,
+    origin: dict[str, Any],
+    name: str,
+    rows: Sequence[Row],
+    softness: str,
+    folder: Path,
+) -> Path:
     if not re.fullmatch("[a-z0-9-]+", name):
         raise ValueError(f"name must be of small letters, digits and hyphens, got {name!r}")
     earned = [row.to_json() for row in rows if row.softness == softness and row.held_out]
     if not earned:
         keys = ", ".join(sorted({row.softness for row in rows})) or "none"
         raise ValueError(f"rows must hold one of {softness!r}, got those of {keys}")
-    run.read_settings()
-    about = run.read_about()
-    learned = Softness.load(run.softness)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    if "versions" not in about:
-        raise ValueError(f"{run.config} is damaged: the field 'versions' is missing")
-    if "step" not in learned.trained:
-        raise ValueError(f"{run.softness} is damaged: trained: the field 'step' is missing")
-    names = ("step", RATE, "validation")
-    kept = {name: learned.trained[name] for name in names if name in learned.trained}
-    origin = kept | {name: about[name] for name in ("settings", "versions")}
     learned.save(path, trained={**origin, "evaluation": earned})
     return path

@@ -13,7 +13,7 @@ MOST_LINES = 24
 class Trained(dict):
     """The header ``trained`` of a softness file, as it is there; ``print`` shows a few lines of it.
 
-    What ``meta.train`` and ``meta.publish`` write is told in words, anything else by its first characters.
+    What ``meta.train``, ``meta.merge`` and ``meta.publish`` write is told in words, anything else by its first characters.
     Nothing is told that the file does not hold.
     """
 
@@ -33,6 +33,9 @@ class Trained(dict):
             return ["learned: nothing is said about it"]
         known = {"step", "settings", "versions"}
         lines = [f"learned: {'; '.join(parts)}"] if (parts := list(self._origin())) else []
+        if merged := _mapping(self.get("merged")):
+            known.add("merged")
+            lines += [f"merged: from {', '.join(map(_short, merged))}"]
         rows = self.get("evaluation")
         if isinstance(rows, list) and rows and all(map(_is_row, rows)):
             known.add("evaluation")

@@ -1,4 +1,4 @@
-"""The job of one entrant: it chooses one setting for all families, and one without each of them."""
+"""The job of one entrant: it chooses a setting for all families, without each of them, and for each alone."""
 
 from __future__ import annotations
 
@@ -26,10 +26,15 @@ from taichisoft.base.checks import check_number
 from taichisoft.base.processor import processor
 from tasks.base import TaskFamily
 
-FORMAT = 1
+FORMAT = 2
 POOLED_CODE = (*CODE, baselines, candidates, measurements, halving, scores, setting)
-# The choice for all families, next to those without one of them.
+# The choice for all families, next to those without one of them, which have the name of that one.
 ALL = "all"
+
+
+def alone(family: str) -> str:
+    """Return the name of the choice for one family alone."""
+    return f"alone-{family}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +63,7 @@ class Choices:
     Parameters
     ----------
     chosen : dict of str to Chosen
-        For all families under `ALL`, and by the name of the family that was left out.
+        For all families under `ALL`, by the name of the family that was left out, and for one under `alone`.
     solved : int
         How many problems were solved for all of these together: what they share is solved once.
     processor : str
@@ -107,8 +112,8 @@ class PooledJob(Job):
         Steps of the inner optimisation, and seed of the problems.
     folder : Path
         Where records are kept.
-    leave_out : bool
-        Whether it also chooses on all families but one, for each of them.
+    each : bool
+        Whether it also chooses, for each family, without it, and for it alone.
     """
 
     entrant: str
@@ -117,7 +122,7 @@ class PooledJob(Job):
     steps: int
     seed: int
     folder: Path
-    leave_out: bool = True
+    each: bool = True
 
     @property
     def name(self) -> str:
@@ -134,7 +139,7 @@ class PooledJob(Job):
             "budget": [self.settings.budget_each, self.settings.keep],
             "steps": self.steps,
             "seed": self.seed,
-            "leave_out": self.leave_out,
+            "each": self.each,
         }
 
     @property
@@ -156,7 +161,7 @@ class PooledJob(Job):
             solved.setdefault((name, number, count), set()).update(settings)
             return self._scores(name, number, count).of(settings)
 
-        # The same rounds when a family is left out, so that most problems have been solved already.
+        # The same rounds for fewer families, so that most problems have been solved already.
         rounds = plan_rounds(
             self._choices,
             {s.family.name: s.has_depth for s in self.seen},
@@ -203,8 +208,10 @@ class PooledJob(Job):
         """Return the families to choose on, and whether gamma is seen, for each choice."""
         depth = {s.family.name: s.has_depth for s in self.seen}
         panels = {ALL: depth}
-        if self.leave_out and len(depth) > 1:
+        if self.each and len(depth) > 1:
             panels |= {out: {k: v for k, v in depth.items() if k != out} for out in depth}
+        if self.each:
+            panels |= {alone(name): {name: sees} for name, sees in depth.items()}
         return panels
 
     def _scores(self, name: str, number: int, count: int) -> Scores:

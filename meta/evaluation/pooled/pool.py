@@ -31,27 +31,46 @@ class Pool:
     ----------
     choices : mapping of str to Choices
         By the key of the fixed softness.
+    finalists : tuple of str
+        Keys of those that are compared on held-out problems, at least one.
     """
 
     choices: Mapping[str, Choices]
+    finalists: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        unknown = [key for key in self.finalists if key not in self.choices]
+        if unknown or not self.finalists:
+            raise ValueError(
+                f"finalists must be entrants, at least one, got {', '.join(unknown) or 'none'}"
+            )
 
     def best(self, panel: str = ALL) -> str:
-        """Return the entrant with the highest score in a choice: for all families, or without one.
+        """Return the finalist with the highest score in a choice.
+
+        Parameters
+        ----------
+        panel : str
+            The choice for all families, that without one, or that for one alone: see `Choices`.
 
         Raises
         ------
         ValueError
             No such choice was made.
         """
-        for name, choices in self.choices.items():
-            if panel not in choices.chosen:
+        for name in self.finalists:
+            if panel not in self.choices[name].chosen:
                 raise ValueError(f"panel must be a choice that was made, got {panel!r} of {name}")
-        return max(self.choices, key=lambda key: self.choices[key].chosen[panel].score)
+        return max(self.finalists, key=lambda key: self.choices[key].chosen[panel].score)
+
+    def tuned(self, panel: str, family: TaskFamily) -> list[Given]:
+        """Return what every finalist chose, for a family."""
+        return [pooled(self.choices[key].chosen[panel].setting, family) for key in self.finalists]
 
     def candidates(self, panel: str, family: TaskFamily, image_height: int) -> list[Given]:
-        """Return what every entrant chose, the published defaults and what is suggested, for a family."""
-        found = [pooled(c.chosen[panel].setting, family) for c in self.choices.values()]
-        return [*found, *defaults(family, image_height), suggested(family, image_height)]
+        """Return what every finalist chose, the published defaults and what is suggested, for a family."""
+        given = (*defaults(family, image_height), suggested(family, image_height))
+        return [*self.tuned(panel, family), *given]
 
     def with_best(self, comparison: Comparison, panel: str = ALL) -> Comparison:
         """Return a comparison of such candidates in which the one fixed setting comes first."""
@@ -67,15 +86,14 @@ class Pool:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able values."""
-        return {key: choices.to_json() for key, choices in self.choices.items()}
+        entrants = {key: choices.to_json() for key, choices in self.choices.items()}
+        return {"finalists": list(self.finalists), "entrants": entrants}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Pool:
         """Return what `to_json` took apart; LookupError, TypeError or ValueError if it is none."""
-        choices = {key: Choices.from_json(one) for key, one in values.items()}
-        if not choices:
-            raise ValueError("choices must be of at least one entrant, got none")
-        return cls(choices)
+        choices = {key: Choices.from_json(one) for key, one in values["entrants"].items()}
+        return cls(choices, tuple(values["finalists"]))
 
 
 def compare_pooled(
@@ -112,9 +130,9 @@ def choose_all(
     settings: PooledSettings,
     evaluation: EvaluationSettings,
     *,
-    leave_out: bool = True,
+    each: bool = True,
 ) -> Pool:
-    """Let every entrant choose, as far as it has not.
+    """Let every entrant choose, as far as it has not, and the finalists for each family too.
 
     Parameters
     ----------
@@ -124,13 +142,24 @@ def choose_all(
         What there is to choose from.
     evaluation : EvaluationSettings
         Numbers of tuning problems, by which the families share the budget; seed, processes and folders.
-    leave_out : bool
-        Whether to choose without each family too.
+    each : bool
+        Whether the finalists choose without each family, and for each alone, too. They are those whose choice
+        for all families has the highest scores.
     """
-    jobs = pooled_jobs(problems, settings, evaluation, leave_out=leave_out)
-    with tqdm(total=len(jobs), desc="choose", unit="job", disable=None) as bar:
-        run_jobs(jobs, workers=evaluation.workers, on_done=lambda job: bar.update())
-    return Pool({job.entrant: job.load() for job in jobs})
+
+    def chosen(entrants: Sequence[str], each: bool) -> dict[str, Choices]:
+        some = replace(settings, entrants=tuple(entrants))
+        # Everyone has the same share of the budget, whoever is asked here.
+        some = replace(some, budget=settings.budget_each * len(entrants))
+        jobs = pooled_jobs(problems, some, evaluation, each=each)
+        with tqdm(total=len(jobs), desc="choose", unit="job", disable=None) as bar:
+            run_jobs(jobs, workers=evaluation.workers, on_done=lambda job: bar.update())
+        return {job.entrant: job.load() for job in jobs}
+
+    choices = chosen(settings.entrants, each=False)
+    ranked = sorted(choices, key=lambda key: -choices[key].chosen[ALL].score)
+    finalists = tuple(ranked[: settings.finalists])
+    return Pool(choices | (chosen(finalists, each=True) if each else {}), finalists)
 
 
 def pooled_jobs(
@@ -138,9 +167,9 @@ def pooled_jobs(
     settings: PooledSettings,
     evaluation: EvaluationSettings,
     *,
-    leave_out: bool = True,
+    each: bool = True,
 ) -> Sequence[PooledJob]:
-    """Return the jobs of `choose_all`."""
+    """Return jobs of `choose_all`: one for each entrant."""
     seen = tuple(
         Seen(family, run.has_depth, evaluation.counts[run.name].tuning)
         for family, run in zip(build_families(problems), problems.families, strict=True)
@@ -148,6 +177,6 @@ def pooled_jobs(
     steps = evaluation.inner_steps or problems.inner.steps
     folder = records_folder(evaluation)
     return [
-        PooledJob(key, seen, settings, steps, evaluation.seed, folder, leave_out)
+        PooledJob(key, seen, settings, steps, evaluation.seed, folder, each)
         for key in settings.entrants
     ]

@@ -25,6 +25,8 @@ class PooledSettings(Settings):
     # Training problems that all entrants together may solve to choose a setting for all families.
     budget: Count = 60_000
     keep: Annotated[int, AtLeast(2)] = 3  # One in so many settings is kept in every round.
+    # How many fixed softnesses, those of the highest scores, are compared on held-out problems.
+    finalists: Count = 3
 
     def __post_init__(self):
         self.check()

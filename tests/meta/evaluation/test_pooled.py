@@ -11,11 +11,12 @@ import pytest
 import torch
 
 import taichisoft as ts
+from meta.evaluation.plan import QUICK
 from meta.evaluation.pooled import scores as scores_module
 from meta.evaluation.pooled.given import DEFAULTS, defaults, pooled, suggested
 from meta.evaluation.pooled.halving import Chosen, choose, plan_rounds
-from meta.evaluation.pooled.job import ALL, Choices, PooledJob, Seen
-from meta.evaluation.pooled.pool import BEST, Pool
+from meta.evaluation.pooled.job import ALL, Choices, PooledJob, Seen, alone
+from meta.evaluation.pooled.pool import BEST, Pool, choose_all
 from meta.evaluation.pooled.setting import PooledSetting
 from meta.evaluation.pooled.settings import PooledSettings
 from meta.evaluation.pooled.table import MEAN, PairedTable
@@ -98,15 +99,16 @@ def job(folder, **changes) -> PooledJob:
     return PooledJob("gaussian", seen, replace(GRID, **changes), 40, 0, folder)
 
 
-def test_job_chooses_for_all_and_without_each(tmp_path):
+def test_job_chooses_for_all_without_each_and_for_each_alone(tmp_path):
     one = job(tmp_path)
     assert not one.done()
     one.run()
     choices = one.load()
     scales = {name: chosen.setting.scale for name, chosen in choices.chosen.items()}
     # Points end at the scale, and each kind has a goal of its own; what is between solves neither.
-    assert set(scales) == {ALL, "pose", "other"}
+    assert set(scales) == {ALL, "pose", "other", alone("pose"), alone("other")}
     assert (scales["other"], scales["pose"]) == (1.0, 0.5)
+    assert (scales[alone("pose")], scales[alone("other")]) == (1.0, 0.5)
     assert choices.chosen["other"].success == {"pose": 1.0}
     assert choices.solved < sum(chosen.solved for chosen in choices.chosen.values())
     again = Choices.from_json(json.loads(json.dumps(choices.to_json())))
@@ -260,25 +262,59 @@ def test_the_one_fixed_setting_has_the_highest_score(tmp_path):
     one.run()
     first = one.load()
     less = {k: replace(c, score=c.score - 1) for k, c in first.chosen.items()}
-    pool = Pool({"uniform": replace(first, chosen=less), "gaussian": first})
+    choices = {"uniform": replace(first, chosen=less), "gaussian": first}
+    pool = Pool(choices, tuple(choices))
     assert pool.best() == "gaussian"
     with pytest.raises(ValueError, match="panel must be a choice that was made"):
         pool.best("nowhere")
-    assert Pool.from_json(pool.to_json()).solved == 2 * first.solved
+    again = Pool.from_json(json.loads(json.dumps(pool.to_json())))
+    assert (again.solved, again.finalists) == (2 * first.solved, pool.finalists)
+    # Whoever is no finalist does not count.
+    assert Pool(choices, ("uniform",)).best() == "uniform"
+    family = PointFamily()
+    (tuned,) = Pool(choices, ("gaussian",)).tuned(alone("pose"), family)
+    assert (tuned.key, tuned.choice.scale) == ("pooled-gaussian", 1.0)
+    for wrong in ((), ("logistic",)):
+        with pytest.raises(ValueError, match="finalists must be entrants, at least one"):
+            Pool(choices, wrong)
+
+
+def test_finalists_alone_choose_for_each_family(tmp_path):
+    plan = replace(
+        QUICK.problems.with_families(("pose", "shape2d")),
+        inner=replace(QUICK.problems.inner, steps=1),
+    )
+    evaluation = replace(QUICK.evaluation, out=str(tmp_path))
+    pool = choose_all(plan, QUICK.pooled, evaluation)
+    assert set(pool.choices) == {"gaussian", "gaussian-annealed"}
+    (finalist,) = pool.finalists
+    scores = {key: choices.chosen[ALL].score for key, choices in pool.choices.items()}
+    assert scores[finalist] == max(scores.values())
+    families = {"pose", "shape2d"}
+    every = {ALL, *families, *map(alone, families)}
+    for key, choices in pool.choices.items():
+        assert set(choices.chosen) == (every if key == finalist else {ALL})
+    assert set(choose_all(plan, QUICK.pooled, evaluation, each=False).choices[finalist].chosen) == {
+        ALL
+    }
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.clear(), "choices must be of at least one entrant, got none"),
-        (lambda v: v["gaussian"]["chosen"].pop(ALL), "chosen must have one for all families"),
-        (lambda v: v["gaussian"]["chosen"][ALL].update(score=math.nan), "score must be finite"),
+        (lambda v: v["finalists"].clear(), "finalists must be entrants, at least one, got none"),
+        (lambda v: v["finalists"].append("uniform"), "finalists must be entrants, .*got uniform"),
+        (lambda v: v["entrants"]["gaussian"]["chosen"].pop(ALL), "chosen must have one for all"),
+        (
+            lambda v: v["entrants"]["gaussian"]["chosen"][ALL].update(score=math.nan),
+            "score must be finite",
+        ),
     ],
 )
 def test_damaged_pools_are_refused(change, message):
     setting = PooledSetting("gaussian", 0.5, "probabilistic", 0.8, 1.0)
     chosen = {name: Chosen(setting, 0.5, {"flat": 0.5}, 3) for name in (ALL, "flat")}
-    values = Pool({"gaussian": Choices(chosen, 3, "")}).to_json()
+    values = Pool({"gaussian": Choices(chosen, 3, "")}, ("gaussian",)).to_json()
     assert Pool.from_json(values).best() == "gaussian"
     change(values)
     with pytest.raises(ValueError, match=message):

@@ -14,9 +14,10 @@ import taichisoft as ts
 from meta import publish, results
 from meta.config.families import FAMILIES
 from meta.evaluation.candidates import FIXED
-from meta.evaluation.plan import FULL, GENERAL, QUICK, SCALE_ONLY, WITHOUT, Plan
+from meta.evaluation.plan import FULL, GENERAL, QUICK, WITHOUT, Plan
 from meta.evaluation.pooled.given import DEFAULTS, SUGGESTED
-from meta.learning.settings import OuterLoop
+from meta.evaluation.pooled.job import alone
+from meta.learning.settings import OuterLoop, TrainSettings
 from meta.report.matrix import BEST_FIXED, Matrix, save_heat_maps
 from meta.report.overview import table
 from meta.report.pooled_files import read_pooled
@@ -25,7 +26,7 @@ from meta.results import ResultsSettings
 from meta.runs.folder import RunFolder
 from meta.runs.trainer import Trainer
 from meta.runs.training import Training
-from tasks import Split
+from tasks import Shape3DFamily, Split
 from tests.meta.evaluation.evaluation_cases import comparison_of, made_up, result
 
 TWO = ("pose", "occlusion")
@@ -39,13 +40,18 @@ def same_threads():
     torch.set_num_threads(threads)
 
 
+def with_spline(run: TrainSettings) -> TrainSettings:
+    """Return a run that learns a curve of any shape."""
+    return replace(run, softness=replace(run.softness, learn=("coverage",), coverage="spline"))
+
+
 def two_families() -> Plan:
-    """Return the quick plan without two of its families."""
+    """Return the quick plan without two of its families, but with a curve."""
     return replace(
         QUICK,
         problems=QUICK.problems.with_families(TWO),
-        learned={name: QUICK.learned[name] for name in (*TWO, GENERAL)},
-        scale_only={name: QUICK.scale_only[name] for name in TWO},
+        learned={name: QUICK.learned[name] for name in TWO},
+        curves={"pose-spline": with_spline(QUICK.learned["pose"])},
     )
 
 
@@ -60,17 +66,18 @@ def made(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
 def test_plan_covers_what_is_published(plan):
-    names = {*FAMILIES, GENERAL, *(family + SCALE_ONLY for family in FAMILIES)}
     runs = plan.runs(Path("runs"))
-    assert set(runs) == names | {WITHOUT + family for family in FAMILIES}
-    assert runs[GENERAL].family_names == tuple(FAMILIES)
+    assert set(runs) == {*FAMILIES, *plan.curves}
+    assert set(plan.merged) == {GENERAL, *(WITHOUT + family for family in FAMILIES)}
+    assert plan.merged[GENERAL] == tuple(FAMILIES)
+    kinds = ("coverage", "schedule", "aggregation", "occlusion", "order", "gamma_schedule")
     for family in FAMILIES:
-        others = tuple(name for name in FAMILIES if name != family)
-        out = f"runs/{GENERAL}"
-        assert replace(runs[WITHOUT + family], out=out) == runs[GENERAL].with_families(others)
-        assert runs[family].family_names == runs[family + SCALE_ONLY].family_names == (family,)
-        assert "coverage" not in runs[family + SCALE_ONLY].softness.learn
-        assert "coverage" in runs[family].softness.learn
+        assert plan.merged[WITHOUT + family] == tuple(n for n in FAMILIES if n != family)
+        assert runs[family].family_names == (family,)
+        assert "rate" in runs[family].softness.learn
+        # Or else they could not be merged.
+        for kind in (*kinds, "gamma_unit"):
+            assert getattr(runs[family].softness, kind) == getattr(runs["pose"].softness, kind)
     for run in runs.values():
         assert run.image_size == plan.problems.image_size
         assert run.inner == plan.problems.inner
@@ -82,9 +89,16 @@ def test_plan_covers_what_is_published(plan):
 def test_full_plan_is_as_large_as_promised():
     evaluation = FULL.evaluation
     assert evaluation.seeds >= 5
-    assert all(evaluation.counts[family].problems >= 100 for family in FAMILIES)
-    assert set(evaluation.baselines) == set(FIXED)
+    counts = {family: evaluation.counts[family].problems for family in FAMILIES}
+    assert counts == {"pose": 100, "shape3d": 20, "shape2d": 100, "occlusion": 100}
+    assert set(FULL.pooled.entrants) == set(FIXED)
     assert evaluation.train_split
+    for run in FULL.learned.values():
+        assert run.outer.steps >= 200
+        assert run.validation.problems >= 128
+    usual = Shape3DFamily()
+    made = FULL.problems.family("shape3d")
+    assert (made.views, made.subdivisions) == (usual.views, usual.subdivisions)
 
 
 def test_results_are_all_there(made):
@@ -115,15 +129,13 @@ def test_results_are_all_there(made):
 def test_results_say_how_they_were_made(made):
     told = json.loads((made / "results.json").read_text())
     assert told["command"] == "the command"
-    assert set(told["runs"]) == {
-        *("pose", "occlusion", GENERAL, "pose-scale", "occlusion-scale"),
-        *(WITHOUT + family for family in TWO),
-    }
+    assert set(told["runs"]) == {*TWO, "pose-spline"}
     assert told["versions"]["taichisoft"] == ts.__version__
     held_out = [row for row in told["rows"] if row["split"] == "held-out"]
     of_pose = {row["softness"] for row in held_out if row["family"] == "pose"}
-    fixed = {"gaussian", "gaussian-annealed"}
-    assert of_pose == {"pose", GENERAL, "pose-start", "pose-scale", "occlusion"} | fixed
+    fixed = {f"pooled-{key}" for key in read_pooled(made / "pooled.json")[0].finalists}
+    assert len(fixed) == 1
+    assert of_pose == {"pose", GENERAL, "pose-start", "pose-spline", "occlusion"} | fixed
     on_train = {(r["family"], r["softness"]) for r in told["rows"] if r["split"] == "train"}
     assert on_train == {(family, key) for family in TWO for key in (family, GENERAL)}
     assert set(told["verdicts"]["pose"]) == of_pose - fixed
@@ -136,11 +148,12 @@ def test_results_say_how_they_were_made(made):
 def test_results_compare_on_equal_information(made):
     pool, problems = read_pooled(made / "pooled.json")
     assert problems == two_families().problems
-    chosen = pool.choices["gaussian-annealed"].chosen
-    assert set(chosen) == {"all", *TWO}
+    (finalist,) = pool.finalists
+    chosen = pool.choices[finalist].chosen
+    assert set(chosen) == {"all", *TWO, *map(alone, TWO)}
     told = json.loads((made / "pooled.json").read_text())
     one_for_all, never_seen = told["reports"]
-    entrants = {"pooled-best", "pooled-gaussian-annealed", SUGGESTED, *DEFAULTS}
+    entrants = {"pooled-best", f"pooled-{finalist}", SUGGESTED, *DEFAULTS}
     for report, learned in ((one_for_all, GENERAL), (never_seen, "general-without")):
         assert {(row["family"], row["softness"]) for row in report["rows"]} == {
             (family, key) for family in TWO for key in (learned, *entrants)
@@ -162,6 +175,13 @@ def test_results_ship_weights_with_what_they_earned(made):
     assert {row["softness"] for row in pose["evaluation"]} == {"pose"}
     assert [family["name"] for family in pose["settings"]["families"]] == ["pose"]
     assert pose["step"] == 1
+    assert set(general["merged"]) == set(TWO)
+    assert "merged: from pose, occlusion" in ts.Softness.load(files[0]).describe()
+    whole = ts.Softness.load(made / "merged" / f"{GENERAL}.safetensors").state_dict()
+    assert all(
+        torch.equal(value, whole[name])
+        for name, value in ts.Softness.load(files[0]).state_dict().items()
+    )
 
 
 def test_second_time_nothing_is_done_again(made, monkeypatch):
@@ -179,7 +199,7 @@ def test_second_time_nothing_is_done_again(made, monkeypatch):
 
 def test_interrupted_training_is_continued(tmp_path, monkeypatch):
     settings = replace(
-        QUICK.runs(tmp_path)["pose-scale"],
+        QUICK.runs(tmp_path)["pose"],
         outer=OuterLoop(steps=2, checkpoint_every=1),
         image_size=8,
     )
