@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import taichisoft as ts
-from meta import publish, results
+from meta import merge, publish, results
 from meta.config.families import FAMILIES
 from meta.evaluation.candidates import FIXED
 from meta.evaluation.plan import FULL, GENERAL, QUICK, WITHOUT, Plan
@@ -52,6 +52,13 @@ def two_families() -> Plan:
         problems=QUICK.problems.with_families(TWO),
         learned={name: QUICK.learned[name] for name in TWO},
         curves={"pose-spline": with_spline(QUICK.learned["pose"])},
+    )
+
+
+def equal(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
+    """Return whether two states are the same."""
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(ours[name], theirs[name]) for name in ours
     )
 
 
@@ -178,10 +185,25 @@ def test_results_ship_weights_with_what_they_earned(made):
     assert set(general["merged"]) == set(TWO)
     assert "merged: from pose, occlusion" in ts.Softness.load(files[0]).describe()
     whole = ts.Softness.load(made / "merged" / f"{GENERAL}.safetensors").state_dict()
-    assert all(
-        torch.equal(value, whole[name])
-        for name, value in ts.Softness.load(files[0]).state_dict().items()
-    )
+    assert equal(ts.Softness.load(files[0]).state_dict(), whole)
+
+
+def test_merge_command_makes_one_softness_of_runs(made, tmp_path, capsys):
+    runs = [str(made / "runs" / name) for name in TWO]
+    out = tmp_path / "new" / "both.safetensors"
+    assert merge.main([*runs, "--out", str(out)]) == 0
+    assert "px wide at first" in capsys.readouterr().out
+    whole = ts.Softness.load(made / "merged" / f"{GENERAL}.safetensors").state_dict()
+    assert equal(ts.Softness.load(out).state_dict(), whole)
+    for wrong, message in (
+        ([runs[0], runs[0]], "runs must have different names"),
+        ([str(tmp_path)], "no training run in"),
+        ([str(made / "runs" / "pose-spline")], "sources must have learned numbers alone"),
+        ([*runs, "--ridge", "-1"], "ridge must not be negative"),
+    ):
+        assert merge.main([*wrong, "--out", str(tmp_path / "none")]) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
 
 
 def test_second_time_nothing_is_done_again(made, monkeypatch):
@@ -266,9 +288,7 @@ def test_published_softness_renders_the_same(made, tmp_path):
     shipped, trained = (
         ts.Softness.load(path) for path in (tmp_path / "new.safetensors", RunFolder(run).softness)
     )
-    ours, theirs = shipped.state_dict(), trained.state_dict()
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert equal(shipped.state_dict(), trained.state_dict())
     row = shipped.trained["evaluation"][0]
     assert (row["softness"], row["split"]) == ("pose", Split.HELD_OUT.value)
 
