@@ -3,11 +3,11 @@
 Trains what `meta.evaluation.plan` names, merges it into a softness of all families, and lets fixed softnesses
 choose their settings from as many problems. Then it compares everything on every family, and writes
 results.json, results.md, table.md, overview.png, matrix.png, examples.gif and, for each family, a picture of
-curves and one of convergence: there the fixed ones have settings for that family. In pooled.json, pooled.md,
-pooled.png and unseen.png, the softness of all families, and that of all but the one it is tested on, meet
-settings for just as many families; in conditions.json and conditions.md they meet under conditions that
-neither was made for. Runs and finished comparisons are kept, so that the same command goes on after an
-interruption. Hours on a CPU.
+curves and one of convergence: there the fixed ones have settings for that family. In pooled.json, pooled.md
+and its pictures, the softness of all families, and that of all but the one it is tested on, meet settings for
+just as many families; in conditions.json and conditions.md they meet under conditions that neither was made
+for; claim.md and claim.png have what came of it. Runs and finished comparisons are kept, so that the same
+command goes on after an interruption. Hours on a CPU.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from meta.config.settings import BackendName, Count, Index, Settings
 from meta.config.softness import initial_renderer
 from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison
-from meta.evaluation.condition_jobs import Budget, Entrants
+from meta.evaluation.condition_jobs import Budget, Entrants, UnderCondition
 from meta.evaluation.family_jobs import RECORDS, compare, records_folder
 from meta.evaluation.plan import FULL, GENERAL, QUICK, START, WITHOUT, Plan
 from meta.evaluation.pooled.given import DEFAULTS, Given
@@ -38,11 +38,12 @@ from meta.jobs.full_disk import cure
 from meta.jobs.jobs import run_jobs
 from meta.learning.settings import build_families
 from meta.report.animation import save_examples
+from meta.report.claim import write_claim
 from meta.report.conditions import make_conditions
 from meta.report.matrix import Matrix, save_heat_maps
 from meta.report.overview import save_overview
 from meta.report.plots import save_convergence, save_softness_curves
-from meta.report.pooled_files import never_seen, one_for_all, write_pooled
+from meta.report.pooled_files import known, never_seen, one_for_all, write_pooled
 from meta.report.results import main_results, results_markdown, table_markdown
 from meta.report.tables import processors, rows, verdicts
 from meta.report.weights import WEIGHTS, publish, publish_file
@@ -134,7 +135,8 @@ def _make(plan: Plan, settings: ResultsSettings, out: Path, command: str) -> lis
     write_text_atomically(out / "results.md", results_markdown(comparisons, matrix, about))
     write_text_atomically(out / "table.md", table_markdown(comparisons))
     _draw(comparisons, matrix, plan, out)
-    _pooled(plan, files, pool, settings, about, out)
+    known_ones = [pool.with_best(c, alone(c.family.name)) for c in comparisons]
+    _pooled(plan, files, pool, known_ones, settings, about, out)
     return comparisons
 
 
@@ -188,11 +190,15 @@ def _pooled(
     plan: Plan,
     files: dict[str, Path],
     pool: Pool,
+    known_ones: Sequence[Comparison],
     settings: ResultsSettings,
     about: dict[str, Any],
     out: Path,
 ) -> None:
-    """Compare the softness of all families with settings for all of them, and write the report."""
+    """Compare the softness of all families with settings for all of them, and write what came of all.
+
+    `known_ones` are comparisons with what is best for each family.
+    """
     evaluation = _evaluation(plan, settings)
     families = build_families(plan.problems)
     everywhere = dict.fromkeys(plan.families, ALL)
@@ -204,9 +210,10 @@ def _pooled(
         unseen = {f.name: [unseen_candidate(plan, files, f)] for f in families}
         compared = compare_pooled(pool, left_out, unseen, plan.problems, evaluation)
         reports.append(never_seen(compared, evaluation))
+    reports.append(known(known_ones, evaluation))
     write_pooled(reports, pool, out, about)
-    if plan.conditions:
-        _conditions(plan, general, pool, evaluation, out)
+    found = _conditions(plan, general, pool, evaluation, out) if plan.conditions else []
+    write_claim(reports, found, out)
 
 
 def _conditions(
@@ -215,7 +222,7 @@ def _conditions(
     pool: Pool,
     evaluation: EvaluationSettings,
     out: Path,
-) -> None:
+) -> list[UnderCondition]:
     """Compare the softness of all families under conditions with the one fixed setting and the defaults."""
     families = build_families(plan.problems)
     fixed = {f.name: _untouched(pool, f, plan.problems.image_size) for f in families}
@@ -226,7 +233,7 @@ def _conditions(
         evaluation.resamples,
         evaluation.seed,
     )
-    make_conditions(plan.conditions, families, Entrants(general, fixed), budget, out)
+    return make_conditions(plan.conditions, families, Entrants(general, fixed), budget, out)
 
 
 def _untouched(pool: Pool, family: TaskFamily, image_size: int) -> list[Given]:

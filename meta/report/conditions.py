@@ -124,7 +124,7 @@ def conditions_markdown(
     head = ["Condition", "Problems", *(f"{label}, solved %" for label in labels)]
     parts = [
         "## Conditions never seen",
-        _headline(found, differences(found, resamples=resamples, seed=seed), p_values),
+        headline(found, resamples=resamples, seed=seed),
         METHOD.strip(),
         markdown_table(head, rows),
         *left_out,
@@ -134,13 +134,11 @@ def conditions_markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _headline(
-    found: Sequence[UnderCondition],
-    ahead: Sequence[Difference],
-    p_values: Sequence[tuple[float, float]],
-) -> str:
+def headline(found: Sequence[UnderCondition], *, resamples: int = 2000, seed: int = 0) -> str:
     """Return where the first stands in the mean of all, by the corrected p-values of success."""
     first = found[0].comparisons[0]
+    ahead = differences(found, resamples=resamples, seed=seed)
+    p_values = corrected_p_values(found, seed=seed)
     standings: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
     for other, difference, (p, _) in zip(others(first), ahead, p_values, strict=True):
         word = "ahead of" if difference.success.estimate > 0 else "behind"

@@ -14,11 +14,12 @@ from torch import Tensor
 from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison, Result
 from meta.evaluation.paired import Paired
+from meta.evaluation.pooled.aim import BY_MUCH, Aim
 from meta.evaluation.pooled.given import DEFAULTS, FAR, NEAR
 from meta.evaluation.pooled.halving import NUMBERS, Chosen
 from meta.evaluation.pooled.job import ALL
 from meta.evaluation.pooled.pool import BEST, Pool
-from meta.evaluation.pooled.table import MEAN, POINTS, RATIO, Cell, PairedTable
+from meta.evaluation.pooled.table import MEAN, Cell, PairedTable
 from meta.evaluation.statistics import Interval
 from meta.evaluation.verdicts import Standing, number
 from meta.report.markdown import markdown_table
@@ -37,9 +38,13 @@ class PooledReport:
     about : str
         What was compared, in a sentence or two.
     comparisons : tuple of Comparison
-        One learned softness each, and fixed ones with the same keys: see `Pool.with_best`.
+        The first learned softness of each is meant, and fixed ones with the same keys: see `Pool.with_best`.
     seed, resamples : int
         Of the statistics.
+    other : str
+        What the first of the fixed ones is called.
+    aim : Aim
+        What is aimed at against it.
     """
 
     title: str
@@ -47,6 +52,8 @@ class PooledReport:
     comparisons: tuple[Comparison, ...]
     seed: int = 0
     resamples: int = 2000
+    other: str = "the one fixed setting"
+    aim: Aim = BY_MUCH
 
     @cached_property
     def paired(self) -> PairedTable:
@@ -71,13 +78,12 @@ class PooledReport:
         cells, label = self.paired.cells[BEST], self.paired.label
         stands = {s: _listed(self.paired.where(BEST, s)) for s in Standing}
         points, ratio = cells[MEAN].success, cells[MEAN].ratio
-        reached = "reached" if self.paired.reached(BEST) else "not reached"
+        reached = "reached" if self.aim.reached(self.paired, BEST) else "not reached"
         return (
-            f"Against the one fixed setting, {label} is ahead in {stands[Standing.AHEAD]}, behind in "
+            f"Against {self.other}, {label} is ahead in {stands[Standing.AHEAD]}, behind in "
             f"{stands[Standing.BEHIND]} and level in {stands[Standing.LEVEL]}; in the mean of the families "
             f"{_points(points)} points of success and {number(ratio)} times the error. What is aimed at, "
-            f"ahead in three of four families, behind in none, and by {100 * POINTS:g} points or {RATIO:g} "
-            f"times the error in the mean, is {reached}."
+            f"{self.aim.text}, is {reached}."
         )
 
     def markdown(self) -> str:
@@ -99,7 +105,7 @@ class PooledReport:
             ],
             "paired": self.paired.to_json(),
             "headline": self.headline,
-            "reached": self.paired.reached(BEST),
+            "reached": self.aim.reached(self.paired, BEST),
         }
 
     def _success(self) -> str:
@@ -130,7 +136,7 @@ class PooledReport:
         labels = {result.key: result.label for result in self.comparisons[0].fixed}
         names = (*self.families, MEAN)
         rows = [
-            [labels[key], *(_cell(self.paired.cells[key][name]) for name in names)]
+            [labels[key], *(cell_text(self.paired.cells[key][name]) for name in names)]
             for key in (row[0].key for row in self.entries[1:])
         ]
         return markdown_table(["", *names], rows)
@@ -240,7 +246,8 @@ def _effort(result: Result) -> str:
     return f"{steps:g}; {steps * result.outcome.cpu_seconds_per_step:.3g} s"
 
 
-def _cell(cell: Cell) -> str:
+def cell_text(cell: Cell) -> str:
+    """Return where ours stands against another one, and by how much."""
     return (
         f"{cell.overall.value}: {_points(cell.success)} (p {_p(cell.success_p)}); "
         f"error x {number(cell.ratio)} (p {_p(cell.ratio_p)})"

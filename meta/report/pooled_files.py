@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from meta.evaluation.comparison import Comparison
+from meta.evaluation.pooled.aim import ORACLE
 from meta.evaluation.pooled.pool import Pool
 from meta.evaluation.settings import EvaluationSettings
 from meta.learning.settings import TrainSettings
@@ -17,12 +18,14 @@ from meta.report.tables import processors
 from meta.runs.folder import write_json_atomically, write_text_atomically
 
 NAME = "pooled"
-UNSEEN = "unseen.png"
 
 ONE_FOR_ALL = """\
 One learned softness against fixed settings each of which was chosen for all families together, by problems
 like those that the softness was learned from; and against the published defaults of other renderers. Nothing
 was chosen for a family."""
+KNOWN = """\
+In each column, the softness was learned on that family, and the fixed settings were chosen for it, by its
+problems alone. No softness for all families can know so much."""
 NEVER_SEEN = """\
 In each column, softness and fixed settings are those that were learned and chosen without any problem of that
 family: on problems of the others alone."""
@@ -46,6 +49,19 @@ def never_seen(comparisons: Sequence[Comparison], settings: EvaluationSettings) 
     )
 
 
+def known(comparisons: Sequence[Comparison], settings: EvaluationSettings) -> PooledReport:
+    """Return the report of comparisons with what was chosen for each family alone."""
+    return PooledReport(
+        "Each family on its own",
+        KNOWN,
+        tuple(comparisons),
+        settings.seed,
+        settings.resamples,
+        "the best setting for the family",
+        ORACLE,
+    )
+
+
 def write_pooled(
     reports: Sequence[PooledReport],
     pool: Pool,
@@ -58,8 +74,8 @@ def write_pooled(
     Parameters
     ----------
     reports : sequence of PooledReport
-        That of all families, whose picture has the name of the other files, and possibly that of a family
-        never seen, whose picture is unseen.png.
+        That of all families, whose picture has the name of the other files, and possibly others, whose
+        pictures have more behind that name.
     pool : Pool
         What was chosen.
     out : Path
@@ -79,7 +95,8 @@ def write_pooled(
     paths = [out / f"{name}.json", out / f"{name}.md"]
     write_json_atomically(paths[0], values)
     write_text_atomically(paths[1], pooled_markdown(reports, pool, about["command"]))
-    for report, picture in zip(reports, (f"{name}.png", UNSEEN), strict=False):
+    for number, report in enumerate(reports, 1):
+        picture = f"{name}.png" if number == 1 else f"{name}-{number}.png"
         learned = [(c.learned[0],) for c in report.comparisons]
         save_overview(report.comparisons, learned, out / picture)
         paths.append(out / picture)

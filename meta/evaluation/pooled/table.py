@@ -16,8 +16,6 @@ from meta.evaluation.verdicts import Standing
 MEAN = "mean"
 # In caps: smaller errors count as this, so that their logarithms are finite.
 LEAST = 1e-6
-# What is aimed at in the mean: more points of success, or less error, each against the other.
-POINTS, RATIO = 0.1, 0.8
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,6 @@ class Cell:
         if Standing.BEHIND in both:
             return Standing.BEHIND
         return Standing.AHEAD if Standing.AHEAD in both else Standing.LEVEL
-
-    @property
-    def by_much(self) -> bool:
-        """Whether it is ahead by so many points of success, or such a part of the error, as is aimed at."""
-        return self.success.estimate >= POINTS or self.ratio.estimate <= RATIO
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,15 +132,6 @@ class PairedTable:
     def where(self, key: str, standing: Standing) -> list[str]:
         """Return the families in which the learned one stands so, against another one."""
         return [name for name in self.families if self.cells[key][name].overall is standing]
-
-    def reached(self, key: str) -> bool:
-        """Return whether it is ahead of another one as is aimed at.
-
-        In at least three of four families, behind in none, and in the mean by much.
-        """
-        enough = 4 * len(self.where(key, Standing.AHEAD)) >= 3 * len(self.families)
-        nowhere = not self.where(key, Standing.BEHIND)
-        return enough and nowhere and self.cells[key][MEAN].by_much
 
     def to_json(self) -> list[dict]:
         """Return a JSON-able row for each cell."""

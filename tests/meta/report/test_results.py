@@ -121,8 +121,7 @@ def test_results_are_all_there(made):
         "conditions.md",
         "pooled.json",
         "pooled.md",
-        "pooled.png",
-        "unseen.png",
+        *("pooled.png", "pooled-2.png", "pooled-3.png", "claim.md", "claim.png"),
     }
     assert names >= {
         f"{family}-{what}.png" for family in TWO for what in ("softness", "convergence")
@@ -159,7 +158,7 @@ def test_results_compare_on_equal_information(made):
     chosen = pool.choices[finalist].chosen
     assert set(chosen) == {"all", *TWO, *map(alone, TWO)}
     told = json.loads((made / "pooled.json").read_text())
-    one_for_all, never_seen = told["reports"]
+    one_for_all, never_seen, known = told["reports"]
     entrants = {"pooled-best", f"pooled-{finalist}", SUGGESTED, *DEFAULTS}
     for report, learned in ((one_for_all, GENERAL), (never_seen, "general-without")):
         assert {(row["family"], row["softness"]) for row in report["rows"]} == {
@@ -172,6 +171,31 @@ def test_results_compare_on_equal_information(made):
     assert "`the command`" in text
     assert one_for_all["headline"] in text
     assert never_seen["headline"] in text
+    best = {"pooled-best", f"pooled-{finalist}"}
+    assert {(row["family"], row["softness"]) for row in known["rows"]} == {
+        (family, key) for family in TWO for key in (family, *best)
+    }
+    scale = {r["family"]: r["scale"] for r in known["rows"] if r["softness"] == "pooled-best"}
+    assert scale == {family: chosen[alone(family)].setting.scale for family in TWO}
+
+
+def test_claim_has_every_comparison(made):
+    text = (made / "claim.md").read_text()
+    for report in json.loads((made / "pooled.json").read_text())["reports"]:
+        assert f"- **{report['title']}.** {report['headline']}" in text
+        best = next(
+            r for r in report["paired"] if r["softness"] == "pooled-best" and r["family"] == "mean"
+        )
+        assert f"{best['overall']}: {100 * best['success']:+.1f} [" in text
+    assert (
+        f"- **Conditions never seen.** {(made / 'conditions.md').read_text().splitlines()[2]}"
+        in text
+    )
+    rows = [line for line in text.splitlines() if line.startswith("| One setting for all | ")]
+    assert len(rows) == 2 + len(DEFAULTS)
+    assert sum(
+        line.startswith("| Conditions never seen | ") for line in text.splitlines()
+    ) == 1 + len(DEFAULTS)
 
 
 def test_results_ship_weights_with_what_they_earned(made):

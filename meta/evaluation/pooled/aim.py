@@ -1,0 +1,52 @@
+"""What is aimed at, written down before it was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from meta.evaluation.pooled.table import MEAN, PairedTable
+from meta.evaluation.verdicts import Standing
+
+
+@dataclass(frozen=True)
+class Aim:
+    """To be ahead in some families and behind in none, and perhaps by much in the mean.
+
+    Parameters
+    ----------
+    share : float
+        Part of the families in which it is to be ahead.
+    points, ratio : float, optional
+        In the mean: so much more success, or so many times the error. Default: any.
+    """
+
+    share: float
+    points: float | None = None
+    ratio: float | None = None
+
+    @property
+    def text(self) -> str:
+        """What is aimed at, for a sentence."""
+        head = f"ahead in {100 * self.share:g} % of the families and behind in none"
+        if self.points is None or self.ratio is None:
+            return head
+        return f"{head}, and by {100 * self.points:g} points or {self.ratio:g} times the error in the mean"
+
+    def reached(self, table: PairedTable, key: str) -> bool:
+        """Return whether it is reached against one of a table."""
+        enough = len(table.where(key, Standing.AHEAD)) >= self.share * len(table.families)
+        nowhere = not table.where(key, Standing.BEHIND)
+        return enough and nowhere and self._by_much(table, key)
+
+    def _by_much(self, table: PairedTable, key: str) -> bool:
+        if self.points is None or self.ratio is None:
+            return True
+        mean = table.cells[key][MEAN]
+        return mean.success.estimate >= self.points or mean.ratio.estimate <= self.ratio
+
+
+BY_MUCH = Aim(0.75, points=0.1, ratio=0.8)
+"""Against one fixed setting for all families."""
+
+ORACLE = Aim(0.5)
+"""Against what is best for a family that is known beforehand."""
