@@ -49,14 +49,14 @@ from taichisoft import (
 from taichisoft.softness.courses import PositiveOrCourse, RealOrCourse
 
 MakeShift = Callable[[], RealOrCourse]
-MakeCoverage = Callable[[Scale | float, MakeShift, int], Coverage]
+MakeCoverage = Callable[[Scale | float, MakeShift, int, float | None], Coverage]
 
 
 def _closed_form(cls: Callable[..., Coverage]) -> MakeCoverage:
-    return lambda scale, shift, seed: cls(scale, shift=shift())
+    return lambda scale, shift, seed, reach: cls(scale, shift=shift(), reach=reach)
 
 
-def _mixture(scale: Scale | float, shift: MakeShift, seed: int) -> Mixture:
+def _mixture(scale: Scale | float, shift: MakeShift, seed: int, reach: float | None) -> Mixture:
     """Return a mixture of symmetric and one-sided, compact, exponential and heavy tails."""
 
     def part(cls: Callable[..., Coverage], **options: float) -> Coverage:
@@ -68,15 +68,18 @@ def _mixture(scale: Scale | float, shift: MakeShift, seed: int) -> Mixture:
 
 
 COVERAGES: dict[str, MakeCoverage] = {
-    "spline": lambda scale, shift, seed: MonotoneSpline(scale),
-    "mlp": lambda scale, shift, seed: MLPCoverage(scale, seed=seed),
+    "spline": lambda scale, shift, seed, reach: MonotoneSpline(scale),
+    "mlp": lambda scale, shift, seed, reach: MLPCoverage(scale, seed=seed),
     "mixture": _mixture,
     "gaussian": _closed_form(Gaussian),
     "logistic": _closed_form(Logistic),
     "exponential": _closed_form(ExponentialReversed),
     "uniform": _closed_form(Uniform),
 }
-"""Coverages: from a scale, what makes shifts in scales, and a seed for weights."""
+"""Coverages: from a scale, what makes shifts in scales, a seed for weights, and where tails are cut."""
+
+CLOSED_FORMS = ("gaussian", "logistic", "exponential", "uniform")
+"""Those whose tails can be cut."""
 
 
 def _evenly(start: float, end: float, knots: int) -> list[float]:

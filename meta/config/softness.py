@@ -15,6 +15,7 @@ from meta.config.conditioned import follow_situation
 from meta.config.parts import (
     AGGREGATION_SCHEDULES,
     AGGREGATIONS,
+    CLOSED_FORMS,
     COVERAGES,
     GAMMA_SCHEDULES,
     GAMMA_UNITS,
@@ -53,6 +54,8 @@ class SoftnessSettings(Settings):
     knots: Annotated[int, AtLeast(2)] = 3
     # Initial shift of a closed-form coverage in scales; positive shrinks a face.
     shift: float = 0.0
+    # Scales at which the tail of a closed-form coverage is cut; 0: where it is faint. Fewer take less time.
+    reach: float = 0.0
     # Shift over the inner steps: constant, or through knots, which are equal at first.
     shift_schedule: Literal[tuple(SHIFT_SCHEDULES)] = "constant"
     scale: PositiveFloat = 1.5  # Initial scale in pixels, of the first step.
@@ -80,6 +83,14 @@ class SoftnessSettings(Settings):
                 f"{self.gamma_unit} with {self.occlusion}"
             )
 
+        if self.reach < 0:
+            raise ValueError(f"{prefix}reach must not be negative, got {self.reach:g}")
+        if self.reach and not {self.coverage, self.slope} <= {"none", *CLOSED_FORMS}:
+            raise ValueError(
+                f"{prefix}reach must be 0 unless the coverage, and the slope if there is one, is among "
+                f"{', '.join(CLOSED_FORMS)}, got {self.reach:g} with {self.coverage} and {self.slope}"
+            )
+
     def build(self, seed: int) -> Softness:
         """Return the softness, with a seed for the weights of networks; `start` and `learn` have no part."""
         p = AGGREGATION_SCHEDULES[self.aggregation_schedule](self.aggregation_p, self.knots)
@@ -97,7 +108,7 @@ class SoftnessSettings(Settings):
 
     def _coverage(self, seed: int) -> Coverage:
         def make(name: str, scale: Scale | float) -> Coverage:
-            return COVERAGES[name](scale, shift, seed)
+            return COVERAGES[name](scale, shift, seed, self.reach or None)
 
         def shift() -> RealOrCourse:
             return SHIFT_SCHEDULES[self.shift_schedule](self.shift, self.knots)

@@ -97,10 +97,11 @@ _PROBLEMS = TrainSettings(
 
 # Few numbers, each a lever of its own: the shift of a closed-form curve, the width at the first and at the
 # last step, the T-conorm, on depths gamma at both, and the rate. The kinds are the same for all families, so
-# that what is learned can be merged.
+# that what is learned can be merged. Tails end at 5 scales: wide ones cost most of the time, and hardly help.
 _SILHOUETTES = SoftnessSettings(
     learn=("coverage", "scale", "aggregation", "rate"),
     coverage="logistic",
+    reach=5.0,
     schedule="exponential",
     scale=0.79,
     scale_end=0.079,

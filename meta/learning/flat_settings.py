@@ -38,6 +38,7 @@ GROUPS: dict[str, Names] = {
         *("", "learn", "start", "coverage", "slope", "schedule", "shift", "scale", "scale_end"),
         *("aggregation", "aggregation_p", "occlusion", "gamma_schedule", "gamma", "gamma_end"),
         *("gamma_unit", "order", "conditioned", "knots", "shift_schedule", "aggregation_schedule"),
+        "reach",
     ),
     "inner": _names("inner_", "steps", "rate") | _names("", "objective", "sharpness"),
     "outer": _names("outer_", "steps")

@@ -155,8 +155,12 @@ def _check_alike(softness: Softness, first: Softness, learned: set[str], name: s
 
 
 def _described(softness: Softness, learned: set[str]) -> dict[str, Any]:
-    """Return the kinds of all modules, and the values of what was not learned, by their places."""
-    kinds = {name or "itself": type(module).__name__ for name, module in softness.named_modules()}
+    """Return kinds and settings of all modules, and the values of what was not learned, by place."""
+    kinds = {
+        name
+        or "itself": f"{type(module).__name__}({'' if name in learned else module.extra_repr()})"
+        for name, module in softness.named_modules()
+    }
     state = {
         name: value.tolist()
         for name, value in softness.state_dict().items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -26,7 +27,6 @@ from meta.runs.folder import RunFolder
 from meta.train import parse
 from taichisoft import save_mesh, shapes
 from tasks import Split
-from tests.helpers import ROOT
 from tests.meta.runs.run_cases import words_of
 
 OTHER = TrainSettings(
@@ -45,7 +45,7 @@ OTHER = TrainSettings(
 # Options that flat files are older than.
 SINCE = {
     *("gamma_unit", "order", "occlusion.background_gap", "conditioned", "knots"),
-    *("shift_schedule", "aggregation_schedule"),
+    *("shift_schedule", "aggregation_schedule", "reach"),
     *("image_sizes", "validation_problems", "validation_every"),
 }
 ESTIMATORS_SINCE = {"cma"}
@@ -55,8 +55,8 @@ EVERYTHING = [
     *(TrainSettings(families=(run(),)) for run in FAMILIES.values()),
     *(TrainSettings(gradient=kind()) for kind in ESTIMATORS.values()),
 ]
-# Of every kind of run that is published; written before settings nested.
-FLAT = sorted(ROOT.glob("results/runs/*/config.json"))
+# Of runs that were made before settings nested.
+FLAT = sorted(Path(__file__).parent.glob("flat/*/config.json"))
 
 
 @pytest.mark.parametrize("settings", EVERYTHING)
@@ -110,6 +110,11 @@ def test_help_shows_every_field_with_its_default(capsys):
         (["--families", "cubes"], "invalid choice 'cubes' for argument '--families'"),
         (["--es.sigma", "-1"], "es.sigma must be finite and greater than 0, got -1.0"),
         (["--scale", "nan"], "scale must be finite and greater than 0, got nan"),
+        (["--reach", "-1"], "reach must not be negative, got -1"),
+        (
+            ["--reach", "4", "--coverage", "mlp"],
+            "reach must be 0 unless the coverage, and the slope",
+        ),
         (["--pose.problems", "0"], "pose.problems must be at least 1, got 0"),
         (["--pose.start", "55", "35"], "pose.start must be low <= high <= 180 degrees"),
         (["--pose.start", "55"], "Missing value for argument '--pose.start'. Expected 2 values"),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from meta.config.parts import AGGREGATIONS, COVERAGES, OCCLUSIONS, ORDERS, SCHEDULES
+from meta.config.parts import AGGREGATIONS, CLOSED_FORMS, COVERAGES, OCCLUSIONS, ORDERS, SCHEDULES
 from meta.config.softness import (
     SoftnessSettings,
     initial_renderer,
@@ -40,6 +40,14 @@ def test_initial_renderer(coverage, aggregation):
     assert all(p.requires_grad for p in renderer.coverage.parameters())
     assert not any(p.requires_grad for p in renderer.occlusion.parameters())
     assert not any(p.requires_grad for p in renderer.aggregation.parameters())
+
+
+@pytest.mark.parametrize("coverage", CLOSED_FORMS)
+def test_tails_end_at_the_reach(coverage):
+    usual = initial_renderer(SoftnessSettings(coverage=coverage), 0).coverage
+    cut = initial_renderer(SoftnessSettings(coverage=coverage, reach=0.5), 0).coverage
+    assert float(cut.low().detach()) == -0.5
+    assert float(usual.low().detach()) < -0.9
 
 
 def test_gamma_follows_its_schedule():

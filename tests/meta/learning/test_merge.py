@@ -143,10 +143,15 @@ def test_only_what_is_alike_can_be_merged():
         merged([one], -1.0)
     other = Softness(Gaussian(Pixels(0.3, learn=True)), Frank(Positive(2.0, learn=True)))
     with pytest.raises(
-        ValueError, match=r"sources\[1\].softness must be as the first .* Gaussian instead"
+        ValueError, match=r"sources\[1\].softness must be as the first .* instead of Logistic"
     ):
         merged([one, Source(other, ("scale",), LARGE)])
     # A number that no one learned must be the same.
     with pytest.raises(ValueError, match=r"got .* in aggregation\.p\.log_value"):
         merged([one, source(LARGE, width=0.4, p=3.0)])
+    # Nor may tails end elsewhere.
+    cut = source(LARGE, width=0.4)
+    cut.softness.coverage.reach = 4.0
+    with pytest.raises(ValueError, match=r"must be as the first .*reach=4\.0.* in coverage"):
+        merged([one, cut])
     assert merged([one, replace(one, learned=("aggregation",))]).aggregation.p.followed() == []
