@@ -15,6 +15,7 @@ from meta.config.families import (
 from meta.config.families.base import ProblemCounts
 from meta.config.softness import SoftnessSettings
 from meta.evaluation.conditions import CONDITIONS, QUICK_CONDITIONS, Condition
+from meta.evaluation.pooled.setting import REACH
 from meta.evaluation.pooled.settings import PooledSettings
 from meta.evaluation.settings import EvaluationSettings
 from meta.learning.gradients import AntitheticSettings, CovarianceSettings
@@ -97,11 +98,11 @@ _PROBLEMS = TrainSettings(
 
 # Few numbers, each a lever of its own: the shift of a closed-form curve, the width at the first and at the
 # last step, the T-conorm, on depths gamma at both, and the rate. The kinds are the same for all families, so
-# that what is learned can be merged. Tails end at 5 scales: wide ones cost most of the time, and hardly help.
+# that what is learned can be merged. Tails end where those of the fixed softnesses do.
 _SILHOUETTES = SoftnessSettings(
     learn=("coverage", "scale", "aggregation", "rate"),
     coverage="logistic",
-    reach=5.0,
+    reach=REACH,
     schedule="exponential",
     scale=0.79,
     scale_end=0.079,
@@ -160,7 +161,12 @@ FULL = Plan(
         measure_every=3,
     ),
     # As many problems as learning solves.
-    pooled=PooledSettings(scales=(0.12, 0.25, 0.5, 1.0), budget=24_000),
+    pooled=PooledSettings(
+        scales=(0.12, 0.25, 0.5, 1.0),
+        conorms=("probabilistic", "frank-10"),
+        budget=21_000,
+        finalists=2,
+    ),
     conditions=CONDITIONS,
 )
 """The published results."""

@@ -11,6 +11,7 @@ from typing import Literal
 from meta.config.settings import PositiveFloat, Settings
 from meta.evaluation.candidates import FIXED
 from taichisoft import Aggregation, CubicHermite, Frank, FrontToBack, Probabilistic, SoftRasterizer
+from taichisoft.softness.coverage.closed_form import ClosedForm
 
 CONORMS: MappingProxyType[str, Callable[[], Aggregation]] = MappingProxyType(
     {
@@ -20,6 +21,9 @@ CONORMS: MappingProxyType[str, Callable[[], Aggregation]] = MappingProxyType(
     }
 )
 """T-conorms to choose from, by name: those that `benchmarks.conorms` finds good in some family."""
+
+# Tails end here, in scales, or before: wider ones cost most of the time, and hardly help.
+REACH = 5.0
 
 # Stands for every gamma where none is seen.
 UNSEEN = 1.0
@@ -45,10 +49,11 @@ class PooledSetting(Settings):
     def renderer(self) -> SoftRasterizer:
         """Return a new renderer, whose parameters need no gradient."""
         fixed = FIXED[self.entrant]
+        coverage = fixed.coverage(fixed.schedule(self.scale))
+        if isinstance(coverage, ClosedForm) and float(coverage.low()) < -REACH:
+            coverage.reach = REACH
         made = SoftRasterizer(
-            fixed.coverage(fixed.schedule(self.scale)),
-            CONORMS[self.conorm](),
-            FrontToBack(CubicHermite(), self.gamma),
+            coverage, CONORMS[self.conorm](), FrontToBack(CubicHermite(), self.gamma)
         )
         return made.requires_grad_(False)
 

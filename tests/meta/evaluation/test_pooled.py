@@ -18,7 +18,7 @@ from meta.evaluation.pooled.given import DEFAULTS, defaults, pooled, suggested
 from meta.evaluation.pooled.halving import Chosen, choose, plan_rounds
 from meta.evaluation.pooled.job import ALL, Choices, PooledJob, Seen, alone
 from meta.evaluation.pooled.pool import BEST, Pool, choose_all
-from meta.evaluation.pooled.setting import PooledSetting
+from meta.evaluation.pooled.setting import REACH, PooledSetting
 from meta.evaluation.pooled.settings import PooledSettings
 from meta.evaluation.pooled.table import MEAN, PairedTable
 from meta.evaluation.verdicts import Standing
@@ -191,6 +191,15 @@ def test_pooled_candidate_is_its_setting():
     assert isinstance(made.aggregation, ts.Frank)
     assert isinstance(made.occlusion, ts.FrontToBack)
     assert PooledSetting.from_json(setting.to_json()) == setting
+
+
+def test_tails_of_pooled_settings_end_where_they_hardly_help():
+    ends = {}
+    for entrant in ("logistic", "gaussian", "exponential"):
+        made = PooledSetting(entrant, 0.5, "probabilistic", 0.8, 1.0).renderer().coverage
+        ends[entrant] = -float(made.low())
+    assert ends["logistic"] == ends["exponential"] == REACH
+    assert ends["gaussian"] < REACH
 
 
 def compared(ours: int, theirs: int, count: int = 200):
