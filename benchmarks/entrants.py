@@ -13,7 +13,7 @@ from benchmarks.other_renderer import solve_with
 from meta.evaluation.candidates import FIXED, Candidate, Choice, Grid, Learned, annealed, constant
 from meta.evaluation.measurements import OnStep
 from meta.learning.inner import InnerSettings, Trajectory
-from meta.learning.method import rate_of
+from meta.learning.method import rate_of, usual_situation
 from taichisoft import Scale, Softness
 from taichisoft.softness.pretrained import SUFFIX, shipped
 from tasks.base import Task, TaskFamily
@@ -70,4 +70,5 @@ def general(family: TaskFamily, image_height: int) -> Learned:
         path=path,
         image_height=image_height,
         learning_rate=rate_of(Softness.load(path), 1.0, family) * family.learning_rate,
+        situation=usual_situation(family),
     )

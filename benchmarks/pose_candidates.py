@@ -102,6 +102,7 @@ class PoseCandidate(Candidate):
             renderer = make(self.seed)
             renderer.set_progress(0.5)
             scale, gamma = scale_in_pixels(renderer, IMAGE_SIZE), renderer.occlusion.gamma()
+            # No problem is known here: a rate that follows the situation is that of the reference.
             own = rate_of(renderer.softness, 1.0) * rate
             choices.append(PoseChoice(scale, float(gamma), own, text, self.softness_rate))
         return choices

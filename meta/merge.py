@@ -16,7 +16,7 @@ import taichisoft
 from meta.jobs.full_disk import cure
 from meta.learning.merge import RIDGE
 from meta.runs.folder import RunFolder
-from meta.runs.merging import merge_runs
+from meta.runs.merging import merge_sources, sources_of
 from taichisoft import Situation
 
 
@@ -41,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         taichisoft.init("cpu")
-        softness = merge_runs(_by_name(given.runs), given.ridge)
+        softness = merge_sources(sources_of(_by_name(given.runs)), given.ridge)
         given.out.parent.mkdir(parents=True, exist_ok=True)
         softness.save(given.out, softness.trained)
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RuntimeError) as error:
         print(f"error: {error}{cure(error)}", file=sys.stderr)
         return 1
     print(softness.describe(situation=Situation()))

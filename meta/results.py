@@ -23,8 +23,10 @@ from tqdm import tqdm
 
 import taichisoft
 from meta.config.command_line import parse
+from meta.config.parts import LEARNABLE
 from meta.config.settings import BackendName, Count, Index, Settings
-from meta.config.softness import initial_renderer
+from meta.config.softness import initial_renderer, with_parameters
+from meta.evaluate import CHOICES
 from meta.evaluation.candidates import Learned
 from meta.evaluation.comparison import Comparison
 from meta.evaluation.condition_jobs import Budget, Entrants, UnderCondition
@@ -32,7 +34,7 @@ from meta.evaluation.family_jobs import RECORDS, compare, records_folder
 from meta.evaluation.plan import FULL, GENERAL, QUICK, START, WITHOUT, Plan
 from meta.evaluation.pooled.given import DEFAULTS, Given
 from meta.evaluation.pooled.job import ALL, alone
-from meta.evaluation.pooled.pool import BEST_LABEL, Pool, choose_all, compare_pooled
+from meta.evaluation.pooled.pool import BEST_LABEL, KNOWN_LABEL, Pool, choose_all, compare_pooled
 from meta.evaluation.settings import EvaluationSettings
 from meta.jobs.full_disk import cure
 from meta.jobs.jobs import run_jobs
@@ -49,9 +51,10 @@ from meta.report.tables import processors, rows, verdicts
 from meta.report.weights import WEIGHTS, publish, publish_file
 from meta.runs.folder import RunFolder, write_json_atomically, write_text_atomically
 from meta.runs.lock import Lock
-from meta.runs.merging import merge_runs
+from meta.runs.merging import merge_sources, sources_of
 from meta.runs.training import Training
 from meta.runs.versions import versions
+from taichisoft import Softness
 from taichisoft.base.files import remove_partials
 from tasks.base import TaskFamily
 
@@ -135,7 +138,7 @@ def _make(plan: Plan, settings: ResultsSettings, out: Path, command: str) -> lis
     write_text_atomically(out / "results.md", results_markdown(comparisons, matrix, about))
     write_text_atomically(out / "table.md", table_markdown(comparisons))
     _draw(comparisons, matrix, plan, out)
-    known_ones = [pool.with_best(c, alone(c.family.name)) for c in comparisons]
+    known_ones = [pool.with_best(c, alone(c.family.name), KNOWN_LABEL) for c in comparisons]
     _pooled(plan, files, pool, known_ones, settings, about, out)
     return comparisons
 
@@ -154,13 +157,26 @@ def _train(plan: Plan, settings: ResultsSettings) -> dict[str, RunFolder]:
 
 def _merge(plan: Plan, runs: dict[str, RunFolder], out: Path) -> dict[str, Path]:
     """Merge what was learned on several families, and return the files by name."""
-    files = {}
+    files, every = {}, sources_of({name: runs[name] for name in plan.families})
     for name, sources in plan.merged.items():
-        softness = merge_runs({source: runs[source] for source in sources})
+        softness = merge_sources({source: every[source] for source in sources})
+        if not any("gamma" in every[source].learned for source in sources):
+            softness = _with_wide_gamma(softness)
         files[name] = out / "merged" / f"{name}.safetensors"
         files[name].parent.mkdir(exist_ok=True)
         softness.save(files[name], softness.trained)
     return files
+
+
+def _with_wide_gamma(softness: Softness) -> Softness:
+    """Return a softness whose gamma is the extent in depth, for one that was learned without depths.
+
+    Of that nothing is known, and a narrow one would tell no plane from another.
+    """
+    gammas = (name for name in softness.state_dict() if name.startswith(LEARNABLE["gamma"]))
+    made = with_parameters(softness, dict.fromkeys(gammas, 0.0))
+    made.trained = softness.trained
+    return made
 
 
 def _evaluation(plan: Plan, settings: ResultsSettings) -> EvaluationSettings:
@@ -288,7 +304,9 @@ def _about(plan: Plan, runs: dict[str, RunFolder], command: str) -> dict[str, An
         "backend": taichisoft.backend(),
         "problems": plan.problems.to_json(),
         "runs": {name: run.read_settings().to_json() for name, run in runs.items()},
-        "evaluation": plan.evaluation.to_json(),
+        # What fixed softnesses choose from is that of the pool.
+        "evaluation": {k: v for k, v in plan.evaluation.to_json().items() if k not in CHOICES},
+        "pooled": plan.pooled.to_json(),
     }
 
 

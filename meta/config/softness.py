@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,9 +83,8 @@ class SoftnessSettings(Settings):
                 f"{prefix}gamma_unit must be scene unless the occlusion is front_to_back, got "
                 f"{self.gamma_unit} with {self.occlusion}"
             )
-
-        if self.reach < 0:
-            raise ValueError(f"{prefix}reach must not be negative, got {self.reach:g}")
+        if not 0 <= self.reach < math.inf:
+            raise ValueError(f"{prefix}reach must be finite and not negative, got {self.reach:g}")
         if self.reach and not {self.coverage, self.slope} <= {"none", *CLOSED_FORMS}:
             raise ValueError(
                 f"{prefix}reach must be 0 unless the coverage, and the slope if there is one, is among "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import ClassVar
@@ -18,6 +18,7 @@ from meta.config.softness import scale_in_pixels
 from meta.evaluation.baselines import BASELINES
 from meta.evaluation.measurements import OnStep, solve_unmeasured
 from meta.learning.inner import InnerSettings, Trajectory
+from meta.learning.method import usual_situation
 from meta.learning.settings import TrainSettings
 from taichisoft import (
     Coverage,
@@ -27,6 +28,7 @@ from taichisoft import (
     Heaviside,
     Probabilistic,
     Scale,
+    Situation,
     Softness,
     SoftRasterizer,
     StraightThrough,
@@ -165,12 +167,15 @@ class Learned(Candidate):
     on_train : bool
         Whether it is evaluated on training problems as well, if any softness is: one that was learned from
         other problems need not be.
+    situation : Situation
+        What it is said to be like in, if it follows any; problems have their own.
     """
 
     path: Path
     image_height: int
     learning_rate: float
     on_train: bool = True
+    situation: Situation = field(default_factory=Situation)
 
     @classmethod
     def of_file(
@@ -190,11 +195,13 @@ class Learned(Candidate):
         FileNotFoundError, TypeError, ValueError
             The file is missing or damaged.
         """
-        inner = problems.inner.of(family, Softness.load(path))
-        return cls(key, label, path, problems.image_size, inner.learning_rate, on_train)
+        softness = Softness.load(path)
+        rate = problems.inner.of(family, softness).learning_rate
+        situation = usual_situation(family) if softness.is_conditioned else Situation()
+        return cls(key, label, path, problems.image_size, rate, on_train, situation)
 
     def choices(self, grid: Grid) -> list[Choice]:
-        """Return its own rate alone, with its scale and gamma half-way, for the reference situation."""
+        """Return its own rate alone, with its scale and gamma half-way."""
         renderer = self._load()
         renderer.set_progress(0.5)
         scale = scale_in_pixels(renderer, self.image_height)
@@ -206,7 +213,9 @@ class Learned(Candidate):
         return self._load()
 
     def _load(self) -> SoftRasterizer:
-        return SoftRasterizer(softness=Softness.load(self.path))
+        renderer = SoftRasterizer(softness=Softness.load(self.path))
+        renderer.set_situation(self.situation)
+        return renderer
 
 
 def constant(scale: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meta.config.families import (
@@ -51,7 +51,7 @@ class Plan:
     learned: dict[str, TrainSettings]
     curves: dict[str, TrainSettings]
     evaluation: EvaluationSettings
-    pooled: PooledSettings = field(default_factory=PooledSettings)
+    pooled: PooledSettings
     conditions: tuple[Condition, ...] = ()
 
     @property
@@ -139,6 +139,23 @@ def _run(
     )
 
 
+# Curves of any shape: the coverage, a generator of T-conorms, an order of depths; and courses through knots.
+_FREE = replace(_SILHOUETTES, learn=("coverage", "scale", "rate"), reach=0.0)
+_ORDER = ("scale", "occlusion", "gamma", "rate")
+_KNOTS = replace(
+    _SILHOUETTES, schedule="knots", shift_schedule="knots", aggregation_schedule="knots"
+)
+
+
+def _curve(family: str, problems: int, softness: SoftnessSettings) -> TrainSettings:
+    """Return 200 steps of evolution strategies, whose cost does not grow with the number of parameters."""
+    return replace(
+        _run(family, problems, 0, 25, softness),
+        gradient=AntitheticSettings(sigma=0.2, pairs=4),
+        outer=OuterLoop(steps=200),
+    )
+
+
 FULL = Plan(
     problems=_PROBLEMS,
     learned={
@@ -147,7 +164,13 @@ FULL = Plan(
         "shape2d": _run("shape2d", 3, 6, 50, _FLAT),
         "occlusion": _run("occlusion", 2, 8, 50, _DEEP),
     },
-    curves={},
+    curves={
+        "pose-network": _curve("pose", 8, replace(_FREE, coverage="mlp")),
+        "pose-spline": _curve("pose", 8, replace(_FREE, coverage="spline")),
+        "pose-generator": _curve("pose", 8, replace(_SILHOUETTES, aggregation="generator")),
+        "pose-knots": replace(_run("pose", 8, 10, 25, _SILHOUETTES), softness=_KNOTS),
+        "occlusion-order": _curve("occlusion", 2, replace(_DEEP, learn=_ORDER, order="spline")),
+    },
     evaluation=EvaluationSettings(
         seeds=5,
         # A problem of shape3d takes forty times as long as one of pose.
@@ -160,13 +183,8 @@ FULL = Plan(
         train_split=True,
         measure_every=3,
     ),
-    # As many problems as learning solves.
-    pooled=PooledSettings(
-        scales=(0.12, 0.25, 0.5, 1.0),
-        conorms=("probabilistic", "frank-10"),
-        budget=21_000,
-        finalists=2,
-    ),
+    # About as many problems as learning solves.
+    pooled=PooledSettings(budget=21_000),
     conditions=CONDITIONS,
 )
 """The published results."""
@@ -213,6 +231,7 @@ QUICK = Plan(
         rates=(1.0,),
         budget=16,
         finalists=1,
+        alone=0.5,
     ),
     conditions=QUICK_CONDITIONS,
 )

@@ -25,6 +25,8 @@ from taichisoft.softness.trained import Trained
 
 # How much a squared weight counts against the mean squares of what it misses, in nats.
 RIDGE = 0.01
+# A weight, or the logarithm of a number, beyond this is no rule but two scenes that hardly differ.
+LARGEST = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,8 @@ def merged(sources: Sequence[Source], ridge: float = RIDGE) -> Softness:
     Value and weights w minimise the mean squared miss over the situations of each source, summed over the
     sources that learned the number, plus ``ridge |w|^2``: of rules that fit equally well the one that follows
     the least. Its bounds are the smallest and the largest that were learned. A number that a single source
-    learned is the same in all situations. The rate is made in the same way; `trained` of the softness has it.
+    learned is the same in all situations. The rate is made in the same way, from all sources, and kept in
+    `trained`.
 
     Parameters
     ----------
@@ -79,6 +82,7 @@ def merged(sources: Sequence[Source], ridge: float = RIDGE) -> Softness:
     every = set[str]().union(*learned)
     for number, source in enumerate(sources[1:], 1):
         _check_alike(source.softness, made, every, f"sources[{number}].softness")
+    rules: dict[Number, Number] = {}
     for name in sorted(every):
         points = [
             Point(source.softness.get_submodule(name), source.situations)
@@ -86,7 +90,9 @@ def merged(sources: Sequence[Source], ridge: float = RIDGE) -> Softness:
             if name in names
         ]
         parent, _, own = name.rpartition(".")
-        made.get_submodule(parent).register_module(own, _rule(points, ridge))
+        # One number in two places stays one.
+        rule = rules.setdefault(made.get_submodule(name), _rule(points, ridge))
+        made.get_submodule(parent).register_module(own, rule)
     rate = _rule([Point(Positive(source.rate), source.situations) for source in sources], ridge)
     made.trained = Trained({RATE: rate.settings()})
     return made.requires_grad_(False)
@@ -124,6 +130,10 @@ def _rule(points: Sequence[Point], ridge: float) -> Number:
     rows, targets = torch.cat([rows, pull]), torch.cat([targets, targets.new_zeros(len(pull))])
     # That of several best ones which is the smallest, where the situations do not tell weights apart.
     first, *weights = torch.linalg.lstsq(rows, targets, driver="gelsd").solution.tolist()
+    if max(map(abs, (first, *weights))) > LARGEST:
+        raise ValueError(
+            f"ridge must be larger where scenes hardly differ and what was learned does, got {ridge:g}"
+        )
     value = math.exp(first) if issubclass(made, Positive) else first
     return made(value, weights, learn=True, low=min(values), high=max(values))
 
@@ -133,11 +143,12 @@ def _learned_numbers(source: Source) -> set[str]:
     parts = parameters_by_part(source.softness)
     learned = {id(p) for part in source.learned if part != RATE for p in parts[part]}
     names = set()
-    for name, module in source.softness.named_modules():
+    for name, module in source.softness.named_modules(remove_duplicate=False):
         if any(id(parameter) in learned for parameter in module.parameters(recurse=False)):
             if type(module) not in KINDS:
                 raise ValueError(
-                    f"sources must have learned numbers alone, got {type(module).__name__} in {name}"
+                    "sources must have learned numbers alone that follow nothing, got "
+                    f"{type(module).__name__} in {name}"
                 )
             names.add(name)
     return names

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from meta.config.parts import RATE
-from taichisoft import ConditionedPositive, Positive, Softness, SoftRasterizer
+from taichisoft import ConditionedPositive, Positive, Situation, Softness, SoftRasterizer
 from taichisoft.base.checks import check_number, check_type
 from taichisoft.softness.parameters import as_positive
 from tasks import Split
@@ -70,8 +70,13 @@ def rate_of(softness: Softness, usual: float, family: TaskFamily | None = None) 
         return check_number(found, f"trained {RATE}", above=0)
     rule = rate_rule(found)
     if family is not None:
-        rule.set_situation(family.sample(0, SEEN, Split.TRAIN).situation())
-    return float(rule().detach())
+        rule.set_situation(usual_situation(family))
+    return check_number(float(rule().detach()), f"trained {RATE}", above=0)
+
+
+def usual_situation(family: TaskFamily) -> Situation:
+    """Return the situation of some training problems of a family, always the same ones."""
+    return family.sample(0, SEEN, Split.TRAIN).situation()
 
 
 def rate_rule(settings: Mapping[str, Any]) -> ConditionedPositive:

@@ -10,7 +10,7 @@ from meta.evaluation.condition_differences import corrected_p_values, difference
 from meta.evaluation.condition_jobs import UnderCondition
 from meta.evaluation.pooled.given import DEFAULTS, SUGGESTED
 from meta.evaluation.pooled.pool import BEST
-from meta.evaluation.pooled.table import MEAN, Cell
+from meta.evaluation.pooled.table import MEAN, Stand
 from meta.evaluation.verdicts import Standing
 from meta.report.conditions import headline
 from meta.report.figures import decorate, new_figure, save_figure
@@ -36,13 +36,13 @@ class Line:
     ----------
     title, other : str
         What was compared under which circumstances, and with what.
-    cells : mapping of str to Cell
+    cells : mapping of str to Stand
         By family, and `MEAN`; those that there are.
     """
 
     title: str
     other: str
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, Stand]
 
 
 def lines(reports: Sequence[PooledReport], found: Sequence[UnderCondition]) -> list[Line]:
@@ -72,7 +72,7 @@ def _under_conditions(found: Sequence[UnderCondition], report: PooledReport) -> 
     p_values = corrected_p_values(found, **options)
     labels = [result.label for result in others(found[0].comparisons[0])]
     return [
-        Line(CONDITIONS_TITLE, label, {MEAN: Cell(one.success, p[0], one.ratio, p[1])})
+        Line(CONDITIONS_TITLE, label, {MEAN: Stand(one.success, p[0], one.ratio, p[1])})
         for label, one, p in zip(labels, ahead, p_values, strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""The report of one softness against fixed settings that were chosen for all families together."""
+"""The report of one softness against fixed settings that were chosen on equal information."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from meta.evaluation.pooled.given import DEFAULTS, FAR, NEAR
 from meta.evaluation.pooled.halving import NUMBERS, Chosen
 from meta.evaluation.pooled.job import ALL
 from meta.evaluation.pooled.pool import BEST, Pool
-from meta.evaluation.pooled.table import MEAN, Cell, PairedTable
+from meta.evaluation.pooled.table import MEAN, PairedTable, Stand
 from meta.evaluation.statistics import Interval
 from meta.evaluation.verdicts import Standing, number
 from meta.report.markdown import markdown_table
@@ -45,6 +45,8 @@ class PooledReport:
         What the first of the fixed ones is called.
     aim : Aim
         What is aimed at against it.
+    suffix : str
+        What the name of its picture ends with.
     """
 
     title: str
@@ -54,6 +56,7 @@ class PooledReport:
     resamples: int = 2000
     other: str = "the one fixed setting"
     aim: Aim = BY_MUCH
+    suffix: str = ""
 
     @cached_property
     def paired(self) -> PairedTable:
@@ -74,7 +77,7 @@ class PooledReport:
 
     @property
     def headline(self) -> str:
-        """The outcome against the one fixed setting, in a few sentences."""
+        """The outcome against the first of the fixed ones, in a few sentences."""
         cells, label = self.paired.cells[BEST], self.paired.label
         stands = {s: _listed(self.paired.where(BEST, s)) for s in Standing}
         points, ratio = cells[MEAN].success, cells[MEAN].ratio
@@ -246,7 +249,7 @@ def _effort(result: Result) -> str:
     return f"{steps:g}; {steps * result.outcome.cpu_seconds_per_step:.3g} s"
 
 
-def cell_text(cell: Cell) -> str:
+def cell_text(cell: Stand) -> str:
     """Return where ours stands against another one, and by how much."""
     return (
         f"{cell.overall.value}: {_points(cell.success)} (p {_p(cell.success_p)}); "

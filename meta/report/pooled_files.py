@@ -45,7 +45,12 @@ def one_for_all(comparisons: Sequence[Comparison], settings: EvaluationSettings)
 def never_seen(comparisons: Sequence[Comparison], settings: EvaluationSettings) -> PooledReport:
     """Return the report of comparisons on the family that was left out."""
     return PooledReport(
-        "A family never seen", NEVER_SEEN, tuple(comparisons), settings.seed, settings.resamples
+        "A family never seen",
+        NEVER_SEEN,
+        tuple(comparisons),
+        settings.seed,
+        settings.resamples,
+        suffix="-unseen",
     )
 
 
@@ -59,6 +64,7 @@ def known(comparisons: Sequence[Comparison], settings: EvaluationSettings) -> Po
         settings.resamples,
         "the best setting for the family",
         ORACLE,
+        "-known",
     )
 
 
@@ -74,8 +80,7 @@ def write_pooled(
     Parameters
     ----------
     reports : sequence of PooledReport
-        That of all families, whose picture has the name of the other files, and possibly others, whose
-        pictures have more behind that name.
+        Each has a picture, whose name begins as those of the other files.
     pool : Pool
         What was chosen.
     out : Path
@@ -95,8 +100,8 @@ def write_pooled(
     paths = [out / f"{name}.json", out / f"{name}.md"]
     write_json_atomically(paths[0], values)
     write_text_atomically(paths[1], pooled_markdown(reports, pool, about["command"]))
-    for number, report in enumerate(reports, 1):
-        picture = f"{name}.png" if number == 1 else f"{name}-{number}.png"
+    for report in reports:
+        picture = f"{name}{report.suffix}.png"
         learned = [(c.learned[0],) for c in report.comparisons]
         save_overview(report.comparisons, learned, out / picture)
         paths.append(out / picture)

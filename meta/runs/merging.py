@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-from meta.config.parts import RATE
 from meta.learning.merge import RIDGE, Source, merged
+from meta.learning.method import rate_of
 from meta.learning.settings import TrainSettings, build_families
 from meta.runs.folder import RunFolder
 from meta.runs.seeds import derived_seed
@@ -18,12 +18,25 @@ from tasks import Split
 BATCHES, PROBLEMS = 4, 16
 
 
-def merge_runs(runs: Mapping[str, RunFolder], ridge: float = RIDGE) -> Softness:
+def sources_of(runs: Mapping[str, RunFolder]) -> dict[str, Source]:
+    """Return what runs learned, and in which situations, by name: those of problems like their own.
+
+    Raises
+    ------
+    FileNotFoundError
+        A file of a run is missing.
+    TypeError, ValueError
+        A run is damaged.
+    """
+    return {name: _source(run) for name, run in runs.items()}
+
+
+def merge_sources(sources: Mapping[str, Source], ridge: float = RIDGE) -> Softness:
     """Return a conditioned softness from the learned ones of runs; see `meta.learning.merge.merged`.
 
     Parameters
     ----------
-    runs : mapping of str to RunFolder
+    sources : mapping of str to Source
         By name, at least one. What a run did not learn does not count.
     ridge : float
         Weight of the squares of the weights.
@@ -36,22 +49,18 @@ def merge_runs(runs: Mapping[str, RunFolder], ridge: float = RIDGE) -> Softness:
 
     Raises
     ------
-    FileNotFoundError
-        A file of a run is missing.
-    TypeError, ValueError
-        There is no run, one is damaged or learned something else than numbers, or two are not alike.
+    ValueError
+        There is no source, one learned something else than numbers, or two are not alike.
     """
-    made = merged([source_of(run) for run in runs.values()], ridge)
-    made.trained.update(
-        merged={name: _told(run) for name, run in runs.items()}, versions=versions()
-    )
+    made = merged(list(sources.values()), ridge)
+    origins = {name: dict(source.softness.trained) for name, source in sources.items()}
+    made.trained.update(merged=origins, versions=versions())
     return made
 
 
-def source_of(run: RunFolder) -> Source:
-    """Return what a run learned, and in which situations: those of problems like its own."""
+def _source(run: RunFolder) -> Source:
     settings, softness = run.read_settings(), Softness.load(run.softness)
-    rate = softness.trained.get(RATE, settings.inner.rate)
+    rate = rate_of(softness, settings.inner.rate)
     return Source(softness, settings.softness.learn, situations_of(settings), rate)
 
 
@@ -65,10 +74,3 @@ def situations_of(settings: TrainSettings) -> tuple[Situation, ...]:
         for family in build_families(replace(settings, image_size=size))
         for batch in range(BATCHES)
     )
-
-
-def _told(run: RunFolder) -> dict[str, object]:
-    """Return what `trained` says of a run."""
-    trained = Softness.load(run.softness).trained
-    families: Sequence[str] = run.read_settings().family_names
-    return {"families": list(families), "step": trained.get("step"), "rate": trained.get(RATE)}

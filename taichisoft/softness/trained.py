@@ -13,8 +13,8 @@ MOST_LINES = 24
 class Trained(dict):
     """The header ``trained`` of a softness file, as it is there; ``print`` shows a few lines of it.
 
-    What ``meta.train``, ``meta.merge`` and ``meta.publish`` write is told in words, anything else by its first characters.
-    Nothing is told that the file does not hold.
+    What ``meta.train``, ``meta.merge`` and ``meta.publish`` write is told in words, anything else by its
+    first characters. Nothing is told that the file does not hold.
     """
 
     def __str__(self) -> str:

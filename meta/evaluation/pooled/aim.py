@@ -16,21 +16,21 @@ class Aim:
     ----------
     share : float
         Part of the families in which it is to be ahead.
-    points, ratio : float, optional
+    much : (float, float), optional
         In the mean: so much more success, or so many times the error. Default: any.
     """
 
     share: float
-    points: float | None = None
-    ratio: float | None = None
+    much: tuple[float, float] | None = None
 
     @property
     def text(self) -> str:
         """What is aimed at, for a sentence."""
         head = f"ahead in {100 * self.share:g} % of the families and behind in none"
-        if self.points is None or self.ratio is None:
+        if self.much is None:
             return head
-        return f"{head}, and by {100 * self.points:g} points or {self.ratio:g} times the error in the mean"
+        points, ratio = self.much
+        return f"{head}, and by {100 * points:g} points or {ratio:g} times the error in the mean"
 
     def reached(self, table: PairedTable, key: str) -> bool:
         """Return whether it is reached against one of a table."""
@@ -39,13 +39,13 @@ class Aim:
         return enough and nowhere and self._by_much(table, key)
 
     def _by_much(self, table: PairedTable, key: str) -> bool:
-        if self.points is None or self.ratio is None:
+        if self.much is None:
             return True
-        mean = table.cells[key][MEAN]
-        return mean.success.estimate >= self.points or mean.ratio.estimate <= self.ratio
+        (points, ratio), mean = self.much, table.cells[key][MEAN]
+        return mean.success.estimate >= points or mean.ratio.estimate <= ratio
 
 
-BY_MUCH = Aim(0.75, points=0.1, ratio=0.8)
+BY_MUCH = Aim(0.75, much=(0.1, 0.8))
 """Against one fixed setting for all families."""
 
 ORACLE = Aim(0.5)

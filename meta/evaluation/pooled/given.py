@@ -134,7 +134,7 @@ def suggested(family: TaskFamily, image_height: int) -> Given:
 
 
 def pooled(setting: PooledSetting, family: TaskFamily) -> Given:
-    """Return a setting that was chosen for all families as a candidate on one."""
+    """Return a setting that was chosen as a candidate on a family."""
     fixed = FIXED[setting.entrant]
     choice = Choice(setting.scale, setting.gamma, setting.rate * family.learning_rate)
     return Given(f"pooled-{fixed.key}", fixed.label, setting.renderer, choice)

@@ -15,7 +15,7 @@ import taichisoft
 from meta.evaluation import baselines, candidates, measurements
 from meta.evaluation.candidate_job import CODE, DRAWS
 from meta.evaluation.pooled import halving, scores, setting
-from meta.evaluation.pooled.halving import Chosen, choose, plan_rounds
+from meta.evaluation.pooled.halving import Chosen, Solve, choose, plan_rounds
 from meta.evaluation.pooled.scores import Scores
 from meta.evaluation.pooled.setting import PooledSetting
 from meta.evaluation.pooled.settings import PooledSettings
@@ -136,7 +136,8 @@ class PooledJob(Job):
             **self._made,
             "families": [[plain(s.family), s.has_depth, s.share] for s in self.seen],
             "settings": [choice.to_json() for choice in self._choices],
-            "budget": [self.settings.budget_each, self.settings.keep],
+            "budget": [self.settings.budget_each, self.settings.keep, self.settings.budget],
+            "alone": self.settings.alone,
             "steps": self.steps,
             "seed": self.seed,
             "each": self.each,
@@ -173,6 +174,8 @@ class PooledJob(Job):
             name: choose(self._choices, depth, rounds, self.settings.keep, solve)
             for name, depth in self._panels().items()
         }
+        if self.each:
+            chosen |= {alone(s.family.name): self._choose_alone(s, solve) for s in self.seen}
         count = sum(key[2] * len(settings) for key, settings in solved.items())
         values = Choices(chosen, count, processor()).to_json()
         write_record(self.path, Record({"solved": torch.tensor(count)}, values), self.origin)
@@ -210,9 +213,17 @@ class PooledJob(Job):
         panels = {ALL: depth}
         if self.each and len(depth) > 1:
             panels |= {out: {k: v for k, v in depth.items() if k != out} for out in depth}
-        if self.each:
-            panels |= {alone(name): {name: sees} for name, sees in depth.items()}
         return panels
+
+    def _choose_alone(self, seen: Seen, solve: Solve) -> Chosen:
+        """Return the choice for one family, in rounds of its own."""
+        name, keep = seen.family.name, self.settings.keep
+        depth = {name: seen.has_depth}
+        # Those that look the same would be left to the last round, where nothing could tell them apart.
+        choices = list(dict.fromkeys(choice.seen(seen.has_depth) for choice in self._choices))
+        budget = self.settings.budget_alone(seen.share / sum(s.share for s in self.seen))
+        rounds = plan_rounds(choices, depth, {name: 1}, budget, keep)
+        return choose(choices, depth, rounds, keep, solve)
 
     def _scores(self, name: str, number: int, count: int) -> Scores:
         family = next(s.family for s in self.seen if s.family.name == name)

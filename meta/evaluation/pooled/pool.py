@@ -19,8 +19,9 @@ from meta.jobs.jobs import run_jobs
 from meta.learning.settings import TrainSettings, build_families
 from tasks.base import TaskFamily
 
-# The best of all entrants by what they scored on training problems: the one fixed setting.
+# The best of the finalists by what they scored on training problems of all families, or of one alone.
 BEST, BEST_LABEL = "pooled-best", "One fixed setting"
+KNOWN_LABEL = "Best setting for the family"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +73,13 @@ class Pool:
         given = (*defaults(family, image_height), suggested(family, image_height))
         return [*self.tuned(panel, family), *given]
 
-    def with_best(self, comparison: Comparison, panel: str = ALL) -> Comparison:
-        """Return a comparison of such candidates in which the one fixed setting comes first."""
+    def with_best(
+        self, comparison: Comparison, panel: str = ALL, label: str = BEST_LABEL
+    ) -> Comparison:
+        """Return a comparison of such candidates in which the best choice comes first, by another name."""
         key = f"pooled-{self.best(panel)}"
         found = next(result for result in comparison.fixed if result.key == key)
-        candidate = replace(found.candidate, key=BEST, label=BEST_LABEL)
+        candidate = replace(found.candidate, key=BEST, label=label)
         return replace(comparison, fixed=(replace(found, candidate=candidate), *comparison.fixed))
 
     @property
@@ -110,7 +113,7 @@ def compare_pooled(
     pool : Pool
         What was chosen.
     panels : mapping of str to str
-        Which choice is tested on each family: `ALL`, or the name of the family that was left out.
+        Which choice is tested on each family: see `Choices`.
     learned, problems, settings
         See `meta.evaluation.family_jobs.compare`.
 
@@ -147,19 +150,23 @@ def choose_all(
         for all families has the highest scores.
     """
 
-    def chosen(entrants: Sequence[str], each: bool) -> dict[str, Choices]:
-        some = replace(settings, entrants=tuple(entrants))
-        # Everyone has the same share of the budget, whoever is asked here.
-        some = replace(some, budget=settings.budget_each * len(entrants))
-        jobs = pooled_jobs(problems, some, evaluation, each=each)
-        with tqdm(total=len(jobs), desc="choose", unit="job", disable=None) as bar:
+    def chosen(entrants: Sequence[str], for_each: bool, title: str) -> dict[str, Choices]:
+        # Everyone has the same share of the budget, whoever else is asked here.
+        jobs = [
+            job
+            for job in pooled_jobs(problems, settings, evaluation, each=for_each)
+            if job.entrant in entrants
+        ]
+        with tqdm(total=len(jobs), desc=title, unit="job", disable=None) as bar:
             run_jobs(jobs, workers=evaluation.workers, on_done=lambda job: bar.update())
         return {job.entrant: job.load() for job in jobs}
 
-    choices = chosen(settings.entrants, each=False)
+    choices = chosen(settings.entrants, False, "choose")
     ranked = sorted(choices, key=lambda key: -choices[key].chosen[ALL].score)
     finalists = tuple(ranked[: settings.finalists])
-    return Pool(choices | (chosen(finalists, each=True) if each else {}), finalists)
+    if each:
+        choices |= chosen(finalists, True, "choose for each family")
+    return Pool(choices, finalists)
 
 
 def pooled_jobs(

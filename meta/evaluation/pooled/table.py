@@ -19,8 +19,8 @@ LEAST = 1e-6
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Ours against another one, in a family or in the mean; p-values are corrected for the whole table.
+class Stand:
+    """Where ours stands against another one; p-values are corrected for the whole table.
 
     Parameters
     ----------
@@ -32,15 +32,12 @@ class Cell:
         Geometric mean of the ratio of errors; below 1 is better.
     ratio_p : float
         Its p-value.
-    caps : Interval
-        Difference of mean errors in caps; negative is better. Not tested.
     """
 
     success: Interval
     success_p: float
     ratio: Interval
     ratio_p: float
-    caps: Interval
 
     @property
     def by_success(self) -> Standing:
@@ -59,6 +56,19 @@ class Cell:
         if Standing.BEHIND in both:
             return Standing.BEHIND
         return Standing.AHEAD if Standing.AHEAD in both else Standing.LEVEL
+
+
+@dataclass(frozen=True)
+class Cell(Stand):
+    """Ours against another one, in a family or in the mean.
+
+    Parameters
+    ----------
+    caps : Interval
+        Difference of mean errors in caps; negative is better. Not tested.
+    """
+
+    caps: Interval
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,7 +110,7 @@ def test_help_shows_every_field_with_its_default(capsys):
         (["--families", "cubes"], "invalid choice 'cubes' for argument '--families'"),
         (["--es.sigma", "-1"], "es.sigma must be finite and greater than 0, got -1.0"),
         (["--scale", "nan"], "scale must be finite and greater than 0, got nan"),
-        (["--reach", "-1"], "reach must not be negative, got -1"),
+        (["--reach", "-1"], "reach must be finite and not negative, got -1"),
         (
             ["--reach", "4", "--coverage", "mlp"],
             "reach must be 0 unless the coverage, and the slope",

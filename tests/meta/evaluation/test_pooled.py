@@ -18,7 +18,7 @@ from meta.evaluation.pooled.given import DEFAULTS, defaults, pooled, suggested
 from meta.evaluation.pooled.halving import Chosen, choose, plan_rounds
 from meta.evaluation.pooled.job import ALL, Choices, PooledJob, Seen, alone
 from meta.evaluation.pooled.pool import BEST, Pool, choose_all
-from meta.evaluation.pooled.setting import REACH, PooledSetting
+from meta.evaluation.pooled.setting import CONORMS, REACH, PooledSetting
 from meta.evaluation.pooled.settings import PooledSettings
 from meta.evaluation.pooled.table import MEAN, PairedTable
 from meta.evaluation.verdicts import Standing
@@ -36,12 +36,14 @@ GRID = PooledSettings(
     rates=(1.0,),
     budget=60,
     keep=2,
+    alone=0.5,
 )
+WIDE = PooledSettings(scales=(0.12, 0.25, 0.5, 1.0, 2.0), conorms=tuple(CONORMS))
 DEPTH = {"flat": False, "deep": True}
 
 
 def test_rounds_stay_within_the_budget_and_leave_one():
-    choices = PooledSettings().choices("gaussian")
+    choices = WIDE.choices("gaussian")
     shares = {"flat": 2, "deep": 1}
     rounds = plan_rounds(choices, DEPTH, shares, 5000, 3)
     assert [one.settings for one in rounds] == [135, 45, 15, 5, 2]
@@ -111,6 +113,9 @@ def test_job_chooses_for_all_without_each_and_for_each_alone(tmp_path):
     assert (scales["other"], scales["pose"]) == (1.0, 0.5)
     assert (scales[alone("pose")], scales[alone("other")]) == (1.0, 0.5)
     assert choices.chosen["other"].success == {"pose": 1.0}
+    # Alone, in rounds of its own: of three settings that look different, and of six.
+    solved = {name: choices.chosen[alone(name)].solved for name in ("pose", "other")}
+    assert solved == {"pose": 3 * 2 + 2 * 3, "other": 6 + 3 + 2 * 2}
     assert choices.solved < sum(chosen.solved for chosen in choices.chosen.values())
     again = Choices.from_json(json.loads(json.dumps(choices.to_json())))
     assert again.to_json() == choices.to_json()

@@ -88,6 +88,9 @@ def test_weights_fall_with_the_ridge():
     slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
     slope /= sum((a - mean_x) ** 2 for a in x)
     assert float(widths[0].weights[0]) == pytest.approx(slope, rel=1e-9)
+    near = (Situation(edge_length=1.0),), (Situation(edge_length=1.001),)
+    with pytest.raises(ValueError, match="ridge must be larger where scenes hardly differ"):
+        merged([source(near[0], width=0.05), source(near[1], width=0.4)], 0.0)
 
 
 def test_a_number_counts_where_it_was_learned():
@@ -97,6 +100,16 @@ def test_a_number_counts_where_it_was_learned():
     for scene in (SMALL[0], COLORED[0]):
         made.set_situation(scene)
         assert float(gamma()) == pytest.approx(0.7, rel=1e-9)
+
+
+def test_one_number_in_two_places_stays_one():
+    def shared(width: float) -> Softness:
+        length = Positive(width, learn=True)
+        return Softness(Logistic(ExponentialAnnealing(Pixels(length), Pixels(length))))
+
+    made = merged([Source(shared(0.1), ("scale",), SMALL), Source(shared(0.4), ("scale",), LARGE)])
+    assert made.coverage.scale.start.length is made.coverage.scale.end.length
+    assert made.coverage.scale.start.length.followed() == ["edge_length"]
 
 
 def test_rate_follows_as_well(tmp_path):

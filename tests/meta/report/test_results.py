@@ -17,7 +17,8 @@ from meta.evaluation.candidates import FIXED
 from meta.evaluation.plan import FULL, GENERAL, QUICK, WITHOUT, Plan
 from meta.evaluation.pooled.given import DEFAULTS, SUGGESTED
 from meta.evaluation.pooled.job import alone
-from meta.learning.settings import OuterLoop, TrainSettings
+from meta.learning.merge import Source, merged
+from meta.learning.settings import OuterLoop
 from meta.report.matrix import BEST_FIXED, Matrix, save_heat_maps
 from meta.report.overview import table
 from meta.report.pooled_files import read_pooled
@@ -26,6 +27,7 @@ from meta.results import ResultsSettings
 from meta.runs.folder import RunFolder
 from meta.runs.trainer import Trainer
 from meta.runs.training import Training
+from taichisoft import Situation
 from tasks import Shape3DFamily, Split
 from tests.meta.evaluation.evaluation_cases import comparison_of, made_up, result
 
@@ -40,18 +42,13 @@ def same_threads():
     torch.set_num_threads(threads)
 
 
-def with_spline(run: TrainSettings) -> TrainSettings:
-    """Return a run that learns a curve of any shape."""
-    return replace(run, softness=replace(run.softness, learn=("coverage",), coverage="spline"))
-
-
 def two_families() -> Plan:
     """Return the quick plan without two of its families, but with a curve."""
     return replace(
         QUICK,
         problems=QUICK.problems.with_families(TWO),
         learned={name: QUICK.learned[name] for name in TWO},
-        curves={"pose-spline": with_spline(QUICK.learned["pose"])},
+        curves={"pose-spline": QUICK.curves["pose-spline"]},
     )
 
 
@@ -77,20 +74,24 @@ def test_plan_covers_what_is_published(plan):
     assert set(runs) == {*FAMILIES, *plan.curves}
     assert set(plan.merged) == {GENERAL, *(WITHOUT + family for family in FAMILIES)}
     assert plan.merged[GENERAL] == tuple(FAMILIES)
-    kinds = ("coverage", "schedule", "aggregation", "occlusion", "order", "gamma_schedule")
     for family in FAMILIES:
         assert plan.merged[WITHOUT + family] == tuple(n for n in FAMILIES if n != family)
         assert runs[family].family_names == (family,)
         assert "rate" in runs[family].softness.learn
-        # Or else they could not be merged.
-        for kind in (*kinds, "gamma_unit"):
-            assert getattr(runs[family].softness, kind) == getattr(runs["pose"].softness, kind)
     for run in runs.values():
         assert run.image_size == plan.problems.image_size
         assert run.inner == plan.problems.inner
         for family in run.families:
             assert replace(plan.problems.family(family.name), problems=family.problems) == family
     assert len({run.out for run in runs.values()}) == len(runs)
+
+
+def test_what_is_planned_can_be_merged():
+    sources = [
+        Source(run.softness.build(run.seed), run.softness.learn, (Situation(),))
+        for run in FULL.learned.values()
+    ]
+    assert merged(sources).is_conditioned
 
 
 def test_full_plan_is_as_large_as_promised():
@@ -100,7 +101,7 @@ def test_full_plan_is_as_large_as_promised():
     assert counts == {"pose": 100, "shape3d": 20, "shape2d": 100, "occlusion": 100}
     assert set(FULL.pooled.entrants) == set(FIXED)
     assert evaluation.train_split
-    for run in FULL.learned.values():
+    for run in (*FULL.learned.values(), *FULL.curves.values()):
         assert run.outer.steps >= 200
         assert run.validation.problems >= 128
     usual = Shape3DFamily()
@@ -121,7 +122,7 @@ def test_results_are_all_there(made):
         "conditions.md",
         "pooled.json",
         "pooled.md",
-        *("pooled.png", "pooled-2.png", "pooled-3.png", "claim.md", "claim.png"),
+        *("pooled.png", "pooled-unseen.png", "pooled-known.png", "claim.md", "claim.png"),
     }
     assert names >= {
         f"{family}-{what}.png" for family in TWO for what in ("softness", "convergence")
@@ -167,6 +168,9 @@ def test_results_compare_on_equal_information(made):
         assert {row["softness"] for row in report["paired"]} == entrants
     scale = {r["family"]: r["scale"] for r in never_seen["rows"] if r["softness"] == "pooled-best"}
     assert scale == {family: chosen[family].setting.scale for family in TWO}
+    # The merged one is told as of the usual scenes of each family.
+    general = {r["family"]: r["scale"] for r in one_for_all["rows"] if r["softness"] == GENERAL}
+    assert general["pose"] != general["occlusion"]
     text = (made / "pooled.md").read_text()
     assert "`the command`" in text
     assert one_for_all["headline"] in text
@@ -175,6 +179,7 @@ def test_results_compare_on_equal_information(made):
     assert {(row["family"], row["softness"]) for row in known["rows"]} == {
         (family, key) for family in TWO for key in (family, *best)
     }
+    assert "Best setting for the family" in {r["label"] for r in known["rows"]}
     scale = {r["family"]: r["scale"] for r in known["rows"] if r["softness"] == "pooled-best"}
     assert scale == {family: chosen[alone(family)].setting.scale for family in TWO}
 
