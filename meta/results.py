@@ -157,7 +157,7 @@ def _train(plan: Plan, settings: ResultsSettings) -> dict[str, RunFolder]:
 
 def _merge(plan: Plan, runs: dict[str, RunFolder], out: Path) -> dict[str, Path]:
     """Merge what was learned on several families, and return the files by name."""
-    files, every = {}, sources_of({name: runs[name] for name in plan.families})
+    files, every = {}, sources_of({name: runs[name] for name in plan.merged[GENERAL]})
     for name, sources in plan.merged.items():
         softness = merge_sources({source: every[source] for source in sources})
         if not any("gamma" in every[source].learned for source in sources):

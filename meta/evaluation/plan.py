@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +38,8 @@ class Plan:
         The problems, equal in all runs and in the evaluation.
     learned : dict of str to TrainSettings
         Learning a softness, by family. Merged, they make that of all families, `GENERAL`.
+    sizes : dict of str to TrainSettings
+        The same at other image sizes, each on one family, by name; merged as well.
     curves : dict of str to TrainSettings
         Learning a part of a softness as a curve of any shape, each on one family, by name.
     evaluation : EvaluationSettings
@@ -49,6 +52,7 @@ class Plan:
 
     problems: TrainSettings
     learned: dict[str, TrainSettings]
+    sizes: dict[str, TrainSettings]
     curves: dict[str, TrainSettings]
     evaluation: EvaluationSettings
     pooled: PooledSettings
@@ -70,7 +74,7 @@ class Plan:
 
     def runs(self, folder: Path) -> dict[str, TrainSettings]:
         """Return the settings of all runs by name; each has its own folder in that one."""
-        runs = self.learned | self.curves
+        runs = self.learned | self.sizes | self.curves
         return {name: replace(run, out=str(folder / name)) for name, run in runs.items()}
 
     @property
@@ -79,11 +83,16 @@ class Plan:
 
         That of all families, and those of all but one if there are several.
         """
-        names = self.families
-        found = {GENERAL: names}
-        if len(names) > 1:
-            found |= {WITHOUT + out: tuple(n for n in names if n != out) for out in names}
-        return found
+        found = {GENERAL: self.families}
+        if len(self.families) > 1:
+            for out in self.families:
+                found[WITHOUT + out] = tuple(name for name in self.families if name != out)
+        return {name: self._on(families) for name, families in found.items()}
+
+    def _on(self, families: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the runs on some families, but for curves."""
+        runs = self.learned | self.sizes
+        return tuple(name for name, run in runs.items() if set(run.family_names) <= set(families))
 
 
 _PROBLEMS = TrainSettings(
@@ -164,6 +173,8 @@ FULL = Plan(
         "shape2d": _run("shape2d", 3, 6, 50, _FLAT),
         "occlusion": _run("occlusion", 2, 8, 50, _DEEP),
     },
+    # So that a rule for widths can tell a height in pixels from a family.
+    sizes={"pose-40": replace(_run("pose", 2, 8, 25, _SILHOUETTES), image_size=40)},
     curves={
         "pose-network": _curve("pose", 8, replace(_FREE, coverage="mlp")),
         "pose-spline": _curve("pose", 8, replace(_FREE, coverage="spline")),
@@ -184,7 +195,7 @@ FULL = Plan(
         measure_every=3,
     ),
     # About as many problems as learning solves.
-    pooled=PooledSettings(budget=21_000),
+    pooled=PooledSettings(budget=24_000),
     conditions=CONDITIONS,
 )
 """The published results."""
@@ -203,10 +214,11 @@ _TINY = TrainSettings(
 )
 
 
-def _tiny(runs: dict[str, TrainSettings]) -> dict[str, TrainSettings]:
+def _tiny(runs: dict[str, TrainSettings], image_size: int = 16) -> dict[str, TrainSettings]:
     """Return runs that learn the same from tiny problems, in one step."""
+    tiny = replace(_TINY, image_size=image_size)
     return {
-        name: replace(_TINY.with_families(run.family_names), softness=run.softness)
+        name: replace(tiny.with_families(run.family_names), softness=run.softness)
         for name, run in runs.items()
     }
 
@@ -214,6 +226,7 @@ def _tiny(runs: dict[str, TrainSettings]) -> dict[str, TrainSettings]:
 QUICK = Plan(
     problems=_TINY,
     learned=_tiny(FULL.learned),
+    sizes=_tiny(FULL.sizes, image_size=12),
     curves=_tiny(FULL.curves),
     evaluation=EvaluationSettings(
         seeds=1,

@@ -24,7 +24,7 @@ class PooledSettings(Settings):
     # Learning rates to choose from, as multiples of each family's own.
     rates: tuple[PositiveFloat, ...] = (0.5, 1.0, 2.0)
     # Training problems that all entrants together may solve to choose a setting for all families.
-    budget: Count = 21_000
+    budget: Count = 24_000
     keep: Annotated[int, AtLeast(2)] = 3  # One in so many settings is kept in every round.
     # How many fixed softnesses, those of the highest scores, are compared on held-out problems.
     finalists: Count = 2

@@ -48,6 +48,7 @@ def two_families() -> Plan:
         QUICK,
         problems=QUICK.problems.with_families(TWO),
         learned={name: QUICK.learned[name] for name in TWO},
+        sizes=QUICK.sizes,
         curves={"pose-spline": QUICK.curves["pose-spline"]},
     )
 
@@ -71,15 +72,16 @@ def made(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("plan", [FULL, QUICK], ids=["full", "quick"])
 def test_plan_covers_what_is_published(plan):
     runs = plan.runs(Path("runs"))
-    assert set(runs) == {*FAMILIES, *plan.curves}
+    assert set(runs) == {*FAMILIES, *plan.sizes, *plan.curves}
     assert set(plan.merged) == {GENERAL, *(WITHOUT + family for family in FAMILIES)}
-    assert plan.merged[GENERAL] == tuple(FAMILIES)
+    assert set(plan.merged[GENERAL]) == {*FAMILIES, *plan.sizes}
     for family in FAMILIES:
-        assert plan.merged[WITHOUT + family] == tuple(n for n in FAMILIES if n != family)
+        left = [name for name in plan.merged[GENERAL] if runs[name].family_names != (family,)]
+        assert plan.merged[WITHOUT + family] == tuple(left)
         assert runs[family].family_names == (family,)
         assert "rate" in runs[family].softness.learn
-    for run in runs.values():
-        assert run.image_size == plan.problems.image_size
+    for name, run in runs.items():
+        assert (run.image_size != plan.problems.image_size) == (name in plan.sizes)
         assert run.inner == plan.problems.inner
         for family in run.families:
             assert replace(plan.problems.family(family.name), problems=family.problems) == family
@@ -89,7 +91,7 @@ def test_plan_covers_what_is_published(plan):
 def test_what_is_planned_can_be_merged():
     sources = [
         Source(run.softness.build(run.seed), run.softness.learn, (Situation(),))
-        for run in FULL.learned.values()
+        for run in (*FULL.learned.values(), *FULL.sizes.values())
     ]
     assert merged(sources).is_conditioned
 
@@ -101,7 +103,7 @@ def test_full_plan_is_as_large_as_promised():
     assert counts == {"pose": 100, "shape3d": 20, "shape2d": 100, "occlusion": 100}
     assert set(FULL.pooled.entrants) == set(FIXED)
     assert evaluation.train_split
-    for run in (*FULL.learned.values(), *FULL.curves.values()):
+    for run in FULL.runs(Path()).values():
         assert run.outer.steps >= 200
         assert run.validation.problems >= 128
     usual = Shape3DFamily()
@@ -136,7 +138,7 @@ def test_results_are_all_there(made):
 def test_results_say_how_they_were_made(made):
     told = json.loads((made / "results.json").read_text())
     assert told["command"] == "the command"
-    assert set(told["runs"]) == {*TWO, "pose-spline"}
+    assert set(told["runs"]) == {*TWO, "pose-40", "pose-spline"}
     assert told["versions"]["taichisoft"] == ts.__version__
     held_out = [row for row in told["rows"] if row["split"] == "held-out"]
     of_pose = {row["softness"] for row in held_out if row["family"] == "pose"}
@@ -211,14 +213,14 @@ def test_results_ship_weights_with_what_they_earned(made):
     assert {row["softness"] for row in pose["evaluation"]} == {"pose"}
     assert [family["name"] for family in pose["settings"]["families"]] == ["pose"]
     assert pose["step"] == 1
-    assert set(general["merged"]) == set(TWO)
-    assert "merged: from pose, occlusion" in ts.Softness.load(files[0]).describe()
+    assert set(general["merged"]) == {*TWO, "pose-40"}
+    assert "merged: from pose, occlusion, pose-40" in ts.Softness.load(files[0]).describe()
     whole = ts.Softness.load(made / "merged" / f"{GENERAL}.safetensors").state_dict()
     assert equal(ts.Softness.load(files[0]).state_dict(), whole)
 
 
 def test_merge_command_makes_one_softness_of_runs(made, tmp_path, capsys):
-    runs = [str(made / "runs" / name) for name in TWO]
+    runs = [str(made / "runs" / name) for name in (*TWO, "pose-40")]
     out = tmp_path / "new" / "both.safetensors"
     assert merge.main([*runs, "--out", str(out)]) == 0
     assert "px wide at first" in capsys.readouterr().out
