@@ -32,7 +32,7 @@ from meta.evaluation.comparison import Comparison
 from meta.evaluation.condition_jobs import Budget, Entrants, UnderCondition
 from meta.evaluation.family_jobs import RECORDS, compare, records_folder
 from meta.evaluation.plan import FULL, GENERAL, QUICK, START, WITHOUT, Plan
-from meta.evaluation.pooled.given import DEFAULTS, Given
+from meta.evaluation.pooled.given import SUGGESTED, Given
 from meta.evaluation.pooled.job import ALL, alone
 from meta.evaluation.pooled.pool import BEST_LABEL, KNOWN_LABEL, Pool, choose_all, compare_pooled
 from meta.evaluation.settings import EvaluationSettings
@@ -239,7 +239,7 @@ def _conditions(
     evaluation: EvaluationSettings,
     out: Path,
 ) -> list[UnderCondition]:
-    """Compare the softness of all families under conditions with the one fixed setting and the defaults."""
+    """Compare the softness of all families under conditions with what is not made for any of them."""
     families = build_families(plan.problems)
     fixed = {f.name: _untouched(pool, f, plan.problems.image_size) for f in families}
     budget = Budget(
@@ -253,11 +253,10 @@ def _conditions(
 
 
 def _untouched(pool: Pool, family: TaskFamily, image_size: int) -> list[Given]:
-    """Return the one fixed setting, then the published defaults."""
+    """Return the one fixed setting, and what is suggested for each scene."""
     every = {c.key: c for c in pool.candidates(ALL, family, image_size)}
     best = every[f"pooled-{pool.best()}"]
-    defaults = [candidate for key, candidate in every.items() if key in DEFAULTS]
-    return [replace(best, label=f"{BEST_LABEL}: {best.label}"), *defaults]
+    return [replace(best, label=f"{BEST_LABEL}: {best.label}"), every[SUGGESTED]]
 
 
 def candidates(
