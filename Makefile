@@ -9,7 +9,8 @@ RUN    ?= runs/$(shell date +%Y%m%d-%H%M%S)
 TRAIN  ?=
 # A last option counts, so that TRAIN may say otherwise.
 JUDGED := --validation-problems 32 --validation-every 6
-RESULTS ?=
+# Results of the present plan are in the making there; those in results/ are of an earlier one.
+RESULTS ?= --out results/next
 # Processes that run tests, and threads of the kernels in each: one thread would hide what threads do to each other.
 WORKERS ?= 2
 # Random scenes and damaged files of a long fuzzing.
@@ -26,7 +27,7 @@ train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones
 	$(BIN)/python -m meta.evaluate $(RUN)
 	$(BIN)/python -m meta.report $(RUN)
 
-results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/ (hours; goes on where stopped)
+results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/next/ (hours; goes on where stopped)
 	$(BIN)/python -m meta.results $(RESULTS)
 
 compiled: $(VENV)/test.stamp  ## compile the kernels that most tests need

@@ -161,7 +161,6 @@ def _curve(family: str, problems: int, softness: SoftnessSettings) -> TrainSetti
     return replace(
         _run(family, problems, 0, 25, softness),
         gradient=AntitheticSettings(sigma=0.2, pairs=4),
-        outer=OuterLoop(steps=200),
     )
 
 
@@ -184,7 +183,7 @@ FULL = Plan(
     },
     evaluation=EvaluationSettings(
         seeds=5,
-        # A problem of shape3d takes forty times as long as one of pose.
+        # A problem of shape3d, with its 24 views, takes much longer than the others.
         counts={
             "pose": ProblemCounts(100, 32),
             "shape3d": ProblemCounts(20, 3),

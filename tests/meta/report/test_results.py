@@ -217,6 +217,16 @@ def test_results_ship_weights_with_what_they_earned(made):
     assert equal(ts.Softness.load(files[0]).state_dict(), whole)
 
 
+def test_gamma_is_the_whole_extent_where_no_depths_were_learned(made):
+    def gammas(name: str) -> set[float]:
+        state = ts.Softness.load(made / "merged" / f"{name}.safetensors").state_dict()
+        names = [name for name in state if name.startswith("occlusion.gamma.")]
+        return {float(state[name]) for name in names if name.endswith("log_value")}
+
+    assert gammas(f"{WITHOUT}occlusion") == {0.0}
+    assert gammas(GENERAL) != {0.0}
+
+
 def test_merge_command_makes_one_softness_of_runs(made, tmp_path, capsys):
     runs = [str(made / "runs" / name) for name in (*TWO, "pose-40")]
     out = tmp_path / "new" / "both.safetensors"
