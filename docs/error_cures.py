@@ -88,7 +88,7 @@ CURES = (
         "`torch.stack(list)`: gradients flow through it.",
     ),
     (
-        r"must be a tensor or numbers|must be a number, got|must be a number or a \{wanted\}|must be an int, got|must be \{wanted\}",
+        r"must be a tensor or numbers|must be a Tensor, got ndarray|must be a number, got|must be a number or a \{wanted\}|must be an int, got|must be \{wanted\}",
         "An argument of another type, such as a string, None, or a NumPy array where a tensor is wanted.",
         "Pass the type named; `torch.as_tensor(array)` makes a tensor of an array.",
     ),
@@ -113,7 +113,7 @@ CURES = (
         "Count from 0: `faces - 1`; remove the faces of removed vertices.",
     ),
     (
-        r"must be \{below\}|must be at least \{minimum\}|must be greater than|tolerance must not be negative"
+        r"must be \{below\}|must be at least \{minimum\}|must be greater than|(tolerance|weight) must not be negative"
         r"|must be positive, got|target_length must not be negative|progress must be from 0 to 1|shininess must be positive"
         r"|must be at most \{maximum\}|must be from \{low\} to|depth_extent must not be negative|low must be less than high",
         "A number outside of its range.",

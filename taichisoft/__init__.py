@@ -31,6 +31,8 @@ from taichisoft.fitting.history import History as History
 from taichisoft.fitting.multi_start import MultiStart as MultiStart
 from taichisoft.fitting.multi_start import multi_start as multi_start
 from taichisoft.fitting.run import Fit as Fit
+from taichisoft.geometry.depth_loss import depth_loss as depth_loss
+from taichisoft.geometry.depth_loss import depth_mse as depth_mse
 from taichisoft.geometry.losses import EdgeLength as EdgeLength
 from taichisoft.geometry.losses import Laplacian as Laplacian
 from taichisoft.geometry.losses import NormalConsistency as NormalConsistency

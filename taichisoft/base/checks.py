@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from inspect import Parameter, signature
 from typing import Any, TypeVar, overload
 
+import numpy as np
 import torch
 
 from taichisoft.base.eager import eager
@@ -90,6 +91,10 @@ def check_tensor(
     ValueError
         Of another shape, or sparse.
     """
+    if isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{name} must be a Tensor, got ndarray; torch.from_numpy({name}) makes one of it"
+        )
     value = check_type(value, name, torch.Tensor)
     if value.dtype not in dtypes:
         wanted = " or ".join(str(d) for d in dtypes)

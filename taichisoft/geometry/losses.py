@@ -25,73 +25,123 @@ from taichisoft.base.eager import eager, eager_class
 from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath, transforming
 from taichisoft.geometry.overlap import overlap
+from taichisoft.geometry.pixel_weights import (
+    image_shapes,
+    mean_square,
+    of_size_one,
+    pixel_weights,
+)
 from taichisoft.geometry.topology import adjacent_faces, check_faces, unique_edges
 from taichisoft.geometry.vectors import unit_normals
 
 
-def iou(alpha: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def iou(
+    alpha: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    mask: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Soft intersection over union of each image of a batch.
 
-    ``sum(a t) / sum(a + t - a t)`` over the pixels, as in Soft Rasterizer (Liu et al., ICCV 2019).
+    ``sum(w a t) / sum(w (a + t - a t))`` over the pixels, as in Soft Rasterizer (Liu et al., ICCV 2019),
+    where w is 1, or ``mask * weight``.
 
     Parameters
     ----------
     alpha : Tensor, (B, H, W), float32 or float64
         Coverage in [0, 1].
     target : Tensor, (B, H, W), (1, H, W) or (H, W), dtype of ``alpha`` or bool
-        Coverage in [0, 1]; one image is the target of all.
+        Coverage in [0, 1]; one image is the target of all. Levels from 0 to 255 (uint8) are not taken:
+        ``target / 255``.
+    mask : Tensor, (B, H, W), (1, H, W) or (H, W), dtype of ``alpha`` or bool, optional
+        Which pixels count, or how much, in [0, 1]. One that does not count is not looked at: ``target`` may
+        be NaN there.
+    weight : Tensor, (B, H, W), (1, H, W) or (H, W), dtype of ``alpha``, optional
+        How much each pixel counts, not negative; only its ratios matter. It is multiplied by the mask.
 
     Returns
     -------
     Tensor, (B,)
-        In [0, 1]. It is 1, with gradient 0, where both images are empty.
+        In [0, 1]. It is 1, with gradient 0, where both images are empty, and where no pixel counts.
 
     Raises
     ------
     TypeError, ValueError
-        Wrong dtype, shapes that do not fit, or different devices.
+        Wrong dtype, shapes that do not fit, different devices, a mask outside of [0, 1], or a weight that is
+        negative.
     """
     check_tensor(alpha, "alpha", ("B", "H", "W"))
     target = _as_target(target, alpha, "alpha")
-    intersection, union = overlap(alpha, target)
+    weights = pixel_weights(mask, weight, alpha, "alpha")
+    intersection, union = overlap(alpha, target, None if weights is None else of_size_one(weights))
     # the square root keeps second derivatives, of the order of 1 / union^2, within range
     empty = union <= torch.finfo(union.dtype).tiny ** 0.5
     one = torch.ones_like(union)
     return torch.where(empty, one, intersection / torch.where(empty, one, union))
 
 
-def iou_loss(alpha: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def iou_loss(
+    alpha: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    mask: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     """One minus the mean of `iou` over the batch, a scalar in [0, 1]."""
-    return 1 - iou(alpha, target).mean()
+    return 1 - iou(alpha, target, mask=mask, weight=weight).mean()
 
 
-def mse(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def mse(
+    image: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    mask: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Mean squared difference of each image of a batch.
 
     Parameters
     ----------
     image : Tensor, (B, H, W) or (B, H, W, C), float32 or float64
     target : Tensor, shape of ``image``, dtype of ``image`` or bool
-        Or one image, (H, W), (H, W, C) or with an axis of length 1 in front, the target of all.
+        Or one image, (H, W), (H, W, C) or with an axis of length 1 in front, the target of all. Levels from
+        0 to 255 (uint8) are not taken: ``target / 255``.
+    mask : Tensor, (B, H, W), (1, H, W) or (H, W), dtype of ``image`` or bool, optional
+        Which pixels count, or how much, in [0, 1]. One that does not count is not looked at: ``target`` may
+        be NaN there.
+    weight : Tensor, (B, H, W), (1, H, W) or (H, W), dtype of ``image``, optional
+        How much each pixel counts, not negative; only its ratios matter. It is multiplied by the mask.
 
     Returns
     -------
     Tensor, (B,)
-        The mean over pixels and channels.
+        The mean over pixels, by mask and weight, and over channels. It is 0, with gradient 0, where no pixel
+        counts.
 
     Raises
     ------
     TypeError, ValueError
-        Wrong dtype, shapes that do not fit, or different devices.
+        Wrong dtype, shapes that do not fit, different devices, a mask outside of [0, 1], or a weight that is
+        negative.
     """
     check_tensor(image, "image", ("B", "H", "W"), ("B", "H", "W", "C"))
     target = _as_target(target, image, "image")
-    return (image - target).square().flatten(1).mean(1)
+    weights = pixel_weights(mask, weight, image, "image")
+    if weights is None:
+        return (image - target).square().flatten(1).mean(1)
+    return mean_square(image - target, weights)
 
 
-def mse_loss(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def mse_loss(
+    image: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    mask: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Mean of `mse` over the batch, a scalar."""
-    return mse(image, target).mean()
+    return mse(image, target, mask=mask, weight=weight).mean()
 
 
 @eager_class
@@ -274,8 +324,7 @@ def edge_length_loss(
 
 
 def _as_target(target: torch.Tensor, image: torch.Tensor, name: str) -> torch.Tensor:
-    shape, one = tuple(image.shape), tuple(image.shape[1:])
-    shapes = dict.fromkeys((shape, (1, *one), one))  # equal ones are told once
+    shapes = image_shapes(image, tuple(image.shape[3:]))
     check_tensor(target, "target", *shapes, dtypes=(*FLOAT_DTYPES, torch.bool))
     if target.dtype == torch.bool:
         target = target.to(image.dtype)

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
+from taichisoft.geometry.pixel_weights import where_counted
 
-def overlap(alpha: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+
+def overlap(alpha: Tensor, target: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return the sums of ``a t`` and of ``a + t - a t`` over the pixels of each image, (B,) each.
 
     Parameters
@@ -21,7 +23,13 @@ def overlap(alpha: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     alpha, target : Tensor, (B, H, W)
         Images; those of `target` may be one, (1, H, W) or (H, W), for all. Differentiable in both, any number
         of times, and by transforms of ``torch.func``.
+    weights : Tensor, (B, H, W) or (1, H, W), optional
+        What each pixel is multiplied by in the sums. Where it is 0, the images may hold anything.
     """
+    if weights is not None:
+        alpha, target = where_counted(weights, alpha), where_counted(weights, target)
+        product = weights * alpha * target
+        return product.sum((1, 2)), (weights * (alpha + target) - product).sum((1, 2))
     if target.requires_grad or target.shape != alpha.shape or _is_transformed():
         product = alpha * target
         return product.sum((1, 2)), (alpha + target - product).sum((1, 2))

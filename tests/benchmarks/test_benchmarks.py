@@ -16,6 +16,7 @@ from benchmarks import (
     bench,
     compiled,
     cost,
+    depth_bias,
     kernels,
     profile_step,
     renderers,
@@ -182,6 +183,13 @@ def test_appearance_of_every_kind(kind, capsys):
     line = capsys.readouterr().out
     assert line.startswith(f"{kind}: ")
     assert float(line.split()[1]) > 0
+
+
+def test_bias_of_depth_smoke(capsys):
+    depth_bias.main(["--size", "16", "--steps", "1"])
+    said = capsys.readouterr().out
+    assert said.count("\n") == 2 + 2 * len(depth_bias.RENDERERS) * len(depth_bias.SCALES)
+    assert "nan" not in said
 
 
 def test_parts_of_a_step_are_told_apart(tmp_path, capsys):

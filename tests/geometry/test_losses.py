@@ -128,6 +128,155 @@ def test_one_target_is_that_of_all_images(loss, channels):
     )
 
 
+IMAGE_LOSSES = {
+    "iou": (losses.iou, losses.iou_loss, 1.0),
+    "mse": (losses.mse, losses.mse_loss, 0.0),
+}
+every_image_loss = pytest.mark.parametrize(
+    ("loss", "mean", "without"), IMAGE_LOSSES.values(), ids=IMAGE_LOSSES
+)
+
+
+@every_image_loss
+@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 5, 4), (5, 4)])
+def test_pixels_that_are_masked_out_count_like_none(loss, mean, without, shape):
+    image, target = random_images(3, 5, 4), random_images(3, 5, 4, seed=1)
+    mask = random_images(*shape, seed=2) > 0.4
+    kept = [
+        (x[m][None, None], y[m][None, None])
+        for x, y, m in zip(image, target, mask.expand(3, 5, 4), strict=True)
+    ]
+    expected = torch.cat([loss(*pair) for pair in kept])
+    torch.testing.assert_close(loss(image, target, mask=mask), expected)
+    torch.testing.assert_close(loss(image, target, mask=mask.double()), expected)
+    torch.testing.assert_close(loss(image, target, weight=3 * mask.double()), expected)
+    value = mean(image, target, mask=mask)
+    torch.testing.assert_close(value, abs(without - expected.mean()))
+
+
+@every_image_loss
+def test_a_weight_is_how_often_a_pixel_counts(loss, mean, without):
+    image, target = random_images(2, 2, 3), random_images(2, 2, 3, seed=1)
+    times = torch.tensor([[0, 1, 2], [3, 0, 1]])
+    rows = [x.flatten(1).repeat_interleave(times.flatten(), 1)[:, None] for x in (image, target)]
+    torch.testing.assert_close(loss(image, target, weight=times.double()), loss(*rows))
+    # The product of both; of a weight only ratios matter, however small it is.
+    mask = times.clamp(max=1).double() / 2
+    for size in (1.0, 1e-300, 1e300):
+        value = loss(image, target, mask=mask, weight=times.double() * size)
+        torch.testing.assert_close(value, loss(*rows))
+    small = (times * 1e-30).float()
+    value = loss(image.float(), target.float(), weight=small)
+    torch.testing.assert_close(value, loss(*rows).float())
+
+
+def test_weights_count_for_all_channels():
+    image, target = random_images(2, 3, 4, 3), random_images(2, 3, 4, 3, seed=1)
+    weight = random_images(2, 3, 4, seed=2)
+    alone = [losses.mse(image[..., c], target[..., c], weight=weight) for c in range(3)]
+    torch.testing.assert_close(losses.mse(image, target, weight=weight), torch.stack(alone).mean(0))
+
+
+@every_image_loss
+@pytest.mark.parametrize("hole", [math.nan, math.inf, 1e300])
+def test_holes_of_a_target_leave_no_trace_in_two_orders(loss, mean, without, hole):
+    image, target = random_images(2, 3, 4).requires_grad_(), random_images(2, 3, 4, seed=1)
+    weight = random_images(2, 3, 4, seed=2)
+    weight[:, 1, 1:3] = 0
+    weight.requires_grad_()
+    upstream = torch.tensor([1.0, 2.0], dtype=torch.float64)
+
+    def numbers(target):
+        target = target.clone().requires_grad_()
+        value = loss(image, target, weight=weight)
+        first = torch.autograd.grad(value, (image, target, weight), upstream, create_graph=True)
+        squares = sum(g.square().sum() for g in first)
+        return [value, *first, *torch.autograd.grad(squares, (image, target, weight))]
+
+    expected = numbers(target)
+    target[:, 1, 1:3] = hole
+    for actual, wanted in zip(numbers(target), expected, strict=True):
+        counted = torch.where(weight > 0, wanted, 0) if wanted.ndim == 3 else wanted
+        seen = torch.where(weight > 0, actual, 0) if actual.ndim == 3 else actual
+        assert torch.isfinite(actual).all()
+        torch.testing.assert_close(seen, counted)
+    assert not expected[1][:, 1, 1:3].any()
+
+
+@every_image_loss
+def test_an_image_without_a_counted_pixel_has_no_loss_and_no_gradient(loss, mean, without):
+    image = random_images(2, 3, 4).requires_grad_()
+    target = random_images(2, 3, 4, seed=1)
+    mask = torch.ones(2, 3, 4, dtype=torch.bool)
+    mask[1] = False
+    target[1] = math.nan
+    value = loss(image, target, mask=mask)
+    assert value[1] == without
+    torch.testing.assert_close(value[:1], loss(image[:1], target[:1]))
+    (first,) = torch.autograd.grad(value.sum(), image, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), image)
+    assert first[0].any()
+    assert not first[1].any()
+    assert torch.isfinite(second).all()
+    assert not second[1].any()
+
+
+@every_image_loss
+def test_gradients_of_weighted_image_losses(loss, mean, without):
+    a, b, w = (random_images(2, 3, 2, seed=i).requires_grad_() for i in range(3))
+    mask = torch.tensor([[True, False], [True, True], [False, True]])
+    assert torch.autograd.gradcheck(lambda *x: loss(*x[:2], mask=mask, weight=x[2]), (a, b, w))
+    assert torch.autograd.gradgradcheck(lambda *x: loss(*x[:2], mask=mask, weight=x[2]), (a, b, w))
+
+
+@every_image_loss
+@pytest.mark.parametrize(
+    ("given", "error", "match"),
+    [
+        (
+            {"mask": torch.ones(5, 4)},
+            ValueError,
+            r"mask must have shape .*\(4, 4\), got \(5, 4\)",
+        ),
+        ({"mask": torch.full((4, 4), 1.5)}, ValueError, r"mask must be in \[0, 1\], got 1.5"),
+        ({"mask": torch.full((4, 4), math.nan)}, ValueError, r"mask must be finite, got nan"),
+        ({"mask": torch.ones(4, 4).byte()}, TypeError, r"mask.*uint8; .to\(torch.bool\) converts"),
+        ({"mask": torch.ones(4, 4).double()}, TypeError, r"mask.*float32.*float64"),
+        ({"mask": np.ones((4, 4))}, TypeError, r"mask.*ndarray; torch.from_numpy\(mask\)"),
+        ({"weight": torch.ones(3, 4, 4)}, ValueError, r"weight must have shape .*got \(3, 4, 4\)"),
+        ({"weight": torch.full((4, 4), -1.0)}, ValueError, r"weight must not be negative, got -1"),
+        ({"weight": torch.full((4, 4), math.inf)}, ValueError, r"weight must be finite, got inf"),
+        ({"weight": torch.ones(4, 4).bool()}, TypeError, r"weight.*bool; .float\(\) converts"),
+        ({"weight": torch.ones(4, 4, device="meta")}, ValueError, r"weight.*device"),
+    ],
+)
+def test_bad_masks_and_weights(loss, mean, without, given, error, match):
+    for function in (loss, mean):
+        with pytest.raises(error, match=match):
+            function(torch.rand(2, 4, 4), torch.rand(4, 4), **given)
+
+
+@every_image_loss
+def test_an_array_is_no_target(loss, mean, without):
+    with pytest.raises(TypeError, match=r"target.*ndarray; torch.from_numpy\(target\) makes one"):
+        mean(torch.rand(2, 4, 4), np.zeros((4, 4), np.float32))
+
+
+# Of torch itself, which compiles some of its transforms.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+@every_image_loss
+def test_weighted_image_losses_have_transforms(loss, mean, without):
+    a, b, w, v = (random_images(2, 3, 4, seed=i) for i in range(4))
+    leaf = w.clone().requires_grad_()
+    (first,) = torch.autograd.grad(loss(a, b, weight=leaf).sum(), leaf)
+    found = torch.func.grad(lambda w: loss(a, b, weight=w).sum())(w)
+    torch.testing.assert_close(found, first)
+    _, slope = torch.func.jvp(lambda w: loss(a, b, weight=w).sum(), (w,), (v,))
+    torch.testing.assert_close(slope, (first * v).sum())
+    both = torch.func.vmap(lambda w: loss(a, b, weight=w))(torch.stack([w, v]))
+    torch.testing.assert_close(both, torch.stack([loss(a, b, weight=x) for x in (w, v)]))
+
+
 def test_bad_images():
     with pytest.raises(ValueError, match=r"alpha.*B, H, W"):
         losses.iou(torch.rand(4, 4), torch.rand(4, 4))
