@@ -98,6 +98,16 @@ CURES = (
         "`pip install 'taichisoft[train]'`.",
     ),
     (
+        r"^LargeSteps needs SciPy",
+        "SciPy factorizes the matrix, and comes with an extra.",
+        "`pip install 'taichisoft[large-steps]'`.",
+    ),
+    (
+        r"betas must be a pair|must be at least 0 and less than 1",
+        "The decays of the two moments of `AdamUniform`.",
+        "`betas=(0.9, 0.999)`.",
+    ),
+    (
         r"must be a pair \(height, width\)",
         "The size of the image is one number, or has floats.",
         "`image_size=(height, width)`, height first.",
@@ -113,7 +123,7 @@ CURES = (
         "Count from 0: `faces - 1`; remove the faces of removed vertices.",
     ),
     (
-        r"must be \{below\}|must be at least \{minimum\}|must be greater than|(tolerance|weight) must not be negative"
+        r"must be \{below\}|must be at least \{minimum\}|must be greater than|(tolerance|weight|eps) must not be negative"
         r"|must be positive, got|target_length must not be negative|progress must be from 0 to 1|shininess must be positive"
         r"|must be at most \{maximum\}|must be from \{low\} to|depth_extent must not be negative|low must be less than high",
         "A number outside of its range.",

@@ -26,6 +26,7 @@ from taichisoft.diagnosis.suggest import suggest_scale as suggest_scale
 from taichisoft.files.meshes import load_mesh as load_mesh
 from taichisoft.files.meshes import save_mesh as save_mesh
 from taichisoft.files.textured_meshes import load_textured_mesh as load_textured_mesh
+from taichisoft.fitting.adam_uniform import AdamUniform as AdamUniform
 from taichisoft.fitting.fit import fit as fit
 from taichisoft.fitting.history import History as History
 from taichisoft.fitting.multi_start import MultiStart as MultiStart
@@ -33,6 +34,7 @@ from taichisoft.fitting.multi_start import multi_start as multi_start
 from taichisoft.fitting.run import Fit as Fit
 from taichisoft.geometry.depth_loss import depth_loss as depth_loss
 from taichisoft.geometry.depth_loss import depth_mse as depth_mse
+from taichisoft.geometry.large_steps import LargeSteps as LargeSteps
 from taichisoft.geometry.losses import EdgeLength as EdgeLength
 from taichisoft.geometry.losses import Laplacian as Laplacian
 from taichisoft.geometry.losses import NormalConsistency as NormalConsistency

@@ -18,6 +18,7 @@ from benchmarks import (
     cost,
     depth_bias,
     kernels,
+    large_steps,
     profile_step,
     renderers,
     scaling,
@@ -189,6 +190,33 @@ def test_bias_of_depth_smoke(capsys):
     depth_bias.main(["--size", "16", "--steps", "1"])
     said = capsys.readouterr().out
     assert said.count("\n") == 2 + 2 * len(depth_bias.RENDERERS) * len(depth_bias.SCALES)
+    assert "nan" not in said
+
+
+def test_large_steps_smoke(capsys, monkeypatch):
+    monkeypatch.setattr(large_steps, "RATES", (0.02,))
+    monkeypatch.setattr(large_steps, "LAMBDAS", (1.0,))
+    large_steps.main(
+        [
+            "--steps",
+            "1",
+            "--size",
+            "16",
+            "--views",
+            "2",
+            "--subdivisions",
+            "1",
+            "--train",
+            "1",
+            "--held-out",
+            "2",
+        ]
+    )
+    said = capsys.readouterr().out
+    tried, compared = said.split("\n\n")[:2]
+    assert tried.count("smoothness term") == tried.count("large steps") == 3
+    assert compared.count("smoothness term") == compared.count("large steps") == 1
+    assert "standard error" in said
     assert "nan" not in said
 
 
