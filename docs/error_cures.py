@@ -188,6 +188,26 @@ CURES = (
         "Give colours and opacity to the same, or leave one out: `mesh.with_vertex_opacity(None)`.",
     ),
     (
+        r"path must end in \.gif",
+        "A turntable is an animated GIF.",
+        "End the path in `.gif`.",
+    ),
+    (
+        r"mesh must be one mesh|mesh must have vertices to be shown",
+        "A turntable shows one mesh.",
+        "`ts.Mesh(mesh.vertices[i], mesh.faces)` is one of a batch with the same faces, `batch.split()[i]` of a `MeshBatch`.",
+    ),
+    (
+        r"background must not be given with a renderer",
+        "A renderer has a background.",
+        "`ts.SoftRasterizer(..., background=...)`, or set `renderer.background`.",
+    ),
+    (
+        r"channels to be saved",
+        "Image files hold one or three channels.",
+        "Save what you select of `image.color`: `replace(image, color=image.color[..., :3])`.",
+    ),
+    (
         r"for rgba",
         "An image file has colours of one or three channels, and opacity. Here there are no colours, or more of their channels.",
         "Give the mesh colours, or the render `colors=` or `lighting=`. A fourth channel that is opacity goes to `opacity=` of "
@@ -388,7 +408,7 @@ CURES = (
         "`ts.fit(..., snapshot_every=2)`.",
     ),
     (
-        r"needs Pillow|needs matplotlib",
+        r"needs matplotlib",
         "An optional package is missing.",
         "`pip install 'taichisoft[train]'`.",
     ),

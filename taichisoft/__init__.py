@@ -52,6 +52,7 @@ from taichisoft.geometry.normals import vertex_normals as vertex_normals
 from taichisoft.render import reference as reference
 from taichisoft.render.image import SoftImage as SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer as SoftRasterizer
+from taichisoft.render.turntable import turntable as turntable
 from taichisoft.softness.aggregation.members import *  # noqa: F403
 from taichisoft.softness.annealing import Annealed as Annealed
 from taichisoft.softness.annealing import CosineAnnealing as CosineAnnealing

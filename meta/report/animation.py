@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from meta.evaluation.comparison import Comparison, Result
-from taichisoft.base.files import write_atomically
+from taichisoft.files.animations import write_gif
 from tasks.base import Split, Task
 
 WIDTH = 768
@@ -131,18 +131,7 @@ def save_examples(comparisons: Sequence[Comparison], path: Path) -> None:
     ]
     palette = _palette(frames, strips)
     indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    write_atomically(
-        path,
-        lambda partial: indexed[0].save(
-            partial,
-            format="GIF",
-            save_all=True,
-            append_images=indexed[1:],
-            duration=[FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS],
-            loop=0,
-            optimize=False,
-        ),
-    )
+    write_gif(indexed, [FRAME_MS] * (len(frames) - 1) + [LAST_FRAME_MS], path)
 
 
 def _frame(rows: Sequence[Sequence[Panel]]) -> Image.Image:

@@ -20,6 +20,7 @@ from taichisoft.base.checks import (
     check_type,
 )
 from taichisoft.base.eager import eager_class
+from taichisoft.base.words import summary
 
 
 @eager_class
@@ -96,6 +97,10 @@ class Texture:
             check_shares(self.opacity, "opacity")
             batches = {"image": self.image[..., 0], "opacity": self.opacity}
             check_batch({n: x.shape[0] if x.ndim == 3 else 1 for n, x in batches.items()})
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[-3:-1]
+        return summary(self, f"texture of {height} x {width} texels")
 
     @property
     def channels(self) -> int:

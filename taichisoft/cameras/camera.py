@@ -24,7 +24,7 @@ from taichisoft.cameras.model import CameraModel
 
 
 @eager_class
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Camera(CameraModel):
     """A batch of B pinhole or orthographic cameras that share an image size.
 

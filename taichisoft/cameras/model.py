@@ -29,6 +29,7 @@ from taichisoft.base.checks import (
 )
 from taichisoft.base.eager import eager_class
 from taichisoft.base.precision import full_precision
+from taichisoft.base.words import counted, summary
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,7 +38,7 @@ MATRICES = ("rotation", "translation", "intrinsics")
 
 
 @eager_class
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CameraModel:
     """What a `Camera`, whose parameters these are, does; it adds the ways to make one."""
 
@@ -61,6 +62,11 @@ class CameraModel:
         above = 0.0 if self.perspective else -math.inf
         object.__setattr__(self, "near", check_number(self.near, "near", above=above))
         object.__setattr__(self, "image_size", check_image_size(self.image_size))
+
+    def __repr__(self) -> str:
+        kind = "perspective" if self.perspective else "orthographic"
+        count = counted(self.batch_size, f"{kind} camera", f"{kind} cameras")
+        return summary(self, f"{count} of {self.image_size[0]} x {self.image_size[1]} pixels")
 
     @property
     def batch_size(self) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from taichisoft.appearance.lights import AmbientLight, DirectionalLight, Lighting, Shading
 from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
 from taichisoft.cli.command import Command, add_backend, check_output, parse_size, renderer_of, tell
@@ -17,11 +16,8 @@ from taichisoft.cli.framing import Framed, filling_distance
 from taichisoft.files.images import check_image_format, write_image
 from taichisoft.files.meshes import load_mesh
 from taichisoft.geometry.mesh import Mesh
+from taichisoft.render.lamps import over_the_shoulder
 from taichisoft.render.rasterizer import SoftRasterizer
-
-# Towards the light, in the axes of the camera (x right, y down, z forward): over its left shoulder.
-LIGHT = (-0.4, -0.6, -0.7)
-AMBIENT = 0.25
 
 
 class Render(Command):
@@ -117,19 +113,12 @@ def _draw(
 ) -> Tensor:
     """Return RGB over a background, (H, W, 3), or RGB and opacity, (H, W, 4)."""
     has_colors = mesh.vertex_colors is not None or mesh.face_colors is not None
-    lighting = None if has_colors else _lighting(camera)
+    lighting = None if has_colors else over_the_shoulder(camera)
     if background is not None:
         renderer.background = background if len(background) > 1 else background[0]
     rendered = renderer(mesh, camera, lighting=lighting)
     assert rendered.color is not None
     return rendered.rgba()[0] if background is None else rendered.color[0]
-
-
-def _lighting(camera: Camera) -> Lighting:
-    """Return light that makes of a face ``0.25 + 0.75 |n l|``: both sides are lit alike."""
-    towards, strength = torch.tensor(LIGHT) @ camera.rotation[0], 1 - AMBIENT
-    lamps = [DirectionalLight(direction, strength) for direction in (towards, -towards)]
-    return Lighting([AmbientLight(AMBIENT), *lamps], Shading.FLAT)
 
 
 def _parse_color(text: str) -> Tensor:

@@ -69,10 +69,10 @@ class AdamUniform(Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None and parameter.numel():
-                    self._move(parameter, group)
+                    self._move(parameter, parameter.grad, group)
         return loss
 
-    def _move(self, parameter: Tensor, group: dict[str, Any]) -> None:
+    def _move(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
         if not state:
             state["step"] = 0
@@ -80,8 +80,8 @@ class AdamUniform(Optimizer):
             state["second"] = torch.zeros_like(parameter)
         state["step"] += 1
         weights = [1 - beta for beta in group["betas"]]
-        state["first"].lerp_(parameter.grad, weights[0])
-        state["second"].lerp_(parameter.grad.square(), weights[1])
+        state["first"].lerp_(gradient, weights[0])
+        state["second"].lerp_(gradient.square(), weights[1])
         first, second = (
             state[name] / (1 - beta ** state["step"])
             for name, beta in zip(("first", "second"), group["betas"], strict=True)

@@ -8,22 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_integer, check_tensor, check_type
+from taichisoft.base.checks import check_integer, check_type
+from taichisoft.base.words import in_words
+from taichisoft.files.animations import frame_of, write_gif
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from PIL import Image
 
 ParameterValues = Any
 """What is optimised: ``dict[str, Tensor]`` or ``list[Tensor]``, whichever was given to `fit`."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Snapshot:
     """The parameters after a number of steps.
 
@@ -37,6 +37,12 @@ class Snapshot:
 
     step: int
     parameters: ParameterValues
+
+    def __repr__(self) -> str:
+        parameters = self.parameters
+        named = parameters if isinstance(parameters, dict) else dict(enumerate(parameters))
+        words = "; ".join(f"{name} {in_words(value)}" for name, value in named.items())
+        return f"after {self.step} steps: {words}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -138,15 +144,11 @@ class History:
         if not self.snapshots:
             raise ValueError("there must be snapshots to animate, got none: fit(snapshot_every=1)")
         with torch.no_grad():
-            frames = [_picture(render(snapshot.parameters)) for snapshot in self.snapshots]
-        frames[0].save(
-            path,
-            format="GIF",
-            save_all=True,
-            append_images=frames[1:],
-            duration=[frame_ms] * (len(frames) - 1) + [last_frame_ms],
-            loop=0,
-        )
+            frames = [
+                frame_of(render(snapshot.parameters), "the image that render returns")
+                for snapshot in self.snapshots
+            ]
+        write_gif(frames, [frame_ms] * (len(frames) - 1) + [last_frame_ms], path)
 
 
 def losses_in_words(loss: Tensor) -> str:
@@ -207,19 +209,3 @@ class Recorder:
 
 def _kept(value: Tensor) -> Tensor:
     return value.detach().cpu().clone()
-
-
-def _picture(image: Tensor) -> Image.Image:
-    """Return an image in [0, 1] with 8 bits."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            "an animation needs Pillow, which is not installed: pip install 'taichisoft[train]'"
-        ) from error
-    check_type(image, "the image that render returns", Tensor)
-    alone = image[0] if image.ndim == 4 or (image.ndim == 3 and len(image) == 1) else image
-    check_tensor(alone, "the image that render returns", ("H", "W"), ("H", "W", 1), ("H", "W", 3))
-    numbers = alone.detach().cpu().double().clamp(0, 1).numpy()
-    numbers = numbers[..., 0] if numbers.shape[2:] == (1,) else numbers
-    return Image.fromarray(np.rint(255 * numbers).astype(np.uint8))

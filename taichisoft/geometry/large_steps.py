@@ -47,8 +47,8 @@ class LargeSteps:
     num_vertices : int, optional
         By default, one more than the largest index. A vertex of no face moves by itself.
     lambda_ : float
-        How far a step spreads, positive: over about ``sqrt(lambda_)`` edges. With 0 u would be v. More
-        subdivided meshes need more.
+        How far a step spreads, positive: over about ``sqrt(lambda_)`` edges. With 0 u would be v. The finer
+        the mesh, the more edges are in what should move together: of 162 vertices 0.25 and 1 did best.
 
     Raises
     ------
@@ -59,6 +59,11 @@ class LargeSteps:
 
     Notes
     -----
+    On coarse meshes nothing was gained: a sphere of 162 vertices, deformed in 50 steps to six silhouettes of
+    an object, had an error (1 - IoU from other views) of 0.197 in the mean of 12 objects, and of 0.190 with a
+    smoothness term and Adam, both with settings that did best on other objects; the standard error of the
+    difference is 0.007 (``python -m benchmarks.large_steps``).
+
     The matrix is symmetric and positive definite. It is factorized once, in float64, by SciPy's sparse LU
     decomposition; a solve runs on the CPU, wherever the tensors are. The derivative of a solve is a solve
     with the same matrix, so all derivatives exist, in reverse and in forward mode.

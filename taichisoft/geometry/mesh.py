@@ -22,6 +22,7 @@ from taichisoft.base.checks import (
     check_type,
 )
 from taichisoft.base.eager import eager_class
+from taichisoft.base.words import counted, summary
 
 
 @eager_class
@@ -71,6 +72,11 @@ class Mesh:
         check_same_device(self.faces, "faces", self.vertices, "vertices")
         check_indices(self.faces, "faces", self.num_vertices, "vertices")
         self._check_look()
+
+    def __repr__(self) -> str:
+        size = _size_in_words(self.num_vertices, self.num_faces)
+        meshes = f"{self.batch_size} meshes of" if self.batch_size > 1 else "mesh of"
+        return summary(self, f"{meshes} {size}")
 
     @property
     def num_vertices(self) -> int:
@@ -243,6 +249,10 @@ class MeshBatch:
             check_indices(faces, f"faces of mesh {index}", self.vertex_counts[index], "vertices")
         self._check_look()
 
+    def __repr__(self) -> str:
+        size = _size_in_words(sum(self.vertex_counts), self.num_faces)
+        return summary(self, f"batch of {counted(self.batch_size, 'mesh', 'meshes')}, {size}")
+
     @classmethod
     def from_meshes(cls, meshes: Sequence[Mesh]) -> MeshBatch:
         """Pack unbatched meshes, all with the same kind of colours. Differentiable.
@@ -361,6 +371,10 @@ M = TypeVar("M", Mesh, MeshBatch)
 
 COLORS = ("vertex_colors", "face_colors")
 OPACITIES = ("vertex_opacity", "face_opacity")
+
+
+def _size_in_words(vertices: int, faces: int) -> str:
+    return f"{counted(vertices, 'vertex', 'vertices')}, {counted(faces, 'face', 'faces')}"
 
 
 def _given(record: Mesh | MeshBatch, names: tuple[str, ...]) -> dict[str, torch.Tensor]:

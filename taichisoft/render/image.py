@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_type
+from taichisoft.base.checks import check_integer, check_type
+from taichisoft.base.words import counted, summary
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.image import least_weight
 from taichisoft.files.images import check_image_format, write_image
@@ -45,6 +46,10 @@ class SoftImage:
     face_ids: Tensor | None = None
     premultiplied: Tensor | None = None
 
+    def __repr__(self) -> str:
+        batch, height, width = self.alpha.shape
+        return summary(self, f"{counted(batch, 'image', 'images')} of {height} x {width} pixels")
+
     def rgba(self) -> Tensor:
         """Return colours without the background, and alpha, (B, H, W, 4), as image files have them.
 
@@ -69,15 +74,21 @@ class SoftImage:
         straight = ratio_or_zero(self.premultiplied, alpha)
         return torch.cat([straight.expand(*straight.shape[:-1], 3), alpha], -1)
 
-    def save(self, path: str | os.PathLike) -> tuple[Path, ...]:
-        """Write the colours and alpha of each image, `rgba`, as files of 8 bits; needs pillow.
+    def save(
+        self, path: str | os.PathLike, index: int | None = None, *, opacity: bool = True
+    ) -> tuple[Path, ...]:
+        """Write each image as a file of 8 bits: colours and alpha (`rgba`), or what there is; needs pillow.
 
         Parameters
         ----------
         path : str or path
-            ``"x.png"``, or another format that holds opacity, such as WebP or TIFF. Of several images each
-            has a file: x_0.png, x_1.png, ... with as many digits as the last one needs. Existing files are
-            replaced. The folder must exist.
+            ``"x.png"``. Of several images each has a file: x_0.png, x_1.png, ... with as many digits as the
+            last one needs. Existing files are replaced. The folder must exist.
+        index : int, optional
+            Write this image of the batch alone, to `path` itself.
+        opacity : bool
+            Whether to write `rgba`, in a format that holds opacity, such as PNG, WebP or TIFF; else `color`,
+            over the background. An image without colours is written as its alpha, in grey, either way.
 
         Returns
         -------
@@ -89,23 +100,39 @@ class SoftImage:
         ImportError
             pillow is missing.
         TypeError
-            ``path`` is no path.
+            ``path`` is no path, ``index`` no int, or ``opacity`` no bool.
         ValueError
-            An unknown suffix, or as `rgba`.
+            An unknown suffix, no image of that index, or neither 1 nor 3 channels.
         OSError
             The folder does not exist, the format has no opacity, or a file cannot be written.
         """
         path = Path(check_type(path, "path", (str, os.PathLike)))
-        images = self.rgba()
-        check_image_format(path, opacity=True)
+        images = self._pictures(check_type(opacity, "opacity", bool))
+        count = len(images)
+        if index is not None:
+            index = check_integer(index, "index", minimum=0, maximum=count - 1)
+        check_image_format(path, opacity=images.shape[-1] == 4 and images.ndim == 4)
         if not path.parent.is_dir():
             raise FileNotFoundError(f"path must be in an existing folder, got {path}")
-        count = len(images)
+        if index is not None:
+            write_image(images[index], path)
+            return (path,)
         names = [f"{path.stem}_{i:0{len(str(count - 1))}}{path.suffix}" for i in range(count)]
         paths = tuple(path.with_name(name) for name in names) if count > 1 else (path,)
         for image, file in zip(images, paths, strict=True):
             write_image(image, file)
         return paths
+
+    def _pictures(self, opacity: bool) -> Tensor:
+        """Return what is written of each image, (B, H, W), (B, H, W, 3) or (B, H, W, 4)."""
+        if self.color is None:
+            return self.alpha
+        if opacity:
+            return self.rgba()
+        channels = self.color.shape[-1]
+        if channels not in (1, 3):
+            raise ValueError(f"image must have 1 or 3 channels to be saved, got {channels}")
+        return self.color if channels == 3 else self.color[..., 0]
 
 
 def magnified(camera: Camera, factor: int) -> Camera:

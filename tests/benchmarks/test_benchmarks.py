@@ -197,20 +197,7 @@ def test_large_steps_smoke(capsys, monkeypatch):
     monkeypatch.setattr(large_steps, "RATES", (0.02,))
     monkeypatch.setattr(large_steps, "LAMBDAS", (1.0,))
     large_steps.main(
-        [
-            "--steps",
-            "1",
-            "--size",
-            "16",
-            "--views",
-            "2",
-            "--subdivisions",
-            "1",
-            "--train",
-            "1",
-            "--held-out",
-            "2",
-        ]
+        ["--steps=1", "--size=16", "--views=2", "--subdivisions=1", "--train=1", "--held-out=2"]
     )
     said = capsys.readouterr().out
     tried, compared = said.split("\n\n")[:2]

@@ -159,3 +159,52 @@ def test_files_that_cannot_be(tmp_path, path, error, message):
     image = ts.SoftRasterizer()(card(torch.float32, (1, 0, 0)), pixel_camera(4, 4, torch.float32))
     with pytest.raises(error, match=message):
         image.save(path if isinstance(path, int) else tmp_path / path)
+
+
+@pytest.mark.cpu_only
+def test_one_image_of_a_batch_is_saved(tmp_path):
+    mesh, camera = card(torch.float32, (0.2, 0.5, 0.7)), pixel_camera(*SIZE, torch.float32, batch=3)
+    shift = torch.arange(3.0)[:, None, None] * torch.tensor([0.5, 0, 0])
+    image = ts.SoftRasterizer(background=1.0)(mesh.with_vertices(mesh.vertices + shift), camera)
+    path = tmp_path / "x.png"
+    assert image.save(path, 2) == (path,)
+    expected = (255 * image.rgba()[2].detach().clamp(0, 1)).round()
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), expected.numpy())
+    for index in (3, -1):
+        with pytest.raises(ValueError, match=r"index must be at (most 2|least 0), got"):
+            image.save(path, index)
+    with pytest.raises(TypeError, match="index must be an int"):
+        image.save(path, "0")
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize(("color", "mode"), [((0.2, 0.5, 0.7), "RGB"), ((0.3,), "L")])
+def test_colours_over_the_background_are_saved(tmp_path, color, mode):
+    mesh, camera = card(torch.float32, color), pixel_camera(*SIZE, torch.float32)
+    image = ts.SoftRasterizer(background=1.0)(mesh, camera)
+    (path,) = image.save(tmp_path / "x.png", opacity=False)
+    with Image.open(path) as file:
+        assert file.mode == mode
+        pixels = np.asarray(file).reshape(*SIZE, -1)
+    expected = (255 * image.color[0].detach().clamp(0, 1)).round()
+    np.testing.assert_array_equal(pixels, expected.numpy())
+    assert image.save(tmp_path / "x.jpg", opacity=False)[0].is_file()
+
+
+@pytest.mark.cpu_only
+def test_an_image_without_colours_is_saved_as_alpha(tmp_path):
+    mesh = card(torch.float32, (1,)).with_vertex_colors(None)
+    image = ts.SoftRasterizer()(mesh, pixel_camera(*SIZE, torch.float32))
+    (path,) = image.save(tmp_path / "x.jpg")
+    (path,) = image.save(tmp_path / "x.png")
+    expected = (255 * image.alpha[0].detach()).round()
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), expected.numpy())
+
+
+@pytest.mark.cpu_only
+def test_channels_that_no_file_holds(tmp_path):
+    image = ts.SoftRasterizer()(card(torch.float32, (1.0, 1.0)), pixel_camera(*SIZE, torch.float32))
+    with pytest.raises(ValueError, match="image must have 1 or 3 channels to be saved, got 2"):
+        image.save(tmp_path / "x.png", opacity=False)
+    with pytest.raises(TypeError, match="opacity must be a bool"):
+        image.save(tmp_path / "x.png", opacity=1)

@@ -1,0 +1,71 @@
+"""Words about tensors and what holds them: a few lines where their numbers would fill pages."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from reprlib import Repr
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from taichisoft.base.eager import eager
+from taichisoft.base.transforms import beneath
+
+# Of what is no tensor: a tuple of many numbers is cut off.
+SHORT = Repr()
+SHORT.maxtuple = SHORT.maxlist = SHORT.maxdict = 6
+SHORT.maxother = SHORT.maxstring = 80
+
+
+@eager
+def in_words(value: Tensor) -> str:
+    """Return shape, dtype, range, and what else matters: ``(42, 3) float32, -1 to 1, requires grad``.
+
+    Reads the numbers, and keeps no graph.
+    """
+    dtype = str(value.dtype).removeprefix("torch.")
+    parts = [f"{tuple(value.shape)} {dtype}"]
+    if value.device.type != "cpu":
+        parts[0] += f" on {value.device}"
+    numbers = beneath(value).detach()
+    if numbers.numel() and not numbers.is_meta and numbers.layout == torch.strided:
+        parts += _range(numbers)
+    if value.requires_grad:
+        parts.append("requires grad")
+    return ", ".join(parts)
+
+
+def summary(record: Any, title: str) -> str:
+    """Return a title and a line for each field of a dataclass that is not None."""
+    lines = [title]
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if value is not None:
+            words = in_words(value) if isinstance(value, Tensor) else SHORT.repr(value)
+            lines.append(f"  {field.name}: {words}")
+    return "\n".join(lines)
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """Return ``1 face`` or ``12 faces``."""
+    return f"{number} {one if number == 1 else several}"
+
+
+def _range(numbers: Tensor) -> list[str]:
+    if numbers.dtype == torch.bool:
+        return [f"{int(numbers.sum())} of {numbers.numel()} true"]
+    if numbers.is_complex():
+        return []
+    finite = torch.isfinite(numbers) if numbers.is_floating_point() else None
+    others = 0 if finite is None else numbers.numel() - int(finite.sum())
+    if finite is not None and others:
+        numbers = numbers[finite]
+    words = []
+    if numbers.numel():
+        digits = ".4g" if numbers.is_floating_point() else "d"
+        least, largest = (format(bound.item(), digits) for bound in torch.aminmax(numbers))
+        words.append(least if least == largest else f"{least} to {largest}")
+    if others:
+        words.append(f"{others} not finite")
+    return words
