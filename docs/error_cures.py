@@ -156,6 +156,11 @@ CURES = (
         "Pass the 3 x 3 part, world to camera; orthonormalise it by an SVD if rounding is the cause.",
     ),
     (
+        r"\{name\} must not be the zero vector|must not be parallel to numbers",
+        "A quaternion, a direction or six numbers that are no rotation: zeros, or two vectors along one line.",
+        "Start from other numbers: the quaternion (1, 0, 0, 0), the six numbers (1, 0, 0, 0, 1, 0).",
+    ),
+    (
         r"eye must differ|up must not",
         "The camera looks nowhere, or straight along `up`.",
         "Move `eye`, or take another `up`, such as (0, 0, 1) for a view from above; `Camera.orbit` has no such poles.",

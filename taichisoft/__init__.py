@@ -31,6 +31,7 @@ from taichisoft.fitting.history import History as History
 from taichisoft.fitting.multi_start import MultiStart as MultiStart
 from taichisoft.fitting.multi_start import multi_start as multi_start
 from taichisoft.fitting.run import Fit as Fit
+from taichisoft.geometry import rotations as rotations
 from taichisoft.geometry.losses import EdgeLength as EdgeLength
 from taichisoft.geometry.losses import Laplacian as Laplacian
 from taichisoft.geometry.losses import NormalConsistency as NormalConsistency
@@ -77,7 +78,7 @@ from taichisoft.softness.tables.domain import Domain as Domain
 def __dir__() -> list[str]:
     """Return the public names: what is imported above, without the rooms of the library."""
     rooms = {name for name, value in globals().items() if isinstance(value, _ModuleType)}
-    rooms -= {"reference", "shapes"}
+    rooms -= {"reference", "rotations", "shapes"}
     return sorted(name for name in globals().keys() - rooms if not name.startswith("_"))
 
 

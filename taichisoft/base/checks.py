@@ -11,9 +11,13 @@ from typing import Any, TypeVar, overload
 import torch
 
 from taichisoft.base.eager import eager
+from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath
 
 FLOAT_DTYPES = (torch.float32, torch.float64)
+
+NOT_A_ROTATION = 1e-3
+"""Error of ``R R^T`` above which it is more than rounding."""
 
 Axis = int | str
 Shape = tuple[Axis, ...]
@@ -102,6 +106,31 @@ def check_tensor(
         wanted = " or ".join(_format_shape(shape) for shape in shapes)
         raise ValueError(f"{name} must have shape {wanted}, got {tuple(value.shape)}")
     return value
+
+
+def check_last_axes(value: object, name: str, *lengths: int) -> None:
+    """Raise unless ``value`` is a tensor of a float type whose last axes have these lengths."""
+    value = check_tensor(value, name)
+    if value.shape[-len(lengths) :] != lengths:
+        wanted = ", ".join(map(str, lengths))
+        raise ValueError(f"{name} must have shape (..., {wanted}), got {tuple(value.shape)}")
+
+
+@eager
+@full_precision
+def check_rotation(rotation: torch.Tensor, name: str) -> None:
+    """Raise ValueError unless all matrices (..., 3, 3) are orthonormal to within 1e-3 and do not mirror."""
+    matrices = rotation.detach()
+    if not beneath(matrices).numel():
+        return
+    identity = torch.eye(3, dtype=matrices.dtype, device=matrices.device)
+    error = beneath((matrices @ matrices.mT - identity).abs()).max().item()
+    if not error <= NOT_A_ROTATION:
+        raise ValueError(
+            f"{name} must be a rotation: R R^T differs from the identity by {error:.3g}"
+        )
+    if not bool(beneath(torch.linalg.det(matrices) > 0).all()):
+        raise ValueError(f"{name} must be a rotation: its determinant is -1, so it mirrors")
 
 
 def _converted(value: torch.Tensor, name: str, dtype: torch.dtype) -> str:

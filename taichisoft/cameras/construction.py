@@ -11,7 +11,7 @@ from torch import Tensor
 from taichisoft.base.checks import check_batch, check_dtype, check_finite, check_tensor
 from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath
-from taichisoft.geometry.vectors import unit
+from taichisoft.geometry.rotations import look_at
 
 Values = Tensor | float | tuple | list | np.ndarray
 """A tensor, a number, nested sequences of numbers, or a NumPy array."""
@@ -19,11 +19,8 @@ Values = Tensor | float | tuple | list | np.ndarray
 Matrices = tuple[Tensor, Tensor, Tensor]
 """Rotation (B, 3, 3), translation (B, 3) and intrinsics (B, 3, 3); batch sizes equal or 1."""
 
-_PARALLEL = 1e-6
-"""Sine of the angle between ``up`` and the view direction below which they count as parallel."""
-
 _TOLERANCE = 1e-3
-"""Largest error of ``R R^T`` and of the last row of K that counts as rounding."""
+"""Largest error of the last row of K that counts as rounding."""
 
 _SKEW = 1e-6
 """Skew, relative to the focal length, below which it is rounding."""
@@ -113,20 +110,6 @@ def check_intrinsics(intrinsics: Tensor) -> None:
 
 
 @full_precision
-def check_rotation(rotation: Tensor, name: str) -> None:
-    """Raise ValueError unless all matrices are orthonormal to within 1e-3 and do not mirror."""
-    matrices = rotation.detach()
-    identity = torch.eye(3, dtype=matrices.dtype, device=matrices.device)
-    error = beneath((matrices @ matrices.mT - identity).abs()).max().item()
-    if error > _TOLERANCE:
-        raise ValueError(
-            f"{name} must be a rotation: R R^T differs from the identity by {error:.3g}"
-        )
-    if not bool(beneath(torch.linalg.det(matrices) > 0).all()):
-        raise ValueError(f"{name} must be a rotation: its determinant is -1, so it mirrors")
-
-
-@full_precision
 def view_from(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Return rotation (B, 3, 3) and translation (B, 3) that look from eye to at, up upwards.
 
@@ -134,18 +117,7 @@ def view_from(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """
     eye, at, up = (as_batch(tensors[name], name, 3) for name in ("eye", "at", "up"))
     check_batch({"eye": eye.shape[0], "at": at.shape[0], "up": up.shape[0]})
-    offset = at - eye
-    if bool(beneath((offset == 0).all(-1)).any()):
-        raise ValueError("eye must differ from at, got two equal points")
-    if bool(beneath((up == 0).all(-1)).any()):
-        raise ValueError("up must not be the zero vector")
-    forward = unit(offset)
-    side = torch.linalg.cross(*torch.broadcast_tensors(forward, unit(up)))
-    if bool(beneath(side.detach().norm(dim=-1) < _PARALLEL).any()):
-        raise ValueError("up must not be parallel to the view direction from eye to at")
-    right = unit(side)
-    down = torch.linalg.cross(*torch.broadcast_tensors(forward, right))
-    rotation = torch.stack(torch.broadcast_tensors(right, down, forward), dim=-2)
+    rotation = look_at(eye, at, up)
     return rotation, -(rotation @ eye[..., None])[..., 0]
 
 

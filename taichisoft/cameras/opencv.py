@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from taichisoft.base.checks import check_number
+from taichisoft.base.checks import check_number, check_rotation
 from taichisoft.cameras.construction import (
     Matrices,
     as_batch,
     as_translation,
     check_intrinsics,
-    check_rotation,
     completed,
 )
 from taichisoft.cameras.model import CameraModel

@@ -13,12 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_number
+from taichisoft.base.checks import check_number, check_rotation
 from taichisoft.base.transforms import beneath
 from taichisoft.cameras.construction import (
     Matrices,
     as_batch,
-    check_rotation,
     check_row,
     completed,
 )
