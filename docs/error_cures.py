@@ -126,6 +126,31 @@ CURES = (
         "Cameras are numbered from 0 to `len(camera) - 1`.",
     ),
     (
+        r"box must have a",
+        "The sides of a box are not whole pixels, or the boxes of a batch have several sizes: all images of a batch have one.",
+        "Round the box, or make all as large as the largest, and `camera.resize` afterwards.",
+    ),
+    (
+        r"either fov or",
+        "A field of view of the height and one of the width: the image size makes one of the other.",
+        "Give one of the two.",
+    ),
+    (
+        r"image_size must be square",
+        "The numbers (scale, tx, ty) belong to the square crop that a network has seen, not to the whole image.",
+        "Pass the size of the crop, then `camera.resize` and `camera.crop` to the whole image.",
+    ),
+    (
+        r"must have an inverse",
+        "A rotation or intrinsics that flatten what they are multiplied with: a focal length of 0.",
+        "Look at the matrix named; a focal length is in pixels and positive.",
+    ),
+    (
+        r"^mvp must",
+        "The matrix is not that of a camera: it mirrors, flattens or shears the scene, or its rows and columns are exchanged.",
+        "Pass `projection @ view @ model` for column vectors, with the signs of OpenGL; transpose one that is for row vectors.",
+    ),
+    (
         r"either lens or ortho_scale",
         "Blender's camera is perspective (`lens`) or orthographic (`ortho_scale`).",
         "Give one of the two: `camera.data.lens`, or `camera.data.ortho_scale`.",
@@ -136,7 +161,7 @@ CURES = (
         "Apply the object's scale, or set it to 1.",
     ),
     (
-        r"near must be given if projection",
+        r"near must be given if",
         "The near plane cannot be read from the matrix: it is reversed, infinite in an unusual way, or differs in the batch.",
         "Pass `near=`.",
     ),

@@ -253,11 +253,15 @@ def check_integer(value: object, name: str, *, minimum: int, maximum: int | None
 
 
 def check_image_size(value: object, name: str = "image_size") -> tuple[int, int]:
-    """Return ``value`` as ``(height, width)``, two positive ints."""
-    if not isinstance(value, (tuple, list, torch.Size)) or len(value) != 2:
+    """Return ``value``, any two integers (of Python, NumPy or torch), as ``(height, width)``."""
+    held = beneath(value) if isinstance(value, torch.Tensor) else value
+    # Of an array or a tensor.
+    pair = held.tolist() if hasattr(held, "tolist") else held
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise TypeError(f"{name} must be a pair (height, width) of ints, got {value!r}")
-    height = check_integer(value[0], f"{name}[0] (height)", minimum=1)
-    width = check_integer(value[1], f"{name}[1] (width)", minimum=1)
+    height, width = (x.item() if isinstance(x, torch.Tensor) and not x.ndim else x for x in pair)
+    height = check_integer(height, f"{name}[0] (height)", minimum=1)
+    width = check_integer(width, f"{name}[1] (width)", minimum=1)
     return height, width
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from taichisoft.geometry.rotations import look_at
 
 Values = Tensor | float | tuple | list | np.ndarray
 """A tensor, a number, nested sequences of numbers, or a NumPy array."""
+
+ImageSize = Sequence[int] | np.ndarray | Tensor
+"""Height and width: two integers in a tuple, list, array or tensor."""
 
 Matrices = tuple[Tensor, Tensor, Tensor]
 """Rotation (B, 3, 3), translation (B, 3) and intrinsics (B, 3, 3); batch sizes equal or 1."""
@@ -97,6 +100,12 @@ def check_positive(value: Tensor, name: str) -> None:
         raise ValueError(f"{name} must be positive, got {value.tolist()}")
 
 
+def check_invertible(matrices: Tensor, name: str) -> None:
+    """Raise ValueError if the determinant of a matrix is zero."""
+    if bool(beneath(torch.linalg.det(matrices.detach()) == 0).any()):
+        raise ValueError(f"{name} must have an inverse, got a determinant of 0")
+
+
 def check_intrinsics(intrinsics: Tensor) -> None:
     """Raise ValueError unless all K have positive focal lengths and the last row (0, 0, 1)."""
     matrices = intrinsics.detach()
@@ -133,6 +142,22 @@ def orbit_axes(azimuth: Tensor, elevation: Tensor) -> tuple[Tensor, Tensor]:
     away = torch.stack([e.cos() * a.sin(), e.sin(), e.cos() * a.cos()], -1)
     north = torch.stack([-e.sin() * a.sin(), e.cos(), -e.sin() * a.cos()], -1)
     return away, north
+
+
+def one_fov(fov: Values | None, horizontal_fov: Values | None) -> dict[str, Values]:
+    """Return the field of view that was given, by its name; 40 degrees of the height if none was."""
+    if horizontal_fov is None:
+        return {"fov": 40.0 if fov is None else fov}
+    if fov is not None:
+        raise ValueError("either fov or horizontal_fov must be given, got both")
+    return {"horizontal_fov": horizontal_fov}
+
+
+def focal_of(tensors: dict[str, Tensor], height: int, width: int) -> Tensor:
+    """Return the focal length in pixels, of the field of view that is among the tensors."""
+    name, side = ("fov", height) if "fov" in tensors else ("horizontal_fov", width)
+    check_inside(tensors[name], name, 0.0, 180.0)
+    return (side / 2) / torch.tan(torch.deg2rad(tensors[name]) / 2)
 
 
 def centred_intrinsics(focal: Tensor, height: int, width: int) -> Tensor:
