@@ -151,6 +151,34 @@ CURES = (
         "Pass `projection @ view @ model` for column vectors, with the signs of OpenGL; transpose one that is for row vectors.",
     ),
     (
+        r"pinhole, got|no distortion, got|without distortion, got",
+        "A photo whose lens bends straight lines. Cameras here are pinholes.",
+        "Undistort the photos first: `colmap image_undistorter`, or `cv2.undistort` with its new K.",
+    ),
+    (
+        r"cam_K of image|height and width must be at least|camera angles of|file_path of"
+        r"|frames must be|which are missing|is missing$|must hold a JSON|nested so deep|must be numbers of|must be an object, got"
+        r"|must be a whole number, got|keys must be|must have a list of poses|must be in scene_camera|line \{line\} must have"
+        r"|line \{index\} must have|needs camera|at least one image$|^the file ends (at|within)|bytes more than \{count|quaternion of image",
+        "A file of cameras does not hold what its format says: it is cut off, of another program, or written by hand.",
+        "The message names the file and the place in it. Export the cameras again, or mend the place.",
+    ),
+    (
+        r"existing \{kind\} file|folder with cameras|where there is no image to read|image must be readable",
+        "A file is not where the others say that it is, or is no image.",
+        "Look at the path in the message; `image_size=` goes without the images.",
+    ),
+    (
+        r"views must have one image size",
+        "A batch of cameras has one image size, and the photos have several.",
+        "`[view.resize((480, 640)) for view in views.cameras]`, or draw one view after the other.",
+    ),
+    (
+        r"object_id must be",
+        "`scene_gt.json` has no pose of the object, or the scene has no poses of the world.",
+        "Take one of its `obj_id`.",
+    ),
+    (
         r"either lens or ortho_scale",
         "Blender's camera is perspective (`lens`) or orthographic (`ortho_scale`).",
         "Give one of the two: `camera.data.lens`, or `camera.data.ortho_scale`.",

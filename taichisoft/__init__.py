@@ -23,9 +23,13 @@ from taichisoft.diagnosis.situation import situation_of as situation_of
 from taichisoft.diagnosis.suggest import scale_by_edge as scale_by_edge
 from taichisoft.diagnosis.suggest import suggest_gamma as suggest_gamma
 from taichisoft.diagnosis.suggest import suggest_scale as suggest_scale
+from taichisoft.files.bop import load_bop_cameras as load_bop_cameras
+from taichisoft.files.colmap import load_colmap_cameras as load_colmap_cameras
 from taichisoft.files.meshes import load_mesh as load_mesh
 from taichisoft.files.meshes import save_mesh as save_mesh
+from taichisoft.files.nerf import load_nerf_cameras as load_nerf_cameras
 from taichisoft.files.textured_meshes import load_textured_mesh as load_textured_mesh
+from taichisoft.files.views import Views as Views
 from taichisoft.fitting.fit import fit as fit
 from taichisoft.fitting.history import History as History
 from taichisoft.fitting.multi_start import MultiStart as MultiStart
