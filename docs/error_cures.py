@@ -136,6 +136,59 @@ CURES = (
         "Cameras are numbered from 0 to `len(camera) - 1`.",
     ),
     (
+        r"box must have a",
+        "The sides of a box are not whole pixels, or the boxes of a batch have several sizes: all images of a batch have one.",
+        "Round the box, or make all as large as the largest, and `camera.resize` afterwards.",
+    ),
+    (
+        r"either fov or",
+        "A field of view of the height and one of the width: the image size makes one of the other.",
+        "Give one of the two.",
+    ),
+    (
+        r"image_size must be square",
+        "The numbers (scale, tx, ty) belong to the square crop that a network has seen, not to the whole image.",
+        "Pass the size of the crop, then `camera.resize` and `camera.crop` to the whole image.",
+    ),
+    (
+        r"must have an inverse",
+        "A rotation or intrinsics that flatten what they are multiplied with: a focal length of 0.",
+        "Look at the matrix named; a focal length is in pixels and positive.",
+    ),
+    (
+        r"^mvp must",
+        "The matrix is not that of a camera: it mirrors, flattens or shears the scene, or its rows and columns are exchanged.",
+        "Pass `projection @ view @ model` for column vectors, with the signs of OpenGL; transpose one that is for row vectors.",
+    ),
+    (
+        r"pinhole, got|no distortion, got|without distortion, got",
+        "A photo whose lens bends straight lines. Cameras here are pinholes.",
+        "Undistort the photos first: `colmap image_undistorter`, or `cv2.undistort` with its new K.",
+    ),
+    (
+        r"cam_K of image|height and width must be at least|camera angles of|file_path of"
+        r"|frames must be|which are missing|is missing$|must hold a JSON|nested so deep|must be numbers of|must be an object, got"
+        r"|must be a whole number, got|keys must be|must have a list of poses|must be in scene_camera|line \{line\} must have"
+        r"|line \{index\} must have|needs camera|at least one image$|^the file ends (at|within)|bytes more than \{count|quaternion of image",
+        "A file of cameras does not hold what its format says: it is cut off, of another program, or written by hand.",
+        "The message names the file and the place in it. Export the cameras again, or mend the place.",
+    ),
+    (
+        r"existing \{kind\} file|folder with cameras|where there is no image to read|image must be readable",
+        "A file is not where the others say that it is, or is no image.",
+        "Look at the path in the message; `image_size=` goes without the images.",
+    ),
+    (
+        r"views must have one image size",
+        "A batch of cameras has one image size, and the photos have several.",
+        "`[view.resize((480, 640)) for view in views.cameras]`, or draw one view after the other.",
+    ),
+    (
+        r"object_id must be",
+        "`scene_gt.json` has no pose of the object, or the scene has no poses of the world.",
+        "Take one of its `obj_id`.",
+    ),
+    (
         r"either lens or ortho_scale",
         "Blender's camera is perspective (`lens`) or orthographic (`ortho_scale`).",
         "Give one of the two: `camera.data.lens`, or `camera.data.ortho_scale`.",
@@ -146,7 +199,7 @@ CURES = (
         "Apply the object's scale, or set it to 1.",
     ),
     (
-        r"near must be given if projection",
+        r"near must be given if",
         "The near plane cannot be read from the matrix: it is reversed, infinite in an unusual way, or differs in the batch.",
         "Pass `near=`.",
     ),
@@ -164,6 +217,11 @@ CURES = (
         r"must be a rotation",
         "R is scaled, sheared or mirrored, or has the translation in it, or is the inverse of something else.",
         "Pass the 3 x 3 part, world to camera; orthonormalise it by an SVD if rounding is the cause.",
+    ),
+    (
+        r"\{name\} must not be the zero vector|must not be parallel to numbers",
+        "A quaternion, a direction or six numbers that are no rotation: zeros, or two vectors along one line.",
+        "Start from other numbers: the quaternion (1, 0, 0, 0), the six numbers (1, 0, 0, 0, 1, 0).",
     ),
     (
         r"eye must differ|up must not",

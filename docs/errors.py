@@ -20,7 +20,7 @@ PAGE = Path(__file__).parent / "errors.md"
 # Where an error comes from, by the beginning of the module's path; the first that fits.
 TOPICS = {
     "Arguments in general": ("base/checks",),
-    "Cameras": ("cameras/",),
+    "Cameras": ("cameras/", "geometry/rotations"),
     "Meshes and colours": ("geometry/mesh", "geometry/attributes", "engine/job"),
     "Files": ("files/", "softness/file", "softness/registry", "softness/pretrained"),
     "Softness": ("softness/",),

@@ -23,15 +23,20 @@ from taichisoft.diagnosis.situation import situation_of as situation_of
 from taichisoft.diagnosis.suggest import scale_by_edge as scale_by_edge
 from taichisoft.diagnosis.suggest import suggest_gamma as suggest_gamma
 from taichisoft.diagnosis.suggest import suggest_scale as suggest_scale
+from taichisoft.files.bop import load_bop_cameras as load_bop_cameras
+from taichisoft.files.colmap import load_colmap_cameras as load_colmap_cameras
 from taichisoft.files.meshes import load_mesh as load_mesh
 from taichisoft.files.meshes import save_mesh as save_mesh
+from taichisoft.files.nerf import load_nerf_cameras as load_nerf_cameras
 from taichisoft.files.textured_meshes import load_textured_mesh as load_textured_mesh
+from taichisoft.files.views import Views as Views
 from taichisoft.fitting.adam_uniform import AdamUniform as AdamUniform
 from taichisoft.fitting.fit import fit as fit
 from taichisoft.fitting.history import History as History
 from taichisoft.fitting.multi_start import MultiStart as MultiStart
 from taichisoft.fitting.multi_start import multi_start as multi_start
 from taichisoft.fitting.run import Fit as Fit
+from taichisoft.geometry import rotations as rotations
 from taichisoft.geometry.depth_loss import depth_loss as depth_loss
 from taichisoft.geometry.depth_loss import depth_mse as depth_mse
 from taichisoft.geometry.large_steps import LargeSteps as LargeSteps
@@ -82,7 +87,7 @@ from taichisoft.softness.tables.domain import Domain as Domain
 def __dir__() -> list[str]:
     """Return the public names: what is imported above, without the rooms of the library."""
     rooms = {name for name, value in globals().items() if isinstance(value, _ModuleType)}
-    rooms -= {"reference", "shapes"}
+    rooms -= {"reference", "rotations", "shapes"}
     return sorted(name for name in globals().keys() - rooms if not name.startswith("_"))
 
 

@@ -27,7 +27,7 @@ def test_dir_shows_no_rooms():
     assert ts.cli is not None
     assert not [name for name in dir(ts) if name.startswith("_")]
     modules = {name for name in dir(ts) if isinstance(getattr(ts, name), ModuleType)}
-    assert modules == {"reference", "shapes"}
+    assert modules == {"reference", "rotations", "shapes"}
 
 
 def test_a_star_gives_what_dir_shows():

@@ -12,9 +12,13 @@ import numpy as np
 import torch
 
 from taichisoft.base.eager import eager
+from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath
 
 FLOAT_DTYPES = (torch.float32, torch.float64)
+
+NOT_A_ROTATION = 1e-3
+"""Error of ``R R^T`` above which it is more than rounding."""
 
 Axis = int | str
 Shape = tuple[Axis, ...]
@@ -107,6 +111,31 @@ def check_tensor(
         wanted = " or ".join(_format_shape(shape) for shape in shapes)
         raise ValueError(f"{name} must have shape {wanted}, got {tuple(value.shape)}")
     return value
+
+
+def check_last_axes(value: object, name: str, *lengths: int) -> None:
+    """Raise unless ``value`` is a tensor of a float type whose last axes have these lengths."""
+    value = check_tensor(value, name)
+    if value.shape[-len(lengths) :] != lengths:
+        wanted = ", ".join(map(str, lengths))
+        raise ValueError(f"{name} must have shape (..., {wanted}), got {tuple(value.shape)}")
+
+
+@eager
+@full_precision
+def check_rotation(rotation: torch.Tensor, name: str) -> None:
+    """Raise ValueError unless all matrices (..., 3, 3) are orthonormal to within 1e-3 and do not mirror."""
+    matrices = rotation.detach()
+    if not beneath(matrices).numel():
+        return
+    identity = torch.eye(3, dtype=matrices.dtype, device=matrices.device)
+    error = beneath((matrices @ matrices.mT - identity).abs()).max().item()
+    if not error <= NOT_A_ROTATION:
+        raise ValueError(
+            f"{name} must be a rotation: R R^T differs from the identity by {error:.3g}"
+        )
+    if not bool(beneath(torch.linalg.det(matrices) > 0).all()):
+        raise ValueError(f"{name} must be a rotation: its determinant is -1, so it mirrors")
 
 
 def _converted(value: torch.Tensor, name: str, dtype: torch.dtype) -> str:
@@ -229,11 +258,15 @@ def check_integer(value: object, name: str, *, minimum: int, maximum: int | None
 
 
 def check_image_size(value: object, name: str = "image_size") -> tuple[int, int]:
-    """Return ``value`` as ``(height, width)``, two positive ints."""
-    if not isinstance(value, (tuple, list, torch.Size)) or len(value) != 2:
+    """Return ``value``, any two integers (of Python, NumPy or torch), as ``(height, width)``."""
+    held = beneath(value) if isinstance(value, torch.Tensor) else value
+    # Of an array or a tensor.
+    pair = held.tolist() if hasattr(held, "tolist") else held
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise TypeError(f"{name} must be a pair (height, width) of ints, got {value!r}")
-    height = check_integer(value[0], f"{name}[0] (height)", minimum=1)
-    width = check_integer(value[1], f"{name}[1] (width)", minimum=1)
+    height, width = (x.item() if isinstance(x, torch.Tensor) and not x.ndim else x for x in pair)
+    height = check_integer(height, f"{name}[0] (height)", minimum=1)
+    width = check_integer(width, f"{name}[1] (width)", minimum=1)
     return height, width
 
 

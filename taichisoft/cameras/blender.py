@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_number, check_type
+from taichisoft.base.checks import check_number, check_rotation, check_type
 from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath
 from taichisoft.cameras.construction import (
@@ -22,7 +22,6 @@ from taichisoft.cameras.construction import (
     as_scalars,
     axis_aligned_intrinsics,
     check_positive,
-    check_rotation,
     check_row,
     completed,
     focal_and_centre,

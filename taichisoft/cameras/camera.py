@@ -9,18 +9,23 @@ import torch
 
 from taichisoft.base.checks import check_batch, check_image_size
 from taichisoft.base.eager import eager_class
-from taichisoft.cameras import blender, opencv, opengl, pytorch3d
+from taichisoft.cameras import blender, clip, opencv, opengl, pytorch3d
 from taichisoft.cameras.construction import (
+    ImageSize,
     Values,
     as_batch,
+    as_scalars,
     as_tensors,
     broadcast,
     centred_intrinsics,
     check_inside,
+    check_positive,
+    focal_of,
+    one_fov,
     orbit_axes,
     view_from,
 )
-from taichisoft.cameras.model import CameraModel
+from taichisoft.cameras.model import CameraModel, near_or_default
 
 
 @eager_class
@@ -28,9 +33,10 @@ from taichisoft.cameras.model import CameraModel
 class Camera(CameraModel):
     """A batch of B pinhole or orthographic cameras that share an image size.
 
-    Usually made by `look_at`, `orbit`, `orthographic`, or from the cameras of another program by
-    `from_opencv`, `from_opengl`, `from_pytorch3d` or `from_blender`; `to_opencv` and so on go back. A
-    point X of the world is at ``x = rotation @ X + translation`` in camera coordinates.
+    Usually made by `look_at`, `orbit`, `orthographic`, `weak_perspective`, or from the cameras of another
+    program by `from_opencv`, `from_opengl`, `from_clip`, `from_pytorch3d` or `from_blender`; `to_opencv` and
+    so on go back. In each of these the image size and `near` follow the camera's numbers. A point X of the
+    world is at ``x = rotation @ X + translation`` in camera coordinates.
 
     Parameters
     ----------
@@ -46,7 +52,8 @@ class Camera(CameraModel):
     perspective : bool
         Whether to divide by depth.
     near : float
-        Depth in scene units in front of which nothing is drawn; positive if perspective.
+        Depth in scene units in front of which nothing is drawn; positive if perspective, by default 0.01.
+        An orthographic camera by default cuts nothing: it is ``-inf``.
 
     Raises
     ------
@@ -61,8 +68,9 @@ class Camera(CameraModel):
         at: Values = (0.0, 0.0, 0.0),
         up: Values = (0.0, 1.0, 0.0),
         *,
-        fov: Values = 40.0,
-        image_size: tuple[int, int],
+        fov: Values | None = None,
+        horizontal_fov: Values | None = None,
+        image_size: ImageSize,
         near: float = 0.01,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -75,9 +83,11 @@ class Camera(CameraModel):
             Position, a point at the image centre, and a direction that points up in the image;
             world coordinates. ``up`` need not be a unit vector.
         fov : scalar or (B,)
-            Vertical field of view in degrees (the whole angle), between 0 and 180.
+            Vertical field of view in degrees (the whole angle), between 0 and 180; 40 by default.
+        horizontal_fov : scalar or (B,)
+            That of the width, in place of `fov`.
         image_size : (int, int)
-            Height and width in pixels.
+            Height and width in pixels: two integers in a tuple, list, array or tensor.
         near : float
             Depth in front of which nothing is drawn, positive.
         dtype, device : optional
@@ -92,15 +102,14 @@ class Camera(CameraModel):
         Raises
         ------
         TypeError, ValueError
-            A bad argument; ``eye`` equal to ``at``; ``up`` zero or parallel to the view
-            direction.
+            A bad argument, or both fields of view; ``eye`` equal to ``at``; ``up`` zero or parallel to the
+            view direction.
         """
-        values = {"eye": eye, "at": at, "up": up, "fov": fov}
+        values = {"eye": eye, "at": at, "up": up, **one_fov(fov, horizontal_fov)}
         tensors = as_tensors(values, dtype, device)
-        check_inside(tensors["fov"], "fov", 0.0, 180.0)
         height, width = check_image_size(image_size)
+        focal = focal_of(tensors, height, width)
         view = view_from(tensors)
-        focal = (height / 2) / torch.tan(torch.deg2rad(tensors["fov"]) / 2)
         matrices = broadcast(*view, centred_intrinsics(focal, height, width))
         return cls(*matrices, (height, width), True, near)
 
@@ -112,8 +121,8 @@ class Camera(CameraModel):
         up: Values = (0.0, 1.0, 0.0),
         *,
         height: Values = 2.0,
-        image_size: tuple[int, int],
-        near: float = 0.01,
+        image_size: ImageSize,
+        near: float | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Camera:
@@ -123,9 +132,9 @@ class Camera(CameraModel):
         ----------
         height : scalar or (B,)
             Height of the view in scene units, positive. The width follows from the image size.
-        near : float
+        near : float, optional
             Depth (distance from ``eye`` along the view direction) in front of which nothing is
-            drawn; may be negative.
+            drawn; may be negative. By default nothing is cut, not even what is behind ``eye``.
         eye, at, up, image_size, dtype, device
             As for `look_at`, as are differentiability and errors.
         """
@@ -134,7 +143,58 @@ class Camera(CameraModel):
         rows, columns = check_image_size(image_size)
         view = view_from(tensors)
         matrices = broadcast(*view, centred_intrinsics(rows / tensors["height"], rows, columns))
-        return cls(*matrices, (rows, columns), False, near)
+        return cls(*matrices, (rows, columns), False, near_or_default(near, perspective=False))
+
+    @classmethod
+    def weak_perspective(
+        cls,
+        scale: Values,
+        tx: Values = 0.0,
+        ty: Values = 0.0,
+        *,
+        image_size: ImageSize,
+        near: float | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Camera:
+        """Orthographic cameras from the three numbers that models of human bodies predict for a square crop.
+
+        A point (X, Y, Z) is at ``(scale (X + tx), scale (Y + ty))`` where -1 and 1 are the sides of the
+        image: x points right and y down, as in the camera coordinates of these models (HMR, SPIN, VIBE).
+        Z is the depth.
+
+        Parameters
+        ----------
+        scale : scalar or (B,)
+            Half images per scene unit, positive.
+        tx, ty : scalar or (B,)
+            Translation to the right and down, in scene units.
+        image_size : (int, int)
+            Height and width in pixels, equal: that of the crop. For the whole image go on with
+            ``camera.resize((side, side)).crop((-left, -top, width - left, height - top))``, the crop being
+            at (left, top) in the image, ``side`` pixels wide.
+        near, dtype, device
+            As for `orthographic`, as is differentiability.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A bad argument, such as an image that is not square.
+        """
+        tensors = as_tensors({"scale": scale, "tx": tx, "ty": ty}, dtype, device)
+        height, width = check_image_size(image_size)
+        if height != width:
+            raise ValueError(
+                f"image_size must be square, that of the crop, got {(height, width)}; its crop(box) "
+                "leads to the whole image"
+            )
+        check_positive(tensors["scale"], "scale")
+        x = as_scalars(tensors)
+        translation = torch.stack([x["tx"], x["ty"], torch.zeros_like(x["tx"])], -1)
+        rotation = torch.eye(3).to(translation)[None]
+        intrinsics = centred_intrinsics(x["scale"] * (width / 2), height, width)
+        matrices = broadcast(rotation, translation, intrinsics)
+        return cls(*matrices, (height, width), False, near_or_default(near, perspective=False))
 
     @classmethod
     def orbit(
@@ -144,8 +204,9 @@ class Camera(CameraModel):
         elevation: Values = 0.0,
         at: Values = (0.0, 0.0, 0.0),
         *,
-        fov: Values = 40.0,
-        image_size: tuple[int, int],
+        fov: Values | None = None,
+        horizontal_fov: Values | None = None,
+        image_size: ImageSize,
         near: float = 0.01,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -163,18 +224,27 @@ class Camera(CameraModel):
             at azimuth 0. Any angle will do: beyond 90 the camera goes on, upside down.
         at : (3,) or (B, 3)
             The point at the image centre, world coordinates.
-        fov, image_size, near, dtype, device
+        fov, horizontal_fov, image_size, near, dtype, device
             As for `look_at`, as are differentiability and errors.
         """
         values = {"distance": distance, "azimuth": azimuth, "elevation": elevation}
-        tensors = as_tensors({**values, "at": at, "fov": fov}, dtype, device)
+        angle = one_fov(fov, horizontal_fov)
+        tensors = as_tensors({**values, "at": at, **angle}, dtype, device)
         check_inside(tensors["distance"], "distance", 0.0, math.inf)
         distance, at = tensors["distance"].reshape(-1, 1), as_batch(tensors["at"], "at", 3)
         away, up = orbit_axes(tensors["azimuth"], tensors["elevation"])
         sizes = {"distance": len(distance), "azimuth and elevation": len(away), "at": len(at)}
         check_batch(sizes)
         eye = at + distance * away
-        return cls.look_at(eye, at, up, fov=tensors["fov"], image_size=image_size, near=near)
+        return cls.look_at(
+            eye,
+            at,
+            up,
+            fov=tensors.get("fov"),
+            horizontal_fov=tensors.get("horizontal_fov"),
+            image_size=image_size,
+            near=near,
+        )
 
     @classmethod
     def from_opencv(
@@ -182,7 +252,7 @@ class Camera(CameraModel):
         K: Values,
         R: Values,
         t: Values,
-        image_size: tuple[int, int],
+        image_size: ImageSize,
         near: float = 0.01,
         *,
         pixel_center: float = 0.5,
@@ -196,8 +266,8 @@ class Camera(CameraModel):
         K : (3, 3) or (B, 3, 3)
             Intrinsics in pixels, ``[[fx, skew, cx], [0, fy, cy], [0, 0, 1]]``, with positive
             fx and fy. Lens distortion is not modelled: undistort the images first.
-        R : (3, 3) or (B, 3, 3)
-            Rotation, world to camera (a Rodrigues vector goes through ``cv2.Rodrigues``).
+        R : (3, 3) or (B, 3, 3); or (3,), (3, 1) or (B, 3, 1)
+            Rotation, world to camera: a matrix, or ``rvec``, a Rodrigues vector.
         t : (3,), (3, 1), (B, 3) or (B, 3, 1)
             Translation, world to camera.
         pixel_center : float
@@ -214,7 +284,7 @@ class Camera(CameraModel):
         """
         tensors = as_tensors({"K": K, "R": R, "t": t}, dtype, device)
         matrices = opencv.from_opencv(**tensors, pixel_center=pixel_center)
-        return cls(*broadcast(*matrices), image_size, True, near)
+        return cls(*broadcast(*matrices), check_image_size(image_size), True, near)
 
     def to_opencv(self, *, pixel_center: float = 0.5) -> opencv.OpenCVCamera:
         """Return K, R and t as OpenCV has them, the way back from `from_opencv`. Differentiable.
@@ -236,7 +306,7 @@ class Camera(CameraModel):
         cls,
         view: Values,
         projection: Values,
-        image_size: tuple[int, int],
+        image_size: ImageSize,
         near: float | None = None,
         *,
         dtype: torch.dtype | None = None,
@@ -276,7 +346,8 @@ class Camera(CameraModel):
         Parameters
         ----------
         far : float
-            Depth that is mapped to 1; ``near`` is mapped to -1. Infinite only for perspective cameras.
+            Depth that is mapped to 1; ``near`` is mapped to -1, or ``-far`` if an orthographic camera cuts
+            nothing. Infinite only for perspective cameras.
 
         Raises
         ------
@@ -287,17 +358,56 @@ class Camera(CameraModel):
         return opengl.to_opengl(self, far)
 
     @classmethod
+    def from_clip(
+        cls,
+        mvp: Values,
+        image_size: ImageSize,
+        near: float | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Camera:
+        """Cameras from matrices that take points to clip coordinates, as nvdiffrast's users have them.
+
+        Parameters
+        ----------
+        mvp : (4, 4) or (B, 4, 4)
+            Model, view and projection in one, for column vectors: ``clip = mvp @ (x, y, z, 1)``, with the
+            clip coordinates of OpenGL (y up). Perspective or orthographic; a model matrix may scale, so that
+            the scene units, those of depth too, are those of the model. The axes of the camera follow by
+            making the rows orthogonal (an RQ decomposition).
+        image_size : (int, int)
+            As for `look_at`. Rows count from the top here; those of nvdiffrast from the bottom, so flip its
+            images: ``image.flip(1)``.
+        near : float, optional
+            Depth in front of which nothing is drawn; by default where the matrix says, if that is one depth
+            for the whole batch. An orthographic matrix does not tell where the camera is: its depths count
+            from the plane that is mapped to -1.
+        dtype, device
+            As for `look_at`, as is differentiability, but for `near`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A bad argument, such as a matrix that mirrors or flattens the scene, or a batch of both kinds.
+        """
+        tensors = as_tensors({"mvp": mvp}, dtype, device)
+        size = check_image_size(image_size)
+        matrices, perspective, nearest = clip.from_clip(**tensors, image_size=size, near=near)
+        return cls(*matrices, size, perspective, nearest)
+
+    @classmethod
     def from_pytorch3d(
         cls,
         R: Values,
         T: Values,
         focal_length: Values = 1.0,
         principal_point: Values = (0.0, 0.0),
+        image_size: ImageSize | None = None,
+        near: float | None = None,
         *,
-        image_size: tuple[int, int],
         in_ndc: bool = True,
         perspective: bool = True,
-        near: float = 0.01,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Camera:
@@ -319,8 +429,12 @@ class Camera(CameraModel):
             Whether focal lengths and principal point are in NDC or in pixels, as in PyTorch3D.
         perspective : bool
             Whether they are those of ``PerspectiveCameras``, or of ``OrthographicCameras``.
-        image_size, near, dtype, device
-            As for `look_at`, as is differentiability; `near` may be negative if orthographic.
+        image_size : (int, int)
+            As for `look_at`; it must be given.
+        near : float, optional
+            As for `look_at`, or for `orthographic`.
+        dtype, device
+            As for `look_at`, as is differentiability.
 
         Raises
         ------
@@ -331,6 +445,7 @@ class Camera(CameraModel):
         tensors = as_tensors(values, dtype, device)
         size = check_image_size(image_size)
         matrices = pytorch3d.from_pytorch3d(**tensors, image_size=size, in_ndc=in_ndc)
+        near = near_or_default(near, perspective=perspective)
         return cls(*broadcast(*matrices), size, perspective, near)
 
     def to_pytorch3d(self, *, in_ndc: bool = True) -> pytorch3d.PyTorch3DCamera:
@@ -355,8 +470,9 @@ class Camera(CameraModel):
         cls,
         matrix_world: Values,
         lens: Values | None = None,
+        image_size: ImageSize | None = None,
+        near: float | None = None,
         *,
-        image_size: tuple[int, int],
         sensor_width: Values = 36.0,
         sensor_height: Values = 24.0,
         sensor_fit: blender.SensorFit = blender.SensorFit.AUTO,
@@ -365,7 +481,6 @@ class Camera(CameraModel):
         pixel_aspect_x: Values = 1.0,
         pixel_aspect_y: Values = 1.0,
         ortho_scale: Values | None = None,
-        near: float = 0.01,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Camera:
@@ -379,7 +494,10 @@ class Camera(CameraModel):
         lens : scalar or (B,), optional
             Focal length in millimetres, positive, of a perspective camera.
         image_size : (int, int)
-            Height and width in pixels: resolution_y and resolution_x times resolution_percentage.
+            Height and width in pixels: resolution_y and resolution_x times resolution_percentage. It must be
+            given.
+        near : float, optional
+            Depth in front of which nothing is drawn (clip_start), as for `look_at` or for `orthographic`.
         sensor_width, sensor_height : scalar or (B,)
             In millimetres, positive. The height matters only if it is fitted.
         sensor_fit : SensorFit
@@ -390,8 +508,6 @@ class Camera(CameraModel):
             Width and height of a pixel, up to a common factor; positive.
         ortho_scale : scalar or (B,), optional
             Instead of the lens: scene units that the side that is fitted shows, of an orthographic camera.
-        near : float
-            Depth in front of which nothing is drawn (clip_start); positive if perspective.
         dtype, device : optional
             As for `look_at`, as is differentiability.
 
@@ -414,6 +530,7 @@ class Camera(CameraModel):
         }
         size = check_image_size(image_size)
         matrices = blender.from_blender(as_tensors(values, dtype, device), size, sensor_fit)
+        near = near_or_default(near, perspective="lens" in zoom)
         return cls(*broadcast(*matrices), size, "lens" in zoom, near)
 
     def to_blender(self, *, sensor_width: float = 36.0) -> blender.BlenderCamera:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,19 +11,19 @@ from torch import Tensor
 from taichisoft.base.checks import check_batch, check_dtype, check_finite, check_tensor
 from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath
-from taichisoft.geometry.vectors import unit
+from taichisoft.geometry.rotations import look_at
 
 Values = Tensor | float | tuple | list | np.ndarray
 """A tensor, a number, nested sequences of numbers, or a NumPy array."""
 
+ImageSize = Sequence[int] | np.ndarray | Tensor
+"""Height and width: two integers in a tuple, list, array or tensor."""
+
 Matrices = tuple[Tensor, Tensor, Tensor]
 """Rotation (B, 3, 3), translation (B, 3) and intrinsics (B, 3, 3); batch sizes equal or 1."""
 
-_PARALLEL = 1e-6
-"""Sine of the angle between ``up`` and the view direction below which they count as parallel."""
-
 _TOLERANCE = 1e-3
-"""Largest error of ``R R^T`` and of the last row of K that counts as rounding."""
+"""Largest error of the last row of K that counts as rounding."""
 
 _SKEW = 1e-6
 """Skew, relative to the focal length, below which it is rounding."""
@@ -100,6 +100,12 @@ def check_positive(value: Tensor, name: str) -> None:
         raise ValueError(f"{name} must be positive, got {value.tolist()}")
 
 
+def check_invertible(matrices: Tensor, name: str) -> None:
+    """Raise ValueError if the determinant of a matrix is zero."""
+    if bool(beneath(torch.linalg.det(matrices.detach()) == 0).any()):
+        raise ValueError(f"{name} must have an inverse, got a determinant of 0")
+
+
 def check_intrinsics(intrinsics: Tensor) -> None:
     """Raise ValueError unless all K have positive focal lengths and the last row (0, 0, 1)."""
     matrices = intrinsics.detach()
@@ -113,20 +119,6 @@ def check_intrinsics(intrinsics: Tensor) -> None:
 
 
 @full_precision
-def check_rotation(rotation: Tensor, name: str) -> None:
-    """Raise ValueError unless all matrices are orthonormal to within 1e-3 and do not mirror."""
-    matrices = rotation.detach()
-    identity = torch.eye(3, dtype=matrices.dtype, device=matrices.device)
-    error = beneath((matrices @ matrices.mT - identity).abs()).max().item()
-    if error > _TOLERANCE:
-        raise ValueError(
-            f"{name} must be a rotation: R R^T differs from the identity by {error:.3g}"
-        )
-    if not bool(beneath(torch.linalg.det(matrices) > 0).all()):
-        raise ValueError(f"{name} must be a rotation: its determinant is -1, so it mirrors")
-
-
-@full_precision
 def view_from(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Return rotation (B, 3, 3) and translation (B, 3) that look from eye to at, up upwards.
 
@@ -134,18 +126,7 @@ def view_from(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """
     eye, at, up = (as_batch(tensors[name], name, 3) for name in ("eye", "at", "up"))
     check_batch({"eye": eye.shape[0], "at": at.shape[0], "up": up.shape[0]})
-    offset = at - eye
-    if bool(beneath((offset == 0).all(-1)).any()):
-        raise ValueError("eye must differ from at, got two equal points")
-    if bool(beneath((up == 0).all(-1)).any()):
-        raise ValueError("up must not be the zero vector")
-    forward = unit(offset)
-    side = torch.linalg.cross(*torch.broadcast_tensors(forward, unit(up)))
-    if bool(beneath(side.detach().norm(dim=-1) < _PARALLEL).any()):
-        raise ValueError("up must not be parallel to the view direction from eye to at")
-    right = unit(side)
-    down = torch.linalg.cross(*torch.broadcast_tensors(forward, right))
-    rotation = torch.stack(torch.broadcast_tensors(right, down, forward), dim=-2)
+    rotation = look_at(eye, at, up)
     return rotation, -(rotation @ eye[..., None])[..., 0]
 
 
@@ -161,6 +142,22 @@ def orbit_axes(azimuth: Tensor, elevation: Tensor) -> tuple[Tensor, Tensor]:
     away = torch.stack([e.cos() * a.sin(), e.sin(), e.cos() * a.cos()], -1)
     north = torch.stack([-e.sin() * a.sin(), e.cos(), -e.sin() * a.cos()], -1)
     return away, north
+
+
+def one_fov(fov: Values | None, horizontal_fov: Values | None) -> dict[str, Values]:
+    """Return the field of view that was given, by its name; 40 degrees of the height if none was."""
+    if horizontal_fov is None:
+        return {"fov": 40.0 if fov is None else fov}
+    if fov is not None:
+        raise ValueError("either fov or horizontal_fov must be given, got both")
+    return {"horizontal_fov": horizontal_fov}
+
+
+def focal_of(tensors: dict[str, Tensor], height: int, width: int) -> Tensor:
+    """Return the focal length in pixels, of the field of view that is among the tensors."""
+    name, side = ("fov", height) if "fov" in tensors else ("horizontal_fov", width)
+    check_inside(tensors[name], name, 0.0, 180.0)
+    return (side / 2) / torch.tan(torch.deg2rad(tensors[name]) / 2)
 
 
 def centred_intrinsics(focal: Tensor, height: int, width: int) -> Tensor:

@@ -29,12 +29,32 @@ from taichisoft.base.checks import (
 )
 from taichisoft.base.eager import eager_class
 from taichisoft.base.precision import full_precision
+from taichisoft.base.transforms import beneath
 from taichisoft.base.words import counted, summary
+from taichisoft.cameras.construction import (
+    ImageSize,
+    Values,
+    as_batch,
+    as_tensors,
+    check_invertible,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 MATRICES = ("rotation", "translation", "intrinsics")
+
+# Scene units in front of a perspective camera, by default.
+NEAR = 0.01
+# Pixels by which the sides of a box may miss a whole number: rounding in float32.
+ROUNDING = 1e-2
+
+
+def near_or_default(near: float | None, *, perspective: bool) -> float:
+    """Return a near depth; by default `NEAR`, and none at all for an orthographic camera."""
+    if near is not None:
+        return near
+    return NEAR if perspective else -math.inf
 
 
 @eager_class
@@ -47,7 +67,7 @@ class CameraModel:
     intrinsics: Tensor
     image_size: tuple[int, int]
     perspective: bool = True
-    near: float = 0.01
+    near: float = None  # type: ignore[assignment]  # a number once it is made
 
     def __post_init__(self) -> None:
         check_tensor(self.rotation, "rotation", ("B", 3, 3))
@@ -59,8 +79,10 @@ class CameraModel:
             check_like(getattr(self, name), name, self.rotation, "rotation")
         check_all_finite({name: getattr(self, name) for name in MATRICES})
         check_type(self.perspective, "perspective", bool)
-        above = 0.0 if self.perspective else -math.inf
-        object.__setattr__(self, "near", check_number(self.near, "near", above=above))
+        near = near_or_default(self.near, perspective=self.perspective)
+        if self.perspective or near != -math.inf:
+            near = check_number(near, "near", above=0.0 if self.perspective else -math.inf)
+        object.__setattr__(self, "near", near)
         object.__setattr__(self, "image_size", check_image_size(self.image_size))
 
     def __repr__(self) -> str:
@@ -151,6 +173,121 @@ class CameraModel:
         pixels = pixels + self.intrinsics[:, None, :2, 2]
         return torch.cat([pixels, depth, inverse_w], dim=-1)
 
+    @full_precision
+    def unproject(self, depth: Tensor, pixels: Tensor | None = None) -> Tensor:
+        """Return the points of the world at some depths: the inverse of `project`.
+
+        Parameters
+        ----------
+        depth : Tensor, (H, W) or (B, H, W); with pixels (N,) or (B, N)
+            The camera's z in scene units, as in ``SoftImage.depth``, and not the distance; finite, dtype and
+            device of the camera. For a perspective camera at least `near`, before which `project` has no
+            inverse: a depth of 0, which an image has where nothing is, is the place of the camera.
+        pixels : Tensor, (N, 2) or (B, N, 2), optional
+            Where in the image, (x, y) in pixels. By default the centres of all pixels. Batch sizes must be
+            equal or 1.
+
+        Returns
+        -------
+        Tensor, (B, H, W, 3) or (B, N, 3)
+            Differentiable, any number of times, in depth, pixels and every parameter.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Wrong dtype, shape, device or batch size; a NaN or infinity; a camera whose matrices have no
+            inverse.
+        """
+        if pixels is None:
+            check_tensor(depth, "depth", self.image_size, ("B", *self.image_size))
+            flat = depth.flatten(-2)
+            found = self._unproject(flat, self.pixel_centers().flatten(0, 1))
+            return found.unflatten(1, self.image_size)
+        check_tensor(pixels, "pixels", ("N", 2), ("B", "N", 2))
+        check_tensor(depth, "depth", (pixels.shape[-2],), ("B", pixels.shape[-2]))
+        check_like(pixels, "pixels", self.rotation, "camera")
+        check_finite(pixels, "pixels")
+        return self._unproject(depth, pixels)
+
+    def pixel_centers(self) -> Tensor:
+        """Return x and y of the centres of all pixels, (H, W, 2): halves from 0.5 on."""
+        y, x = (
+            torch.arange(side, dtype=self.dtype, device=self.device) + 0.5
+            for side in self.image_size
+        )
+        return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+
+    def _unproject(self, depth: Tensor, pixels: Tensor) -> Tensor:
+        check_like(depth, "depth", self.rotation, "camera")
+        check_finite(depth, "depth")
+        depth = depth if depth.ndim == 2 else depth[None]
+        pixels = pixels if pixels.ndim == 3 else pixels[None]
+        check_batch({"depth": len(depth), "pixels": len(pixels), "camera": self.batch_size})
+        matrix = self.intrinsics[:, :2, :2]
+        check_invertible(matrix, "intrinsics[:, :2, :2]")
+        check_invertible(self.rotation, "rotation")
+        offsets = (pixels - self.intrinsics[:, None, :2, 2]).mT
+        plane = torch.linalg.solve(*_as_one_batch(matrix, offsets)).mT
+        if self.perspective:
+            plane = plane * depth[..., None]
+        view = torch.stack(torch.broadcast_tensors(*plane.unbind(-1), depth), -1)
+        points = (view - self.translation[:, None]).mT
+        return torch.linalg.solve(*_as_one_batch(self.rotation, points)).mT
+
+    def crop(self, box: Values) -> Self:
+        """Return cameras that see a part of the image, or more than the image.
+
+        Parameters
+        ----------
+        box : (4,) or (B, 4)
+            Left, top, right and bottom in pixels, as in ``PIL.Image.crop``; it may leave the image. With
+            whole numbers the new image is ``image[top:bottom, left:right]``. They need not be whole, but
+            width and height must be (to within 0.01), and the same for all boxes. Batch sizes must be equal
+            or 1.
+
+        Returns
+        -------
+        Camera
+            Differentiable in the place of the box. Depth, `near` and the pose stay.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Not numbers, another shape, a NaN; sides that are not whole, not positive or not the same.
+        """
+        boxes = as_batch(as_tensors({"box": box}, self.dtype, self.device)["box"], "box", 4)
+        batch = check_batch({"box": len(boxes), "camera": self.batch_size})
+        width, height = (_whole(boxes, side) for side in (0, 1))
+        offset = torch.nn.functional.pad(boxes[:, :2, None], (2, 0, 0, 1))
+        rotation, translation = (
+            x.expand(batch, *x.shape[1:]) for x in (self.rotation, self.translation)
+        )
+        return replace(
+            self,
+            rotation=rotation,
+            translation=translation,
+            intrinsics=self.intrinsics - offset,
+            image_size=(height, width),
+        )
+
+    def resize(self, size: ImageSize) -> Self:
+        """Return cameras that see the same in an image of another size.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Height and width in pixels. With another aspect ratio the pixels are no longer square.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Not two positive integers.
+        """
+        height, width = check_image_size(size, "size")
+        rows, columns = self.image_size
+        factors = self.intrinsics.new_tensor([[width / columns], [height / rows], [1.0]])
+        return replace(self, intrinsics=self.intrinsics * factors, image_size=(height, width))
+
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Self:
@@ -179,3 +316,21 @@ class CameraModel:
     def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
         rotation, translation, intrinsics = (function(getattr(self, name)) for name in MATRICES)
         return replace(self, rotation=rotation, translation=translation, intrinsics=intrinsics)
+
+
+def _as_one_batch(matrices: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Return matrices (B, n, n) and columns (B, n, N) with one batch size."""
+    batch = check_batch({"camera": len(matrices), "points": len(columns)})
+    return matrices.expand(batch, -1, -1), columns.expand(batch, -1, -1)
+
+
+def _whole(boxes: Tensor, side: int) -> int:
+    """Return the length of a side of all boxes: 0 is their width, 1 their height."""
+    lengths = beneath((boxes[:, side + 2] - boxes[:, side]).detach()).flatten().tolist()
+    whole = round(lengths[0])
+    if whole < 1 or any(abs(length - whole) > ROUNDING for length in lengths):
+        name = ("width (right - left)", "height (bottom - top)")[side]
+        raise ValueError(
+            f"box must have a {name} of one whole number of pixels, at least 1, in a batch, got {lengths}"
+        )
+    return whole

@@ -13,12 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_number
+from taichisoft.base.checks import check_number, check_rotation
 from taichisoft.base.transforms import beneath
 from taichisoft.cameras.construction import (
     Matrices,
     as_batch,
-    check_rotation,
     check_row,
     completed,
 )
@@ -63,8 +62,12 @@ def from_opengl(
 def to_opengl(camera: CameraModel, far: float) -> OpenGLCamera:
     """Return the matrices of `Camera.to_opengl`."""
     check_rotation(camera.rotation, "rotation")
+    near = camera.near
     if not (camera.perspective and far == math.inf):
-        far = check_number(far, "far", above=camera.near)
+        far = check_number(far, "far", above=0.0 if near == -math.inf else near)
+    if near == -math.inf:
+        # Nothing is cut: the depths are those on either side of the camera.
+        near = -far
     height, width = camera.image_size
     flip = camera.rotation.new_tensor([1.0, -1.0, -1.0])
     intrinsics = completed(camera.intrinsics[:, :2])
@@ -73,7 +76,7 @@ def to_opengl(camera: CameraModel, far: float) -> OpenGLCamera:
     empty = torch.zeros_like(plane[..., :1])
     columns = [plane, empty] if camera.perspective else [plane[..., :2], empty, plane[..., 2:]]
     top = torch.cat(columns, 2) * intrinsics.new_tensor([1.0, -1.0, -1.0, 1.0])
-    bottom = intrinsics.new_tensor(_depth_rows(camera.perspective, camera.near, far))
+    bottom = intrinsics.new_tensor(_depth_rows(camera.perspective, near, far))
     view = torch.cat([camera.rotation, camera.translation[..., None]], 2) * flip[:, None]
     projection = torch.cat([top, bottom.expand(len(camera), 2, 4)], 1)
     return OpenGLCamera(completed(view), projection)

@@ -10,13 +10,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from taichisoft.base.checks import check_tensor, check_type
+from taichisoft.base.checks import check_rotation, check_tensor, check_type
 from taichisoft.cameras.construction import (
     Matrices,
     as_batch,
     axis_aligned_intrinsics,
     check_positive,
-    check_rotation,
     focal_and_centre,
 )
 from taichisoft.cameras.model import CameraModel

@@ -103,6 +103,11 @@ def unprojected_scene(
     return _culled(scene, mesh, camera, culling)
 
 
+def _near(camera: Camera) -> float:
+    """Return the near depth, finite: kernels are compiled as if there were no infinity."""
+    return max(camera.near, torch.finfo(camera.dtype).min)
+
+
 def _pack_shared(
     mesh: Mesh,
     points: Tensor,
@@ -126,7 +131,7 @@ def _pack_shared(
         attributes=None if attributes is None else attributes.values.flatten(0, -2),
         attribute_rows=rows,
         image_size=camera.image_size,
-        near=camera.near,
+        near=_near(camera),
     )
 
 
@@ -148,7 +153,7 @@ def _pack_different(
         attributes=None if attributes is None else attributes.values,
         attribute_rows=rows,
         image_size=camera.image_size,
-        near=camera.near,
+        near=_near(camera),
     )
 
 

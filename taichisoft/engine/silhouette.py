@@ -170,7 +170,7 @@ class SilhouettePass(Operation):
                 at,
                 with_zeros(cotangents[:4], Projected(*(x.detach() for x in at))),
                 perspective=self.camera.perspective,
-                near=self.camera.near,
+                near=self.scene.near,
             )
             places, rates = (x.expand(images, -1, -1).reshape(-1, 2) for x in (places, rates))
         by_points = pad(rates.detach(), (0, 2))
@@ -205,7 +205,7 @@ class SilhouettePass(Operation):
             flat(rotation),
             flat(translation),
             flat(intrinsics),
-            self.camera.near,
+            self.scene.near,
             images,
             vertices.shape[-2],
             int(vertices.ndim == 3 and vertices.shape[0] == images),

@@ -14,6 +14,9 @@ from torch import Tensor
 # Modes of pillow with 16 bits of grey, in one order of bytes or the other.
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
+# The tag of EXIF that says how an image is turned, and from which of its values on by a quarter.
+ORIENTATION, QUARTER_TURNED = 0x0112, 5
+
 
 def write_image(image: Tensor, path: Path) -> None:
     """Write an image file, replacing an existing one.
@@ -97,6 +100,32 @@ def read_image(path: Path, name: str) -> np.ndarray:
             return levels(file)
     except Exception as error:  # a decoder that meets a damaged file may raise anything
         raise ValueError(f"{name} must be a readable image, got {path}: {error}") from error
+
+
+def image_size_of(path: Path) -> tuple[int, int]:
+    """Return height and width of an image file, upright, from its header.
+
+    Raises
+    ------
+    ImportError
+        pillow is missing.
+    FileNotFoundError
+        No such file.
+    ValueError
+        No readable image.
+    """
+    image = pillow()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"image_size must be given where there is no image to read it from, got no file {path}"
+        )
+    try:
+        with image.open(path) as file:
+            width, height = file.size
+            turned = file.getexif().get(ORIENTATION, 1) >= QUARTER_TURNED
+    except Exception as error:  # a decoder that meets a damaged file may raise anything
+        raise ValueError(f"the image must be readable, got {path}: {error}") from error
+    return (width, height) if turned else (height, width)
 
 
 def levels(image: Any) -> np.ndarray:

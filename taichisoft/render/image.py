@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -140,8 +140,7 @@ def magnified(camera: Camera, factor: int) -> Camera:
     if factor == 1:
         return camera
     height, width = camera.image_size
-    intrinsics = camera.intrinsics * camera.intrinsics.new_tensor([[factor], [factor], [1.0]])
-    return replace(camera, intrinsics=intrinsics, image_size=(factor * height, factor * width))
+    return camera.resize((factor * height, factor * width))
 
 
 def mean_of_blocks(image: Tensor, factor: int) -> Tensor:

@@ -284,7 +284,7 @@ BAD_MATRICES = {
     "K last row": ({"K": np.eye(3) * 1.01}, ValueError, r"K.*last row \(0, 0, 1\)"),
     "R scaled": ({"R": np.eye(3) * 1.01}, ValueError, "R.*identity by 0.02"),
     "R mirrors": ({"R": np.diag([1.0, 1.0, -1.0])}, ValueError, "R.*mirrors"),
-    "R vector": ({"R": np.zeros(3)}, ValueError, "R.*shape"),
+    "R vector": ({"R": np.zeros(4)}, ValueError, "R.*shape"),
     "t of four": ({"t": np.zeros(4)}, ValueError, "t.*shape"),
     "centre": ({"pixel_center": math.nan}, ValueError, "pixel_center.*finite"),
     "batches": ({"R": np.tile(np.eye(3), (2, 1, 1)), "t": np.zeros((3, 3))}, ValueError, "batch"),

@@ -312,6 +312,22 @@ def test_to_opencv(pixel_center):
     close(k[:, :2, 2] - camera.intrinsics[:, :2, 2], pixel_center - 0.5)
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (1, 3, 1)])
+def test_rotation_of_opencv_as_a_vector(shape):
+    axis, angle = np.array([2.0, -1, 2]) / 3, 0.7
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    # The formula in the documentation of cv2.Rodrigues.
+    matrix = math.cos(angle) * np.eye(3) + (1 - math.cos(angle)) * np.outer(axis, axis)
+    matrix = matrix + math.sin(angle) * cross
+    k = np.array([[30.0, 0, 5], [0, 40, 4], [0, 0, 1]])
+    vector = (angle * axis).reshape(shape)
+    camera = Camera.from_opencv(k, vector, np.ones((3, 1)), SIZES[0], **DOUBLE)
+    close(camera.rotation, matrix[None])
+    several = Camera.from_opencv(k, np.stack([vector.reshape(3, 1)] * 3), np.ones(3), SIZES[0])
+    assert len(several) == 3
+
+
 @pytest.mark.parametrize(
     ("azimuth", "elevation", "eye", "right", "up"),
     [

@@ -1,0 +1,257 @@
+"""COLMAP's sparse models: cameras and images, as text and as binary files.
+
+The formats are those of its documentation, "Output Format", and of ``src/colmap/scene/reconstruction_io``:
+poses are world to camera in the axes of OpenCV, as unit quaternions w, x, y, z; the centre of the first
+pixel is at 0.5.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from taichisoft.base.eager import eager
+from taichisoft.cameras.camera import Camera
+from taichisoft.files.cited import array, as_path, reading
+from taichisoft.files.views import Lens, Made, Views
+from taichisoft.geometry.rotations import from_quaternion
+
+
+class Model(NamedTuple):
+    """How many focal lengths a model of a lens has, and how many coefficients of distortion."""
+
+    focals: int
+    coefficients: int
+
+
+# By the numbers that binary files name them by. None: not a pinhole, whatever the numbers are.
+MODELS: dict[str, Model | None] = {
+    "SIMPLE_PINHOLE": Model(1, 0),
+    "PINHOLE": Model(2, 0),
+    "SIMPLE_RADIAL": Model(1, 1),
+    "RADIAL": Model(1, 2),
+    "OPENCV": Model(2, 4),
+    "OPENCV_FISHEYE": None,
+    "FULL_OPENCV": Model(2, 8),
+    "FOV": None,
+    "SIMPLE_RADIAL_FISHEYE": None,
+    "RADIAL_FISHEYE": None,
+    "THIN_PRISM_FISHEYE": None,
+}
+NAMES = tuple(MODELS)
+
+
+class Placed(NamedTuple):
+    """An image: its name, its camera, and quaternion and translation of its pose."""
+
+    name: str
+    camera: int
+    pose: list[float]
+
+
+@eager
+def load_colmap_cameras(
+    path: str | os.PathLike, *, near: float = 0.01, dtype: torch.dtype = torch.float32
+) -> Views:
+    """Load the cameras of a COLMAP model.
+
+    Parameters
+    ----------
+    path : str or path
+        The folder that holds ``cameras.bin`` and ``images.bin``, or ``cameras.txt`` and ``images.txt``, often
+        ``sparse/0``. Binary files come first.
+    near : float
+        Depth in front of which nothing is drawn, positive, in scene units: those of the model.
+    dtype : torch.dtype
+        Of the cameras.
+
+    Returns
+    -------
+    Views
+        By name. Lenses may be SIMPLE_PINHOLE and PINHOLE; also SIMPLE_RADIAL, RADIAL, OPENCV and FULL_OPENCV
+        whose distortion is zero. For others run ``colmap image_undistorter``, which writes such a model.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such folder or files.
+    ValueError
+        What is missing or wrong in a file, which the message names; a lens with distortion.
+    """
+    folder = as_path(path)
+    made = Made(near, dtype)
+    binary = (folder / "cameras.bin").is_file()
+    suffix, readers = (
+        (".bin", (_binary_cameras, _binary_images))
+        if binary
+        else (".txt", (_text_cameras, _text_images))
+    )
+    if not (folder / f"cameras{suffix}").is_file():
+        raise FileNotFoundError(
+            f"path must be a folder with cameras.bin or cameras.txt, such as sparse/0, got {folder}"
+        )
+    lenses: dict[int, Lens] = {}
+    with reading(folder / f"cameras{suffix}", "COLMAP"):
+        for key, lens in readers[0](folder / f"cameras{suffix}"):
+            lenses[key] = lens
+    images = folder / f"images{suffix}"
+    found = []
+    with reading(images, "COLMAP"):
+        for image in sorted(readers[1](images)):
+            if image.camera not in lenses:
+                raise ValueError(
+                    f"image {image.name} needs camera {image.camera}, and there are {sorted(lenses)}"
+                )
+            found.append((image.name, _camera(image, lenses[image.camera], made)))
+        if not found:
+            raise ValueError("it must have at least one image")
+    names, cameras = zip(*found, strict=True)
+    return Views(cameras, names)
+
+
+def _camera(image: Placed, lens: Lens, made: Made) -> Camera:
+    pose = array(image.pose, f"the pose of image {image.name}", 7)
+    if not pose[:4].any():
+        raise ValueError(f"the quaternion of image {image.name} must not be zero")
+    rotation = from_quaternion(torch.from_numpy(pose[:4])).numpy()
+    return made.camera(lens.matrix, lens.size, rotation, pose[4:])
+
+
+def _lens(name: str, width: int, height: int, numbers: list[float]) -> Lens:
+    """Return the intrinsics of a camera of some model."""
+    model = MODELS.get(name)
+    if model is None:
+        raise ValueError(
+            f"the camera model must be a pinhole, got {name}; colmap image_undistorter makes one"
+        )
+    values = array(numbers, f"the parameters of {name}", model.focals + 2 + model.coefficients)
+    focal, centre = values[: model.focals], values[model.focals :][:2]
+    bent = values[model.focals + 2 :]
+    if bent.any():
+        raise ValueError(
+            f"the camera model must have no distortion, got {name} with {bent.tolist()}; colmap "
+            "image_undistorter makes one without"
+        )
+    fx, fy = float(focal[0]), float(focal[-1])
+    return Lens((fx, fy), (float(centre[0]), float(centre[1])), (height, width))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield lines with their numbers, but for comments. An empty line may stand for no points."""
+    for index, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.startswith("#"):
+            yield index, line.strip()
+
+
+def _text_cameras(path: Path) -> Iterator[tuple[int, Lens]]:
+    for index, line in _lines(path):
+        words = line.split()
+        if words and len(words) < 5:
+            raise ValueError(
+                f"line {index} must have CAMERA_ID MODEL WIDTH HEIGHT PARAMS, got {line!r}"
+            )
+        if words:
+            key, width, height = (_whole(words[i], index) for i in (0, 2, 3))
+            yield key, _lens(words[1], width, height, [_real(word, index) for word in words[4:]])
+
+
+def _text_images(path: Path) -> Iterator[Placed]:
+    lines = _lines(path)
+    for index, line in lines:
+        if not line:
+            continue
+        # The name may have spaces.
+        words = line.split(maxsplit=9)
+        if len(words) < 10:
+            raise ValueError(
+                f"line {index} must have IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME, got {line!r}"
+            )
+        pose = [_real(word, index) for word in words[1:8]]
+        yield Placed(words[9], _whole(words[8], index), pose)
+        # Its points follow in a line of their own.
+        next(lines, None)
+
+
+def _whole(word: str, line: int) -> int:
+    try:
+        return int(word)
+    except ValueError as error:
+        raise ValueError(f"line {line} must have a whole number, got {word!r}") from error
+
+
+def _real(word: str, line: int) -> float:
+    try:
+        return float(word)
+    except ValueError as error:
+        raise ValueError(f"line {line} must have a number, got {word!r}") from error
+
+
+@dataclass
+class _Bytes:
+    """Content of a binary file, and how far it is read."""
+
+    content: bytes
+    at: int = 0
+
+    def take(self, form: str) -> tuple:
+        """Return numbers in the format of ``struct``, little-endian."""
+        size = struct.calcsize("<" + form)
+        self.skip(size)
+        return struct.unpack_from("<" + form, self.content, self.at - size)
+
+    def skip(self, size: int) -> None:
+        """Go on by some bytes."""
+        if self.at + size > len(self.content):
+            raise ValueError(
+                f"the file ends at byte {len(self.content)}, and {self.at + size} bytes are needed"
+            )
+        self.at += size
+
+    def word(self) -> str:
+        """Return characters up to a zero byte."""
+        end = self.content.find(b"\0", self.at)
+        if end < 0:
+            raise ValueError(f"the file ends within a name that begins at byte {self.at}")
+        start, self.at = self.at, end + 1
+        return self.content[start:end].decode("utf-8")
+
+
+def _counted(path: Path, one: Callable[[_Bytes], object]) -> Iterator:
+    """Yield the records of a file, which begins with their number; nothing may follow them."""
+    content = _Bytes(path.read_bytes())
+    (count,) = content.take("Q")
+    for _ in range(count):
+        yield one(content)
+    if content.at != len(content.content):
+        raise ValueError(
+            f"{len(content.content) - content.at} bytes more than {count} records are there"
+        )
+
+
+def _binary_cameras(path: Path) -> Iterator[tuple[int, Lens]]:
+    def one(content: _Bytes) -> tuple[int, Lens]:
+        key, number, width, height = content.take("iiQQ")
+        name = NAMES[number] if 0 <= number < len(NAMES) else f"number {number}"
+        model = MODELS.get(name)
+        size = 0 if model is None else model.focals + 2 + model.coefficients
+        return key, _lens(name, width, height, list(content.take(f"{size}d")))
+
+    return _counted(path, one)
+
+
+def _binary_images(path: Path) -> Iterator[Placed]:
+    def one(content: _Bytes) -> Placed:
+        _, *pose, camera = content.take("i7di")
+        name = content.word()
+        (points,) = content.take("Q")
+        # x, y and the number of the point.
+        content.skip(24 * points)
+        return Placed(name, camera, pose)
+
+    return _counted(path, one)

@@ -1,0 +1,135 @@
+"""``transforms.json``: cameras as NeRF's synthetic scenes, instant-ngp and nerfstudio have them.
+
+The format is described in nerfstudio's documentation, "Data conventions": camera-to-world matrices in the
+axes of OpenGL, focal lengths and principal point in pixels with the centre of the first pixel at 0.5.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import ChainMap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from taichisoft.base.checks import check_image_size
+from taichisoft.base.eager import eager
+from taichisoft.cameras.construction import ImageSize
+from taichisoft.files.cited import array, as_path, entry, number, read_json, reading, whole_number
+from taichisoft.files.images import image_size_of
+from taichisoft.files.views import Lens, Made, Views
+
+COEFFICIENTS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV")
+
+
+@eager
+def load_nerf_cameras(
+    path: str | os.PathLike,
+    *,
+    image_size: ImageSize | None = None,
+    near: float = 0.01,
+    dtype: torch.dtype = torch.float32,
+) -> Views:
+    """Load the cameras of a ``transforms.json`` (NeRF, Blender, instant-ngp, nerfstudio).
+
+    Parameters
+    ----------
+    path : str or path
+        The JSON file. Each of its frames has ``file_path`` and ``transform_matrix``, camera to world in the
+        axes of OpenGL (x right, y up, the camera looks along -z). The file or the frame has
+        ``camera_angle_x`` (radians, the width) or ``fl_x``, and may have ``fl_y``, ``camera_angle_y``,
+        ``cx``, ``cy``, ``w`` and ``h`` in pixels.
+    image_size : (int, int), optional
+        Height and width where the file has no ``h`` and ``w``. By default they are read from the images,
+        which needs pillow.
+    near : float
+        Depth in front of which nothing is drawn, positive, in scene units: those of the matrices.
+    dtype : torch.dtype
+        Of the cameras.
+
+    Returns
+    -------
+    Views
+        In the order of the file; names are the ``file_path`` of the frames.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file, or no image to read the size from.
+    ValueError
+        What is missing or wrong in the file, which the message names; a lens with distortion.
+    """
+    path = as_path(path)
+    given = None if image_size is None else check_image_size(image_size)
+    made = Made(near, dtype)
+    cameras, names = [], []
+    with reading(path, "transforms.json"):
+        record = read_json(path)
+        frames = entry(record, "frames", "the file")
+        if not isinstance(frames, list) or not frames:
+            raise ValueError("frames must be a list of at least one frame")
+        for index, frame in enumerate(frames):
+            where = f"frame {index}"
+            name = entry(frame, "file_path", where)
+            if not isinstance(name, str):
+                raise ValueError(f"file_path of {where} must be a string, got {name!r}")
+            settings = ChainMap(frame, record)
+            lens = _lens(settings, where, given, path.parent / name)
+            pose = array(
+                entry(frame, "transform_matrix", where), f"transform_matrix of {where}", 4, 4
+            )
+            rotation = (pose[:3, :3] * (1, -1, -1)).T
+            cameras.append(made.camera(lens.matrix, lens.size, rotation, -rotation @ pose[:3, 3]))
+            names.append(name)
+    return Views(tuple(cameras), tuple(names))
+
+
+def _lens(
+    settings: Mapping[str, Any], where: str, given: tuple[int, int] | None, image: Path
+) -> Lens:
+    """Return the intrinsics that a frame or its file states."""
+    bent = [key for key in COEFFICIENTS if number(settings.get(key, 0.0), f"{key} of {where}") != 0]
+    model = settings.get("camera_model", "PINHOLE")
+    if bent or model not in MODELS or settings.get("is_fisheye"):
+        raise ValueError(
+            f"{where} must have a lens without distortion, got {model} {' '.join(bent)}; undistort the images"
+        )
+    value = {
+        key: number(settings[key], f"{key} of {where}")
+        for key in ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "cx", "cy")
+        if key in settings
+    }
+    height, width = _size(settings, where, given, image)
+    if "fl_x" not in value and "camera_angle_x" not in value:
+        raise ValueError(f'{where} must have "fl_x" or "camera_angle_x", which are missing')
+    across = value["fl_x"] if "fl_x" in value else _focal(value["camera_angle_x"], width, where)
+    down = across
+    if "fl_y" in value:
+        down = value["fl_y"]
+    elif "fl_x" not in value and "camera_angle_y" in value:
+        down = _focal(value["camera_angle_y"], height, where)
+    centre = value.get("cx", width / 2), value.get("cy", height / 2)
+    return Lens((across, down), centre, (height, width))
+
+
+def _focal(angle: float, side: int, where: str) -> float:
+    if not 0 < angle < math.pi:
+        raise ValueError(f"camera angles of {where} must be between 0 and pi, got {angle}")
+    return side / 2 / math.tan(angle / 2)
+
+
+def _size(
+    settings: Mapping[str, Any], where: str, given: tuple[int, int] | None, image: Path
+) -> tuple[int, int]:
+    """Return height and width: as stated, as given, or those of the image."""
+    if "h" in settings and "w" in settings:
+        height, width = (whole_number(settings[k], f"{k} of {where}") for k in ("h", "w"))
+        return height, width
+    if given is not None:
+        return given
+    # The paths of NeRF's synthetic scenes have no suffix.
+    return image_size_of(image if image.is_file() else image.with_name(image.name + ".png"))

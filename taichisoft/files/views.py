@@ -1,0 +1,96 @@
+"""Views: the cameras of photos in files of other programs, with the names of the photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from taichisoft.base.checks import check_dtype, check_number, check_rotation
+from taichisoft.base.eager import eager_class
+from taichisoft.cameras.camera import Camera
+
+
+@eager_class
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Cameras of images, and which images these are.
+
+    Parameters
+    ----------
+    cameras : tuple of Camera
+        One camera, of batch size 1, for each image. Their image sizes may differ.
+    names : tuple of str
+        The image of each, as its file says: a path relative to the folder of images.
+    """
+
+    cameras: tuple[Camera, ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    def camera(self) -> Camera:
+        """Return all cameras as one batch.
+
+        Raises
+        ------
+        ValueError
+            Images of several sizes: take ``view.resize(size)`` of each first, or draw one after the other.
+        """
+        sizes = sorted({camera.image_size for camera in self.cameras})
+        if len(sizes) != 1:
+            raise ValueError(f"views must have one image size to be a batch, got {sizes}")
+        first = self.cameras[0]
+        rotation, translation, intrinsics = (
+            torch.cat([getattr(camera, name) for camera in self.cameras])
+            for name in ("rotation", "translation", "intrinsics")
+        )
+        return Camera(
+            rotation, translation, intrinsics, first.image_size, first.perspective, first.near
+        )
+
+
+@dataclass(frozen=True)
+class Lens:
+    """Intrinsics of one image: focal lengths, principal point, height and width, all in pixels."""
+
+    focal: tuple[float, float]
+    centre: tuple[float, float]
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if not min(self.focal) > 0:
+            raise ValueError(f"focal lengths must be positive, got {self.focal}")
+        if not min(self.size) >= 1:
+            raise ValueError(f"height and width must be at least 1, got {self.size}")
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """K, (3, 3)."""
+        (fx, fy), (cx, cy) = self.focal, self.centre
+        return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+
+
+@dataclass(frozen=True)
+class Made:
+    """How cameras are made: with which near depth and dtype."""
+
+    near: float
+    dtype: torch.dtype
+
+    def __post_init__(self) -> None:
+        check_number(self.near, "near", above=0)
+        check_dtype(self.dtype)
+
+    def camera(
+        self, lens: np.ndarray, size: tuple[int, int], rotation: np.ndarray, translation: np.ndarray
+    ) -> Camera:
+        """Return a camera from K and a pose, world to camera in the axes of OpenCV, all in float64."""
+        parts = (
+            torch.from_numpy(np.array(x, np.float64))[None] for x in (rotation, translation, lens)
+        )
+        turn, shift, matrix = parts
+        check_rotation(turn, "the rotation")
+        return Camera(turn, shift, matrix, size, True, self.near).to(dtype=self.dtype)
