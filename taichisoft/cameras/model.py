@@ -201,7 +201,7 @@ class CameraModel:
         if pixels is None:
             check_tensor(depth, "depth", self.image_size, ("B", *self.image_size))
             flat = depth.flatten(-2)
-            found = self._unproject(flat, self.pixel_centers().flatten(0, 1))
+            found = self._unproject(flat, self._pixel_centers().flatten(0, 1))
             return found.unflatten(1, self.image_size)
         check_tensor(pixels, "pixels", ("N", 2), ("B", "N", 2))
         check_tensor(depth, "depth", (pixels.shape[-2],), ("B", pixels.shape[-2]))
@@ -209,7 +209,7 @@ class CameraModel:
         check_finite(pixels, "pixels")
         return self._unproject(depth, pixels)
 
-    def pixel_centers(self) -> Tensor:
+    def _pixel_centers(self) -> Tensor:
         """Return x and y of the centres of all pixels, (H, W, 2): halves from 0.5 on."""
         y, x = (
             torch.arange(side, dtype=self.dtype, device=self.device) + 0.5
