@@ -340,7 +340,7 @@ CURES = (
     (
         r"uv must have|uv_faces must|Texture cannot|image must not be empty|\{name\} must not be empty, got shape",
         "Texture and mesh do not belong together.",
-        "One row of `uv` per vertex, or `uv_faces` with three rows of `uv` per face; meshes of a list are rendered one by one.",
+        "One row of `uv` per vertex, or `uv_faces` with three rows of `uv` per face; meshes of a list have materials instead.",
     ),
     (
         r"direction must not|lights and specular",
@@ -348,7 +348,7 @@ CURES = (
         "The direction points from the surface to the light; give all lights 1 or C channels.",
     ),
     (
-        r"image must be given for a batch",
+        r"image must be given for a batch|number must be given for",
         "`Texture.sample` of a batch of textures has to know which one each coordinate is for.",
         "Pass the index of the image, (N,), beside the coordinates.",
     ),
