@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from taichisoft.appearance.pyramid import Pyramid
-from taichisoft.appearance.wrap import Wrap
 from taichisoft.base.checks import (
     check_batch,
     check_finite,
@@ -21,6 +20,7 @@ from taichisoft.base.checks import (
 )
 from taichisoft.base.eager import eager_class
 from taichisoft.base.words import summary
+from taichisoft.geometry.wrap import Wrap
 
 
 @eager_class

@@ -220,7 +220,7 @@ def _to_mesh(loaded: Any, path: Path) -> Mesh:
             f"path must hold a mesh with vertices and faces, got {counts[0]} vertices "
             f"and {counts[1]} faces in {path}"
         )
-    colors: dict[str, torch.Tensor | None] = {}
+    colors: dict[str, Any] = {}
     if loaded.visual.defined and loaded.visual.kind in ("vertex", "face"):
         kind = loaded.visual.kind
         rgb, opacity = from_bytes(getattr(loaded.visual, f"{kind}_colors"))
