@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -20,8 +22,8 @@ from taichisoft.base.checks import check_dtype, check_type
 from taichisoft.files.glb import stated_glb
 from taichisoft.files.obj import stated_obj
 from taichisoft.files.off import stated_off
-from taichisoft.files.ply import stated_ply
-from taichisoft.files.stated import LARGEST, Stated
+from taichisoft.files.ply_mesh import read_ply_mesh
+from taichisoft.files.stated import Stated, check_numbers
 from taichisoft.files.stl import stated_stl
 from taichisoft.geometry.mesh import Mesh
 
@@ -33,7 +35,7 @@ HOLDING = {"vertex": (".obj", ".ply", ".glb"), "face": (".ply",)}
 # Of a mesh without a batch axis.
 AXES = {"vertices": 2, "vertex_colors": 2, "face_colors": 2, "vertex_opacity": 1, "face_opacity": 1}
 
-CHECKS = {".ply": stated_ply, ".stl": stated_stl, ".glb": stated_glb, ".off": stated_off}
+CHECKS = {".stl": stated_stl, ".glb": stated_glb, ".off": stated_off}
 
 
 def load_mesh(
@@ -82,7 +84,12 @@ def load_mesh(
     check_type(merge, "merge", bool)
     check_dtype(dtype)
     check_exists(path)
-    mesh = _to_mesh(_read(path), path)
+    mesh = _read(path)
+    if 0 in (mesh.num_vertices, mesh.num_faces):
+        raise ValueError(
+            f"path must hold a mesh with vertices and faces, got {mesh.num_vertices} vertices "
+            f"and {mesh.num_faces} faces in {path}"
+        )
     if merge or path.suffix.lower() == ".stl":
         mesh = merged(mesh)
     # normalised in float64, so that the result does not depend on where the mesh was
@@ -130,13 +137,29 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
     import trimesh
 
     suffix = path.suffix.lower()
-    out: Any = trimesh.Trimesh(_to_numpy(mesh.vertices), _to_numpy(mesh.faces), process=False)
+    data = {name: _saved_data(x) for name, x in (mesh.vertex_data or {}).items()}
+    out: Any = trimesh.Trimesh(
+        _to_numpy(mesh.vertices),
+        _to_numpy(mesh.faces),
+        process=False,
+        vertex_attributes=data if suffix == ".ply" else None,
+    )
     for kind, suffixes in HOLDING.items():
         colors = _saved_colors(mesh, kind) if suffix in suffixes else None
         if colors is not None:
             setattr(out.visual, f"{kind}_colors", _to_bytes(colors, f"{kind}_colors"))
     options = {"digits": 12} if suffix in (".obj", ".off") else {}
     out.export(path, file_type=suffix[1:], **options)
+
+
+def _saved_data(value: torch.Tensor) -> np.ndarray:
+    """Return numbers of a type that PLY has."""
+    numbers = _to_numpy(value)
+    if numbers.dtype.kind == "b":
+        return numbers.astype(np.uint8)
+    if numbers.dtype == np.int64 and (numbers == numbers.astype(np.int32)).all():
+        return numbers.astype(np.int32)
+    return numbers
 
 
 def check_path(path: str | os.PathLike, suffixes: tuple[str, ...]) -> Path:
@@ -154,11 +177,27 @@ def check_exists(path: Path) -> None:
         raise FileNotFoundError(f"path must be an existing file, got {path}")
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> Mesh:
     suffix = path.suffix.lower()
+    if suffix == ".ply":
+        with damage_named(path):
+            return read_ply_mesh(path.read_bytes(), path)
     if suffix == ".obj":
-        return read_stated(path, partial(stated_obj, textured=False), maintain_order=True)
-    return read_stated(path, CHECKS[suffix])
+        check: Callable[[bytes], Stated] = partial(stated_obj, textured=False)
+        return _to_mesh(read_stated(path, check, maintain_order=True))
+    return _to_mesh(read_stated(path, CHECKS[suffix]))
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Raise ValueError that names the file for whatever a parser raises, which may be anything."""
+    try:
+        yield
+    except Exception as error:
+        what = str(error) or type(error).__name__
+        raise ValueError(
+            f"path must be a readable {path.suffix.lower()} file, got {path}: {what}"
+        ) from error
 
 
 def read_stated(path: Path, check: Callable[[bytes], Stated], **options: Any) -> Any:
@@ -169,9 +208,8 @@ def read_stated(path: Path, check: Callable[[bytes], Stated], **options: Any) ->
     ValueError
         The file is damaged.
     """
-    suffix = path.suffix.lower()
     content = path.read_bytes()
-    try:
+    with damage_named(path):
         stated = check(content)
         with warnings.catch_warnings():  # of numbers that are refused below
             warnings.simplefilter("ignore")
@@ -179,15 +217,12 @@ def read_stated(path: Path, check: Callable[[bytes], Stated], **options: Any) ->
 
             loaded: Any = trimesh.load(
                 BytesIO(stated.content),
-                file_type=suffix[1:],
+                file_type=path.suffix.lower()[1:],
                 force="mesh",
                 process=False,
                 **options,
             )
             _check_loaded(loaded, stated)
-    except Exception as error:  # a parser that meets a damaged file may raise anything
-        what = str(error) or type(error).__name__
-        raise ValueError(f"path must be a readable {suffix} file, got {path}: {what}") from error
     return loaded
 
 
@@ -195,31 +230,20 @@ def _check_loaded(loaded: Any, stated: Stated) -> None:
     """Raise ValueError for numbers, indices or a number of faces that cannot be."""
     if not hasattr(loaded, "faces") or len(loaded.faces) == 0:
         return
-    vertices, faces = np.asarray(loaded.vertices), np.asarray(loaded.faces)
-    wrong = ~(np.abs(vertices) <= LARGEST)
-    if wrong.any():
-        row = int(np.nonzero(wrong.any(1))[0][0])
+    check_numbers(np.asarray(loaded.vertices), np.asarray(loaded.faces))
+    if stated.triangles is not None and len(loaded.faces) != stated.triangles:
         raise ValueError(
-            f"vertices must be finite in float32, got {vertices[row].tolist()} of vertex {row}"
+            f"{stated.triangles} triangles are stated, and {len(loaded.faces)} were read"
         )
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise ValueError(f"faces need vertices outside of 0 to {len(vertices) - 1}")
-    if stated.triangles is not None and len(faces) != stated.triangles:
-        raise ValueError(f"{stated.triangles} triangles are stated, and {len(faces)} were read")
 
 
-def _to_mesh(loaded: Any, path: Path) -> Mesh:
+def _to_mesh(loaded: Any) -> Mesh:
     """Return the float64 mesh with the colours that trimesh found."""
     import trimesh
 
     # releases of trimesh differ in what they return when there is nothing to return
-    is_mesh = isinstance(loaded, trimesh.Trimesh)
-    counts = (len(loaded.vertices), len(loaded.faces)) if is_mesh else (0, 0)
-    if 0 in counts:
-        raise ValueError(
-            f"path must hold a mesh with vertices and faces, got {counts[0]} vertices "
-            f"and {counts[1]} faces in {path}"
-        )
+    if not isinstance(loaded, trimesh.Trimesh):
+        return Mesh(torch.empty(0, 3, dtype=torch.float64), torch.empty(0, 3, dtype=torch.int64))
     colors: dict[str, torch.Tensor | None] = {}
     if loaded.visual.defined and loaded.visual.kind in ("vertex", "face"):
         kind = loaded.visual.kind
@@ -227,28 +251,34 @@ def _to_mesh(loaded: Any, path: Path) -> Mesh:
         colors = {f"{kind}_colors": rgb, f"{kind}_opacity": opacity}
     return Mesh(
         torch.tensor(loaded.vertices, dtype=torch.float64),
-        torch.tensor(loaded.faces, dtype=torch.int64),
+        torch.tensor(loaded.faces, dtype=torch.int64).reshape(-1, 3),
         **colors,
     )
 
 
 def merged(mesh: Mesh) -> Mesh:
     """Join equal vertices; those that stay keep their order."""
-    colors, opacity = mesh.vertex_colors, mesh.vertex_opacity
-    columns = [mesh.vertices, colors, None if opacity is None else opacity[:, None]]
-    rows = torch.cat([x for x in columns if x is not None], 1)
-    _, first, index = np.unique(rows.numpy(), axis=0, return_index=True, return_inverse=True)
+    data = mesh.vertex_data or {}
+    rows = [mesh.vertices, mesh.vertex_colors, mesh.vertex_opacity, *data.values()]
+    columns = [x.double().reshape(mesh.num_vertices, -1) for x in rows if x is not None]
+    _, first, index = np.unique(
+        torch.cat(columns, 1).numpy(), axis=0, return_index=True, return_inverse=True
+    )
     order = np.argsort(first)
     new_index = np.empty_like(order)
     new_index[order] = np.arange(len(order))
     kept = torch.from_numpy(first[order])
-    return Mesh(
-        mesh.vertices[kept],
-        torch.from_numpy(new_index[index.reshape(-1)])[mesh.faces],
-        vertex_colors=None if colors is None else colors[kept],
-        face_colors=mesh.face_colors,
-        vertex_opacity=None if opacity is None else opacity[kept],
-        face_opacity=mesh.face_opacity,
+
+    def chosen(value: torch.Tensor | None) -> torch.Tensor | None:
+        return None if value is None else value[kept]
+
+    return replace(
+        mesh,
+        vertices=mesh.vertices[kept],
+        faces=torch.from_numpy(new_index[index.reshape(-1)])[mesh.faces],
+        vertex_colors=chosen(mesh.vertex_colors),
+        vertex_opacity=chosen(mesh.vertex_opacity),
+        vertex_data={name: value[kept] for name, value in data.items()} or None,
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -47,6 +47,8 @@ class Mesh:
         How much of what is behind each vertex hides, from 0 (nothing) to 1 (all, the default).
     face_opacity : Tensor, (F,) or (B, F), optional
         The same for each face. Give one of the two, with colours of either kind or without.
+    vertex_data : dict of Tensor, (V,), optional
+        Other numbers of the vertices by name, of any dtype. Nothing reads them but files, which keep them.
 
     Raises
     ------
@@ -64,12 +66,14 @@ class Mesh:
     face_colors: torch.Tensor | None = None
     vertex_opacity: torch.Tensor | None = None
     face_opacity: torch.Tensor | None = None
+    vertex_data: Mapping[str, torch.Tensor] | None = None
 
     def __post_init__(self) -> None:
         _check_vertices(self.vertices)
         check_tensor(self.faces, "faces", ("F", 3), dtypes=(torch.int64,))
         check_same_device(self.faces, "faces", self.vertices, "vertices")
         check_indices(self.faces, "faces", self.num_vertices, "vertices")
+        self._check_data()
         self._check_look()
 
     @property
@@ -178,6 +182,15 @@ class Mesh:
         radius = torch.where(square > 0, square, torch.ones_like(square)).sqrt()
         return self.with_vertices(scaled / radius)
 
+    def _check_data(self) -> None:
+        check_type(self.vertex_data, "vertex_data", (Mapping, type(None)))
+        for name, value in (self.vertex_data or {}).items():
+            check_type(name, "names of vertex_data", str)
+            where = f"vertex_data[{name!r}]"
+            check_type(value, where, torch.Tensor)
+            check_tensor(value, where, (self.num_vertices,), dtypes=(value.dtype,))
+            check_same_device(value, where, self.vertices, "vertices")
+
     def _look_batches(self) -> dict[str, int]:
         """Return the batch sizes of colours and opacity, as far as there are any."""
         colors, opacities = _given(self, COLORS), _given(self, OPACITIES)
@@ -246,6 +259,8 @@ class MeshBatch:
     @classmethod
     def from_meshes(cls, meshes: Sequence[Mesh]) -> MeshBatch:
         """Pack unbatched meshes, all with the same kind of colours. Differentiable.
+
+        Their ``vertex_data`` is left out.
 
         If some have an opacity, all of one kind, the others are opaque.
 
@@ -404,7 +419,7 @@ def _batch_of(value: torch.Tensor) -> int:
     return value.shape[0] if value.ndim == 3 else 1
 
 
-def _replace_unchecked(record: M, **changes: torch.Tensor | None) -> M:
+def _replace_unchecked(record: M, **changes: Any) -> M:
     """Copy a frozen record without running its checks; the caller checks what it changed."""
     copy = object.__new__(type(record))
     for field in fields(record):
@@ -416,7 +431,7 @@ def _replace_unchecked(record: M, **changes: torch.Tensor | None) -> M:
 def _moved(record: M, device: torch.device | str | None, dtype: torch.dtype | None) -> M:
     if dtype is not None:
         check_dtype(dtype)
-    changes = {}
+    changes: dict[str, Any] = {}
     for field in fields(record):
         value = getattr(record, field.name)
         if isinstance(value, torch.Tensor):
@@ -424,6 +439,11 @@ def _moved(record: M, device: torch.device | str | None, dtype: torch.dtype | No
             if moved.dtype != value.dtype and moved.dtype == torch.float32:
                 check_finite(moved, f"{field.name} in float32")
             changes[field.name] = moved
+        elif isinstance(value, Mapping):
+            changes[field.name] = {
+                name: x.to(device=device, dtype=dtype if x.is_floating_point() else None)
+                for name, x in value.items()
+            }
     return _replace_unchecked(record, **changes)
 
 
