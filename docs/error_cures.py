@@ -214,7 +214,7 @@ CURES = (
         "Leave the call out when there is nothing to do.",
     ),
     (
-        r"must not be batched|must have the colours of meshes\[0\]",
+        r"must not be batched|must have the colours of meshes",
         "The meshes of a list are single ones, all coloured in the same way.",
         "`mesh.split()` takes a batch apart; give all of them colours of one kind and number of channels.",
     ),
@@ -332,7 +332,13 @@ CURES = (
         "A number, one per channel, or an image (H, W, C) or (B, H, W, C) of the size of the render.",
     ),
     (
-        r"uv must have|uv_faces must|Texture cannot|image must not be empty",
+        r"without materials|materials must hold|must have materials of|channels of materials\[0\]|of the materials, got"
+        r"|uv must be given for the image|must not be given without uv",
+        "Materials, and what says where they are on a mesh, do not belong together.",
+        "`face_materials` needs `materials`, an image needs `uv`; all materials have C channels, and colours of the mesh 1 or C.",
+    ),
+    (
+        r"uv must have|uv_faces must|Texture cannot|image must not be empty|\{name\} must not be empty, got shape",
         "Texture and mesh do not belong together.",
         "One row of `uv` per vertex, or `uv_faces` with three rows of `uv` per face; meshes of a list are rendered one by one.",
     ),

@@ -21,7 +21,13 @@ PAGE = Path(__file__).parent / "errors.md"
 TOPICS = {
     "Arguments in general": ("base/checks",),
     "Cameras": ("cameras/",),
-    "Meshes and colours": ("geometry/mesh", "geometry/attributes", "engine/job"),
+    "Meshes and colours": (
+        "geometry/mesh",
+        "geometry/attributes",
+        "geometry/assigned",
+        "geometry/material",
+        "engine/job",
+    ),
     "Files": ("files/", "softness/file", "softness/registry", "softness/pretrained"),
     "Softness": ("softness/",),
     "Textures, lights and background": ("appearance/", "engine/shaded"),

@@ -11,7 +11,6 @@ from taichisoft.appearance.lights import PointLight as PointLight
 from taichisoft.appearance.lights import Shading as Shading
 from taichisoft.appearance.sides import Culling as Culling
 from taichisoft.appearance.texture import Texture as Texture
-from taichisoft.appearance.wrap import Wrap as Wrap
 from taichisoft.base.backend import available_backends as available_backends
 from taichisoft.base.backend import backend as backend
 from taichisoft.base.backend import init as init
@@ -41,10 +40,12 @@ from taichisoft.geometry.losses import laplacian_loss as laplacian_loss
 from taichisoft.geometry.losses import mse as mse
 from taichisoft.geometry.losses import mse_loss as mse_loss
 from taichisoft.geometry.losses import normal_consistency_loss as normal_consistency_loss
+from taichisoft.geometry.material import Material as Material
 from taichisoft.geometry.mesh import Mesh as Mesh
 from taichisoft.geometry.mesh import MeshBatch as MeshBatch
 from taichisoft.geometry.normals import face_normals as face_normals
 from taichisoft.geometry.normals import vertex_normals as vertex_normals
+from taichisoft.geometry.wrap import Wrap as Wrap
 from taichisoft.render import reference as reference
 from taichisoft.render.image import SoftImage as SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer as SoftRasterizer

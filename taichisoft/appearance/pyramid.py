@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from taichisoft.appearance.wrap import Wrap, neighbours
+from taichisoft.appearance.wrap import neighbours
 from taichisoft.base.eager import eager_class
+from taichisoft.geometry.wrap import Wrap
 
 
 class Level(NamedTuple):

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from taichisoft.appearance.pyramid import Pyramid
-from taichisoft.appearance.wrap import Wrap
 from taichisoft.base.checks import (
     check_batch,
     check_finite,
@@ -20,6 +19,7 @@ from taichisoft.base.checks import (
     check_type,
 )
 from taichisoft.base.eager import eager_class
+from taichisoft.geometry.wrap import Wrap
 
 
 @eager_class

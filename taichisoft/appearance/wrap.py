@@ -1,23 +1,10 @@
-"""Wrap: what is seen beyond the border of a texture, and which texels a coordinate is between."""
+"""Wrapping: which texels a coordinate is between, also beyond the border of a texture."""
 
 from __future__ import annotations
 
-from enum import Enum
-
 from torch import Tensor
 
-
-class Wrap(Enum):
-    """What is seen beyond the border of a texture.
-
-    REPEAT
-        The texture again: only the fractional part of u and v counts.
-    CLAMP
-        The texel at the border, without a gradient to u or v there.
-    """
-
-    REPEAT = "repeat"
-    CLAMP = "clamp"
+from taichisoft.geometry.wrap import Wrap
 
 
 def neighbours(coordinate: Tensor, size: int | Tensor, wrap: Wrap) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,6 +26,9 @@ def neighbours(coordinate: Tensor, size: int | Tensor, wrap: Wrap) -> tuple[Tens
     """
     if wrap is Wrap.REPEAT:
         inside = coordinate - coordinate.detach().floor()
+    elif wrap is Wrap.MIRROR:
+        # There and back again: from 0 to 1 in even tiles, from 1 to 0 in odd ones.
+        inside = 1 - (coordinate - 2 * (coordinate.detach() / 2).floor() - 1).abs()
     else:
         inside = coordinate.clamp(0, 1)
     position = inside * size - 0.5

@@ -20,13 +20,13 @@ from taichisoft.appearance.lights import (
 )
 from taichisoft.appearance.shader import Eye, Shader
 from taichisoft.appearance.texture import Texture
-from taichisoft.appearance.wrap import Wrap
 from taichisoft.engine.bridge import flat
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.kernels.shading_bundles import Kind, Lit, Noted, Plan, Shading
 from taichisoft.engine.kernels.vectors import lanes_of
 from taichisoft.engine.scratch import scratch
 from taichisoft.geometry.vectors import unit_or_zero
+from taichisoft.geometry.wrap import Wrap
 
 # What the kernels know, and no class that is made of them.
 KINDS: dict[type[Light], int] = {
@@ -66,7 +66,7 @@ class KernelShader:
         if type(shader) is not Shader:
             return None
         texture, lighting = shader.texture, shader.lighting
-        if texture is not None and type(texture) is not Texture:
+        if texture is not None and (type(texture) is not Texture or texture.wrap is Wrap.MIRROR):
             return None
         if lighting is not None and (
             type(lighting) is not Lighting or any(type(x) not in KINDS for x in lighting.lights)

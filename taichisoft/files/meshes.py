@@ -244,7 +244,7 @@ def _to_mesh(loaded: Any) -> Mesh:
     # releases of trimesh differ in what they return when there is nothing to return
     if not isinstance(loaded, trimesh.Trimesh):
         return Mesh(torch.empty(0, 3, dtype=torch.float64), torch.empty(0, 3, dtype=torch.int64))
-    colors: dict[str, torch.Tensor | None] = {}
+    colors: dict[str, Any] = {}
     if loaded.visual.defined and loaded.visual.kind in ("vertex", "face"):
         kind = loaded.visual.kind
         rgb, opacity = from_bytes(getattr(loaded.visual, f"{kind}_colors"))

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from taichisoft.appearance.texture import Texture
-from taichisoft.appearance.wrap import Wrap
 from taichisoft.base.checks import check_dtype, check_type
 from taichisoft.files.glb import stated_glb
 from taichisoft.files.images import levels, pillow, read_image
@@ -19,6 +18,7 @@ from taichisoft.files.materials import Map, Materials
 from taichisoft.files.meshes import check_exists, check_path, from_bytes, merged, read_stated
 from taichisoft.files.obj import stated_obj
 from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.wrap import Wrap
 
 SUFFIXES = (".obj", ".glb")
 """File formats that hold textures, by suffix, upper or lower case."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
 import torch
 
 from taichisoft.base.checks import (
     Shape,
     check_batch,
-    check_dtype,
     check_finite,
     check_indices,
     check_integer,
@@ -22,6 +20,9 @@ from taichisoft.base.checks import (
     check_type,
 )
 from taichisoft.base.eager import eager_class
+from taichisoft.geometry.assigned import Assigned, pack, split
+from taichisoft.geometry.material import Material
+from taichisoft.geometry.records import moved, replace_unchecked
 
 
 @eager_class
@@ -47,17 +48,27 @@ class Mesh:
         How much of what is behind each vertex hides, from 0 (nothing) to 1 (all, the default).
     face_opacity : Tensor, (F,) or (B, F), optional
         The same for each face. Give one of the two, with colours of either kind or without.
+    materials : tuple of Material, optional
+        Plain colours and images, all of C channels. Colours of vertices or faces, of 1 or C channels,
+        and opacities are multiplied by those of the materials.
+    face_materials : Tensor, (F,), int64, optional
+        Which of the materials each face has. By default the first.
+    uv : Tensor, (T, 2) or (B, T, 2), optional
+        Where images of materials are looked up; any finite numbers, see `Wrap`, and `Texture` for where
+        the origin is. Dtype and device of ``vertices``.
+    uv_faces : Tensor, (F, 3), int64, optional
+        Rows of ``uv`` of the three corners of each face. By default the faces, that is, one row per vertex.
     vertex_data : dict of Tensor, (V,), optional
         Other numbers of the vertices by name, of any dtype. Nothing reads them but files, which keep them.
 
     Raises
     ------
     TypeError
-        An argument is no tensor, or of a wrong dtype.
+        An argument is of a wrong type or dtype.
     ValueError
         Wrong shape, NaN or infinity, index out of range, different devices, both kinds of
-        colours or opacities, an opacity outside of [0, 1], or batch sizes that are neither equal
-        nor 1.
+        colours or opacities, an opacity outside of [0, 1], batch sizes that are neither equal
+        nor 1, materials of different channels, or an image without ``uv``.
     """
 
     vertices: torch.Tensor
@@ -66,6 +77,10 @@ class Mesh:
     face_colors: torch.Tensor | None = None
     vertex_opacity: torch.Tensor | None = None
     face_opacity: torch.Tensor | None = None
+    materials: tuple[Material, ...] | None = None
+    face_materials: torch.Tensor | None = None
+    uv: torch.Tensor | None = None
+    uv_faces: torch.Tensor | None = None
     vertex_data: Mapping[str, torch.Tensor] | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +88,7 @@ class Mesh:
         check_tensor(self.faces, "faces", ("F", 3), dtypes=(torch.int64,))
         check_same_device(self.faces, "faces", self.vertices, "vertices")
         check_indices(self.faces, "faces", self.num_vertices, "vertices")
+        _assigned(self).check(self.vertices, self.num_faces)
         self._check_data()
         self._check_look()
 
@@ -113,7 +129,7 @@ class Mesh:
                 f"got {vertices.shape[-2]}"
             )
         check_same_device(vertices, "vertices", self.faces, "faces")
-        mesh = _replace_unchecked(self, vertices=vertices)
+        mesh = replace_unchecked(self, vertices=vertices)
         mesh._check_look()
         return mesh
 
@@ -122,7 +138,7 @@ class Mesh:
 
         Colours per face, if any, are dropped.
         """
-        mesh = _replace_unchecked(self, vertex_colors=vertex_colors, face_colors=None)
+        mesh = replace_unchecked(self, vertex_colors=vertex_colors, face_colors=None)
         mesh._check_look()
         return mesh
 
@@ -131,7 +147,7 @@ class Mesh:
 
         Colours per vertex, if any, are dropped.
         """
-        mesh = _replace_unchecked(self, vertex_colors=None, face_colors=face_colors)
+        mesh = replace_unchecked(self, vertex_colors=None, face_colors=face_colors)
         mesh._check_look()
         return mesh
 
@@ -140,7 +156,7 @@ class Mesh:
 
         Opacity per face, if any, is dropped; colours stay.
         """
-        mesh = _replace_unchecked(self, vertex_opacity=vertex_opacity, face_opacity=None)
+        mesh = replace_unchecked(self, vertex_opacity=vertex_opacity, face_opacity=None)
         mesh._check_look()
         return mesh
 
@@ -149,7 +165,33 @@ class Mesh:
 
         Opacity per vertex, if any, is dropped; colours stay.
         """
-        mesh = _replace_unchecked(self, vertex_opacity=None, face_opacity=face_opacity)
+        mesh = replace_unchecked(self, vertex_opacity=None, face_opacity=face_opacity)
+        mesh._check_look()
+        return mesh
+
+    def with_materials(
+        self,
+        materials: Sequence[Material] | None,
+        face_materials: torch.Tensor | None = None,
+        uv: torch.Tensor | None = None,
+        uv_faces: torch.Tensor | None = None,
+    ) -> Mesh:
+        """Return the mesh with these materials; None removes them, and which face has which.
+
+        Of the other arguments, which are those of `Mesh`, None keeps what the mesh has. Colours and opacity
+        of vertices and faces stay.
+        """
+        check_type(materials, "materials", (tuple, list, type(None)))
+        kept = Assigned(
+            None if materials is None else tuple(materials),
+            self.face_materials if face_materials is None else face_materials,
+            self.uv if uv is None else uv,
+            self.uv_faces if uv_faces is None else uv_faces,
+        )
+        if materials is None:
+            kept = kept._replace(face_materials=face_materials)
+        kept.check(self.vertices, self.num_faces)
+        mesh = replace_unchecked(self, **kept._asdict())
         mesh._check_look()
         return mesh
 
@@ -163,7 +205,7 @@ class Mesh:
         ValueError
             A float64 number is beyond what float32 holds, about 3.4e38.
         """
-        return _moved(self, device, dtype)
+        return moved(self, device, dtype)
 
     def normalized(self) -> Mesh:
         """Return the mesh centred on its bounding box and scaled to a largest radius of 1.
@@ -192,8 +234,8 @@ class Mesh:
             check_same_device(value, where, self.vertices, "vertices")
 
     def _look_batches(self) -> dict[str, int]:
-        """Return the batch sizes of colours and opacity, as far as there are any."""
-        colors, opacities = _given(self, COLORS), _given(self, OPACITIES)
+        """Return the batch sizes of colours, coordinates and opacity, as far as there are any."""
+        colors, opacities = _given(self, (*COLORS, "uv")), _given(self, OPACITIES)
         sizes = {name: _batch_of(value) for name, value in colors.items()}
         return sizes | {name: _batch_of(value[..., None]) for name, value in opacities.items()}
 
@@ -205,6 +247,7 @@ class Mesh:
             ((self.num_vertices,), ("B", self.num_vertices)),
             ((self.num_faces,), ("B", self.num_faces)),
         )
+        _check_fits(self)
         check_batch({"vertices": _batch_of(self.vertices), **self._look_batches()})
 
 
@@ -230,6 +273,14 @@ class MeshBatch:
         As for `Mesh`, padded like ``vertices``.
     face_opacity : Tensor, (sum of F), optional
         In the order of ``faces``. Give one of the two.
+    materials : tuple of Material, optional
+        Those of all meshes, as for `Mesh`.
+    face_materials : Tensor, (sum of F), int64, optional
+        Which of them each face has, in the order of ``faces``.
+    uv : Tensor, (T, 2), optional
+        Rows of all meshes.
+    uv_faces : Tensor, (sum of F, 3), int64, optional
+        Rows of ``uv``, in the order of ``faces``; needed with ``uv``.
 
     Raises
     ------
@@ -245,6 +296,10 @@ class MeshBatch:
     face_colors: torch.Tensor | None = None
     vertex_opacity: torch.Tensor | None = None
     face_opacity: torch.Tensor | None = None
+    materials: tuple[Material, ...] | None = None
+    face_materials: torch.Tensor | None = None
+    uv: torch.Tensor | None = None
+    uv_faces: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         check_tensor(self.vertices, "vertices", ("B", "Vmax", 3))
@@ -254,15 +309,19 @@ class MeshBatch:
         check_same_device(self.faces, "faces", self.vertices, "vertices")
         for index, faces in enumerate(self._local_faces()):
             check_indices(faces, f"faces of mesh {index}", self.vertex_counts[index], "vertices")
+        if self.uv is not None:
+            check_tensor(self.uv, "uv", ("T", 2))
+            check_type(self.uv_faces, "uv_faces", torch.Tensor)
+        _assigned(self).check(self.vertices, self.num_faces)
         self._check_look()
 
     @classmethod
     def from_meshes(cls, meshes: Sequence[Mesh]) -> MeshBatch:
         """Pack unbatched meshes, all with the same kind of colours. Differentiable.
 
-        Their ``vertex_data`` is left out.
-
-        If some have an opacity, all of one kind, the others are opaque.
+        If some have an opacity, all of one kind, the others are opaque. If some have materials, the others
+        have a white one, and those without colours have white ones, if others have any. Their
+        ``vertex_data`` is left out.
 
         Raises
         ------
@@ -275,9 +334,12 @@ class MeshBatch:
         meshes = list(meshes)
         _check_packable(meshes)
         size = max(mesh.num_vertices for mesh in meshes)
+        vertex_opacity, face_opacity = _packed_opacity(meshes, size)
+        faces = [mesh.faces for mesh in meshes]
+        assigned = pack([_assigned(mesh) for mesh in meshes], faces, meshes[0].vertices)
+        meshes = [_with_white(mesh, meshes) for mesh in meshes]
         vertex_colors = [m.vertex_colors for m in meshes if m.vertex_colors is not None]
         face_colors = [m.face_colors for m in meshes if m.face_colors is not None]
-        vertex_opacity, face_opacity = _packed_opacity(meshes, size)
         return cls(
             vertices=_pad([mesh.vertices for mesh in meshes], size),
             faces=torch.cat([mesh.faces + b * size for b, mesh in enumerate(meshes)]),
@@ -287,6 +349,7 @@ class MeshBatch:
             face_colors=torch.cat(face_colors) if face_colors else None,
             vertex_opacity=vertex_opacity,
             face_opacity=face_opacity,
+            **assigned._asdict(),
         )
 
     @property
@@ -317,7 +380,7 @@ class MeshBatch:
         check_tensor(vertices, "vertices", tuple(self.vertices.shape))
         check_finite(vertices, "vertices")
         check_same_device(vertices, "vertices", self.faces, "faces")
-        batch = _replace_unchecked(self, vertices=vertices)
+        batch = replace_unchecked(self, vertices=vertices)
         batch._check_look()
         return batch
 
@@ -325,10 +388,14 @@ class MeshBatch:
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> MeshBatch:
         """Return the batch on another device, or with another floating dtype. Differentiable."""
-        return _moved(self, device, dtype)
+        return moved(self, device, dtype)
 
     def split(self) -> list[Mesh]:
-        """Return the meshes one by one, without padding. Differentiable; inverts `from_meshes`."""
+        """Return the meshes one by one, without padding. Differentiable; inverts `from_meshes`.
+
+        Materials and rows of ``uv`` that a mesh does not use are left out, and each has its ``uv_faces``.
+        """
+        assigned = split(_assigned(self), self.face_counts)
         face_colors = _split_or_none(self.face_colors, self.face_counts)
         face_opacity = _split_or_none(self.face_opacity, self.face_counts)
         return [
@@ -339,6 +406,7 @@ class MeshBatch:
                 face_colors=face_colors[b],
                 vertex_opacity=_rows_or_none(self.vertex_opacity, b, count),
                 face_opacity=face_opacity[b],
+                **assigned[b]._asdict(),
             )
             for b, (count, faces) in enumerate(
                 zip(self.vertex_counts, self._local_faces(), strict=True)
@@ -370,9 +438,8 @@ class MeshBatch:
         rows = tuple(self.vertices.shape[:2])
         _check_colors(self, ((*rows, "C"),), ((self.num_faces, "C"),))
         _check_opacities(self, (rows,), ((self.num_faces,),))
+        _check_fits(self)
 
-
-M = TypeVar("M", Mesh, MeshBatch)
 
 COLORS = ("vertex_colors", "face_colors")
 OPACITIES = ("vertex_opacity", "face_opacity")
@@ -381,6 +448,18 @@ OPACITIES = ("vertex_opacity", "face_opacity")
 def _given(record: Mesh | MeshBatch, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
     """Return those of the fields of these names that are not None."""
     return {name: getattr(record, name) for name in names if getattr(record, name) is not None}
+
+
+def _assigned(record: Mesh | MeshBatch) -> Assigned:
+    return Assigned(record.materials, record.face_materials, record.uv, record.uv_faces)
+
+
+def _check_fits(record: Mesh | MeshBatch) -> None:
+    """Check that materials fit vertices and colours; what they are in themselves has been checked."""
+    assigned = _assigned(record)
+    assigned.check_like(record.vertices)
+    for name, value in _given(record, COLORS).items():
+        assigned.check_tint(value.shape[-1], name)
 
 
 def _check_vertices(vertices: torch.Tensor) -> None:
@@ -419,48 +498,40 @@ def _batch_of(value: torch.Tensor) -> int:
     return value.shape[0] if value.ndim == 3 else 1
 
 
-def _replace_unchecked(record: M, **changes: Any) -> M:
-    """Copy a frozen record without running its checks; the caller checks what it changed."""
-    copy = object.__new__(type(record))
-    for field in fields(record):
-        value = changes[field.name] if field.name in changes else getattr(record, field.name)
-        object.__setattr__(copy, field.name, value)
-    return copy
-
-
-def _moved(record: M, device: torch.device | str | None, dtype: torch.dtype | None) -> M:
-    if dtype is not None:
-        check_dtype(dtype)
-    changes: dict[str, Any] = {}
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if isinstance(value, torch.Tensor):
-            moved = value.to(device=device, dtype=dtype if value.is_floating_point() else None)
-            if moved.dtype != value.dtype and moved.dtype == torch.float32:
-                check_finite(moved, f"{field.name} in float32")
-            changes[field.name] = moved
-        elif isinstance(value, Mapping):
-            changes[field.name] = {
-                name: x.to(device=device, dtype=dtype if x.is_floating_point() else None)
-                for name, x in value.items()
-            }
-    return _replace_unchecked(record, **changes)
-
-
 def _check_packable(meshes: list[Mesh]) -> None:
     if not meshes:
         raise ValueError("meshes must hold at least one mesh, got none")
     for index, mesh in enumerate(meshes):
         check_type(mesh, f"meshes[{index}]", Mesh)
-        has_axis = [x.ndim == 3 for x in (mesh.vertices, *_given(mesh, COLORS).values())]
+        has_axis = [x.ndim == 3 for x in (mesh.vertices, *_given(mesh, (*COLORS, "uv")).values())]
         if any(has_axis) or any(x.ndim == 2 for x in _given(mesh, OPACITIES).values()):
             raise ValueError(f"meshes[{index}] must not be batched, got batch axes")
         check_like(mesh.vertices, f"meshes[{index}]", meshes[0].vertices, "meshes[0]")
-        if _describe_colors(mesh) != _describe_colors(meshes[0]):
+    # Beside materials no colours are white ones.
+    mixed = any(mesh.materials is not None for mesh in meshes)
+    first = (_first_colored(meshes) or 0) if mixed else 0
+    for index, mesh in enumerate(meshes):
+        if mixed and not _given(mesh, COLORS):
+            continue
+        if _describe_colors(mesh) != _describe_colors(meshes[first]):
             raise ValueError(
-                f"meshes[{index}] must have the colours of meshes[0] "
-                f"({_describe_colors(meshes[0])}), got {_describe_colors(mesh)}"
+                f"meshes[{index}] must have the colours of meshes[{first}] "
+                f"({_describe_colors(meshes[first])}), got {_describe_colors(mesh)}"
             )
+
+
+def _first_colored(meshes: list[Mesh]) -> int | None:
+    return next((index for index, mesh in enumerate(meshes) if _given(mesh, COLORS)), None)
+
+
+def _with_white(mesh: Mesh, meshes: list[Mesh]) -> Mesh:
+    """Return a mesh with white colours, if it has none and others have some."""
+    first = _first_colored(meshes)
+    if first is None or _given(mesh, COLORS):
+        return mesh
+    ((name, colors),) = _given(meshes[first], COLORS).items()
+    count = mesh.num_vertices if name == COLORS[0] else mesh.num_faces
+    return replace_unchecked(mesh, **{name: colors.new_ones(count, colors.shape[-1])})
 
 
 def _describe_colors(mesh: Mesh) -> str:

@@ -25,6 +25,13 @@ def bilinear(image: np.ndarray, u: float, v: float, wrap: ts.Wrap) -> np.ndarray
             area = (1 - abs(column - i)) * (1 - abs(row - j))
             if wrap is ts.Wrap.REPEAT:
                 texel = image[j % height, i % width]
+            elif wrap is ts.Wrap.MIRROR:
+                back = (j // height % 2, i // width % 2)
+                row_in, column_in = (j % height, i % width)
+                texel = image[
+                    height - 1 - row_in if back[0] else row_in,
+                    width - 1 - column_in if back[1] else column_in,
+                ]
             else:
                 texel = image[min(max(j, 0), height - 1), min(max(i, 0), width - 1)]
             total = total + area * texel
