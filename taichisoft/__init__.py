@@ -23,7 +23,7 @@ from taichisoft.diagnosis.suggest import scale_by_edge as scale_by_edge
 from taichisoft.diagnosis.suggest import suggest_gamma as suggest_gamma
 from taichisoft.diagnosis.suggest import suggest_scale as suggest_scale
 from taichisoft.files.meshes import load_mesh as load_mesh
-from taichisoft.files.meshes import save_mesh as save_mesh
+from taichisoft.files.saved_meshes import save_mesh as save_mesh
 from taichisoft.files.textured_meshes import load_textured_mesh as load_textured_mesh
 from taichisoft.fitting.fit import fit as fit
 from taichisoft.fitting.history import History as History

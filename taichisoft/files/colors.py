@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from taichisoft.base.warn import warn_user
+
 # The largest numbers of the types that hold colours: these are 1.
 LARGEST_LEVELS = {"u1": 255, "u2": 65535}
+# How far outside of [0, 1] colours of a fit are, and no colours of other numbers.
+A_LITTLE = 0.5
 # No colour of a fit is that far beyond 1.
 SURELY_BYTES = 2
 
@@ -79,18 +81,35 @@ def with_opacity_apart(levels: np.ndarray) -> tuple[Tensor, Tensor | None]:
 
 
 def to_levels(colors: Tensor, name: str) -> np.ndarray:
-    """Return colours as float64 in [0, 1], with a warning that says by how much others were changed."""
+    """Return colours in float64 in [0, 1], with a warning that says by how much others were changed.
+
+    Raises
+    ------
+    ValueError
+        A colour is farther outside than `A_LITTLE`.
+    """
     values = colors.detach().cpu().double().numpy()
     kept = values.clip(0, 1)
     excess = np.abs(values - kept).max(initial=0)
-    if excess > 0:
-        warnings.warn(
-            f"{name} must be in [0, 1] to be saved: clamped, by {excess:.3g} at most",
-            stacklevel=3,
+    if excess > A_LITTLE:
+        raise ValueError(
+            f"{name} must be in [0, 1] to be saved, got {values.min():g} to {values.max():g}"
         )
+    if excess > 0:
+        warn_user(f"{name} is saved in [0, 1]: it was outside by up to {excess:.3g}")
     return kept
 
 
 def to_bytes(colors: Tensor, name: str) -> np.ndarray:
-    """Return colours as 8 bits, the nearest ones; see `to_levels`."""
-    return np.rint(255 * to_levels(colors, name)).astype(np.uint8)
+    """Return colours (..., 1), (..., 3) or (..., 4) as 8 bits: grey as RGB; see `to_levels`.
+
+    Raises
+    ------
+    ValueError
+        Another number of channels, or colours far outside of [0, 1].
+    """
+    channels = colors.shape[-1]
+    if channels not in (1, 3, 4):
+        raise ValueError(f"{name} must be grey, RGB or RGBA to be saved, got {channels} channels")
+    numbers = np.rint(255 * to_levels(colors, name)).astype(np.uint8)
+    return numbers.repeat(3, -1) if channels == 1 else numbers

@@ -88,15 +88,21 @@ def read_image(path: Path, name: str) -> np.ndarray:
     ValueError
         No readable image, or numbers that are none of these.
     """
-    image = pillow()
+    pillow()
     if not path.is_file():
         raise FileNotFoundError(f"{name} must be an existing file, got {path}")
+    return levels_in(path, f"{name} must be a readable image, got {path}")
+
+
+def levels_in(file: Path | BytesIO, said: str) -> np.ndarray:
+    """Return what `read_image` does, of bytes as well; ``said`` begins the message if it cannot be read."""
+    image = pillow()
     try:
-        with image.open(path) as file:
-            file.load()
-            return levels(file)
+        with image.open(file) as opened:
+            opened.load()
+            return levels(opened)
     except Exception as error:  # a decoder that meets a damaged file may raise anything
-        raise ValueError(f"{name} must be a readable image, got {path}: {error}") from error
+        raise ValueError(f"{said}: {error}") from error
 
 
 def levels(image: Any) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -22,8 +21,14 @@ COLORS = (
 )
 
 
-def read_ply_mesh(content: bytes, path: Path) -> Mesh:
+def read_ply_mesh(content: bytes, tell: Callable[[str], None]) -> Mesh:
     """Return the mesh in a PLY file, in float64. Polygons are cut into triangles.
+
+    Parameters
+    ----------
+    content : bytes
+    tell : callable
+        Is told what is left out.
 
     Raises
     ------
@@ -44,10 +49,7 @@ def read_ply_mesh(content: bytes, path: Path) -> Mesh:
         if not names:
             continue
         if look:
-            warnings.warn(
-                f"{path} holds colours of vertices and of faces: those of faces are left out",
-                stacklevel=2,
-            )
+            tell("there are colours of vertices and of faces: those of faces are left out")
             continue
         taken |= set(names) if kind == "vertex" else set()
         levels = _levels(table, names)

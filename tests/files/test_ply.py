@@ -85,7 +85,7 @@ def test_colors_of_vertices_and_faces_are_said_to_be_too_many(tmp_path):
         "indices\n", "indices\nproperty uchar red\nproperty uchar green\nproperty uchar blue\n"
     )
     (tmp_path / "a.ply").write_text(text.replace("4 0 1 2 3", "4 0 1 2 3 0 0 0"))
-    with pytest.warns(UserWarning, match=r"a\.ply holds colours of vertices and of faces"):
+    with pytest.warns(UserWarning, match=r"a\.ply: there are colours of vertices and of faces"):
         mesh = ts.load_mesh(tmp_path / "a.ply")
     assert mesh.face_colors is None
     assert mesh.vertex_colors[0].tolist() == [1, 0, 0]
