@@ -227,7 +227,7 @@ def _of_rows(element: Element, table: np.ndarray) -> Table:
     if element.name != "face" or not names:
         return Table(columns, np.empty((0, 3), np.int64), np.empty(0, np.int64))
     polygons = table[names[0]].astype(np.int64)
-    cut = np.array(fan(list(range(polygons.shape[1]))))
+    cut = np.array(fan(list(range(polygons.shape[1]))), np.int64)
     rows = np.arange(len(table)).repeat(len(cut))
     return Table(columns, polygons[:, cut].reshape(-1, 3), rows)
 
