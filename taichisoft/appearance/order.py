@@ -17,9 +17,9 @@ def in_canonical_order(
 ) -> tuple[Mesh | MeshBatch, Texture | None, Tensor]:
     """Return what is drawn with its faces in an order that does not depend on the one they came in.
 
-    Faces are sorted by their vertices, then by the rows of a texture's coordinates or by their colours, and
-    by their opacity. Those that agree in all of these are the same face twice: which comes first makes no
-    difference.
+    Faces are sorted by their vertices, then by the rows of a texture's coordinates or by their colours, by
+    their opacity, and by their materials and the rows of coordinates of these. Those that agree in all of
+    these are the same face twice: which comes first makes no difference.
 
     Parameters
     ----------
@@ -55,10 +55,20 @@ def in_canonical_order(
     has_own_uv = texture is not None and len(keys) > 1
     if mesh.face_opacity is not None:
         keys.append(mesh.face_opacity.detach().reshape(-1, mesh.num_faces).T)
+    of_materials = (mesh.face_materials, mesh.uv_faces)
+    keys += [x.reshape(mesh.num_faces, -1) for x in of_materials if x is not None]
     order = _sorted_by(keys)
     own = None if mesh.face_colors is None else mesh.face_colors.index_select(-2, order)
     opacity = None if mesh.face_opacity is None else mesh.face_opacity.index_select(-1, order)
-    mesh = replace(mesh, faces=mesh.faces[order], face_colors=own, face_opacity=opacity)
+    face_materials, uv_faces = (None if x is None else x[order] for x in of_materials)
+    mesh = replace(
+        mesh,
+        faces=mesh.faces[order],
+        face_colors=own,
+        face_opacity=opacity,
+        face_materials=face_materials,
+        uv_faces=uv_faces,
+    )
     if texture is not None and has_own_uv:
         texture = replace(texture, uv_faces=keys[1][order])
     if isinstance(mesh, MeshBatch):

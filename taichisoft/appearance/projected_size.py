@@ -13,25 +13,26 @@ import torch
 from torch import Tensor
 
 from taichisoft.appearance.sides import NOISE
-from taichisoft.appearance.texture import Texture
 from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.attributes import Attributes
-from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh import Mesh, MeshBatch
 
 # A scale of which no texture has so many levels.
 COARSEST = 2.0**24
 
 
-def texel_scales(mesh: Mesh, camera: Camera, texture: Texture, uv: Attributes) -> Tensor:
+def texel_scales(
+    mesh: Mesh | MeshBatch, camera: Camera, texels: int | Tensor, uv: Attributes
+) -> Tensor:
     """Return the cube roots of texels per pixel, in area, at the corners of faces.
 
     Parameters
     ----------
-    mesh : Mesh
+    mesh : Mesh or MeshBatch
     camera : Camera
         Of the pixels that are really rendered.
-    texture : Texture
-        Whose size counts.
+    texels : int or Tensor, (F,)
+        How many the image has, of all faces or of each.
     uv : Attributes
         Its coordinates on the mesh.
 
@@ -52,16 +53,19 @@ def texel_scales(mesh: Mesh, camera: Camera, texture: Texture, uv: Attributes) -
     dtype = given.dtype if given.device.type == "mps" else torch.float64
     camera = camera.to(dtype=dtype)
     view = camera.to_view(given.to(dtype))
+    pixels = torch.linalg.det(camera.intrinsics[:, :2, :2])[:, None]
+    if isinstance(mesh, MeshBatch):
+        counts = torch.tensor(mesh.face_counts, device=given.device)
+        pixels = pixels.expand(len(view), 1).repeat_interleave(counts, 0).T
+        view = view.flatten(0, 1)[None]
     a, b, c = (view.index_select(1, corners) for corners in mesh.faces.unbind(1))
     normals = torch.linalg.cross(b - a, c - a)
     sight = a if camera.perspective else a.new_tensor([0.0, 0.0, 1.0]).expand_as(a)
     volumes = (normals * sight).sum(-1)
     depths = torch.stack([a, b, c], 2)[..., 2] if camera.perspective else torch.ones_like(a)
-    pixels = torch.linalg.det(camera.intrinsics[:, :2, :2])[:, None]
     noise = NOISE * torch.finfo(given.dtype).eps * _lengths(normals) * _lengths(sight)
     seen = (volumes.abs() > noise) & (pixels != 0)
-    height, width = texture.image.shape[-3:-1]
-    areas = height * width * _doubled_areas(uv.corners().to(dtype))
+    areas = texels * _doubled_areas(uv.corners().to(dtype))
     usable = seen & (areas != 0)
     ratio = torch.where(usable, areas, 1) / torch.where(usable, volumes * pixels, 1)
     scales = ratio.abs().pow(1 / 3).unsqueeze(-1) * depths

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from taichisoft.appearance.wrap import neighbours
+from taichisoft.appearance.images import Images, Layout, Level
 from taichisoft.base.eager import eager_class
 from taichisoft.geometry.wrap import Wrap
-
-
-class Level(NamedTuple):
-    """Where in the texels of a `Pyramid` a level is.
-
-    Parameters
-    ----------
-    offset : int
-        Its first texel.
-    height, width : int
-        Its size. Texel (row i, column j) is ``offset + i * width + j``.
-    """
-
-    offset: int
-    height: int
-    width: int
 
 
 @eager_class
@@ -44,14 +26,19 @@ class Pyramid:
         Where they are; at least one.
     wrap : Wrap
         What is beyond the border, at every level.
+    wrap_v : Wrap, optional
+        What is beyond the lower and the upper one, if that is something else.
     """
 
     texels: Tensor
     levels: tuple[Level, ...]
     wrap: Wrap
+    wrap_v: Wrap | None = None
 
     @classmethod
-    def of(cls, images: Tensor, wrap: Wrap, *, smaller: bool) -> Pyramid:
+    def of(
+        cls, images: Tensor, wrap: Wrap, wrap_v: Wrap | None = None, *, smaller: bool
+    ) -> Pyramid:
         """Return the pyramid of images, (B, H, W, C), differentiable in them.
 
         Parameters
@@ -59,6 +46,7 @@ class Pyramid:
         images : Tensor, (B, H, W, C)
             None of the sizes is 0.
         wrap : Wrap
+        wrap_v : Wrap, optional
         smaller : bool
             Whether there are smaller levels than the images themselves: down to a single texel.
 
@@ -77,83 +65,17 @@ class Pyramid:
                 break
             images = _halved(_halved(images, 1), 2)
             parts.append(images.flatten(1, 2))
-        return cls(torch.cat(parts, 1) if smaller else parts[0], tuple(levels), wrap)
+        return cls(torch.cat(parts, 1) if smaller else parts[0], tuple(levels), wrap, wrap_v)
+
+    def images(self) -> Images:
+        """Return them as what is looked up."""
+        return Images(self.texels, (Layout(self.levels, self.wrap, self.wrap_v or self.wrap),))
 
     def sample(
         self, uv: Tensor, level: Tensor | None = None, image: Tensor | None = None
     ) -> Tensor:
-        """Look texels up: bilinearly in a level, and linearly between two of them.
-
-        Parameters
-        ----------
-        uv : Tensor, (N, 2)
-            Where; as in `Texture`.
-        level : Tensor, (N,), optional
-            In which level: 0 and less is the image itself, to the bit; beyond the last one is the last.
-            By default 0.
-        image : Tensor, (N,), int64, optional
-            In which image of the batch; not used if there is one for all.
-
-        Returns
-        -------
-        Tensor, (N, C)
-            Differentiable with respect to the texels and, where it is not constant, to u, v and the level,
-            to any order (torch's ``grid_sample`` has one derivative, and does not repeat).
-
-        Raises
-        ------
-        ValueError
-            No ``image`` for a batch of more than one.
-        """
-        batch, size = self.texels.shape[:2]
-        first: int | Tensor = 0
-        if batch > 1:
-            if image is None:
-                raise ValueError(f"image must be given for a batch of {batch}, got None")
-            first = image * size
-        last = len(self.levels) - 1
-        if level is None or not last:
-            return self._bilinear(uv, self.levels[0], first)
-        level = level.clamp(0, last)
-        finer = level.detach().floor().clamp(max=last - 1).long()
-        share = (level - finer)[:, None]
-        fine, coarse = (
-            self._bilinear(uv, self._tables[:, index].unbind(), first)
-            for index in (finer, finer + 1)
-        )
-        return fine + share * (coarse - fine)
-
-    @cached_property
-    def _tables(self) -> Tensor:
-        """Offsets, heights and widths of the levels, (3, L), int64."""
-        return torch.tensor(self.levels, device=self.texels.device).T
-
-    def _bilinear(
-        self, uv: Tensor, level: Level | tuple[Tensor, ...], first: int | Tensor
-    ) -> Tensor:
-        """Return the texels around coordinates, (N, C), by the areas opposite to them.
-
-        Parameters
-        ----------
-        uv : Tensor, (N, 2)
-        level : Level, or three Tensors, (N,), int64
-            One for all, or one for each as offsets, heights and widths.
-        first : int or Tensor, (N,), int64
-            The first texel of the image.
-        """
-        offset, height, width = level
-        left, right, across = neighbours(uv[:, 0], width, self.wrap)
-        upper, lower, down = neighbours(1 - uv[:, 1], height, self.wrap)
-        texels = self.texels.flatten(0, 1)
-
-        def row(index: Tensor) -> Tensor:
-            start = first + offset + index * width
-            # index_select: its gradient is an index_add, which is quicker than that of indexing
-            one = texels.index_select(0, start + left)
-            return one + across * (texels.index_select(0, start + right) - one)
-
-        top = row(upper)
-        return top + down * (row(lower) - top)
+        """Return what `Images.sample` does, of the one image."""
+        return self.images().sample(uv, level, image)
 
 
 def _halved(images: Tensor, axis: int) -> Tensor:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from taichisoft.appearance.images import Images
 from taichisoft.appearance.lights import Lighting, PerImage, Points
 from taichisoft.appearance.projected_size import levels_of
-from taichisoft.appearance.pyramid import Pyramid
-from taichisoft.appearance.texture import Texture
 from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.vectors import mean_direction, unit_or_zero
 
@@ -42,18 +41,23 @@ class Eye:
 class Shader:
     """A function from interpolated attributes to colours, where interpolated colours will not do.
 
-    The columns of the attributes are the base (colours; or u and v, and with mipmaps the scale of
-    `taichisoft.appearance.projected_size`), what light needs (nothing; diffuse and mirrored light of
-    `channels` each; or position and normal), and any others, which are kept.
+    The columns of the attributes are the base (colours; or u and v, with mipmaps the scale of
+    `taichisoft.appearance.projected_size`, of several images the number of one, and colours that what is
+    looked up is multiplied by), what light needs (nothing; diffuse and mirrored light of `channels` each; or
+    position and normal), and any others, which are kept.
 
     Parameters
     ----------
     base : int
         Number of columns of the base.
-    texture : Texture or None
-        If the base is u and v.
-    pyramid : Pyramid or None
-        That of the texture, made once for all fragments.
+    images : Images or None
+        What is looked up, if the base is u and v.
+    scaled : bool
+        Whether the scale follows u and v.
+    tint : int
+        Number of channels of the colours that what is looked up is multiplied by: 0, 1 or all.
+    built_in : bool
+        Whether the images are not of a class that a user wrote.
     lighting : Lighting or None
         If light is to be computed here, from position and normal.
     lit : int
@@ -71,8 +75,10 @@ class Shader:
     """
 
     base: int
-    texture: Texture | None
-    pyramid: Pyramid | None
+    images: Images | None
+    scaled: bool
+    tint: int
+    built_in: bool
     lighting: Lighting | None
     lit: int
     eye: Eye
@@ -80,6 +86,12 @@ class Shader:
     others: int
     texture_opacity: bool = False
     opacity: bool = False
+
+    @property
+    def number(self) -> int | None:
+        """The column of the number of an image, if there are several."""
+        several = self.images is not None and len(self.images.layouts) > 1
+        return 2 + self.scaled if several else None
 
     def __call__(self, values: Tensor, image: Tensor) -> Tensor:
         """Return (N, C), given interpolated attributes and the images (N,) they are in.
@@ -89,13 +101,15 @@ class Shader:
         """
         light = 6 if self.lighting is not None else 2 * self.lit
         base, light, others = values.split([self.base, light, self.others], -1)
-        colors = base if self.pyramid is None else self._texels(self.pyramid, base, image)
+        colors = base if self.images is None else self._texels(self.images, base, image)
         if self.texture_opacity:
             colors, through = colors[:, :-1], colors[:, -1:]
             if self.opacity:
                 others, own = others[:, :-1], others[:, -1:]
                 through = through * own
             others = torch.cat([others, through], -1)
+        if self.tint:
+            colors = colors * base[:, self.base - self.tint :]
         if self.lighting is not None:
             diffuse, mirrored = self.lighting.sums(self._points(light, image))
             colors = colors * diffuse + mirrored
@@ -103,9 +117,14 @@ class Shader:
             colors = colors * light[:, : self.lit] + light[:, self.lit :]
         return torch.cat([colors, others], -1)
 
-    def _texels(self, pyramid: Pyramid, base: Tensor, image: Tensor) -> Tensor:
-        level = levels_of(base[:, 2]) if self.base > 2 else None
-        return pyramid.sample(base[:, :2], level, image)
+    def _texels(self, images: Images, base: Tensor, image: Tensor) -> Tensor:
+        level = levels_of(base[:, 2]) if self.scaled else None
+        number = None
+        if self.number is not None:
+            # It is the same at all corners, but for rounding.
+            last = len(images.layouts) - 1
+            number = base[:, self.number].detach().round().long().clamp(0, last)
+        return images.sample(base[:, :2], level, image, number)
 
     def _points(self, values: Tensor, image: Tensor) -> Points:
         def of_image(value: Tensor) -> Tensor:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from taichisoft.appearance.lights import Lighting, PerImage, Shading
-from taichisoft.appearance.projected_size import texel_scales
 from taichisoft.appearance.shader import Eye, Shader, lit_points
 from taichisoft.appearance.sides import seen_sides
 from taichisoft.appearance.texture import Texture
-from taichisoft.base.checks import check_batch, check_like, check_type
+from taichisoft.appearance.textured import Textured, plain_colors, plain_opacity, times
+from taichisoft.base.checks import check_batch, check_type
 from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.attributes import (
     Attributes,
@@ -87,29 +87,24 @@ def prepare(
     """
     check_type(lighting, "lighting", (Lighting, type(None)))
     check_type(normals, "normals", bool)
-    own = opacity_of(mesh)
-    texture, through = None, False
-    if isinstance(colors, Texture):
-        through = colors.opacity is not None
-        texture = colors.with_opacity_as_channel()
-        base: Attributes | None = _coordinates(mesh, camera, texture)
-    else:
-        mesh = mesh if colors is None else with_colors(mesh, colors)
-        base = colors_of(mesh)
+    base, own, textured = _base(mesh, camera, colors)
     if base is None and lighting is not None:
         base = Attributes(mesh.vertices.new_ones(1, WHITE), torch.zeros_like(mesh.faces))
     has_colors = base is not None
-    channels = _channels(colors if isinstance(colors, Texture) else base, lighting)
+    channels = _channels(base if textured is None else textured, lighting)
     lit = 0 if lighting is None else lighting.channels
     late = lighting if lighting is not None and lighting.shading is Shading.PHONG else None
+    through = textured is not None and textured.opacity
     shader = None
-    if texture is not None or late is not None:
+    if textured is not None or late is not None:
         assert base is not None, "a texture has coordinates, and what is lit has colours"
         others = 3 * normals + (own is not None)
         shader = Shader(
             base.channels,
-            texture,
-            None if texture is None else texture.pyramid(),
+            None if textured is None else textured.images,
+            textured is not None and textured.scaled,
+            0 if textured is None else base.channels - textured.coordinates.channels,
+            textured is None or textured.built_in,
             late,
             0 if late else lit,
             Eye.of(camera),
@@ -119,42 +114,37 @@ def prepare(
             own is not None,
         )
     if lighting is not None or normals:
-        base = _with_geometry(mesh, camera, base, lighting, normals, textured=texture is not None)
+        base = _with_geometry(mesh, camera, base, lighting, normals, textured=textured is not None)
     if own is not None:
         base = joined(base, own)
-    attributes = _for_images(mesh, camera, base, texture, lighting)
+    attributes = _for_images(mesh, camera, base, textured, lighting)
     return Surface(attributes, shader, channels, has_colors, normals, own is not None or through)
 
 
-def _coordinates(mesh: Mesh | MeshBatch, camera: Camera, texture: Texture) -> Attributes:
-    """Return u and v, and with mipmaps the scale of texels, at the corners of the faces."""
-    if isinstance(mesh, MeshBatch):
-        raise ValueError("a Texture cannot be given for a batch of different meshes")
-    check_like(texture.image, "image of the texture", mesh.vertices, "vertices")
-    if texture.uv_faces is not None:
-        if len(texture.uv_faces) != mesh.num_faces:
-            raise ValueError(
-                f"uv_faces must have one row for each of the {mesh.num_faces} faces of the mesh, "
-                f"got {len(texture.uv_faces)}"
-            )
-        uv = Attributes(texture.uv, texture.uv_faces)
-    elif texture.uv.shape[-2] != mesh.num_vertices:
-        raise ValueError(
-            f"uv must have one row for each of the {mesh.num_vertices} vertices of the mesh unless "
-            f"uv_faces is given, got {texture.uv.shape[-2]}"
-        )
-    else:
-        uv = Attributes(texture.uv, mesh.faces)
-    if not texture.mipmaps:
-        return uv
-    corners, scales = uv.corners(), texel_scales(mesh, camera, texture, uv)
-    batch = check_batch({"uv": len(corners), "mesh and camera": len(scales)})
-    return Attributes.at_corners(
-        torch.cat([x.expand(batch, -1, -1) for x in (corners, scales)], -1)
-    )
+def _base(
+    mesh: Mesh | MeshBatch, camera: Camera, colors: Tensor | Texture | None
+) -> tuple[Attributes | None, Attributes | None, Textured | None]:
+    """Return colours, or coordinates of images with colours to multiply; own opacity; and the images.
+
+    What is given takes the place of all colours of the mesh, those of its materials included.
+    """
+    own = opacity_of(mesh)
+    if isinstance(colors, Texture):
+        textured = Textured.of_texture(colors, mesh, camera)
+        return textured.coordinates, own, textured
+    if colors is not None:
+        return colors_of(with_colors(mesh, colors)), own, None
+    tint = colors_of(mesh)
+    if mesh.materials is None:
+        return tint, own, None
+    if not any(material.has_texels for material in mesh.materials):
+        return times(plain_colors(mesh), tint), times(plain_opacity(mesh), own), None
+    textured = Textured.of_materials(mesh, camera)
+    base = textured.coordinates
+    return base if tint is None else joined(base, tint), own, textured
 
 
-def _channels(base: Attributes | Texture | None, lighting: Lighting | None) -> int:
+def _channels(base: Attributes | Textured | None, lighting: Lighting | None) -> int:
     """Return the number of channels of the colours."""
     own = 0 if base is None else base.channels
     if lighting is None:
@@ -234,7 +224,7 @@ def _for_images(
     mesh: Mesh | MeshBatch,
     camera: Camera,
     attributes: Attributes | None,
-    texture: Texture | None,
+    textured: Textured | None,
     lighting: Lighting | None,
 ) -> Attributes | None:
     """Return the attributes for every image, if only texture or lighting say how many there are."""
@@ -242,8 +232,8 @@ def _for_images(
     if attributes is None:
         return None
     sizes["attributes"] = attributes.batch_size
-    if texture is not None:
-        sizes["texture"] = texture.batch_size
+    if textured is not None:
+        sizes["texture"] = textured.batch_size
     if lighting is not None:
         sizes["lighting"] = lighting.batch_size
     images = check_batch(sizes)

@@ -19,10 +19,17 @@ from taichisoft.appearance.lights import (
     tensor_of,
 )
 from taichisoft.appearance.shader import Eye, Shader
-from taichisoft.appearance.texture import Texture
 from taichisoft.engine.bridge import flat
 from taichisoft.engine.job import RasterJob
-from taichisoft.engine.kernels.shading_bundles import Kind, Lit, Noted, Plan, Shading
+from taichisoft.engine.kernels.shading_bundles import (
+    Border,
+    Image,
+    Kind,
+    Lit,
+    Noted,
+    Plan,
+    Shading,
+)
 from taichisoft.engine.kernels.vectors import lanes_of
 from taichisoft.engine.scratch import scratch
 from taichisoft.geometry.vectors import unit_or_zero
@@ -36,6 +43,7 @@ KINDS: dict[type[Light], int] = {
 }
 # The place of a light among its fields; ambient light has none.
 PLACES: dict[type[Light], str] = {DirectionalLight: "direction", PointLight: "position"}
+BORDERS = {Wrap.REPEAT: Border.REPEAT, Wrap.CLAMP: Border.CLAMP, Wrap.MIRROR: Border.MIRROR}
 # Numbers of the gradients of textures, one of each for each worker, which are fewer for large ones; how many
 # workers are at least left.
 COPIES = 2**23
@@ -65,8 +73,8 @@ class KernelShader:
         """Return one for a shader; None for one that is not of the built-in classes alone, or too large."""
         if type(shader) is not Shader:
             return None
-        texture, lighting = shader.texture, shader.lighting
-        if texture is not None and (type(texture) is not Texture or texture.wrap is Wrap.MIRROR):
+        lighting = shader.lighting
+        if not shader.built_in:
             return None
         if lighting is not None and (
             type(lighting) is not Lighting or any(type(x) not in KINDS for x in lighting.lights)
@@ -132,8 +140,8 @@ class KernelShader:
     def shader_of(self, texels: Tensor, numbers: Tensor) -> Shader:
         """Return the shader with other texels and numbers of light."""
         shader, found = self.shader, dict[str, Any]()
-        if shader.pyramid is not None:
-            found["pyramid"] = replace(shader.pyramid, texels=texels)
+        if shader.images is not None:
+            found["images"] = replace(shader.images, texels=texels)
         if shader.lighting is not None:
             found["lighting"], found["eye"] = self._light_of(numbers)
         return replace(shader, **found)
@@ -151,8 +159,8 @@ class KernelShader:
 
     @cached_property
     def _texels(self) -> Tensor:
-        pyramid = self.shader.pyramid
-        return self.job.points.new_zeros(0, 0, 1) if pyramid is None else pyramid.texels
+        images = self.shader.images
+        return self.job.points.new_zeros(0, 0, 1) if images is None else images.texels
 
     @cached_property
     def _numbers(self) -> Tensor:
@@ -212,6 +220,7 @@ class KernelShader:
             (Plan.DIFFUSE, light),
             (Plan.MIRRORED, light),
             (Plan.BY_BASE, base),
+            (Plan.BY_TINTED, base if shader.tint else 0),
             (Plan.BY_DIFFUSE, light),
             (Plan.BY_MIRRORED, light),
             (Plan.BY_VALUES, values),
@@ -224,20 +233,26 @@ class KernelShader:
         return plan
 
     def _plan_texture(self, plan: list[int]) -> None:
-        pyramid = self.shader.pyramid
-        if pyramid is None:
+        shader, images = self.shader, self.shader.images
+        plan[Plan.IMAGES] = len(plan)
+        if images is None:
             return
-        batch, size, texel = pyramid.texels.shape
+        batch, size, texel = images.texels.shape
         plan[Plan.TEXTURED] = 1
         plan[Plan.TEXEL] = texel
-        plan[Plan.BASE_CHANNELS] = texel - self.shader.texture_opacity
+        plan[Plan.BASE_CHANNELS] = texel - shader.texture_opacity
         plan[Plan.TEXTURE] = size * texel if batch > 1 else 0
-        plan[Plan.CLAMPS] = int(pyramid.wrap is Wrap.CLAMP)
-        plan[Plan.LEVELS] = len(pyramid.levels)
-        plan[Plan.THROUGH] = int(self.shader.texture_opacity)
+        plan[Plan.SCALED] = int(shader.scaled)
+        plan[Plan.NUMBER] = shader.number or 0
+        plan[Plan.TINT] = shader.base - shader.tint
+        plan[Plan.TINT_CHANNELS] = shader.tint
+        plan[Plan.THROUGH] = int(shader.texture_opacity)
         plan[Plan.TEXELS] = self._texels.numel()
-        plan[Plan.SIZES] = len(plan)
-        for level in pyramid.levels:
+        sizes = len(plan) + Image.COUNT * len(images.layouts)
+        for layout in images.layouts:
+            plan += [len(layout.levels), BORDERS[layout.wrap_u], BORDERS[layout.wrap_v], sizes]
+            sizes += Image.SIZE * len(layout.levels)
+        for level in (level for layout in images.layouts for level in layout.levels):
             plan += [level.offset * texel, level.height, level.width]
 
     def _plan_light(self, plan: list[int]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from taichisoft.base.checks import check_like, check_number, check_shares, check_type
 from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.records import replace_unchecked
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +62,24 @@ def opacity_of(mesh: Mesh | MeshBatch) -> Attributes | None:
 
 
 def has_opacity(mesh: Mesh | MeshBatch) -> bool:
-    """Return whether a mesh has an opacity of its own."""
-    return mesh.vertex_opacity is not None or mesh.face_opacity is not None
+    """Return whether a mesh or any of its materials has an opacity of its own."""
+    of_material = any(material.has_opacity for material in mesh.materials or ())
+    return of_material or mesh.vertex_opacity is not None or mesh.face_opacity is not None
 
 
 def without_colors(mesh: Mesh | MeshBatch) -> Mesh | MeshBatch:
-    """Return a mesh without its colours, if it has any."""
-    if mesh.vertex_colors is None and mesh.face_colors is None:
+    """Return a mesh without its colours, if it has any; of its materials opacity is left."""
+    materials = mesh.materials
+    if mesh.vertex_colors is None and mesh.face_colors is None and materials is None:
         return mesh
-    return replace(mesh, vertex_colors=None, face_colors=None)
+    mesh = replace_unchecked(mesh, vertex_colors=None, face_colors=None)
+    if materials is None:
+        return mesh
+    if not any(material.has_opacity for material in materials):
+        return replace_unchecked(mesh, materials=None, face_materials=None)
+    white = mesh.vertices.new_ones(1)
+    left = tuple(replace_unchecked(x, color=white, image=None) for x in materials)
+    return replace_unchecked(mesh, materials=left)
 
 
 def _attributes(
@@ -102,8 +112,9 @@ def joined(first: Attributes | None, second: Attributes) -> Attributes:
 def with_colors(mesh: Mesh | MeshBatch, colors: Tensor) -> Mesh:
     """Return a mesh with other colours: (V, C) or (B, V, C) per vertex, or (F, C) or (B, F, C) per face.
 
-    If there are as many faces as vertices they are taken as vertex colours. Raises TypeError or ValueError
-    for a wrong type, dtype, shape or device, or a batch of different meshes.
+    They take the place of its materials as well, with the opacity of these. If there are as many faces as
+    vertices they are taken as vertex colours. Raises TypeError or ValueError for a wrong type, dtype, shape
+    or device, or a batch of different meshes.
     """
     if isinstance(mesh, MeshBatch):
         raise ValueError(
@@ -112,6 +123,8 @@ def with_colors(mesh: Mesh | MeshBatch, colors: Tensor) -> Mesh:
         )
     check_type(colors, "colors", Tensor)
     check_like(colors, "colors", mesh.vertices, "vertices")
+    if mesh.materials is not None:
+        mesh = mesh.with_materials(None)
     rows = colors.shape[-2] if colors.ndim in (2, 3) else None
     if rows == mesh.num_vertices:
         return mesh.with_vertex_colors(colors)

@@ -43,9 +43,8 @@ class OneScene:
             and (background.ndim < 4 or background.shape[0] == 1)
         )
         for mesh in meshes:
-            rows += [
-                x for x in (mesh.vertices, mesh.vertex_colors, mesh.face_colors) if x is not None
-            ]
+            of_mesh = (mesh.vertices, mesh.vertex_colors, mesh.face_colors, mesh.uv)
+            rows += [x for x in of_mesh if x is not None]
             shares += [x for x in (mesh.vertex_opacity, mesh.face_opacity) if x is not None]
         # Those of a camera have a batch axis, the others have one if they have three, an opacity of two. One
         # number for all cannot have one.

@@ -75,7 +75,7 @@ def test_a_surface_without_opacity_is_as_it_was():
     assert not surface.opacity
     assert surface.attributes.values is mesh.vertex_colors
     assert surface.attributes.index is mesh.faces
-    assert prepare(mesh, camera, texture_of(x), None, False).shader.texture.channels == 3
+    assert prepare(mesh, camera, texture_of(x), None, False).shader.images.texels.shape[-1] == 3
 
 
 def test_a_batch_of_different_meshes_has_opacity():

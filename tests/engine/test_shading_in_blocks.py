@@ -21,7 +21,15 @@ from taichisoft.engine.kernel_shader import KernelShader
 from taichisoft.engine.vector_composite import VectorCompositePass
 from tests.engine.test_composite import GRADIENT, VALUE, Case, gradients, renderer
 from tests.helpers import Leaves, assert_close, uniform
-from tests.zoo.appearance import UV_FACES, lighting_of, scene, texture_of
+from tests.zoo.appearance import (
+    FACES,
+    UV_FACES,
+    lighting_of,
+    material_leaves,
+    scene,
+    texture_of,
+    with_materials,
+)
 
 pytestmark = [
     pytest.mark.cpu_only,
@@ -41,7 +49,12 @@ def dull(x: Leaves, shading: ts.Shading) -> ts.Lighting:
     return ts.Lighting([ts.PointLight(x["position"], 0.7), ts.AmbientLight(0.3)], shading)
 
 
-# Colours and light of a scene, and what else is drawn.
+def materials(x: Leaves, **options) -> ts.Mesh:
+    """Return the mesh of a scene with materials, which multiply its colours."""
+    return with_materials(ts.Mesh(x["vertices"], FACES, x["colors"]), x, **options)
+
+
+# Colours and light of a scene, and what else is drawn; perhaps another mesh.
 LOOKS: dict[str, Callable[[Leaves], dict]] = {
     "texture": lambda x: {"colors": texture_of(x)},
     "clamped": lambda x: {"colors": texture_of(x, ts.Wrap.CLAMP), "normals": True},
@@ -67,6 +80,19 @@ LOOKS: dict[str, Callable[[Leaves], dict]] = {
         "opacity": x["colors"][:, 1],
         "normals": True,
     },
+    "materials": lambda x: {
+        "mesh": materials(x, opacity=False).with_vertex_colors(None),
+        "normals": True,
+    },
+    "gray materials": lambda x: {
+        "mesh": materials(x, opacity=False).with_face_colors(x["colors"][:3, :1]),
+        "lighting": lighting_of(x, ts.Shading.GOURAUD),
+    },
+    "all of materials": lambda x: {
+        "mesh": materials(x, opacity=True, mipmaps=True),
+        "lighting": lighting_of(x, ts.Shading.PHONG),
+        "opacity": x["colors"][:, 1],
+    },
 }
 
 
@@ -82,13 +108,15 @@ def case_of(
     setup = scene(7, size, views=2)
     generator = torch.Generator().manual_seed(8)
     more = {"textures": uniform(generator, 2, 14, 9, 3), "through": uniform(generator, 14, 9)}
+    more |= material_leaves(9)
     leaves = {
         name: leaf.to(dtype).requires_grad_() for name, leaf in {**setup.leaves, **more}.items()
     }
     mesh, camera = setup.build(leaves)
     if orthographic:
         camera = ts.Camera.orthographic(leaves["eye"], height=3.0, image_size=size)
-    surface, drawn = rendering.scene(mesh, camera, **look(leaves))
+    options = look(leaves)
+    surface, drawn = rendering.scene(options.pop("mesh", mesh), camera, **options)
     job, curves = RasterJob(drawn), rendering.composite_curves(camera.image_size[0])
     parameters = {n: p for n, p in rendering.named_parameters() if p.requires_grad}
     case = Case(job, curves, CompositeInputs.of(job, curves), {**leaves, **parameters})

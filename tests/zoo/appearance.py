@@ -52,6 +52,33 @@ def texture_of(x: Leaves, wrap: ts.Wrap = ts.Wrap.REPEAT) -> ts.Texture:
     return ts.Texture(x["texture"], x["uv"], UV_FACES, wrap)
 
 
+def material_leaves(seed: int) -> Leaves:
+    """Return the numbers of the materials of a scene, beside those of its texture."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "factor": uniform(generator, 3),
+        "other": uniform(generator, 6, 2, 3),
+        "plain": uniform(generator, 3),
+        "holes": uniform(generator, 3, 5, low=0.2),
+        "veil": uniform(generator),
+    }
+
+
+def with_materials(mesh: ts.Mesh, x: Leaves, *, opacity: bool, mipmaps: bool = False) -> ts.Mesh:
+    """Return the mesh of a scene with two images, of another size and wrap each, and a plain colour."""
+    materials = (
+        ts.Material(x["plain"], opacity=x["veil"] if opacity else None),
+        ts.Material(
+            x["factor"],
+            x["texture"],
+            image_opacity=x["holes"] if opacity else None,
+            wrap_u=ts.Wrap.CLAMP,
+        ),
+        ts.Material(image=x["other"], wrap_u=ts.Wrap.MIRROR, wrap_v=ts.Wrap.CLAMP, mipmaps=mipmaps),
+    )
+    return mesh.with_materials(materials, torch.tensor([2, 0, 1]), x["uv"], UV_FACES)
+
+
 def lighting_of(x: Leaves, shading: ts.Shading) -> ts.Lighting:
     """Return a light of each kind."""
     lights = [

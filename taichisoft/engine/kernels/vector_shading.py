@@ -33,6 +33,12 @@ def shading_functions(real):
         )
 
     @ti.func
+    def number_of(index, arrays: ti.template(), plan: ti.template()):
+        """Return the number of the image of a face; if there is one image, any number."""
+        values, rows = ti.static((arrays.attributes, arrays.rows))
+        return values[rows[3 * index] * arrays.channels + plan[Plan.NUMBER]]
+
+    @ti.func
     def opacity(
         image, index, share0, share1, share2, arrays: ti.template(), shading: ti.template()
     ):
@@ -46,13 +52,14 @@ def shading_functions(real):
             v = attribute(arrays, index, 1, share0, share1, share2)
             # Without other sizes of the texture it is not looked at.
             scale = attribute(arrays, index, 2 % arrays.channels, share0, share1, share2)
-            level, parts, _ = texture.between(scale, plan)
-            number = vec(0.0)
-            for turn in range(ti.min(plan[Plan.LEVELS], 2)):
-                at = texture.spot(u, v, level + turn, image, plan)
+            which = texture.image_of(number_of(index, arrays, plan), plan)
+            level, parts, _ = texture.between(scale, which, plan)
+            opaque = vec(0.0)
+            for turn in range(texture.turns(which, plan)):
+                at = texture.spot(u, v, level + turn, which, image, plan)
                 found = texture.look_up(shading.texels, at, plan[Plan.TEXEL] - 1)
-                number = number + texture.part(parts, turn) * found
-            result = result * number
+                opaque = opaque + texture.part(parts, turn) * found
+            result = result * opaque
         return result
 
     @ti.func
@@ -60,8 +67,12 @@ def shading_functions(real):
         at, index, share0, share1, share2, arrays: ti.template(), shading: ti.template()
     ):
         """Write the attributes of a face at its fragments to the room."""
+        plan = ti.static(shading.plan)
         for a in range(arrays.channels):
             shading.room[at + a] = attribute(arrays, index, a, share0, share1, share2)
+        if plan[Plan.NUMBER] > 0:
+            # In all lanes, also in those of no fragment.
+            shading.room[at + plan[Plan.NUMBER]] = of.broadcast(number_of(index, arrays, plan))
 
     @ti.func
     def light_at(first, values, image, shading: ti.template()):
@@ -87,15 +98,51 @@ def shading_functions(real):
     def look_up(values, base, image, shading: ti.template()):
         """Write what the texture is at the fragments, without its opacity, to `base` in the room."""
         plan, room = ti.static((shading.plan, shading.room))
-        level, parts, _ = texture.between(room[values + 2], plan)
+        which = texture.image_of(room[values + plan[Plan.NUMBER]][0], plan)
+        level, parts, _ = texture.between(room[values + 2], which, plan)
         for c in range(plan[Plan.BASE_CHANNELS]):
             room[base + c] = vec(0.0)
-        for turn in range(ti.min(plan[Plan.LEVELS], 2)):
-            at = texture.spot(room[values], room[values + 1], level + turn, image, plan)
+        for turn in range(texture.turns(which, plan)):
+            at = texture.spot(room[values], room[values + 1], level + turn, which, image, plan)
             part = texture.part(parts, turn)
             for c in range(plan[Plan.BASE_CHANNELS]):
                 number = texture.look_up(shading.texels, at, c)
                 room[base + c] = room[base + c] + part * number
+
+    @ti.func
+    def tint_at(c, values, plan: ti.template()):
+        """Return where in the room is what a channel of the base is multiplied by."""
+        return values + plan[Plan.TINT] + ti.min(c, plan[Plan.TINT_CHANNELS] - 1)
+
+    @ti.func
+    def tinted(values, base, shading: ti.template()):
+        """Multiply what has been looked up by the colours of the face, if it has any."""
+        plan, room = ti.static((shading.plan, shading.room))
+        if plan[Plan.TINT_CHANNELS] > 0:
+            for c in range(plan[Plan.BASE_CHANNELS]):
+                room[base + c] = room[base + c] * room[tint_at(c, values, plan)]
+
+    @ti.func
+    def into_tint(values, by_values, base, by_tinted, shading: ti.template()):
+        """Take the gradients of what has been multiplied to those of the colours, and multiply it.
+
+        The gradients of what has been looked up were multiplied before, see `untinted`.
+        """
+        plan, room = ti.static((shading.plan, shading.room))
+        if plan[Plan.TINT_CHANNELS] > 0:
+            for c in range(plan[Plan.BASE_CHANNELS]):
+                k = tint_at(c, by_values, plan)
+                room[k] = room[k] + room[by_tinted + c] * room[base + c]
+            tinted(values, base, shading)
+
+    @ti.func
+    def untinted(values, by_base, by_tinted, shading: ti.template()):
+        """Take the gradients of what has been multiplied to those of what was looked up, and keep them."""
+        plan, room = ti.static((shading.plan, shading.room))
+        if plan[Plan.TINT_CHANNELS] > 0:
+            for c in range(plan[Plan.BASE_CHANNELS]):
+                room[by_tinted + c] = room[by_base + c]
+                room[by_base + c] = room[by_base + c] * room[tint_at(c, values, plan)]
 
     @ti.func
     def color_of(c, base, lit, image, shading: ti.template()):
@@ -121,6 +168,7 @@ def shading_functions(real):
         if plan[Plan.TEXTURED] > 0:
             base = first + plan[Plan.BASES]
             look_up(first, base, image, shading)
+            tinted(first, base, shading)
         colors = first + plan[Plan.COLORS]
         channels = plan[Plan.CHANNELS]
         for c in range(channels):
@@ -148,12 +196,13 @@ def shading_functions(real):
         first = worker * plan[Plan.ROOM]
         base = first + plan[Plan.BASES]
         by_base = first + plan[Plan.BY_BASE]
-        level, parts, slope = texture.between(room[values + 2], plan)
+        which = texture.image_of(room[values + plan[Plan.NUMBER]][0], plan)
+        level, parts, slope = texture.between(room[values + 2], which, plan)
         for c in range(begin, end):
             room[base + c] = vec(0.0)
         by_share = vec(0.0)
-        for turn in range(ti.min(plan[Plan.LEVELS], 2)):
-            at = texture.spot(room[values], room[values + 1], level + turn, image, plan)
+        for turn in range(texture.turns(which, plan)):
+            at = texture.spot(room[values], room[values + 1], level + turn, which, image, plan)
             part = texture.part(parts, turn)
             by_u = vec(0.0)
             by_v = vec(0.0)
@@ -173,7 +222,7 @@ def shading_functions(real):
             room[by_values] = room[by_values] + by_u * at.by_u
             room[by_values + 1] = room[by_values + 1] + by_v * at.by_v
             by_share = by_part - by_share
-        if plan[Plan.BASE] > 2:
+        if plan[Plan.SCALED] > 0:
             room[by_values + 2] = room[by_values + 2] + by_share * slope
 
     @ti.func
@@ -245,7 +294,10 @@ def shading_functions(real):
         if plan[Plan.TEXTURED] > 0:
             base = first + plan[Plan.BASES]
             numbers = plan[Plan.BASE_CHANNELS]
+            by_tinted = first + plan[Plan.BY_TINTED]
+            untinted(values, by_base, by_tinted, shading)
             into_texture(worker, values, by_values, 0, numbers, image, shading, texels_out)
+            into_tint(values, by_values, base, by_tinted, shading)
         else:
             for c in range(plan[Plan.BASE]):
                 room[by_values + c] = room[by_base + c]

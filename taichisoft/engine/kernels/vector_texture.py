@@ -5,7 +5,7 @@ from functools import cache
 from types import SimpleNamespace
 
 from taichisoft.base.taichi import ti
-from taichisoft.engine.kernels.shading_bundles import Plan
+from taichisoft.engine.kernels.shading_bundles import Border, Image, Plan
 from taichisoft.engine.kernels.vectors import vector_functions
 
 # Levels of a scale, see `taichisoft.appearance.projected_size`, by its natural logarithm.
@@ -31,20 +31,34 @@ def texture_functions(real):
     )
 
     @ti.func
-    def neighbours(coordinate, size, clamps):
-        """Return the texels before and after a coordinate from 0 to 1, the position, and its slope."""
+    def image_of(number, plan: ti.template()):
+        """Return where in the plan the image of a number is; of one image, that one."""
+        at = plan[Plan.IMAGES]
+        if plan[Plan.NUMBER] > 0:
+            # It is the same at all corners, but for rounding.
+            at = at + Image.COUNT * ti.cast(number + 0.5, ti.i32)
+        return at
+
+    @ti.func
+    def neighbours(coordinate, size, border):
+        """Return the texels before and after a coordinate, its share of the latter, and its slope."""
         inside = coordinate - ti.floor(coordinate)
         slope = size
-        if clamps > 0:
+        if border == Border.CLAMP:
             inside = of.lesser(of.greater(coordinate, vec(0.0)), vec(1.0))
             slope = ti.select(inside == coordinate, size, vec(0.0))
+        if border == Border.MIRROR:
+            # From 0 to 2: there and back again.
+            turned = coordinate - 2.0 * ti.floor(coordinate * 0.5)
+            inside = of.lesser(turned, 2.0 - turned)
+            slope = ti.select(turned > 1.0, 0.0 - size, size)
         position = inside * size - 0.5
         before = ti.floor(position)
         last = size - 1.0
         after = before + 1.0
         beyond = ti.select(after > last, vec(0.0), after)
         one = ti.select(before < 0.0, last, before)
-        if clamps > 0:
+        if border != Border.REPEAT:
             beyond = of.lesser(after, last)
             one = of.greater(before, vec(0.0))
         # What is read is within the texture, whatever the coordinate is.
@@ -53,25 +67,27 @@ def texture_functions(real):
         return of.to_ints(one), of.to_ints(beyond), position - before, slope
 
     @ti.func
-    def spot(u, v, level, image, plan: ti.template()):
-        """Return where a texture is looked up, in the sizes of numbers."""
-        sizes = plan[Plan.SIZES]
+    def spot(u, v, level, which, image, plan: ti.template()):
+        """Return where a texture is looked up, in the sizes of numbers; `which` is where its image is."""
+        sizes = plan[which + Image.SIZES]
         texel = plan[Plan.TEXEL]
         start = ints(0) + image * plan[Plan.TEXTURE]
         height = ints(0)
         width = ints(0)
-        if plan[Plan.LEVELS] > 1:
+        if plan[which + Image.LEVELS] > 1:
             for lane in ti.static(range(lanes)):
-                at = sizes + Plan.SIZE * level[lane]
+                at = sizes + Image.SIZE * level[lane]
                 start[lane] = start[lane] + plan[at]
                 height[lane] = plan[at + 1]
                 width[lane] = plan[at + 2]
         else:
+            start = start + plan[sizes]
             height = height + plan[sizes + 1]
             width = width + plan[sizes + 2]
-        clamps = plan[Plan.CLAMPS]
-        left, right, across, by_u = neighbours(u, of.to_reals(width), clamps)
-        upper, lower, down, by_v = neighbours(1.0 - v, of.to_reals(height), clamps)
+        left, right, across, by_u = neighbours(u, of.to_reals(width), plan[which + Image.BORDER_U])
+        upper, lower, down, by_v = neighbours(
+            1.0 - v, of.to_reals(height), plan[which + Image.BORDER_V]
+        )
         left = left * texel + start
         right = right * texel + start
         line = width * texel
@@ -89,7 +105,12 @@ def texture_functions(real):
         return result
 
     @ti.func
-    def between(scale, plan: ti.template()):
+    def turns(which, plan: ti.template()):
+        """Return in how many sizes a texture is looked up."""
+        return ti.min(plan[which + Image.LEVELS], 2)
+
+    @ti.func
+    def between(scale, which, plan: ti.template()):
         """Return the finer of two sizes of a texture, the share of the next one, and its slope by the scale.
 
         Of a texture of one size, that one alone.
@@ -97,8 +118,8 @@ def texture_functions(real):
         finer = ints(0)
         share = vec(0.0)
         slope = vec(0.0)
-        if plan[Plan.LEVELS] > 1:
-            last = of.broadcast(ti.cast(plan[Plan.LEVELS] - 1, real))
+        if plan[which + Image.LEVELS] > 1:
+            last = of.broadcast(ti.cast(plan[which + Image.LEVELS] - 1, real))
             scale = of.greater(scale, vec(1.0))
             level = real(LEVELS_PER_E) * of.log(scale)
             slope = real(LEVELS_PER_E) / scale
@@ -159,5 +180,12 @@ def texture_functions(real):
         scatter(texels_out, at.lower_right + (first + c), lower_right)
 
     return SimpleNamespace(
-        spot=spot, between=between, part=part, edges=edges, look_up=look_up, spread=spread
+        image_of=image_of,
+        spot=spot,
+        turns=turns,
+        between=between,
+        part=part,
+        edges=edges,
+        look_up=look_up,
+        spread=spread,
     )
