@@ -13,6 +13,7 @@ import torch
 from taichisoft.files.colors import with_opacity_apart
 from taichisoft.files.gltf import Gltf
 from taichisoft.files.gltf_materials import Look, Looks
+from taichisoft.files.hard_edges import with_normals_of
 from taichisoft.files.stated import check_numbers
 from taichisoft.geometry.material import Material
 from taichisoft.geometry.mesh import Mesh
@@ -33,6 +34,7 @@ class Part:
     uv : array, (V, 2), or None
         With the origin at the lower edge.
     material : Material or None
+    normals : array, (V, 3), or None
     """
 
     positions: np.ndarray
@@ -40,6 +42,7 @@ class Part:
     colors: np.ndarray | None
     uv: np.ndarray | None
     material: Material | None
+    normals: np.ndarray | None
 
 
 def read_gltf_mesh(
@@ -141,6 +144,7 @@ def _part(
         _colors(gltf, attributes, len(positions)),
         None,
         None,
+        _normals(gltf, attributes, len(positions), place),
     )
     check_numbers(part.positions, faces)
     if look is None:
@@ -204,6 +208,18 @@ def _colors(gltf: Gltf, attributes: dict[str, int], vertices: int) -> np.ndarray
     return colors
 
 
+def _normals(
+    gltf: Gltf, attributes: dict[str, int], vertices: int, place: np.ndarray
+) -> np.ndarray | None:
+    """Return unit normals in place, or zero where one has no direction."""
+    if "NORMAL" not in attributes:
+        return None
+    normals = _checked(gltf.numbers(attributes["NORMAL"]), vertices, "normals")
+    turned = normals @ np.linalg.pinv(place[:3, :3])
+    lengths = np.linalg.norm(turned, axis=1, keepdims=True)
+    return turned / np.where(lengths > 0, lengths, 1)
+
+
 def _checked(values: np.ndarray, vertices: int, what: str) -> np.ndarray:
     if len(values) != vertices:
         raise ValueError(f"{what} must be there for {vertices} vertices, got {len(values)}")
@@ -232,6 +248,9 @@ def _joined(parts: list[Part]) -> Mesh:
         torch.from_numpy(np.concatenate(faces or empty).astype(np.int64)),
         **look,
     )
+    if any(part.normals is not None for part in parts):
+        normals = [_or(part.normals, np.full(part.positions.shape, np.nan)) for part in parts]
+        mesh = with_normals_of(mesh, np.concatenate(normals)[mesh.faces.numpy()])
     materials = [part.material for part in parts if part.material is not None]
     if not materials or all(not _says(material) for material in materials):
         return mesh

@@ -20,6 +20,7 @@ import torch
 from taichisoft.base.checks import check_dtype, check_type
 from taichisoft.base.warn import warn_user
 from taichisoft.files.gltf_mesh import read_gltf_mesh
+from taichisoft.files.hard_edges import without_needless
 from taichisoft.files.obj_mesh import read_obj_mesh
 from taichisoft.files.off import stated_off
 from taichisoft.files.ply_mesh import read_ply_mesh
@@ -99,6 +100,10 @@ def load_mesh(
     beside others have a white one. If no face of an OBJ file says which material it has, and there is one
     alone, all have that.
 
+    Normals of OBJ, PLY and glTF say which edges are hard (``normal_faces``): corners at one place share a
+    normal if they have the same in the file, and the normals themselves follow from the faces. Those of STL
+    are left out.
+
     ``alphaMode`` of glTF: with ``OPAQUE``, the default, opacity is left out; with ``MASK`` it is 1 from
     ``alphaCutoff`` on and else 0, of each texel (times the factor) and each vertex; with ``BLEND`` it is as
     it stands. Vertices without a material keep their opacity. Skins, morphs and animations are not read.
@@ -116,6 +121,7 @@ def load_mesh(
     mesh = read_mesh(path, tell, materials=materials)
     if merge or path.suffix.lower() == ".stl":
         mesh = merged(mesh)
+    mesh = without_needless(mesh)
     # normalised in float64, so that the result does not depend on where the mesh was
     return (mesh.normalized() if normalize else mesh).to(dtype=dtype)
 

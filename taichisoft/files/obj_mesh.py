@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from taichisoft.files.colors import levels_of_text, with_opacity_apart
+from taichisoft.files.hard_edges import with_normals_of
 from taichisoft.files.images import read_image
 from taichisoft.files.mtl import Map, Mtl, beside, read_mtl
 from taichisoft.files.obj import NONE, Obj, read_obj
@@ -47,6 +48,12 @@ def read_obj_mesh(content: bytes, path: Path, tell: Tell, *, materials: bool) ->
         torch.from_numpy(np.ascontiguousarray(obj.corners[..., 0])),
         vertex_colors=colors,
     )
+    index = obj.corners[..., 2]
+    if (index != NONE).any():
+        rows = np.concatenate(
+            [obj.normals, np.full((1, 3), np.nan)]
+        )  # the last is that of no normal
+        mesh = with_normals_of(mesh, rows[index])
     return _with_look(mesh, obj, path, tell) if materials else mesh
 
 

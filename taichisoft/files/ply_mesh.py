@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from taichisoft.files.colors import levels_of, with_opacity_apart
+from taichisoft.files.hard_edges import with_normals_of
 from taichisoft.files.ply import Table, read_ply
 from taichisoft.files.stated import check_numbers
 from taichisoft.geometry.mesh import Mesh
 
-POSITION = ("x", "y", "z")
+POSITION, NORMAL = ("x", "y", "z"), ("nx", "ny", "nz")
 # What programs call the channels of colours.
 COLORS = (
     ("red", "green", "blue", "alpha"),
@@ -42,7 +43,8 @@ def read_ply_mesh(content: bytes, tell: Callable[[str], None]) -> Mesh:
         return Mesh(torch.empty(0, 3, dtype=torch.float64), torch.empty(0, 3, dtype=torch.int64))
     positions = _matrix(vertices, POSITION)
     check_numbers(positions, faces.triangles)
-    taken = {*POSITION}
+    has_normals = all(name in vertices.columns for name in NORMAL)
+    taken = {*POSITION, *(NORMAL if has_normals else ())}
     look = {}
     for kind, table in (("vertex", vertices), ("face", faces)):
         names = _color_names(table)
@@ -56,12 +58,15 @@ def read_ply_mesh(content: bytes, tell: Callable[[str], None]) -> Mesh:
         colors, opacity = with_opacity_apart(levels if kind == "vertex" else levels[table.rows])
         look = {f"{kind}_colors": colors, f"{kind}_opacity": opacity}
     others = {n: _numbers(x) for n, x in vertices.columns.items() if n not in taken}
-    return Mesh(
+    mesh = Mesh(
         torch.from_numpy(positions.astype(np.float64)),
         torch.from_numpy(faces.triangles),
         vertex_data=others or None,
         **look,
     )
+    if not has_normals:
+        return mesh
+    return with_normals_of(mesh, _matrix(vertices, NORMAL).astype(np.float64)[faces.triangles])
 
 
 def _color_names(table: Table) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from taichisoft.files.gltf_materials import WRAPS
 from taichisoft.files.saved_materials import Image, Saved, faces_of, saved_materials
 from taichisoft.geometry.material import Material
 from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.normals import corner_normals
 
 COMPONENTS = {"uint8": 5121, "uint32": 5125, "float32": 5126}
 TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
@@ -142,6 +143,9 @@ def _primitive(
     index = [mesh.faces.cpu().numpy()]
     if mesh.uv_faces is not None:
         index.append(mesh.uv_faces.cpu().numpy())
+    if mesh.normal_faces is not None:
+        normals, of_corners = corner_normals(mesh)
+        index.append(of_corners.cpu().numpy())
     corners = np.stack(index, -1)[faces].reshape(-1, len(index))
     if faces.all() and len(index) == 1:
         rows, own = np.arange(mesh.num_vertices)[:, None], corners[:, 0]
@@ -154,8 +158,12 @@ def _primitive(
         levels[:, : colors.shape[1]] = colors[rows[:, 0]]
         attributes["COLOR_0"] = writer.accessor(levels, normalized=True)
     if mesh.uv is not None:
-        u, v = mesh.uv.detach().cpu().numpy()[rows[:, -1]].T
+        own_uv = rows[:, 0 if mesh.uv_faces is None else 1]
+        u, v = mesh.uv.detach().cpu().numpy()[own_uv].T
         attributes["TEXCOORD_0"] = writer.accessor(np.stack([u, 1 - v], -1).astype(np.float32))
+    if mesh.normal_faces is not None:
+        directions = normals.detach().cpu().numpy()[rows[:, -1]]
+        attributes["NORMAL"] = writer.accessor(directions.astype(np.float32))
     positions = mesh.vertices.detach().cpu().numpy()[rows[:, 0]].astype(np.float32)
     bounds = {"min": positions.min(0).tolist(), "max": positions.max(0).tolist()}
     attributes["POSITION"] = writer.accessor(positions, **bounds)

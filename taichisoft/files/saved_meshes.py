@@ -24,14 +24,14 @@ AXES = {
 }  # fmt: skip
 # What files of each format hold, besides vertices and faces.
 HOLDING = {
-    ".obj": ("vertex_colors", "materials", "uv"),
+    ".obj": ("vertex_colors", "materials", "uv", "normal_faces"),
     ".ply": ("vertex_colors", "vertex_opacity", "face_colors", "face_opacity", "vertex_data"),
-    ".glb": ("vertex_colors", "vertex_opacity", "materials", "uv"),
-    ".gltf": ("vertex_colors", "vertex_opacity", "materials", "uv"),
+    ".glb": ("vertex_colors", "vertex_opacity", "materials", "uv", "normal_faces"),
+    ".gltf": ("vertex_colors", "vertex_opacity", "materials", "uv", "normal_faces"),
     ".stl": (),
     ".off": (),
 }
-FIELDS = (*AXES, "vertex_data", "materials")
+FIELDS = (*AXES, "vertex_data", "materials", "normal_faces")
 RGBA = 4
 
 
@@ -75,9 +75,10 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
     (without opacity), PLY, GLB and glTF, face colours into PLY. Opacity makes RGBA of them; a mesh
     without colours is white then.
 
-    Materials and UV coordinates go into OBJ, GLB and glTF. OBJ has one wrap for u and v, and no mirror.
+    Materials, UV coordinates and hard edges, as normals, go into OBJ, GLB and glTF. OBJ has one wrap for
+    u and v, and no mirror.
     ``mipmaps`` is how an image is drawn, and in no file. GLB and glTF sort faces by material and have rows
-    of their own for the vertices of each, and along seams of UV coordinates: ``load_mesh(...,
+    of their own for the vertices of each, and along hard edges and seams of UV coordinates: ``load_mesh(...,
     merge=True)`` joins them.
     """
     check_type(mesh, "mesh", Mesh)

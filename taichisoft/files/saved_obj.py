@@ -10,6 +10,7 @@ from taichisoft.base.warn import warn_user
 from taichisoft.files.saved_materials import Image, Saved, faces_of, saved_materials
 from taichisoft.geometry.material import Material
 from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.normals import corner_normals
 from taichisoft.geometry.wrap import Wrap
 
 
@@ -45,6 +46,11 @@ def obj_files(mesh: Mesh, colors: np.ndarray | None, path: Path) -> dict[Path, b
     if mesh.uv is not None:
         lines += [f"vt {' '.join(row)}" for row in _text(mesh.uv)]
         corners.append(corners[0] if mesh.uv_faces is None else mesh.uv_faces.cpu().numpy() + 1)
+    if mesh.normal_faces is not None:
+        values, index = corner_normals(mesh)
+        lines += [f"vn {' '.join(row)}" for row in _text(values[: int(index.max()) + 1])]
+        corners += [] if mesh.uv is not None else [np.full_like(corners[0], 0)]
+        corners.append(index.cpu().numpy() + 1)
     lines += _faces(corners, names, faces_of(mesh.face_materials, mesh.num_faces))
     files[path] = ("\n".join(lines) + "\n").encode()
     return files
@@ -59,7 +65,8 @@ def _faces(corners: list[np.ndarray], names: list[str], materials: np.ndarray) -
     """Return the lines of the faces, each after that of its material if another one was before."""
     words = corners[0].astype(str)
     for others in corners[1:]:
-        words = np.char.add(np.char.add(words, "/"), others.astype(str))
+        named = np.where(others > 0, others.astype(str), "")  # nothing between two / is no UV
+        words = np.char.add(np.char.add(words, "/"), named)
     lines, last = [], -1
     for row, material in zip(words.tolist(), materials.tolist(), strict=True):
         if names and material != last:

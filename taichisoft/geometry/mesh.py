@@ -58,6 +58,10 @@ class Mesh:
         the origin is. Dtype and device of ``vertices``.
     uv_faces : Tensor, (F, 3), int64, optional
         Rows of ``uv`` of the three corners of each face. By default the faces, that is, one row per vertex.
+    normal_faces : Tensor, (F, 3), int64, optional
+        Hard edges: corners of faces with the same number, in ``[0, 3 F)``, share a normal, that of the faces
+        around, weighted by area. By default the faces: corners at the same vertex share one. Light and
+        rendered normals follow; they are computed from the vertices, and never stale.
     vertex_data : dict of Tensor, (V,), optional
         Other numbers of the vertices by name, of any dtype. Nothing reads them but files, which keep them.
 
@@ -81,6 +85,7 @@ class Mesh:
     face_materials: torch.Tensor | None = None
     uv: torch.Tensor | None = None
     uv_faces: torch.Tensor | None = None
+    normal_faces: torch.Tensor | None = None
     vertex_data: Mapping[str, torch.Tensor] | None = None
 
     def __post_init__(self) -> None:
@@ -89,6 +94,7 @@ class Mesh:
         check_same_device(self.faces, "faces", self.vertices, "vertices")
         check_indices(self.faces, "faces", self.num_vertices, "vertices")
         _assigned(self).check(self.vertices, self.num_faces)
+        _check_normal_faces(self)
         self._check_data()
         self._check_look()
 
@@ -281,6 +287,8 @@ class MeshBatch:
         Rows of all meshes.
     uv_faces : Tensor, (sum of F, 3), int64, optional
         Rows of ``uv``, in the order of ``faces``; needed with ``uv``.
+    normal_faces : Tensor, (sum of F, 3), int64, optional
+        As for `Mesh`, in the order of ``faces``; no number is that of two meshes.
 
     Raises
     ------
@@ -300,6 +308,7 @@ class MeshBatch:
     face_materials: torch.Tensor | None = None
     uv: torch.Tensor | None = None
     uv_faces: torch.Tensor | None = None
+    normal_faces: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         check_tensor(self.vertices, "vertices", ("B", "Vmax", 3))
@@ -313,6 +322,7 @@ class MeshBatch:
             check_tensor(self.uv, "uv", ("T", 2))
             check_type(self.uv_faces, "uv_faces", torch.Tensor)
         _assigned(self).check(self.vertices, self.num_faces)
+        _check_normal_faces(self)
         self._check_look()
 
     @classmethod
@@ -350,6 +360,7 @@ class MeshBatch:
             vertex_opacity=vertex_opacity,
             face_opacity=face_opacity,
             **assigned._asdict(),
+            normal_faces=_packed_normal_faces(meshes),
         )
 
     @property
@@ -398,6 +409,7 @@ class MeshBatch:
         assigned = split(_assigned(self), self.face_counts)
         face_colors = _split_or_none(self.face_colors, self.face_counts)
         face_opacity = _split_or_none(self.face_opacity, self.face_counts)
+        normal_faces = _split_or_none(self.normal_faces, self.face_counts)
         return [
             Mesh(
                 vertices=self.vertices[b, :count],
@@ -407,6 +419,7 @@ class MeshBatch:
                 vertex_opacity=_rows_or_none(self.vertex_opacity, b, count),
                 face_opacity=face_opacity[b],
                 **assigned[b]._asdict(),
+                normal_faces=_numbered_anew(normal_faces[b]),
             )
             for b, (count, faces) in enumerate(
                 zip(self.vertex_counts, self._local_faces(), strict=True)
@@ -465,6 +478,34 @@ def _check_fits(record: Mesh | MeshBatch) -> None:
 def _check_vertices(vertices: torch.Tensor) -> None:
     check_tensor(vertices, "vertices", ("V", 3), ("B", "V", 3))
     check_finite(vertices, "vertices")
+
+
+def _check_normal_faces(record: Mesh | MeshBatch) -> None:
+    index = record.normal_faces
+    if index is not None:
+        check_tensor(index, "normal_faces", (record.num_faces, 3), dtypes=(torch.int64,))
+        check_same_device(index, "normal_faces", record.vertices, "vertices")
+        check_indices(index, "normal_faces", 3 * record.num_faces, "corners of faces")
+
+
+def _packed_normal_faces(meshes: list[Mesh]) -> torch.Tensor | None:
+    """Return which corners of several meshes share a normal, or None if it is as the vertices say."""
+    if all(mesh.normal_faces is None for mesh in meshes):
+        return None
+    rows, start = [], 0
+    for mesh in meshes:
+        own = _numbered_anew(mesh.faces if mesh.normal_faces is None else mesh.normal_faces)
+        assert own is not None, "there are faces, if only of number 0"
+        rows.append(own + start)
+        start += 3 * mesh.num_faces
+    return torch.cat(rows)
+
+
+def _numbered_anew(index: torch.Tensor | None) -> torch.Tensor | None:
+    """Return an index with the same corners alike, whose numbers are 0, 1 and so on."""
+    if index is None:
+        return None
+    return torch.unique(index, return_inverse=True)[1].reshape(index.shape)
 
 
 def _check_colors(
