@@ -95,22 +95,25 @@ def _name(name: str, index: int, taken: set[str]) -> str:
 
 
 def _png(material: Material, where: str) -> Image:
+    numbers = pixels(material, where)
+    out = BytesIO()
+    pillow().fromarray(numbers).save(out, "PNG")
+    return Image(out.getvalue(), numbers.shape[-1] > 3)
+
+
+def pixels(material: Material, where: str) -> np.ndarray:
+    """Return the texels of a material as bytes: RGB, or RGBA if some of them are not opaque."""
     opacity = material.image_opacity
     if material.image is None:
         assert opacity is not None, "a material with texels has an image of one kind or the other"
         numbers = np.full((*opacity.shape, 3), OPAQUE, np.uint8)
     else:
         numbers = to_bytes(material.image, f"image of {where}")
-    alpha = None
-    if opacity is not None:
-        alpha = np.rint(OPAQUE * opacity.detach().cpu().double().numpy()).astype(np.uint8)
-        if (alpha == OPAQUE).all():
-            alpha = None
-    if alpha is not None:
-        numbers = np.concatenate([numbers, alpha[..., None]], -1)
-    out = BytesIO()
-    pillow().fromarray(numbers).save(out, "PNG")
-    return Image(out.getvalue(), alpha is not None)
+    if opacity is None:
+        return numbers
+    alpha = np.rint(OPAQUE * opacity.detach().cpu().double().numpy()).astype(np.uint8)
+    opaque = (alpha == OPAQUE).all()
+    return numbers if opaque else np.concatenate([numbers, alpha[..., None]], -1)
 
 
 def faces_of(face_materials: torch.Tensor | None, faces: int) -> np.ndarray:

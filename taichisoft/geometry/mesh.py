@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -97,6 +98,47 @@ class Mesh:
         _check_normal_faces(self)
         self._check_data()
         self._check_look()
+
+    @classmethod
+    def from_trimesh(cls, mesh: Any, dtype: torch.dtype = torch.float32) -> Mesh:
+        """Return a ``trimesh.Trimesh`` as a mesh, with its colours or its material.
+
+        Parameters
+        ----------
+        mesh : trimesh.Trimesh
+            Colours of vertices or faces with their opacity; or UV coordinates and a material, of which base
+            or diffuse colour, image and opacity are taken; numbers of vertices are in ``vertex_data``.
+        dtype : torch.dtype
+            float32 or float64.
+
+        Raises
+        ------
+        TypeError
+            Another type, such as a scene.
+        """
+        from taichisoft.files.trimesh_meshes import from_trimesh  # sugar
+
+        return from_trimesh(mesh, dtype)
+
+    def to_trimesh(self) -> Any:
+        """Return the mesh as a ``trimesh.Trimesh``, on the CPU, with colours or one material in 8 bits.
+
+        Vertices are repeated where UV coordinates have a seam.
+
+        Raises
+        ------
+        ValueError
+            A batch axis, or colours far outside of [0, 1].
+
+        Warns
+        -----
+        UserWarning
+            Something that trimesh does not hold is left out: several materials, colours beside a material,
+            opacity of vertices or faces, hard edges.
+        """
+        from taichisoft.files.trimesh_meshes import to_trimesh  # sugar
+
+        return to_trimesh(self)
 
     @property
     def num_vertices(self) -> int:
@@ -362,6 +404,36 @@ class MeshBatch:
             **assigned._asdict(),
             normal_faces=_packed_normal_faces(meshes),
         )
+
+    @classmethod
+    def from_lists(
+        cls, vertices: Sequence[torch.Tensor], faces: Sequence[torch.Tensor]
+    ) -> MeshBatch:
+        """Pack lists as PyTorch3D has them: ``from_lists(meshes.verts_list(), meshes.faces_list())``.
+
+        Parameters
+        ----------
+        vertices : sequence of Tensor, (V, 3)
+            Of each mesh.
+        faces : sequence of Tensor, (F, 3), int64
+            Of each mesh.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Lists of different lengths, or what `Mesh` and `from_meshes` raise.
+        """
+        vertices, faces = list(vertices), list(faces)
+        if len(vertices) != len(faces):
+            raise ValueError(
+                f"faces must be given for each of {len(vertices)} meshes, got {len(faces)}"
+            )
+        return cls.from_meshes([Mesh(v, f) for v, f in zip(vertices, faces, strict=True)])
+
+    def to_lists(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return vertices, (V, 3), and faces, (F, 3), of each mesh: ``Meshes(*batch.to_lists())``."""
+        meshes = self.split()
+        return [mesh.vertices for mesh in meshes], [mesh.faces for mesh in meshes]
 
     @property
     def batch_size(self) -> int:
