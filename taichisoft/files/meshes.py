@@ -123,7 +123,8 @@ def load_mesh(
         mesh = merged(mesh)
     mesh = without_needless(mesh)
     # normalised in float64, so that the result does not depend on where the mesh was
-    return (mesh.normalized() if normalize else mesh).to(dtype=dtype)
+    with damage_named(path):  # colours that float32 does not hold
+        return (mesh.normalized() if normalize else mesh).to(dtype=dtype)
 
 
 def check_path(path: str | os.PathLike, suffixes: tuple[str, ...]) -> Path:

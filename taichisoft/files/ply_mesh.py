@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ def read_ply_mesh(content: bytes, tell: Callable[[str], None]) -> Mesh:
     check_numbers(positions, faces.triangles)
     has_normals = all(name in vertices.columns for name in NORMAL)
     taken = {*POSITION, *(NORMAL if has_normals else ())}
-    look = {}
+    look: dict[str, Any] = {}
     for kind, table in (("vertex", vertices), ("face", faces)):
         names = _color_names(table)
         if not names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,11 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
     else:
         files = {path: _by_trimesh(mesh, colors, suffix)}
     for file, content in files.items():  # the one that names the others is the last
-        write_atomically(file, lambda partial, content=content: partial.write_bytes(content))
+        write_atomically(file, partial(_write, content))
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def _tell_what_is_lost(mesh: Mesh, path: Path) -> None:
@@ -153,7 +158,7 @@ def _with_opacity(
 def _by_trimesh(mesh: Mesh, colors: dict[str, np.ndarray], suffix: str) -> bytes:
     import trimesh
 
-    data = {name: _saved_data(x) for name, x in (mesh.vertex_data or {}).items()}
+    data: dict[str, Any] = {name: _saved_data(x) for name, x in (mesh.vertex_data or {}).items()}
     out: Any = trimesh.Trimesh(
         to_numpy(mesh.vertices),
         to_numpy(mesh.faces),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from taichisoft.base.warn import warn_user
 from taichisoft.files.saved_materials import Image, Saved, faces_of, saved_materials
@@ -56,7 +57,7 @@ def obj_files(mesh: Mesh, colors: np.ndarray | None, path: Path) -> dict[Path, b
     return files
 
 
-def _text(value) -> np.ndarray:
+def _text(value: Tensor) -> np.ndarray:
     """Return numbers as words, with as many digits as their type needs."""
     return value.detach().cpu().numpy().astype(str)
 

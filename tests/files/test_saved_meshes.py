@@ -107,6 +107,22 @@ def test_materials_come_back(suffix, tmp_path, dtype):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
+def test_what_was_saved_looks_the_same(suffix, tmp_path):
+    mesh = painted()
+    camera = ts.Camera.look_at((1.0, 0.7, -1.2), (0, 0, 0), image_size=(32, 32))
+    render = ts.SoftRasterizer.hard()
+    ts.save_mesh(mesh, tmp_path / f"a{suffix}")
+    once = ts.load_mesh(tmp_path / f"a{suffix}")
+    ts.save_mesh(once, tmp_path / f"b{suffix}")
+    twice = ts.load_mesh(tmp_path / f"b{suffix}")
+    first, second, third = (render(one, camera).rgba() for one in (mesh, once, twice))
+    assert first[..., :3].std() > 0.1
+    # vertex colours and texels are multiplied: half a step each
+    torch.testing.assert_close(second, first, rtol=0, atol=1 / 255)
+    torch.testing.assert_close(third, second, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_other_programs_read_what_was_saved(suffix, tmp_path):
     import trimesh
 
