@@ -371,7 +371,7 @@ CURES = (
     (
         r"uv must have|uv_faces must|Texture cannot|image must not be empty|\{name\} must not be empty, got shape",
         "Texture and mesh do not belong together.",
-        "One row of `uv` per vertex, or `uv_faces` with three rows of `uv` per face; meshes of a list are rendered one by one.",
+        "One row of `uv` per vertex, or `uv_faces` with three rows of `uv` per face; meshes of a list have materials instead.",
     ),
     (
         r"direction must not|lights and specular",

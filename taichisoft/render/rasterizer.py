@@ -283,8 +283,9 @@ class SoftRasterizer(nn.Module):
         camera : Camera
             From where. Batch sizes of mesh, camera, colours and lighting must be equal or 1.
         colors : Tensor or Texture, optional
-            (V, C), (B, V, C), (F, C) or (B, F, C), instead of the mesh's own colours; or a texture. All
-            channels are alike: a fourth one is not opacity. A `MeshBatch` takes none: its meshes have theirs.
+            (V, C), (B, V, C), (F, C) or (B, F, C), or a texture, instead of the mesh's own colours and
+            materials. All channels are alike: a fourth one is not opacity. A `MeshBatch` takes none: its
+            meshes have theirs.
         lighting : Lighting, optional
             Lights and the answer of the surface; without it colours are shown as they are. A mesh without
             colours is lit as white, with three channels.
@@ -296,9 +297,9 @@ class SoftRasterizer(nn.Module):
             Whether to tell the face that is seen at each pixel.
         opacity : float or Tensor, optional
             How much of what is behind is hidden, from 0 to 1: one number, (V,), (B, V), (F,) or (B, F),
-            instead of the mesh's own; that of a texture is multiplied by it. Coverage is multiplied by the
-            opacity, so alpha, depth and colour depend on it; light and face ids do not. It needs a
-            `FrontToBack`.
+            instead of the mesh's own; that of a texture or a material is multiplied by it. Coverage is
+            multiplied by the opacity, so alpha, depth and colour depend on it; light and face ids do not. It
+            needs a `FrontToBack`.
 
         Returns
         -------
@@ -315,14 +316,15 @@ class SoftRasterizer(nn.Module):
 
         Notes
         -----
-        A `Texture` and `Shading.PHONG` are evaluated for each fragment, a pair of a face and a pixel within
-        its reach, so that soft edges and hidden faces show their own texture. Front to back on the CPU the
-        kernels do so, and keep nothing of a fragment. Torch does so on other backends, with lights and
-        textures of your own classes, with a reference depth, and for second derivatives. Front to back it
-        has a band of rows in memory, about 100 MB; all but the last are evaluated again for the gradient.
-        Within a transform of ``torch.func``, and with a reference depth, it has all fragments: each takes
-        about 360 bytes with a texture and 610 with Phong shading if its gradient is kept (float32), and about
-        200 if not (``python -m benchmarks.appearance texture --reference-depth``).
+        A `Texture`, the images of materials and `Shading.PHONG` are evaluated for each fragment, a pair of
+        a face and a pixel within its reach, so that soft edges and hidden faces show their own texture.
+        Front to back on the CPU the kernels do so, and keep nothing of a fragment. Torch does so on other
+        backends, with lights and textures of your own classes, with a reference depth, and for second
+        derivatives. Front to back it has a band of rows in memory, about 100 MB; all but the last are
+        evaluated again for the gradient. Within a transform of ``torch.func``, and with a reference depth,
+        it has all fragments: each takes about 360 bytes with a texture and 610 with Phong shading if its
+        gradient is kept (float32), and about 200 if not (``python -m benchmarks.appearance texture
+        --reference-depth``).
         """
         check_type(face_ids, "face_ids", bool)
         self._check_ready()
@@ -352,8 +354,8 @@ class SoftRasterizer(nn.Module):
         """Render alpha alone, (B, H, W): less than half the work of a full image.
 
         Front to back the alpha of an image is the same but for rounding.
-        With an opacity, that of the mesh or one given as to `forward`, it is as much work as an image. The
-        opacity of a texture is in the alpha of `forward` alone.
+        With an opacity, that of the mesh or its materials or one given as to `forward`, it is as much work as
+        an image. The opacity of a texture is in the alpha of `forward` alone.
         """
         self._check_ready()
         mesh = as_drawable(mesh)
