@@ -278,7 +278,7 @@ CURES = (
     ),
     (
         r"alphaMode|baseColorFactor|buffer \{|bufferView \{|^colours must be|data in a URI|indices of faces must|opacity must be in|place of a node"
-        r"|second chunk|there are \{items|triangles must have 3|wrapS and|^\{said\}|^\{what\}",
+        r"|second chunk|there are \{items|triangles must have 3|wrapS and|^\{what\} must be (finite$|there for)",
         "A mesh file, or one that it names, is damaged or missing, or holds numbers that are not valid.",
         "Look at what is named. `ts.load_mesh(path, materials=False)` reads the shape alone; the glTF validator of Khronos checks whole files.",
     ),

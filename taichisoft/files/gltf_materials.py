@@ -94,18 +94,16 @@ class Looks:
             self.tell(f"the texture of material {name!r} has no image of a kind that can be read")
             return None
         if index not in self._images:
-            texels = self._texels(
-                self.gltf.item("images", index), f"image {index} must be readable"
-            )
+            texels = self._texels(self.gltf.item("images", index), f"image {index}")
             self._images[index] = None if texels is None else with_opacity_apart(texels)
         return self._images[index]
 
-    def _texels(self, image: dict[str, Any], said: str) -> np.ndarray | None:
+    def _texels(self, image: dict[str, Any], name: str) -> np.ndarray | None:
         uri = image.get("uri")
         if uri is None:
-            return levels_in(BytesIO(self.gltf.view(image["bufferView"])), said)
+            return levels_in(BytesIO(self.gltf.view(image["bufferView"])), name, "a bufferView")
         if uri.startswith("data:"):
-            return levels_in(BytesIO(embedded(uri)), said)
+            return levels_in(BytesIO(embedded(uri)), name, "data in a URI")
         file = self.gltf.file(uri)
         if file.is_file():
             return read_image(file, "texture")

@@ -91,18 +91,18 @@ def read_image(path: Path, name: str) -> np.ndarray:
     pillow()
     if not path.is_file():
         raise FileNotFoundError(f"{name} must be an existing file, got {path}")
-    return levels_in(path, f"{name} must be a readable image, got {path}")
+    return levels_in(path, name, str(path))
 
 
-def levels_in(file: Path | BytesIO, said: str) -> np.ndarray:
-    """Return what `read_image` does, of bytes as well; ``said`` begins the message if it cannot be read."""
+def levels_in(file: Path | BytesIO, name: str, got: str) -> np.ndarray:
+    """Return what `read_image` does, of bytes as well; messages speak of ``name`` and say what came."""
     image = pillow()
     try:
         with image.open(file) as opened:
             opened.load()
             return levels(opened)
     except Exception as error:  # a decoder that meets a damaged file may raise anything
-        raise ValueError(f"{said}: {error}") from error
+        raise ValueError(f"{name} must be a readable image, got {got}: {error}") from error
 
 
 def levels(image: Any) -> np.ndarray:

@@ -74,7 +74,8 @@ def load_textured_mesh(
     pillow()
 
     def refuse(what: str) -> None:
-        raise _Missing(what)
+        missing = _Missing(what)
+        raise missing
 
     try:
         mesh = read_mesh(path, refuse, materials=True)

@@ -370,7 +370,7 @@ DAMAGED = {
         put("materials", 0, "pbrMetallicRoughness", "baseColorFactor", value=[1, 1e300, 1, 1]),
         "color in float32 must be finite",
     ),
-    "image": (put("images", 0, "uri", value="data:image/png;base64,AAAA"), "image 0 must be readable"),
+    "image": (put("images", 0, "uri", value="data:image/png;base64,AAAA"), "0 must be a readable image"),
     "text": (put("images", 0, "uri", value="data:image/png,AAAA"), "data in a URI must be base64"),
     "loop": (put("nodes", 0, "children", value=[0]), "mesh with vertices and faces, got 0"),
 }  # fmt: skip
