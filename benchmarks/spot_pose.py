@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     path = options.out / "spot_pose.json"
     try:
         size = (options.image_size, options.image_size)
-        mesh = ts.load_mesh(options.mesh)
+        mesh = ts.load_mesh(options.mesh, materials=False)
         family = LookAtPoseFamily(mesh, size, fit_fov=not options.frozen_fov)
         results = read_results(path, _protocol_json(options, family))
     except ValueError as error:

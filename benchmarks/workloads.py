@@ -46,8 +46,10 @@ def workloads(mesh: Path | None) -> dict[str, Work]:
     poses = PoseFamily(image_size=(64, 64)).sample(0, 64, Split.TRAIN)
     found["64 problems of pose, 64 x 64, one step"] = step(poses, ts.Gaussian(0.5))
     if mesh is not None:
-        spot = LookAtPoseFamily(ts.load_mesh(mesh), (64, 64)).sample(0, 24, Split.TRAIN)
-        faces = ts.load_mesh(mesh).num_faces
+        spot = LookAtPoseFamily(ts.load_mesh(mesh, materials=False), (64, 64)).sample(
+            0, 24, Split.TRAIN
+        )
+        faces = ts.load_mesh(mesh, materials=False).num_faces
         for name, coverage in {
             "Gaussian, 0.1 px": ts.Gaussian(0.1),
             "squared logistic, sigma 1e-4": ts.Logistic.softras(1e-4),

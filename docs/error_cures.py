@@ -340,13 +340,44 @@ CURES = (
         "Get the file again, if it was cut off; else mend the line, or write it anew with another program.",
     ),
     (
+        r"requires the extension",
+        "The mesh or its images are compressed in a way that is not read.",
+        "Write the file without it: with `gltf-transform`, or from Blender without compression.",
+    ),
+    (
+        r"path must hold one material|path must hold an image with one wrap",
+        "A `ts.Texture` is one image, with one wrap.",
+        "`ts.load_mesh` returns a mesh with all of its materials.",
+    ),
+    (
+        r"map_d of|map_Kd and map_d",
+        "Colours and opacity of a material are looked up in one place.",
+        "Give both images one size and the same options, or put the opacity into the fourth channel of `map_Kd`.",
+    ),
+    (
+        r"got a Scene",
+        "A scene of trimesh has several meshes, each in its place.",
+        "`ts.Mesh.from_trimesh(scene.to_mesh())`, or each of `scene.geometry` by itself.",
+    ),
+    (
+        r"faces must be given for each of",
+        "`ts.MeshBatch.from_lists` takes a tensor of vertices and one of faces for each mesh.",
+        "Give lists of one length, as `meshes.verts_list()` and `meshes.faces_list()` of PyTorch3D are.",
+    ),
+    (
+        r"alphaMode|baseColorFactor|buffer \{|bufferView \{|^colours must be|data in a URI|indices of faces must|opacity must be in|place of a node"
+        r"|second chunk|there are \{items|triangles must have 3|wrapS and|^\{what\} must be (finite$|there for)",
+        "A mesh file, or one that it names, is damaged or missing, or holds numbers that are not valid.",
+        "Look at what is named. `ts.load_mesh(path, materials=False)` reads the shape alone; the glTF validator of Khronos checks whole files.",
+    ),
+    (
         r"path must hold a mesh with vertices|path must be a readable|path must hold finite UV|path must have one image|must hold a mesh with UV|must hold a texture"
         r"|at least one face to be saved",
         "The file is empty or damaged, or lacks what is asked for.",
         "Open it in another program. For textures the image must lie beside the MTL file that the OBJ names, or in the GLB.",
     ),
     (
-        r"must be RGB or RGBA to be saved|must be in \[0, 1\] to be saved",
+        r"must be grey|must be in \[0, 1\] to be saved",
         "Mesh files store colours with 8 bits in three or four channels.",
         "Select channels, and clamp or scale to [0, 1].",
     ),

@@ -25,8 +25,8 @@ from taichisoft.diagnosis.suggest import suggest_scale as suggest_scale
 from taichisoft.files.bop import load_bop_cameras as load_bop_cameras
 from taichisoft.files.colmap import load_colmap_cameras as load_colmap_cameras
 from taichisoft.files.meshes import load_mesh as load_mesh
-from taichisoft.files.meshes import save_mesh as save_mesh
 from taichisoft.files.nerf import load_nerf_cameras as load_nerf_cameras
+from taichisoft.files.saved_meshes import save_mesh as save_mesh
 from taichisoft.files.textured_meshes import load_textured_mesh as load_textured_mesh
 from taichisoft.files.views import Views as Views
 from taichisoft.fitting.adam_uniform import AdamUniform as AdamUniform

@@ -120,7 +120,8 @@ def load_meshes(files: Sequence[str | os.PathLike]) -> MeshSplit:
     if len({path.resolve() for path in paths}) < len(paths):
         raise ValueError(f"files must all be different, got {[str(path) for path in paths]}")
     meshes = {
-        str(path): load_mesh(path, normalize=True).with_vertex_opacity(None) for path in paths
+        str(path): load_mesh(path, normalize=True, materials=False).with_vertex_opacity(None)
+        for path in paths
     }
     return MeshSplit(
         train={str(path): meshes[str(path)] for path in paths[::2]},

@@ -92,7 +92,7 @@ def _triangulated(ratio: float, family: Any) -> TaskFamily:
 
 
 def _spot() -> dict[str, Mesh]:
-    return {"spot": load_mesh(SPOT, normalize=True).with_vertex_opacity(None)}
+    return {"spot": load_mesh(SPOT, normalize=True, materials=False).with_vertex_opacity(None)}
 
 
 def _everywhere(change: Change) -> dict[str, Change]:

@@ -55,12 +55,12 @@ def in_canonical_order(
     has_own_uv = texture is not None and len(keys) > 1
     if mesh.face_opacity is not None:
         keys.append(mesh.face_opacity.detach().reshape(-1, mesh.num_faces).T)
-    of_materials = (mesh.face_materials, mesh.uv_faces)
-    keys += [x.reshape(mesh.num_faces, -1) for x in of_materials if x is not None]
+    of_faces = (mesh.face_materials, mesh.uv_faces, mesh.normal_faces)
+    keys += [x.reshape(mesh.num_faces, -1) for x in of_faces if x is not None]
     order = _sorted_by(keys)
     own = None if mesh.face_colors is None else mesh.face_colors.index_select(-2, order)
     opacity = None if mesh.face_opacity is None else mesh.face_opacity.index_select(-1, order)
-    face_materials, uv_faces = (None if x is None else x[order] for x in of_materials)
+    face_materials, uv_faces, normal_faces = (None if x is None else x[order] for x in of_faces)
     mesh = replace(
         mesh,
         faces=mesh.faces[order],
@@ -68,6 +68,7 @@ def in_canonical_order(
         face_opacity=opacity,
         face_materials=face_materials,
         uv_faces=uv_faces,
+        normal_faces=normal_faces,
     )
     if texture is not None and has_own_uv:
         texture = replace(texture, uv_faces=keys[1][order])

@@ -22,7 +22,7 @@ from taichisoft.geometry.attributes import (
     with_colors,
 )
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.geometry.normals import face_normals, vertex_normals
+from taichisoft.geometry.normals import corner_normals, face_normals
 
 # What a mesh without colours is lit as.
 WHITE = 3
@@ -190,7 +190,7 @@ def _geometry(mesh: Mesh | MeshBatch, *, flat: bool) -> tuple[Tensor, Tensor]:
     """Return positions and normals of all corners, or, if flat, the centre and normal of their face."""
     corners = Attributes(_rows(mesh, mesh.vertices), mesh.faces).corners()
     if not flat:
-        return corners, Attributes(_rows(mesh, vertex_normals(mesh)), mesh.faces).corners()
+        return corners, Attributes(*corner_normals(mesh)).corners()
     centres = corners.reshape(corners.shape[0], -1, 3, 3).mean(2)
     normals = face_normals(mesh).reshape(centres.shape)
     return centres.repeat_interleave(3, 1), normals.repeat_interleave(3, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from reprlib import Repr
 from typing import Any
 
@@ -42,14 +42,23 @@ def summary(record: Any, title: str) -> str:
     for field in fields(record):
         value = getattr(record, field.name)
         if value is not None:
-            words = in_words(value) if isinstance(value, Tensor) else SHORT.repr(value)
-            lines.append(f"  {field.name}: {words}")
+            lines.append(f"  {field.name}: {_in_short(value)}")
     return "\n".join(lines)
 
 
 def counted(number: int, one: str, several: str) -> str:
     """Return ``1 face`` or ``12 faces``."""
     return f"{number} {one if number == 1 else several}"
+
+
+def _in_short(value: Any) -> str:
+    """Return a line about a field; of several records the title of each."""
+    if isinstance(value, Tensor):
+        return in_words(value)
+    if isinstance(value, tuple) and any(is_dataclass(one) for one in value):
+        titles = [repr(one).partition("\n")[0] for one in value[: SHORT.maxtuple]]
+        return ", ".join(titles + ["..."] * (len(value) > SHORT.maxtuple))
+    return SHORT.repr(value)
 
 
 def _range(numbers: Tensor) -> list[str]:

@@ -96,7 +96,7 @@ class FitPose(Command):
         check_output(overlay, "--overlay")
         check_image_format(overlay)
         # A mask says where the object is, not how much of it is seen through.
-        framed = Framed.of(load_mesh(arguments.mesh).with_vertex_opacity(None))
+        framed = Framed.of(load_mesh(arguments.mesh, materials=False).with_vertex_opacity(None))
         mask = read_mask(arguments.mask)
         view = View(framed.mesh, mask, _intrinsics(arguments, *mask.shape))
         renderer = renderer_of(arguments.softness)

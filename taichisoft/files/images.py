@@ -91,15 +91,21 @@ def read_image(path: Path, name: str) -> np.ndarray:
     ValueError
         No readable image, or numbers that are none of these.
     """
-    image = pillow()
+    pillow()
     if not path.is_file():
         raise FileNotFoundError(f"{name} must be an existing file, got {path}")
+    return levels_in(path, name, str(path))
+
+
+def levels_in(file: Path | BytesIO, name: str, got: str) -> np.ndarray:
+    """Return what `read_image` does, of bytes as well; messages speak of ``name`` and say what came."""
+    image = pillow()
     try:
-        with image.open(path) as file:
-            file.load()
-            return levels(file)
+        with image.open(file) as opened:
+            opened.load()
+            return levels(opened)
     except Exception as error:  # a decoder that meets a damaged file may raise anything
-        raise ValueError(f"{name} must be a readable image, got {path}: {error}") from error
+        raise ValueError(f"{name} must be a readable image, got {got}: {error}") from error
 
 
 def image_size_of(path: Path) -> tuple[int, int]:

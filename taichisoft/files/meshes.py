@@ -1,4 +1,4 @@
-"""Mesh files: OBJ, PLY, STL, GLB and OFF, read and written through trimesh.
+"""Reading mesh files: OBJ, PLY, STL, GLB, glTF and OFF.
 
 trimesh is imported where it is used: it takes a third of the time of importing everything else.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,20 @@ import numpy as np
 import torch
 
 from taichisoft.base.checks import check_dtype, check_type
-from taichisoft.files.glb import stated_glb
-from taichisoft.files.obj import stated_obj
+from taichisoft.base.warn import warn_user
+from taichisoft.files.gltf_mesh import read_gltf_mesh
+from taichisoft.files.hard_edges import without_needless
+from taichisoft.files.obj_mesh import read_obj_mesh
 from taichisoft.files.off import stated_off
-from taichisoft.files.ply import stated_ply
-from taichisoft.files.stated import LARGEST, Stated
+from taichisoft.files.ply_mesh import read_ply_mesh
+from taichisoft.files.stated import check_numbers
 from taichisoft.files.stl import stated_stl
 from taichisoft.geometry.mesh import Mesh
 
-SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".off")
+SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".gltf", ".off")
 """File formats by suffix, upper or lower case."""
 
-# Which formats hold colours of what.
-HOLDING = {"vertex": (".obj", ".ply", ".glb"), "face": (".ply",)}
-# Of a mesh without a batch axis.
-AXES = {"vertices": 2, "vertex_colors": 2, "face_colors": 2, "vertex_opacity": 1, "face_opacity": 1}
-
-CHECKS = {".ply": stated_ply, ".stl": stated_stl, ".glb": stated_glb, ".off": stated_off}
+CHECKS = {".stl": stated_stl, ".off": stated_off}
 
 
 def load_mesh(
@@ -41,11 +39,13 @@ def load_mesh(
     *,
     normalize: bool = False,
     merge: bool = False,
+    materials: bool = True,
     dtype: torch.dtype = torch.float32,
 ) -> Mesh:
-    """Read a mesh from an OBJ, PLY, STL, GLB or OFF file.
+    """Read a mesh from an OBJ, PLY, STL, GLB, glTF or OFF file, with its materials.
 
-    The parts of a scene are moved to their places and joined, polygons are cut into triangles.
+    The parts of a scene are moved to their places and joined, polygons are cut into triangles; points and
+    lines are left out. MTL files, images and buffers are looked for beside the file.
 
     Parameters
     ----------
@@ -54,89 +54,77 @@ def load_mesh(
     normalize : bool
         Centre the mesh on its bounding box and scale it to a largest radius of 1.
     merge : bool
-        Join vertices that agree in every coordinate, colour and opacity. GLB repeats vertices along
-        the seams of textures and normals, where a mesh that is optimised would tear. STL, which
-        repeats the corners of every triangle, is always merged. Otherwise vertices and their
+        Join vertices that agree in every coordinate, colour, opacity and ``vertex_data``. GLB repeats
+        vertices along the seams of textures and normals, where a mesh that is optimised would tear. STL,
+        which repeats the corners of every triangle, is always merged. Otherwise vertices and their
         order are those of the file.
+    materials : bool
+        Whether materials, their images (which need pillow) and UV coordinates are read.
     dtype : torch.dtype
-        Of vertices, colours and opacity, float32 or float64.
+        Of vertices, colours, images and opacity, float32 or float64.
 
     Returns
     -------
     Mesh
-        On the CPU. Colours of vertices or faces, where the file has them, are RGB in [0, 1], read
-        with 8 bits; of RGBA the last becomes the opacity, unless all are opaque. Textures are not
-        read, see `load_textured_mesh`.
+        On the CPU. See the notes for what of a file it holds.
 
     Raises
     ------
     FileNotFoundError
         No such file.
+    ImportError
+        pillow, which reads images, is not installed.
     TypeError
         ``path`` or ``dtype`` of a wrong type.
     ValueError
-        Unknown suffix, a damaged file, or a file without vertices or without faces.
+        Unknown suffix, a damaged file, or a file without vertices or without faces; one that requires an
+        extension of glTF that is not supported.
+
+    Warns
+    -----
+    UserWarning
+        An MTL file or an image that is not there, faces with an image but without UV coordinates (all are
+        drawn without the image), or what of a file is left out.
+
+    Notes
+    -----
+    Colours of vertices or faces are RGB, 1 for 255 of 8 bits and 65535 of 16; floats stay as they are. In
+    OBJ, which does not say, they are from 0 to 255 if one is above 2, or if all are whole and one is above
+    1. A fourth channel is the opacity, unless all are opaque. Other numbers of the vertices of a PLY file
+    are in ``vertex_data``.
+
+    Materials are base colours and opacity, with the numbers of the file (not made linear): of MTL ``Kd``,
+    ``d`` or ``Tr``, ``map_Kd`` with its fourth channel as opacity, ``map_d``, ``-clamp``, and ``-s`` and
+    ``-o``, which are in the coordinates; of glTF ``baseColorFactor``, ``baseColorTexture``, its sampler,
+    ``COLOR_0``, and ``KHR_texture_transform``, which is in the coordinates. Faces without a material
+    beside others have a white one. If no face of an OBJ file says which material it has, and there is one
+    alone, all have that.
+
+    Normals of OBJ, PLY and glTF say which edges are hard (``normal_faces``): corners at one place share a
+    normal if they have the same in the file, and the normals themselves follow from the faces. Those of STL
+    are left out.
+
+    ``alphaMode`` of glTF: with ``OPAQUE``, the default, opacity is left out; with ``MASK`` it is 1 from
+    ``alphaCutoff`` on and else 0, of each texel (times the factor) and each vertex; with ``BLEND`` it is as
+    it stands. Vertices without a material keep their opacity. Skins, morphs and animations are not read.
     """
     path = check_path(path, SUFFIXES)
     check_type(normalize, "normalize", bool)
     check_type(merge, "merge", bool)
+    check_type(materials, "materials", bool)
     check_dtype(dtype)
     check_exists(path)
-    mesh = _to_mesh(_read(path), path)
+
+    def tell(what: str) -> None:
+        warn_user(f"{path}: {what}")
+
+    mesh = read_mesh(path, tell, materials=materials)
     if merge or path.suffix.lower() == ".stl":
         mesh = merged(mesh)
+    mesh = without_needless(mesh)
     # normalised in float64, so that the result does not depend on where the mesh was
-    return (mesh.normalized() if normalize else mesh).to(dtype=dtype)
-
-
-def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
-    """Write a mesh to an OBJ, PLY, STL, GLB or OFF file, replacing an existing one.
-
-    Parameters
-    ----------
-    mesh : Mesh
-        One mesh with at least one face: no batch axes (``MeshBatch.split`` gives single meshes).
-    path : str or path
-        The suffix tells the format. Its folder must exist.
-
-    Notes
-    -----
-    PLY, STL and GLB hold float32, OBJ and OFF decimals (12 digits after the point). Colours and
-    opacity are rounded to 8 bits. Vertex colours go into OBJ (without opacity), PLY and GLB, face
-    colours into PLY; elsewhere they are left out. Opacity makes RGBA of them; a mesh without
-    colours is white then.
-
-    Raises
-    ------
-    FileNotFoundError
-        The folder does not exist.
-    TypeError
-        ``mesh`` or ``path`` of a wrong type.
-    ValueError
-        Unknown suffix, a mesh with a batch axis or without faces, colours that are not RGB or
-        RGBA in [0, 1], or an opacity that they cannot hold: of vertices with colours of faces (or
-        the other way round), or beside RGBA.
-    """
-    check_type(mesh, "mesh", Mesh)
-    path = check_path(path, SUFFIXES)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path must be in an existing folder, got {path}")
-    if mesh.num_faces == 0:
-        raise ValueError("mesh must have at least one face to be saved, got none")
-    for name, axes in AXES.items():
-        value = getattr(mesh, name)
-        if value is not None and value.ndim > axes:
-            raise ValueError(f"mesh must not be batched, got {name} of shape {tuple(value.shape)}")
-    import trimesh
-
-    suffix = path.suffix.lower()
-    out: Any = trimesh.Trimesh(_to_numpy(mesh.vertices), _to_numpy(mesh.faces), process=False)
-    for kind, suffixes in HOLDING.items():
-        colors = _saved_colors(mesh, kind) if suffix in suffixes else None
-        if colors is not None:
-            setattr(out.visual, f"{kind}_colors", _to_bytes(colors, f"{kind}_colors"))
-    options = {"digits": 12} if suffix in (".obj", ".off") else {}
-    out.export(path, file_type=suffix[1:], **options)
+    with damage_named(path):  # colours that float32 does not hold
+        return (mesh.normalized() if normalize else mesh).to(dtype=dtype)
 
 
 def check_path(path: str | os.PathLike, suffixes: tuple[str, ...]) -> Path:
@@ -154,138 +142,93 @@ def check_exists(path: Path) -> None:
         raise FileNotFoundError(f"path must be an existing file, got {path}")
 
 
-def _read(path: Path) -> Any:
-    suffix = path.suffix.lower()
-    if suffix == ".obj":
-        return read_stated(path, partial(stated_obj, textured=False), maintain_order=True)
-    return read_stated(path, CHECKS[suffix])
-
-
-def read_stated(path: Path, check: Callable[[bytes], Stated], **options: Any) -> Any:
-    """Return what trimesh makes of a file, after a check, with as many faces as the file states.
+def read_mesh(path: Path, tell: Callable[[str], None], *, materials: bool) -> Mesh:
+    """Return the mesh in a file, in float64.
 
     Raises
     ------
     ValueError
-        The file is damaged.
+        A damaged file, or one without vertices or faces.
     """
     suffix = path.suffix.lower()
-    content = path.read_bytes()
-    try:
-        stated = check(content)
-        with warnings.catch_warnings():  # of numbers that are refused below
-            warnings.simplefilter("ignore")
-            import trimesh
-
-            loaded: Any = trimesh.load(
-                BytesIO(stated.content),
-                file_type=suffix[1:],
-                force="mesh",
-                process=False,
-                **options,
-            )
-            _check_loaded(loaded, stated)
-    except Exception as error:  # a parser that meets a damaged file may raise anything
-        what = str(error) or type(error).__name__
-        raise ValueError(f"path must be a readable {suffix} file, got {path}: {what}") from error
-    return loaded
-
-
-def _check_loaded(loaded: Any, stated: Stated) -> None:
-    """Raise ValueError for numbers, indices or a number of faces that cannot be."""
-    if not hasattr(loaded, "faces") or len(loaded.faces) == 0:
-        return
-    vertices, faces = np.asarray(loaded.vertices), np.asarray(loaded.faces)
-    wrong = ~(np.abs(vertices) <= LARGEST)
-    if wrong.any():
-        row = int(np.nonzero(wrong.any(1))[0][0])
+    with damage_named(path):
+        content = path.read_bytes()
+        if suffix == ".obj":
+            mesh = read_obj_mesh(content, path, tell, materials=materials)
+        elif suffix in (".glb", ".gltf"):
+            mesh = read_gltf_mesh(content, path, tell, materials=materials)
+        elif suffix == ".ply":
+            mesh = read_ply_mesh(content, tell)
+        else:
+            mesh = _read_stated(content, suffix)
+    if 0 in (mesh.num_vertices, mesh.num_faces):
         raise ValueError(
-            f"vertices must be finite in float32, got {vertices[row].tolist()} of vertex {row}"
+            f"path must hold a mesh with vertices and faces, got {mesh.num_vertices} vertices "
+            f"and {mesh.num_faces} faces in {path}"
         )
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise ValueError(f"faces need vertices outside of 0 to {len(vertices) - 1}")
-    if stated.triangles is not None and len(faces) != stated.triangles:
-        raise ValueError(f"{stated.triangles} triangles are stated, and {len(faces)} were read")
+    return mesh
 
 
-def _to_mesh(loaded: Any, path: Path) -> Mesh:
-    """Return the float64 mesh with the colours that trimesh found."""
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Raise ValueError that names the file for whatever a parser raises, which may be anything."""
+    try:
+        yield
+    except (ImportError, Warning):  # a warning if a program makes errors of them
+        raise
+    except Exception as error:
+        what = str(error) or type(error).__name__
+        raise ValueError(
+            f"path must be a readable {path.suffix.lower()} file, got {path}: {what}"
+        ) from error
+
+
+def _read_stated(content: bytes, suffix: str) -> Mesh:
+    """Return what trimesh makes of a file, after a check, with as many faces as the file states."""
     import trimesh
 
-    # releases of trimesh differ in what they return when there is nothing to return
-    is_mesh = isinstance(loaded, trimesh.Trimesh)
-    counts = (len(loaded.vertices), len(loaded.faces)) if is_mesh else (0, 0)
-    if 0 in counts:
-        raise ValueError(
-            f"path must hold a mesh with vertices and faces, got {counts[0]} vertices "
-            f"and {counts[1]} faces in {path}"
+    stated = CHECKS[suffix](content)
+    with warnings.catch_warnings():  # of numbers that are refused below
+        warnings.simplefilter("ignore")
+        loaded: Any = trimesh.load(
+            BytesIO(stated.content), file_type=suffix[1:], force="mesh", process=False
         )
-    colors: dict[str, Any] = {}
-    if loaded.visual.defined and loaded.visual.kind in ("vertex", "face"):
-        kind = loaded.visual.kind
-        rgb, opacity = from_bytes(getattr(loaded.visual, f"{kind}_colors"))
-        colors = {f"{kind}_colors": rgb, f"{kind}_opacity": opacity}
+    # releases of trimesh differ in what they return when there is nothing to return
+    if not isinstance(loaded, trimesh.Trimesh) or len(loaded.faces) == 0:
+        return Mesh(torch.empty(0, 3, dtype=torch.float64), torch.empty(0, 3, dtype=torch.int64))
+    check_numbers(np.asarray(loaded.vertices), np.asarray(loaded.faces))
+    if stated.triangles is not None and len(loaded.faces) != stated.triangles:
+        raise ValueError(
+            f"{stated.triangles} triangles are stated, and {len(loaded.faces)} were read"
+        )
     return Mesh(
         torch.tensor(loaded.vertices, dtype=torch.float64),
         torch.tensor(loaded.faces, dtype=torch.int64),
-        **colors,
     )
 
 
 def merged(mesh: Mesh) -> Mesh:
     """Join equal vertices; those that stay keep their order."""
-    colors, opacity = mesh.vertex_colors, mesh.vertex_opacity
-    columns = [mesh.vertices, colors, None if opacity is None else opacity[:, None]]
-    rows = torch.cat([x for x in columns if x is not None], 1)
-    _, first, index = np.unique(rows.numpy(), axis=0, return_index=True, return_inverse=True)
+    data = mesh.vertex_data or {}
+    rows = [mesh.vertices, mesh.vertex_colors, mesh.vertex_opacity, *data.values()]
+    columns = [x.double().reshape(mesh.num_vertices, -1) for x in rows if x is not None]
+    _, first, index = np.unique(
+        torch.cat(columns, 1).numpy(), axis=0, return_index=True, return_inverse=True
+    )
     order = np.argsort(first)
     new_index = np.empty_like(order)
     new_index[order] = np.arange(len(order))
     kept = torch.from_numpy(first[order])
-    return Mesh(
-        mesh.vertices[kept],
-        torch.from_numpy(new_index[index.reshape(-1)])[mesh.faces],
-        vertex_colors=None if colors is None else colors[kept],
-        face_colors=mesh.face_colors,
-        vertex_opacity=None if opacity is None else opacity[kept],
-        face_opacity=mesh.face_opacity,
+
+    def chosen(value: torch.Tensor | None) -> torch.Tensor | None:
+        return None if value is None else value[kept]
+
+    return replace(
+        mesh,
+        vertices=mesh.vertices[kept],
+        faces=torch.from_numpy(new_index[index.reshape(-1)])[mesh.faces],
+        vertex_colors=chosen(mesh.vertex_colors),
+        vertex_opacity=chosen(mesh.vertex_opacity),
+        vertex_data={name: value[kept] for name, value in data.items()} or None,
+        uv_faces=mesh.faces if mesh.uv is not None and mesh.uv_faces is None else mesh.uv_faces,
     )
-
-
-def from_bytes(colors: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return RGB, (N, 3), and opacity, (N,), or None if all is opaque, of (N, 4) bytes, in [0, 1]."""
-    values = torch.tensor(colors, dtype=torch.float64) / 255
-    return values[:, :3], None if (colors[:, 3] == 255).all() else values[:, 3]
-
-
-def _saved_colors(mesh: Mesh, kind: str) -> torch.Tensor | None:
-    """Return what of a mesh is saved as colours of vertices or faces, or None."""
-    colors, opacity = getattr(mesh, f"{kind}_colors"), getattr(mesh, f"{kind}_opacity")
-    if opacity is None:
-        return colors
-    if colors is None:
-        if mesh.vertex_colors is not None or mesh.face_colors is not None:
-            raise ValueError(
-                f"{kind}_opacity must come with {kind}_colors to be saved, got colours of the other kind"
-            )
-        colors = opacity.new_ones(len(opacity), 3)
-    if colors.shape[1] != 3:
-        raise ValueError(
-            f"{kind}_colors must be RGB to be saved with {kind}_opacity, got {colors.shape[1]} channels"
-        )
-    return torch.cat([colors, opacity[:, None]], 1)
-
-
-def _to_bytes(colors: torch.Tensor, name: str) -> np.ndarray:
-    values = _to_numpy(colors)
-    if values.shape[1] not in (3, 4):
-        raise ValueError(f"{name} must be RGB or RGBA to be saved, got {values.shape[1]} channels")
-    if values.size and (values.min() < 0 or values.max() > 1):
-        raise ValueError(
-            f"{name} must be in [0, 1] to be saved, got {values.min():g} to {values.max():g}"
-        )
-    return np.round(values * 255).astype(np.uint8)
-
-
-def _to_numpy(value: torch.Tensor) -> np.ndarray:
-    return value.detach().cpu().numpy()

@@ -1,10 +1,49 @@
-"""OBJ: any valid file as lines of one form, and errors that name the line."""
+"""OBJ: any valid file as arrays, and errors that name the line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from taichisoft.files.stated import Stated, decoded, fan, numbers, whole
+import numpy as np
+
+from taichisoft.files.stated import decoded, fan, numbers, whole
+
+# What a corner names, in the order in which it does.
+KINDS = ("v", "vt", "vn")
+NONE = -1
+
+
+@dataclass(frozen=True)
+class Obj:
+    """What an OBJ file holds. Objects, groups, lines and points are left out.
+
+    Parameters
+    ----------
+    positions : array, (V, 3)
+    colors : array, (V, 3), or None
+        Of the vertices, as they are written; None unless all have one.
+    coordinates : array, (T, 2)
+        UV.
+    normals : array, (N, 3)
+    corners : array, (F, 3, 3), int64
+        Rows of positions, coordinates and normals (last axis) of each corner of each triangle, -1 for none.
+    materials : list of str
+        The names of those that are used, in this order.
+    face_materials : array, (F,), int64
+        Which of them each triangle has, -1 for none.
+    libraries : list of str
+        What follows each ``mtllib``.
+    """
+
+    positions: np.ndarray
+    colors: np.ndarray | None
+    coordinates: np.ndarray
+    normals: np.ndarray
+    corners: np.ndarray
+    materials: list[str]
+    face_materials: np.ndarray
+    libraries: list[str]
 
 
 def obj_lines(content: bytes) -> Iterator[tuple[str, str, list[str]]]:
@@ -28,32 +67,68 @@ def obj_lines(content: bytes) -> Iterator[tuple[str, str, list[str]]]:
         raise ValueError(f"line {first} is continued, and the file ends")
 
 
-def stated_obj(content: bytes, *, textured: bool) -> Stated:
-    """Check an OBJ file and write it plainly: vertices, triangles, and with a texture UV and materials.
+@dataclass
+class _Lines:
+    """What has been read so far."""
 
-    Normals, objects, groups, lines and points are left out: trimesh copies vertices for them.
+    rows: dict[str, list[list[float]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    polygons: list[tuple[str, list[list[int]], int]] = field(default_factory=list)
+    materials: dict[str, int] = field(default_factory=dict)
+    material: int = NONE
+    libraries: list[str] = field(default_factory=list)
+
+    def add(self, where: str, line: str, words: list[str]) -> None:
+        kind, rest = words[0], line[len(words[0]) :].strip()
+        if kind == "v":
+            self.rows["v"].append(_row(words, 3, where, "vertices"))
+        elif kind == "vt":
+            self.rows["vt"].append([*_row(words, 1, where, "vt"), 0.0][:2])
+        elif kind == "vn":
+            self.rows["vn"].append(_row(words, 3, where, "vn")[:3])
+        elif kind == "f":
+            counts = [len(self.rows[one]) for one in KINDS]
+            corners = [_corner(word, counts, where) for word in words[1:]]
+            if len(corners) < 3:
+                raise ValueError(f"{where}: a face must have 3 corners or more, got {len(corners)}")
+            self.polygons.append((where, corners, self.material))
+        elif kind == "usemtl":
+            self.material = self.materials.setdefault(" ".join(words[1:]), len(self.materials))
+        elif kind == "mtllib":
+            self.libraries.append(rest)
+
+
+def read_obj(content: bytes) -> Obj:
+    """Return what an OBJ file holds; polygons are cut into triangles.
 
     Raises
     ------
     ValueError
         A line that is not valid.
     """
-    positions: list[list[float]] = []
-    coordinates: list[list[float]] = []
-    faces: list[tuple[str, list[str]]] = []
+    lines = _Lines()
     for where, line, words in obj_lines(content):
-        if words[0] == "v":
-            positions.append(_row(words, 3, where, "vertices"))
-        elif words[0] == "vt" and textured:
-            coordinates.append([*_row(words, 1, where, "vt"), 0.0][:2])
-        elif words[0] == "f":
-            corners = [_corner(w, len(positions), len(coordinates), where) for w in words[1:]]
-            if len(corners) < 3:
-                raise ValueError(f"{where}: a face must have 3 corners or more, got {len(corners)}")
-            faces.append((where, corners))
-        elif words[0] == "usemtl" and textured:
-            faces.append((where, [line]))
-    return _plain(positions, coordinates, faces, textured)
+        lines.add(where, line, words)
+    triangles: list[list[list[int]]] = []
+    materials: list[int] = []
+    for where, corners, material in lines.polygons:
+        _check_inside(corners, lines.rows, where)
+        cut = fan(corners)
+        triangles += cut
+        materials += [material] * len(cut)
+    positions = lines.rows["v"]
+    colored = bool(positions) and all(len(row) >= 6 for row in positions)
+    used = sorted(set(materials) - {NONE})
+    names, face_materials = list(lines.materials), np.array(materials, np.int64)
+    return Obj(
+        np.array([row[:3] for row in positions], np.float64).reshape(-1, 3),
+        np.array([row[3:6] for row in positions], np.float64) if colored else None,
+        np.array(lines.rows["vt"], np.float64).reshape(-1, 2),
+        np.array(lines.rows["vn"], np.float64).reshape(-1, 3),
+        np.array(triangles, np.int64).reshape(-1, 3, 3),
+        [names[index] for index in used],
+        np.where(face_materials == NONE, NONE, np.searchsorted(used, face_materials)),
+        lines.libraries,
+    )
 
 
 def _row(words: list[str], least: int, where: str, what: str) -> list[float]:
@@ -67,53 +142,28 @@ def _row(words: list[str], least: int, where: str, what: str) -> list[float]:
         ) from error
 
 
-def _corner(word: str, positions: int, coordinates: int, where: str) -> str:
-    """Return a corner with indices that count from the first vertex of the file."""
-    parts = [*word.split("/"), "", ""][:2]
-    counts = (positions, coordinates)
+def _corner(word: str, counts: list[int], where: str) -> list[int]:
+    """Return the rows that a corner names, -1 for none; they may come later in the file."""
+    parts = [*word.split("/"), "", ""][:3]
     found = []
-    for part, count, kind in zip(parts, counts, ("v", "vt"), strict=True):
-        index = whole(part, where) if part or kind == "v" else None
-        if index == 0 or (index is not None and index < 0 and -index > count and kind == "v"):
+    for part, count, kind in zip(parts, counts, KINDS, strict=True):
+        if not part and kind != "v":
+            found.append(NONE)
+            continue
+        index = whole(part, where)
+        if index == 0 or -index > count:
             raise ValueError(
                 f"{where}: indices of {kind} count from 1, or from -1 back to -{count}, got {index}"
             )
-        found.append("" if index is None else str(index if index > 0 else count + 1 + index))
-    return "/".join(found)
+        found.append(index - 1 if index > 0 else count + index)
+    return found
 
 
-def _plain(
-    positions: list[list[float]],
-    coordinates: list[list[float]],
-    faces: list[tuple[str, list[str]]],
-    textured: bool,
-) -> Stated:
-    coloured = bool(positions) and all(len(row) >= 6 for row in positions)
-    lines = ["mtllib materials"] if textured else []
-    for row in positions:
-        kept = row[:6] if coloured else row[:3]
-        lines.append("v " + " ".join(map(repr, kept)))
-    lines += ["vt " + " ".join(map(repr, row)) for row in coordinates]
-    triangles = 0
-    for where, corners in faces:
-        if len(corners) < 3:  # a material
-            lines += corners
-            continue
-        checked = [_inside(c, len(positions), len(coordinates), textured, where) for c in corners]
-        cut = fan(checked)
-        triangles += len(cut)
-        lines += ["f " + " ".join(triangle) for triangle in cut]
-    return Stated(("\n".join(lines) + "\n").encode(), triangles)
-
-
-def _inside(corner: str, positions: int, coordinates: int, textured: bool, where: str) -> str:
-    index, _, uv = corner.partition("/")
-    if int(index) > positions:
-        raise ValueError(f"{where}: a face needs vertex {index}, and there are {positions}")
-    if not textured or not coordinates:
-        return index
-    if not uv:
-        raise ValueError(f"{where}: a face has no UV coordinates, where others have")
-    if not 1 <= int(uv) <= coordinates:
-        raise ValueError(f"{where}: a face needs vt {uv}, and there are {coordinates}")
-    return corner
+def _check_inside(corners: list[list[int]], rows: dict[str, list[list[float]]], where: str) -> None:
+    for corner in corners:
+        for index, kind in zip(corner, KINDS, strict=True):
+            if index >= len(rows[kind]):
+                what = "vertex" if kind == "v" else kind
+                raise ValueError(
+                    f"{where}: a face needs {what} {index + 1}, and there are {len(rows[kind])}"
+                )

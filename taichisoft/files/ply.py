@@ -1,4 +1,4 @@
-"""PLY: the header against what follows it."""
+"""PLY: the header against what follows it, which becomes tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from taichisoft.files.stated import Stated, decoded, numbers, whole
+from taichisoft.files.stated import decoded, fan, numbers, whole
 
 TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -35,8 +35,27 @@ class Element:
     properties: list[Property] = field(default_factory=list)
 
 
-def stated_ply(content: bytes) -> Stated:
-    """Check that a PLY file holds what its header states, and leave comments out.
+@dataclass(frozen=True)
+class Table:
+    """The rows of an element.
+
+    Parameters
+    ----------
+    columns : dict of array, (N,)
+        Its numbers by name, of the type that the header states. Lists are left out.
+    triangles : array, (T, 3), int64
+        What its polygons are cut into; none but of faces.
+    rows : array, (T,), int64
+        The row that each triangle is of.
+    """
+
+    columns: dict[str, np.ndarray]
+    triangles: np.ndarray
+    rows: np.ndarray
+
+
+def read_ply(content: bytes) -> dict[str, Table]:
+    """Return the elements of a PLY file, after checks.
 
     Raises
     ------
@@ -45,14 +64,10 @@ def stated_ply(content: bytes) -> Stated:
     """
     lines, body = _split(content)
     kind, elements = _header(lines)
-    kept = [line for line in lines if line.split()[:1] not in ([], ["comment"], ["obj_info"])]
-    head = ("\n".join([*kept, "end_header"]) + "\n").encode()
     if kind == "ascii":
         rows = [line.split() for line in decoded(body).split("\n") if line.strip()]
-        triangles = _check_rows(elements, rows)
-        return Stated(head + "\n".join(map(" ".join, rows)).encode() + b"\n", triangles)
-    size, triangles = _check_bytes(elements, body, "<" if "little" in kind else ">")
-    return Stated(head + body[:size], triangles)
+        return _read_rows(elements, rows)
+    return _read_bytes(elements, body, "<" if "little" in kind else ">")
 
 
 def _split(content: bytes) -> tuple[list[str], bytes]:
@@ -102,25 +117,45 @@ def _property(words: list[str], where: str) -> Property:
     raise ValueError(f"{where} of the header cannot be read: property {' '.join(words)!r}")
 
 
-def _check_rows(elements: list[Element], rows: list[list[str]]) -> int:
-    """Check the rows of an ASCII file and return its number of triangles."""
+def _read_rows(elements: list[Element], rows: list[list[str]]) -> dict[str, Table]:
+    """Check the rows of an ASCII file."""
     stated = sum(element.count for element in elements)
     if len(rows) != stated:
         raise ValueError(f"the header states {stated} rows, and there are {len(rows)}")
-    start, triangles = 0, 0
+    tables, start = {}, 0
     vertices = next((e.count for e in elements if e.name == "vertex"), 0)
     for element in elements:
-        for index in range(element.count):
+        found: list[list[float]] = []
+        polygons: list[list[int]] = []
+        for index, row in enumerate(rows[start : start + element.count]):
             where = f"row {index} of element {element.name}"
-            corners = _check_row(element, rows[start + index], vertices, where)
-            triangles += max(corners - 2, 0)
+            values, corners = _read_row(element, row, vertices, where)
+            found.append(values)
+            polygons.append(corners)
         start += element.count
-    return triangles
+        tables[element.name] = _table(element, found, polygons)
+    return tables
 
 
-def _check_row(element: Element, row: list[str], vertices: int, where: str) -> int:
-    """Check one row and return the number of corners, if it is a face."""
-    place, corners = 0, 0
+def _table(element: Element, rows: list[list[float]], polygons: list[list[int]]) -> Table:
+    scalars = [one for one in element.properties if one.length is None]
+    matrix = np.array(rows, np.float64).reshape(len(rows), len(scalars))
+    columns = {one.name: matrix[:, i].astype(one.dtype) for i, one in enumerate(scalars)}
+    triangles = [(t, row) for row, corners in enumerate(polygons) for t in fan(corners)]
+    return Table(
+        columns,
+        np.array([t for t, _ in triangles], np.int64).reshape(-1, 3),
+        np.array([row for _, row in triangles], np.int64),
+    )
+
+
+def _read_row(
+    element: Element, row: list[str], vertices: int, where: str
+) -> tuple[list[float], list[int]]:
+    """Check one row; return its numbers outside of lists, and the corners of a face."""
+    place = 0
+    scalars: list[float] = []
+    corners: list[int] = []
     for one in element.properties:
         length = 1
         if one.length is not None:
@@ -132,13 +167,16 @@ def _check_row(element: Element, row: list[str], vertices: int, where: str) -> i
         place += length
         if one.dtype[0] != "f":
             _check_range(values, one, where)
+        if one.length is None:
+            scalars += values
         if element.name == "face" and one.name in INDICES:
-            corners = _check_corners(length, where)
+            _check_corners(length, where)
             if values and not 0 <= min(values) <= max(values) < vertices:
                 raise ValueError(f"{where} needs a vertex outside of 0 to {vertices - 1}")
+            corners = [int(value) for value in values]
     if place != len(row):
         raise ValueError(f"{where} must have {place} numbers, got {len(row)}")
-    return corners
+    return scalars, corners
 
 
 def _check_range(values: list[float], one: Property, where: str) -> None:
@@ -150,19 +188,19 @@ def _check_range(values: list[float], one: Property, where: str) -> None:
             )
 
 
-def _check_corners(count: int, where: str) -> int:
+def _check_corners(count: int, where: str) -> None:
     if count < 3:
         raise ValueError(f"{where}: a face must have 3 corners or more, got {count}")
-    return count
 
 
-def _check_bytes(elements: list[Element], body: bytes, order: str) -> tuple[int, int]:
-    """Check the length of binary data, and return it with the number of triangles."""
-    start, triangles = 0, 0
+def _read_bytes(elements: list[Element], body: bytes, order: str) -> dict[str, Table]:
+    """Check the length of binary data."""
+    tables, start = {}, 0
     for element in elements:
         if element.count == 0:
+            tables[element.name] = _table(element, [], [])
             continue
-        dtype, corners = _dtype(element, body[start:], order)
+        dtype = _dtype(element, body[start:], order)
         size = element.count * dtype.itemsize
         if len(body) - start < size:
             raise ValueError(
@@ -176,17 +214,27 @@ def _check_bytes(elements: list[Element], body: bytes, order: str) -> tuple[int,
                     f"{name[7:]} of element {element.name} must have one length in a binary file: "
                     "save it with triangles alone, or as ASCII"
                 )
-        triangles += element.count * max(corners - 2, 0)
+        tables[element.name] = _of_rows(element, table)
         start += size
     if body[start:].strip():
         raise ValueError(f"there are {len(body) - start} bytes more than the header states")
-    return start, triangles
+    return tables
 
 
-def _dtype(element: Element, body: bytes, order: str) -> tuple[np.dtype, int]:
-    """Return the dtype of a row like the first, and its number of corners, if it is a face."""
+def _of_rows(element: Element, table: np.ndarray) -> Table:
+    columns = {one.name: table[one.name] for one in element.properties if one.length is None}
+    names = [one.name for one in element.properties if one.name in INDICES]
+    if element.name != "face" or not names:
+        return Table(columns, np.empty((0, 3), np.int64), np.empty(0, np.int64))
+    polygons = table[names[0]].astype(np.int64)
+    cut = np.array(fan(list(range(polygons.shape[1]))), np.int64)
+    rows = np.arange(len(table)).repeat(len(cut))
+    return Table(columns, polygons[:, cut].reshape(-1, 3), rows)
+
+
+def _dtype(element: Element, body: bytes, order: str) -> np.dtype:
+    """Return the dtype of a row like the first."""
     fields: list[tuple] = []
-    corners = 0
     for one in element.properties:
         if one.length is None:
             fields.append((one.name, order + one.dtype))
@@ -200,7 +248,7 @@ def _dtype(element: Element, body: bytes, order: str) -> tuple[np.dtype, int]:
                 f"row 0 of element {element.name} has a list of {length}: more than the file holds"
             )
         if element.name == "face" and one.name in INDICES:
-            corners = _check_corners(length, "row 0 of element face")
+            _check_corners(length, "row 0 of element face")
         fields.append((f"length {one.name}", length_type))
         fields.append((one.name, order + one.dtype, (length,)))
-    return np.dtype(fields), corners
+    return np.dtype(fields)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 # Larger coordinates are infinite in float32.
 LARGEST = float(np.finfo(np.float32).max)
@@ -64,8 +67,20 @@ def whole(word: str, where: str) -> int:
         raise ValueError(f"{where}: a whole number was expected, got {word!r}") from None
 
 
-def fan(corners: list[str]) -> list[list[str]]:
+def fan(corners: list[T]) -> list[list[T]]:
     """Cut a polygon into triangles: a fan, and a quad from its third corner."""
     if len(corners) == 4:
         return [corners[:3], [corners[2], corners[3], corners[0]]]
     return [[corners[0], corners[i], corners[i + 1]] for i in range(1, len(corners) - 1)]
+
+
+def check_numbers(vertices: np.ndarray, faces: np.ndarray) -> None:
+    """Raise ValueError for positions that are not finite in float32, or indices of no vertex."""
+    wrong = ~(np.abs(vertices) <= LARGEST)
+    if wrong.any():
+        row = int(np.nonzero(wrong.any(1))[0][0])
+        raise ValueError(
+            f"vertices must be finite in float32, got {vertices[row].tolist()} of vertex {row}"
+        )
+    if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
+        raise ValueError(f"faces need vertices outside of 0 to {len(vertices) - 1}")

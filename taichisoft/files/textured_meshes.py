@@ -1,26 +1,21 @@
-"""Mesh files with a texture: OBJ and GLB, read through trimesh and Pillow."""
+"""Mesh files with one texture: OBJ, GLB and glTF, as a mesh and a `Texture`."""
 
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_dtype, check_type
-from taichisoft.files.glb import stated_glb
-from taichisoft.files.images import levels, pillow, read_image
-from taichisoft.files.materials import Map, Materials
-from taichisoft.files.meshes import check_exists, check_path, from_bytes, merged, read_stated
-from taichisoft.files.obj import stated_obj
+from taichisoft.files.images import pillow
+from taichisoft.files.meshes import check_exists, check_path, merged, read_mesh
+from taichisoft.geometry.material import Material
 from taichisoft.geometry.mesh import Mesh
 from taichisoft.geometry.wrap import Wrap
 
-SUFFIXES = (".obj", ".glb")
+SUFFIXES = (".obj", ".glb", ".gltf")
 """File formats that hold textures, by suffix, upper or lower case."""
 
 
@@ -28,11 +23,13 @@ def load_textured_mesh(
     path: str | os.PathLike,
     *,
     normalize: bool = False,
-    wrap: Wrap = Wrap.REPEAT,
+    wrap: Wrap | None = None,
     mipmaps: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Mesh, Texture]:
-    """Read a mesh and its texture from an OBJ file, with the MTL and image beside it, or a GLB file.
+    """Read a mesh and its only texture from an OBJ file, with the MTL and image beside it, or GLB or glTF.
+
+    `load_mesh` reads files with any number of materials.
 
     Parameters
     ----------
@@ -40,8 +37,8 @@ def load_textured_mesh(
         The suffix tells the format.
     normalize : bool
         Centre the mesh on its bounding box and scale it to a largest radius of 1.
-    wrap : Wrap
-        What is beyond the border of the texture.
+    wrap : Wrap, optional
+        What is beyond the border of the texture. By default what the file says.
     mipmaps : bool
         Whether smaller versions of the texture are seen where it is finer than the pixels.
     dtype : torch.dtype
@@ -53,11 +50,9 @@ def load_textured_mesh(
         On the CPU, without colours. Vertices that agree in every coordinate are joined, since both formats
         repeat them along the seams of the texture, where a mesh that is optimised would tear.
     texture : Texture
-        With an index of its own for each corner. Its image is that of the diffuse or base colour, as the
-        file has it (not made linear), RGB in [0, 1], with 8 bits; its fourth channel is the opacity of the
-        texture, unless all is opaque. The options
-        ``-s`` and ``-o`` of an image in an MTL file are in its coordinates; ``-clamp`` is not read, see
-        ``wrap``.
+        Of the coordinates of each corner. Its image is that of the diffuse or base colour, as the
+        file has it (not made linear), RGB in [0, 1], times the factor of the material; its opacity is that of
+        the material, see `load_mesh`.
 
     Raises
     ------
@@ -68,85 +63,63 @@ def load_textured_mesh(
     TypeError
         An argument of a wrong type.
     ValueError
-        Unknown suffix, a damaged file, or one without faces, UV coordinates or an image.
+        Unknown suffix, a damaged file, one without faces, UV coordinates or an image, or with several
+        materials.
     """
     path = check_path(path, SUFFIXES)
     check_type(normalize, "normalize", bool)
+    check_type(wrap, "wrap", (Wrap, type(None)))
     check_dtype(dtype)
     check_exists(path)
-    pillow()  # without it trimesh drops images without a word
-    materials = _materials(path)
-    loaded = _read(path, materials)
-    faces = torch.tensor(np.asarray(loaded.faces), dtype=torch.int64)
-    mesh = merged(Mesh(torch.tensor(np.asarray(loaded.vertices), dtype=torch.float64), faces))
-    mesh = (mesh.normalized() if normalize else mesh).to(dtype=dtype)
-    uv = torch.tensor(_uv(loaded, materials), dtype=dtype)
-    image, opacity = _image(loaded, path)
-    opacity = None if opacity is None else opacity.to(dtype)
-    return mesh, Texture(image.to(dtype), uv, faces, wrap, opacity, mipmaps)
+    pillow()
 
+    def refuse(what: str) -> None:
+        missing = _Missing(what)
+        raise missing
 
-def _read(path: Path, materials: Materials | None) -> Any:
-    """Return what trimesh makes of a file with faces and UV coordinates."""
-    import trimesh
-
-    if materials is None:
-        loaded = read_stated(path, stated_glb)
-    else:
-        loaded = read_stated(path, partial(stated_obj, textured=True), resolver=materials)
-    is_mesh = isinstance(loaded, trimesh.Trimesh) and len(loaded.faces) > 0
-    if not is_mesh or getattr(loaded.visual, "uv", None) is None:
-        raise ValueError(f"path must hold a mesh with UV coordinates, got none in {path}")
-    if not np.isfinite(loaded.visual.uv).all():
-        raise ValueError(f"path must hold finite UV coordinates, got others in {path}")
-    return loaded
-
-
-def _materials(path: Path) -> Materials | None:
-    """Return the materials of an OBJ file with images that can be read, None of a GLB file."""
-    if path.suffix.lower() != ".obj":
-        return None
     try:
-        materials = Materials.of(path, path.read_bytes())
+        mesh = read_mesh(path, refuse, materials=True)
     except ValueError as error:
-        raise ValueError(f"path must be a readable .obj file, got {path}: {error}") from error
-    for one in materials.maps:
-        try:
-            read_image(one.path, "texture")  # here, since trimesh goes on without it
-        except (OSError, ValueError) as error:
+        if isinstance(error.__cause__, _Missing):
             raise ValueError(
-                f"path must hold a texture with a readable image, got {path}: {error}"
+                f"path must hold a texture with a readable image, got {path}: {error.__cause__}"
             ) from error
-    moved = [one for one in materials.maps if one != Map(one.path)]
-    if moved and len(materials.maps) > 1:
-        raise ValueError(
-            f"path must have one image if map_Kd has -s or -o, got {len(materials.maps)} in {path}"
-        )
-    return materials
+        raise
+    material = _only_material(mesh, path)
+    assert material.image is not None, "it has been looked for"
+    assert mesh.uv is not None, "so has it"
+    colors = material.image * material.color
+    opacity = material.image_opacity
+    if material.opacity is not None:
+        share = colors.new_ones(colors.shape[:2]) if opacity is None else opacity
+        opacity = share * material.opacity
+    index = mesh.faces if mesh.uv_faces is None else mesh.uv_faces
+    texture = Texture(
+        colors.to(dtype),
+        mesh.uv.to(dtype),
+        index,
+        material.wrap_u if wrap is None else wrap,
+        None if opacity is None else opacity.to(dtype),
+        mipmaps,
+    )
+    bare = merged(Mesh(mesh.vertices, mesh.faces))
+    return (bare.normalized() if normalize else bare).to(dtype=dtype), texture
 
 
-def _uv(loaded: Any, materials: Materials | None) -> np.ndarray:
-    """Return UV coordinates (T, 2), scaled and moved as the options of the image say."""
-    uv = np.asarray(loaded.visual.uv)[:, :2]
-    if materials is None or len(materials.maps) != 1:
-        return uv
-    return uv * materials.maps[0].scale + materials.maps[0].offset
+class _Missing(ValueError):
+    """What a file with a texture cannot do without."""
 
 
-def _image(loaded: Any, path: Path) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the image of the material, (H, W, 3), and its opacity, (H, W), or None if all is opaque."""
-    material = loaded.visual.material
-    image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
-    # For an OBJ without its MTL trimesh makes a small image of one colour, which is of no file format.
-    made_up = path.suffix.lower() == ".obj" and getattr(image, "format", None) is None
-    if image is None or made_up:
+def _only_material(mesh: Mesh, path: Path) -> Material:
+    """Return the material of a mesh that has one alone, with an image."""
+    several = f"ts.load_mesh reads it with all of its materials: {path}"
+    if mesh.uv is None:
+        raise ValueError(f"path must hold a mesh with UV coordinates, got none in {path}")
+    materials = mesh.materials or ()
+    if not any(material.image is not None for material in materials):
         raise ValueError(f"path must hold a texture with a readable image, got none in {path}")
-    try:
-        pixels = np.rint(255 * levels(image)).astype(np.uint8)
-    except Exception as error:  # a decoder that meets a damaged image may raise anything
-        raise ValueError(
-            f"path must hold a texture with a readable image, got {path}: {error}"
-        ) from error
-    colors, opacity = from_bytes(pixels.reshape(-1, 4))
-    size = pixels.shape[:2]
-    return colors.reshape(*size, 3), None if opacity is None else opacity.reshape(size)
+    if len(materials) > 1:
+        raise ValueError(f"path must hold one material, got {len(materials)}; {several}")
+    if materials[0].wrap_u is not materials[0].wrap_v:
+        raise ValueError(f"path must hold an image with one wrap, got two; {several}")
+    return materials[0]

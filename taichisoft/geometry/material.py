@@ -15,12 +15,13 @@ from taichisoft.base.checks import (
     check_type,
 )
 from taichisoft.base.eager import eager_class
+from taichisoft.base.words import summary
 from taichisoft.geometry.records import moved
 from taichisoft.geometry.wrap import Wrap
 
 
 @eager_class
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Material:
     """What faces of a mesh look like: a colour, an image, or the product of both; likewise of opacity.
 
@@ -81,6 +82,9 @@ class Material:
             check_type(getattr(self, name), name, Wrap)
         check_type(self.mipmaps, "mipmaps", bool)
         check_type(self.name, "name", str)
+
+    def __repr__(self) -> str:
+        return summary(self, f"material {self.name!r}" if self.name else "material")
 
     @property
     def channels(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -59,6 +60,12 @@ class Mesh:
         the origin is. Dtype and device of ``vertices``.
     uv_faces : Tensor, (F, 3), int64, optional
         Rows of ``uv`` of the three corners of each face. By default the faces, that is, one row per vertex.
+    normal_faces : Tensor, (F, 3), int64, optional
+        Hard edges: corners of faces with the same number, in ``[0, 3 F)``, share a normal, that of the faces
+        around, weighted by area. By default the faces: corners at the same vertex share one. Light and
+        rendered normals follow; they are computed from the vertices, and never stale.
+    vertex_data : dict of Tensor, (V,), optional
+        Other numbers of the vertices by name, of any dtype. Nothing reads them but files, which keep them.
 
     Raises
     ------
@@ -80,6 +87,8 @@ class Mesh:
     face_materials: torch.Tensor | None = None
     uv: torch.Tensor | None = None
     uv_faces: torch.Tensor | None = None
+    normal_faces: torch.Tensor | None = None
+    vertex_data: Mapping[str, torch.Tensor] | None = None
 
     def __post_init__(self) -> None:
         _check_vertices(self.vertices)
@@ -87,12 +96,55 @@ class Mesh:
         check_same_device(self.faces, "faces", self.vertices, "vertices")
         check_indices(self.faces, "faces", self.num_vertices, "vertices")
         _assigned(self).check(self.vertices, self.num_faces)
+        _check_normal_faces(self)
+        self._check_data()
         self._check_look()
 
     def __repr__(self) -> str:
         size = _size_in_words(self.num_vertices, self.num_faces)
         meshes = f"{self.batch_size} meshes of" if self.batch_size > 1 else "mesh of"
         return summary(self, f"{meshes} {size}")
+
+    @classmethod
+    def from_trimesh(cls, mesh: Any, dtype: torch.dtype = torch.float32) -> Mesh:
+        """Return a ``trimesh.Trimesh`` as a mesh, with its colours or its material.
+
+        Parameters
+        ----------
+        mesh : trimesh.Trimesh
+            Colours of vertices or faces with their opacity; or UV coordinates and a material, of which base
+            or diffuse colour, image and opacity are taken; numbers of vertices are in ``vertex_data``.
+        dtype : torch.dtype
+            float32 or float64.
+
+        Raises
+        ------
+        TypeError
+            Another type, such as a scene.
+        """
+        from taichisoft.files.trimesh_meshes import from_trimesh  # sugar
+
+        return from_trimesh(mesh, dtype)
+
+    def to_trimesh(self) -> Any:
+        """Return the mesh as a ``trimesh.Trimesh``, on the CPU, with colours or one material in 8 bits.
+
+        Vertices are repeated where UV coordinates have a seam.
+
+        Raises
+        ------
+        ValueError
+            A batch axis, or colours far outside of [0, 1].
+
+        Warns
+        -----
+        UserWarning
+            Something that trimesh does not hold is left out: several materials, colours beside a material,
+            opacity of vertices or faces, hard edges.
+        """
+        from taichisoft.files.trimesh_meshes import to_trimesh  # sugar
+
+        return to_trimesh(self)
 
     @property
     def num_vertices(self) -> int:
@@ -226,6 +278,15 @@ class Mesh:
         radius = torch.where(square > 0, square, torch.ones_like(square)).sqrt()
         return self.with_vertices(scaled / radius)
 
+    def _check_data(self) -> None:
+        check_type(self.vertex_data, "vertex_data", (Mapping, type(None)))
+        for name, value in (self.vertex_data or {}).items():
+            check_type(name, "names of vertex_data", str)
+            where = f"vertex_data[{name!r}]"
+            check_type(value, where, torch.Tensor)
+            check_tensor(value, where, (self.num_vertices,), dtypes=(value.dtype,))
+            check_same_device(value, where, self.vertices, "vertices")
+
     def _look_batches(self) -> dict[str, int]:
         """Return the batch sizes of colours, coordinates and opacity, as far as there are any."""
         colors, opacities = _given(self, (*COLORS, "uv")), _given(self, OPACITIES)
@@ -274,6 +335,8 @@ class MeshBatch:
         Rows of all meshes.
     uv_faces : Tensor, (sum of F, 3), int64, optional
         Rows of ``uv``, in the order of ``faces``; needed with ``uv``.
+    normal_faces : Tensor, (sum of F, 3), int64, optional
+        As for `Mesh`, in the order of ``faces``; no number is that of two meshes.
 
     Raises
     ------
@@ -293,6 +356,7 @@ class MeshBatch:
     face_materials: torch.Tensor | None = None
     uv: torch.Tensor | None = None
     uv_faces: torch.Tensor | None = None
+    normal_faces: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         check_tensor(self.vertices, "vertices", ("B", "Vmax", 3))
@@ -306,6 +370,7 @@ class MeshBatch:
             check_tensor(self.uv, "uv", ("T", 2))
             check_type(self.uv_faces, "uv_faces", torch.Tensor)
         _assigned(self).check(self.vertices, self.num_faces)
+        _check_normal_faces(self)
         self._check_look()
 
     def __repr__(self) -> str:
@@ -317,7 +382,8 @@ class MeshBatch:
         """Pack unbatched meshes, all with the same kind of colours. Differentiable.
 
         If some have an opacity, all of one kind, the others are opaque. If some have materials, the others
-        have a white one, and those without colours have white ones, if others have any.
+        have a white one, and those without colours have white ones, if others have any. Their
+        ``vertex_data`` is left out.
 
         Raises
         ------
@@ -346,7 +412,38 @@ class MeshBatch:
             vertex_opacity=vertex_opacity,
             face_opacity=face_opacity,
             **assigned._asdict(),
+            normal_faces=_packed_normal_faces(meshes),
         )
+
+    @classmethod
+    def from_lists(
+        cls, vertices: Sequence[torch.Tensor], faces: Sequence[torch.Tensor]
+    ) -> MeshBatch:
+        """Pack lists as PyTorch3D has them: ``from_lists(meshes.verts_list(), meshes.faces_list())``.
+
+        Parameters
+        ----------
+        vertices : sequence of Tensor, (V, 3)
+            Of each mesh.
+        faces : sequence of Tensor, (F, 3), int64
+            Of each mesh.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Lists of different lengths, or what `Mesh` and `from_meshes` raise.
+        """
+        vertices, faces = list(vertices), list(faces)
+        if len(vertices) != len(faces):
+            raise ValueError(
+                f"faces must be given for each of {len(vertices)} meshes, got {len(faces)}"
+            )
+        return cls.from_meshes([Mesh(v, f) for v, f in zip(vertices, faces, strict=True)])
+
+    def to_lists(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return vertices, (V, 3), and faces, (F, 3), of each mesh: ``Meshes(*batch.to_lists())``."""
+        meshes = self.split()
+        return [mesh.vertices for mesh in meshes], [mesh.faces for mesh in meshes]
 
     @property
     def batch_size(self) -> int:
@@ -394,6 +491,7 @@ class MeshBatch:
         assigned = split(_assigned(self), self.face_counts)
         face_colors = _split_or_none(self.face_colors, self.face_counts)
         face_opacity = _split_or_none(self.face_opacity, self.face_counts)
+        normal_faces = _split_or_none(self.normal_faces, self.face_counts)
         return [
             Mesh(
                 vertices=self.vertices[b, :count],
@@ -403,6 +501,7 @@ class MeshBatch:
                 vertex_opacity=_rows_or_none(self.vertex_opacity, b, count),
                 face_opacity=face_opacity[b],
                 **assigned[b]._asdict(),
+                normal_faces=_numbered_anew(normal_faces[b]),
             )
             for b, (count, faces) in enumerate(
                 zip(self.vertex_counts, self._local_faces(), strict=True)
@@ -465,6 +564,34 @@ def _check_fits(record: Mesh | MeshBatch) -> None:
 def _check_vertices(vertices: torch.Tensor) -> None:
     check_tensor(vertices, "vertices", ("V", 3), ("B", "V", 3))
     check_finite(vertices, "vertices")
+
+
+def _check_normal_faces(record: Mesh | MeshBatch) -> None:
+    index = record.normal_faces
+    if index is not None:
+        check_tensor(index, "normal_faces", (record.num_faces, 3), dtypes=(torch.int64,))
+        check_same_device(index, "normal_faces", record.vertices, "vertices")
+        check_indices(index, "normal_faces", 3 * record.num_faces, "corners of faces")
+
+
+def _packed_normal_faces(meshes: list[Mesh]) -> torch.Tensor | None:
+    """Return which corners of several meshes share a normal, or None if it is as the vertices say."""
+    if all(mesh.normal_faces is None for mesh in meshes):
+        return None
+    rows, start = [], 0
+    for mesh in meshes:
+        own = _numbered_anew(mesh.faces if mesh.normal_faces is None else mesh.normal_faces)
+        assert own is not None, "there are faces, if only of number 0"
+        rows.append(own + start)
+        start += 3 * mesh.num_faces
+    return torch.cat(rows)
+
+
+def _numbered_anew(index: torch.Tensor | None) -> torch.Tensor | None:
+    """Return an index with the same corners alike, whose numbers are 0, 1 and so on."""
+    if index is None:
+        return None
+    return torch.unique(index, return_inverse=True)[1].reshape(index.shape)
 
 
 def _check_colors(

@@ -38,7 +38,8 @@ def vertex_normals(mesh: Mesh | MeshBatch) -> Tensor:
     ----------
     mesh : Mesh or MeshBatch
         Faces counter-clockwise seen from outside. Vertices that are repeated along a seam have a normal
-        each: join them (``load_mesh(..., merge=True)``) for a smooth one.
+        each: join them (``load_mesh(..., merge=True)``) for a smooth one. Hard edges, ``normal_faces``
+        of the mesh, are not looked at.
 
     Returns
     -------
@@ -47,17 +48,42 @@ def vertex_normals(mesh: Mesh | MeshBatch) -> Tensor:
         where the faces cancel but for rounding, as those of a double-sided mesh do (give each side vertices
         of its own). Differentiable with respect to the vertices.
     """
+    check_type(mesh, "mesh", (Mesh, MeshBatch))
+    rows = mesh.vertices.shape[:-1].numel() if isinstance(mesh, MeshBatch) else mesh.num_vertices
+    return _shared(mesh, mesh.faces, rows).reshape(mesh.vertices.shape)
+
+
+def corner_normals(mesh: Mesh | MeshBatch) -> tuple[Tensor, Tensor]:
+    """Return the unit normals that corners of faces share, and which each has: hard edges have several.
+
+    Parameters
+    ----------
+    mesh : Mesh or MeshBatch
+
+    Returns
+    -------
+    normals : Tensor, (N, 3) or (B, N, 3); (N, 3) of a `MeshBatch`
+        Those of `vertex_normals`, or of what ``normal_faces`` of the mesh takes together.
+    index : Tensor, (F, 3), int64; (sum of F, 3) of a `MeshBatch`
+        Rows of the corners.
+    """
+    index = mesh.normal_faces
+    if index is not None:
+        return _shared(mesh, index, 3 * mesh.num_faces), index
+    normals = vertex_normals(mesh)
+    return normals.flatten(0, 1) if isinstance(mesh, MeshBatch) else normals, mesh.faces
+
+
+def _shared(mesh: Mesh | MeshBatch, index: Tensor, rows: int) -> Tensor:
+    """Return the unit sums of the normals of faces, by the numbers (F, 3) of their corners below ``rows``."""
     areas, sides = _area_vectors(mesh)
-    packed = isinstance(mesh, MeshBatch)
-    vertices = mesh.vertices.flatten(0, 1) if packed else mesh.vertices
 
     def around(of_faces: Tensor) -> Tensor:
         corners = of_faces.repeat_interleave(3, dim=-2)
-        total = vertices.new_zeros(*vertices.shape[:-1], of_faces.shape[-1])
-        return total.index_add(-2, mesh.faces.reshape(-1), corners)
+        total = of_faces.new_zeros(*of_faces.shape[:-2], rows, of_faces.shape[-1])
+        return total.index_add(-2, index.reshape(-1), corners)
 
-    sums = _above_noise(around(areas), around(sides))
-    return unit_or_zero(sums).reshape(mesh.vertices.shape)
+    return unit_or_zero(_above_noise(around(areas), around(sides)))
 
 
 def _above_noise(vectors: Tensor, sides: Tensor) -> Tensor:

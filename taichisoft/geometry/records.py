@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +28,7 @@ def replace_unchecked(record: R, **changes: Any) -> R:
 def moved(record: R, device: torch.device | str | None, dtype: torch.dtype | None) -> R:
     """Return a record with its floating tensors on a device and of a dtype, its others on the device.
 
-    So are those of records in a tuple.
+    So are those of records in a tuple, and tensors in a mapping.
 
     Raises TypeError for another dtype than float32 and float64, and ValueError for a number that float32
     does not hold.
@@ -47,4 +48,9 @@ def moved(record: R, device: torch.device | str | None, dtype: torch.dtype | Non
                 moved(x, device, dtype) if is_dataclass(x) and not isinstance(x, type) else x
                 for x in value
             )
+        elif isinstance(value, Mapping):
+            changes[field.name] = {
+                name: x.to(device=device, dtype=dtype if x.is_floating_point() else None)
+                for name, x in value.items()
+            }
     return replace_unchecked(record, **changes)

@@ -291,7 +291,8 @@ class SoftRasterizer(nn.Module):
             colours is lit as white, with three channels.
         normals : bool
             Whether to render normals: those that `Lighting` computes with, of the faces for `Shading.FLAT`
-            and otherwise `vertex_normals`, interpolated. They point out of the mesh, not to the camera.
+            and otherwise `vertex_normals`, interpolated, with the hard edges of the mesh. They point out of
+            the mesh, not to the camera.
         face_ids : bool
             Whether to tell the face that is seen at each pixel.
         opacity : float or Tensor, optional

@@ -39,7 +39,11 @@ FLOORS = {room: floor for floor, line in enumerate(ORDER.split("\n")) for room i
 PACKAGES = ("taichisoft", "tasks", "meta", "benchmarks")
 # A method that looks up imports when it is called, in a line marked so, in these files alone.
 SUGAR = re.compile(r"#.*\bsugar\b")
-SUGARED = {"taichisoft.render.rasterizer", "taichisoft.softness.softness"}
+SUGARED = {
+    "taichisoft.geometry.mesh",
+    "taichisoft.render.rasterizer",
+    "taichisoft.softness.softness",
+}
 
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

@@ -10,7 +10,8 @@ import trimesh
 
 from taichisoft import shapes
 from taichisoft.files import meshes as io
-from taichisoft.files.meshes import load_mesh, save_mesh
+from taichisoft.files.meshes import load_mesh
+from taichisoft.files.saved_meshes import save_mesh
 from taichisoft.geometry.mesh import Mesh
 
 every_format = pytest.mark.parametrize("suffix", io.SUFFIXES)
@@ -19,6 +20,17 @@ TETRAHEDRON = Mesh(
     torch.tensor([[0, 2, 1], [0, 3, 2], [0, 1, 3], [1, 2, 3]]),
 )
 LEVELS = torch.arange(16, dtype=torch.float64).reshape(4, 4) / 15
+
+
+def save_telling(mesh: Mesh, path: Path, *lost: str) -> None:
+    """Save a mesh, with a warning that names what its format does not hold, if there is anything."""
+    if not lost:
+        save_mesh(mesh, path)
+        return
+    with pytest.warns(
+        UserWarning, match=rf"{path.suffix} files do not hold {', '.join(lost)}: left"
+    ):
+        save_mesh(mesh, path)
 
 
 def corners(mesh: Mesh) -> list:
@@ -60,15 +72,18 @@ def test_double_precision_survives_where_the_format_has_it(tmp_path, suffix):
 def test_vertex_colors_where_the_format_has_them(tmp_path, suffix, channels):
     colors = LEVELS[:, :channels].float()
     path = tmp_path / f"mesh{suffix}"
-    save_mesh(TETRAHEDRON.with_vertex_colors(colors), path)
+    lost = ["vertex_colors"] if suffix in (".stl", ".off") else []
+    if suffix == ".obj" and channels == 4:
+        lost = ["the fourth channel of vertex_colors"]
+    save_telling(TETRAHEDRON.with_vertex_colors(colors), path, *lost)
     back = load_mesh(path)
     assert back.face_colors is None
-    if suffix in (".ply", ".glb", ".obj"):
+    if suffix in (".ply", ".glb", ".gltf", ".obj"):
         torch.testing.assert_close(back.vertex_colors, colors[:, :3], rtol=0, atol=1e-6)
     else:
         assert back.vertex_colors is None
     assert back.face_opacity is None
-    if suffix in (".ply", ".glb") and channels == 4:
+    if suffix in (".ply", ".glb", ".gltf") and channels == 4:
         torch.testing.assert_close(back.vertex_opacity, colors[:, 3], rtol=0, atol=1e-6)
     else:
         assert back.vertex_opacity is None
@@ -77,7 +92,8 @@ def test_vertex_colors_where_the_format_has_them(tmp_path, suffix, channels):
 @every_format
 def test_face_colors_where_the_format_has_them(tmp_path, suffix):
     path = tmp_path / f"mesh{suffix}"
-    save_mesh(TETRAHEDRON.with_face_colors(LEVELS[:, :3].float()), path)
+    lost = [] if suffix == ".ply" else ["face_colors"]
+    save_telling(TETRAHEDRON.with_face_colors(LEVELS[:, :3].float()), path, *lost)
     back = load_mesh(path, dtype=torch.float64)
     assert back.vertex_colors is None
     if suffix == ".ply":
@@ -94,10 +110,13 @@ def test_opacity_where_the_format_has_it(tmp_path, suffix, kind, colored):
     colors, opacity = LEVELS[:, :3].float(), LEVELS[:, 3].float()
     look = {f"{kind}_opacity": opacity} | ({f"{kind}_colors": colors} if colored else {})
     mesh = Mesh(TETRAHEDRON.vertices, TETRAHEDRON.faces, **look)
-    save_mesh(mesh, path)
+    holds = suffix == ".ply" or (suffix in (".glb", ".gltf") and kind == "vertex")
+    lost = [] if holds else [f"{kind}_colors", f"{kind}_opacity"][not colored :]
+    if suffix == ".obj" and kind == "vertex":
+        lost = ["vertex_opacity"]
+    save_telling(mesh, path, *lost)
     back = load_mesh(path)
     found = {name: getattr(back, name) for name in (f"{kind}_colors", f"{kind}_opacity")}
-    holds = suffix == ".ply" or (suffix == ".glb" and kind == "vertex")
     if holds:
         torch.testing.assert_close(found[f"{kind}_opacity"], opacity, rtol=0, atol=1e-6)
         expected = colors if colored else torch.ones(4, 3)
@@ -222,7 +241,8 @@ def test_polygons_are_cut_into_triangles(tmp_path, name):
 def test_texture_seams_materials_and_groups_of_obj_do_not_split_vertices(tmp_path):
     lines = ["mtllib none.mtl", "o a", "v 0 0 0", "v 1 0 0", "v 0 1 0", "vt 0 0", "vt 1 0"]
     lines += ["usemtl A", "f 1/1 2/2 3/1", "o b", "g c", "v 1 1 0", "usemtl B", "f 2/1 4/2 3/2"]
-    back = load_text(tmp_path / "mesh.obj", lines)
+    with pytest.warns(UserWarning, match=r"mesh\.obj: materials .* existing file, got .*none\.mtl"):
+        back = load_text(tmp_path / "mesh.obj", lines)
     assert back.num_vertices == 4
     assert back.faces.tolist() == [[0, 1, 2], [1, 3, 2]]
 

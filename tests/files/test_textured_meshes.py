@@ -66,7 +66,10 @@ def test_a_fourth_channel_of_the_image_is_the_opacity_of_the_texture(quad, suffi
         import trimesh
 
         glb = quad.with_suffix(".glb")
-        trimesh.load(quad, force="mesh", process=False).export(glb)
+        loaded = trimesh.load(quad, force="mesh", process=False)
+        loaded.visual.material = loaded.visual.material.to_pbr()
+        loaded.visual.material.alphaMode = "BLEND"  # else opacity is to be left out
+        loaded.export(glb)
         quad.unlink()
         quad = glb
     _, texture = ts.load_textured_mesh(quad, dtype=torch.float64)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from taichisoft import Mesh, shapes
-from taichisoft.files.meshes import save_mesh
+from taichisoft.files.saved_meshes import save_mesh
 from tasks import MeshSplit, PoseFamily, Split, default_meshes, load_meshes
 from tests.zoo.tasks import CASES, SIZE, SOME_MESHES, soft
 

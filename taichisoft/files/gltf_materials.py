@@ -1,0 +1,165 @@
+"""Materials of a glTF file: factors, images, how these are wrapped and where they are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+
+from taichisoft.files.colors import with_opacity_apart
+from taichisoft.files.gltf import Gltf, embedded
+from taichisoft.files.images import levels_in, read_image
+from taichisoft.geometry.material import Material
+from taichisoft.geometry.wrap import Wrap
+
+WRAPS = {10497: Wrap.REPEAT, 33071: Wrap.CLAMP, 33648: Wrap.MIRROR}
+TRANSFORM, GLOSSINESS = "KHR_texture_transform", "KHR_materials_pbrSpecularGlossiness"
+WEBP = "EXT_texture_webp"
+
+
+@dataclass(frozen=True)
+class Look:
+    """A material, and what it says of the attributes of vertices.
+
+    Parameters
+    ----------
+    material : Material
+    coordinates : int
+        The number of the UV coordinates of its image.
+    transform : array, (2, 3), or None
+        Takes u, v (from the top, as files have it) and 1 to where the image is looked up.
+    alpha : callable
+        What becomes of the opacity of vertices.
+    """
+
+    material: Material
+    coordinates: int = 0
+    transform: np.ndarray | None = None
+    alpha: Callable[[np.ndarray], np.ndarray] = np.array
+
+
+@dataclass
+class Looks:
+    """The materials of a file, each made once.
+
+    Parameters
+    ----------
+    gltf : Gltf
+    tell : callable
+        Is told what is missing.
+    """
+
+    gltf: Gltf
+    tell: Callable[[str], None]
+    _looks: dict[int | None, Look] = field(default_factory=dict)
+    _images: dict[int, Any] = field(default_factory=dict)
+
+    def of(self, index: int | None) -> Look:
+        """Return a material by its number; None is that of what has none: white."""
+        if index not in self._looks:
+            self._looks[index] = self._made(index)
+        return self._looks[index]
+
+    def _made(self, index: int | None) -> Look:
+        if index is None:
+            return Look(Material(torch.ones(3, dtype=torch.float64)))
+        stated = self.gltf.item("materials", index)
+        name = str(stated.get("name", ""))
+        factor, texture = _base(stated)
+        image, wraps, coordinates, transform = None, (Wrap.REPEAT, Wrap.REPEAT), 0, None
+        if texture is not None:
+            shown = self.gltf.item("textures", texture["index"])
+            image = self._image(shown, name)
+            wraps = self._wraps(shown)
+            moved = texture.get("extensions", {}).get(TRANSFORM)
+            coordinates = texture.get("texCoord", 0)
+            if moved is not None:
+                coordinates = moved.get("texCoord", coordinates)
+                transform = _transform(moved)
+        colors, opacity = (None, None) if image is None else image
+        share, opacity, alpha = _opacity(stated, factor[3], opacity)
+        material = Material(
+            torch.tensor(factor[:3], dtype=torch.float64), colors, share, opacity, *wraps, name=name
+        )
+        return Look(material, coordinates, transform, alpha)
+
+    def _image(self, texture: dict[str, Any], name: str) -> Any:
+        """Return colours and opacity of the texels, or None, if they are missing."""
+        index = texture.get("extensions", {}).get(WEBP, {}).get("source", texture.get("source"))
+        if index is None:
+            self.tell(f"the texture of material {name!r} has no image of a kind that can be read")
+            return None
+        if index not in self._images:
+            texels = self._texels(self.gltf.item("images", index), f"image {index}")
+            self._images[index] = None if texels is None else with_opacity_apart(texels)
+        return self._images[index]
+
+    def _texels(self, image: dict[str, Any], name: str) -> np.ndarray | None:
+        uri = image.get("uri")
+        if uri is None:
+            return levels_in(BytesIO(self.gltf.view(image["bufferView"])), name, "a bufferView")
+        if uri.startswith("data:"):
+            return levels_in(BytesIO(embedded(uri)), name, "data in a URI")
+        file = self.gltf.file(uri)
+        if file.is_file():
+            return read_image(file, "texture")
+        self.tell(f"texture must be an existing file, got {file}")
+        return None
+
+    def _wraps(self, texture: dict[str, Any]) -> tuple[Wrap, Wrap]:
+        if "sampler" not in texture:
+            return Wrap.REPEAT, Wrap.REPEAT
+        sampler = self.gltf.item("samplers", texture["sampler"])
+        u, v = (sampler.get(name, 10497) for name in ("wrapS", "wrapT"))
+        for value in (u, v):
+            if value not in WRAPS:
+                raise ValueError(f"wrapS and wrapT must be one of {list(WRAPS)}, got {value}")
+        return WRAPS[u], WRAPS[v]
+
+
+def _base(stated: dict[str, Any]) -> tuple[list[float], dict[str, Any] | None]:
+    """Return factor and texture of the base colour, or of the diffuse one."""
+    glossiness = stated.get("extensions", {}).get(GLOSSINESS)
+    if "pbrMetallicRoughness" not in stated and glossiness is not None:
+        factor, texture = glossiness.get("diffuseFactor"), glossiness.get("diffuseTexture")
+    else:
+        base = stated.get("pbrMetallicRoughness", {})
+        factor, texture = base.get("baseColorFactor"), base.get("baseColorTexture")
+    factor = [1.0, 1.0, 1.0, 1.0] if factor is None else [float(value) for value in factor]
+    if len(factor) != 4 or not np.isfinite(factor).all() or not 0 <= factor[3] <= 1:
+        raise ValueError(f"baseColorFactor must be four numbers in [0, 1], got {factor}")
+    return factor, texture
+
+
+def _transform(stated: dict[str, Any]) -> np.ndarray:
+    """Return the matrix of KHR_texture_transform: scale, then a turn, then an offset."""
+    (x, y), (sx, sy) = stated.get("offset", (0, 0)), stated.get("scale", (1, 1))
+    c, s = np.cos(stated.get("rotation", 0)), np.sin(stated.get("rotation", 0))
+    return np.array([[c * sx, s * sy, x], [-s * sx, c * sy, y]])
+
+
+def _opacity(
+    stated: dict[str, Any], factor: float, image: torch.Tensor | None
+) -> tuple[torch.Tensor | None, torch.Tensor | None, Callable[[np.ndarray], np.ndarray]]:
+    """Return the opacity of all, that of the texels, and what becomes of that of vertices."""
+    mode = stated.get("alphaMode", "OPAQUE")
+    if mode == "OPAQUE":
+        return None, None, np.ones_like
+    if mode == "BLEND":
+        share = None if factor == 1 else torch.tensor(factor, dtype=torch.float64)
+        return share, image, np.array
+    if mode != "MASK":
+        raise ValueError(f"alphaMode must be OPAQUE, MASK or BLEND, got {mode!r}")
+    cutoff = float(stated.get("alphaCutoff", 0.5))
+
+    def cut(alpha: np.ndarray) -> np.ndarray:
+        return (alpha >= cutoff).astype(np.float64)
+
+    if image is not None:
+        return None, (image * factor >= cutoff).to(image.dtype), cut
+    share = None if factor >= cutoff else torch.zeros((), dtype=torch.float64)
+    return share, None, cut

@@ -1,0 +1,164 @@
+"""MTL: the colours, opacities and images of the materials of an OBJ file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from taichisoft.files.stated import decoded, numbers
+
+# Options of a map that are followed by one word, by two, and by one to three numbers.
+ONE = ("-blendu", "-blendv", "-bm", "-boost", "-cc", "-clamp", "-imfchan", "-texres", "-type")
+TWO = ("-mm",)
+UP_TO_THREE = ("-o", "-s", "-t")
+
+
+@dataclass(frozen=True)
+class Map:
+    """An image of a material, and where it is looked up.
+
+    Parameters
+    ----------
+    path : Path
+        The image.
+    scale, offset : tuple of float
+        Of u and v: ``scale * uv + offset`` is where the image is looked up.
+    clamped : bool
+        Whether the texels at the border are seen beyond it, and not the image again.
+    """
+
+    path: Path
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+    clamped: bool = False
+
+
+@dataclass
+class Mtl:
+    """A material; what it does not state is None.
+
+    Parameters
+    ----------
+    color : list of float
+        ``Kd``.
+    opacity : float
+        ``d``.
+    transparency : float
+        ``Tr``, which is 1 - d; it counts where there is no ``d``.
+    image, image_opacity : Map
+        ``map_Kd`` and ``map_d``.
+    """
+
+    color: list[float] | None = None
+    opacity: float | None = None
+    transparency: float | None = None
+    image: Map | None = None
+    image_opacity: Map | None = None
+
+
+def read_mtl(file: Path) -> dict[str, Mtl]:
+    """Return the materials of an MTL file by name. Of a name that comes twice the last one counts.
+
+    Raises
+    ------
+    ValueError
+        A line that cannot be read; it is named.
+    """
+    found: dict[str, Mtl] = {}
+    current = Mtl()  # of what comes before any name
+    for where, words, rest in _lines(file):
+        kind = words[0].lower()
+        if kind == "newmtl":
+            current = found[" ".join(words[1:])] = Mtl()
+        elif kind == "kd":
+            current.color = _color(words, where)
+        elif kind == "d":
+            current.opacity = _share([word for word in words if word != "-halo"], where)
+        elif kind == "tr":
+            current.transparency = _share(words, where)
+        elif kind == "map_kd":
+            current.image = _map(rest, file, where, words[0])
+        elif kind == "map_d":
+            current.image_opacity = _map(rest, file, where, words[0])
+    return found
+
+
+def beside(path: Path, name: str) -> Path:
+    r"""Return the path of a file that another one names, where it is or beside that one.
+
+    ``\`` divides folders, too.
+    """
+    plain = name.replace("\\", "/")
+    places = (path.parent / name, path.parent / plain, path.parent / plain.rpartition("/")[2])
+    return next((place for place in places if place.is_file()), path.parent / plain)
+
+
+def _lines(file: Path) -> Iterator[tuple[str, list[str], str]]:
+    """Yield where a line of an MTL file is, its words, and what follows the first."""
+    for number, raw in enumerate(decoded(file.read_bytes()).split("\n"), 1):
+        line = raw.strip()
+        words = line.split()
+        if words and not words[0].startswith("#"):
+            yield f"{file.name}, line {number}", words, line[len(words[0]) :].strip()
+
+
+def _values(words: list[str], where: str) -> list[float]:
+    """Return the numbers that follow the first word, without a comment."""
+    comment = next((i for i, word in enumerate(words) if word.startswith("#")), len(words))
+    try:
+        return numbers(words[1:comment], where)
+    except ValueError as error:
+        raise ValueError(
+            f"{where}: {words[0]} must be numbers, got {' '.join(words[1:])}"
+        ) from error
+
+
+def _color(words: list[str], where: str) -> list[float]:
+    values = _values(words, where)
+    if len(values) not in (1, 3):
+        raise ValueError(f"{where}: {words[0]} must be one number or three, got {len(values)}")
+    return values * 3 if len(values) == 1 else values
+
+
+def _share(words: list[str], where: str) -> float:
+    values = _values(words, where)
+    if len(values) != 1 or not 0 <= values[0] <= 1:
+        raise ValueError(f"{where}: {words[0]} must be one number in [0, 1], got {words[1:]}")
+    return values[0]
+
+
+def _map(rest: str, file: Path, where: str, kind: str) -> Map:
+    """Return the map of what follows ``map_Kd``: options, and a name that may hold blanks."""
+    found: dict[str, list[float]] = {}
+    clamped = False
+    while rest.startswith("-") and not beside(file, rest).is_file():
+        option, _, rest = rest.partition(" ")
+        rest = rest.lstrip()
+        if option not in (*ONE, *TWO, *UP_TO_THREE):
+            raise ValueError(f"{where}: the option {option} of {kind} is not known")
+        most = 3 if option in UP_TO_THREE else 2 if option in TWO else 1
+        values: list[str] = []
+        optional = option in UP_TO_THREE  # as many as there are numbers before the image
+        while len(values) < most and not (optional and _ends_numbers(rest, file)):
+            value, _, rest = rest.partition(" ")
+            rest = rest.lstrip()
+            values.append(value)
+        if option in UP_TO_THREE:
+            found[option] = numbers(values, where)
+        clamped = values[0] == "on" if option == "-clamp" else clamped
+    if not rest:
+        raise ValueError(f"{where}: {kind} names no image")
+    scale = [*found.get("-s", [1.0]), 1.0]
+    offset = [*found.get("-o", [0.0]), 0.0]
+    return Map(beside(file, rest), (scale[0], scale[1]), (offset[0], offset[1]), clamped)
+
+
+def _ends_numbers(text: str, file: Path) -> bool:
+    """Return whether the image begins here, and not one more number."""
+    word, _, rest = text.partition(" ")
+    try:
+        float(word)
+    except ValueError:
+        return True
+    return not rest.strip() or beside(file, text).is_file()

@@ -1,0 +1,95 @@
+"""What a PLY file says of a mesh: positions, triangles, colours, and other numbers of vertices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from taichisoft.files.colors import levels_of, with_opacity_apart
+from taichisoft.files.hard_edges import with_normals_of
+from taichisoft.files.ply import Table, read_ply
+from taichisoft.files.stated import check_numbers
+from taichisoft.geometry.mesh import Mesh
+
+POSITION, NORMAL = ("x", "y", "z"), ("nx", "ny", "nz")
+# What programs call the channels of colours.
+COLORS = (
+    ("red", "green", "blue", "alpha"),
+    ("diffuse_red", "diffuse_green", "diffuse_blue", "diffuse_alpha"),
+    ("r", "g", "b", "a"),
+)
+
+
+def read_ply_mesh(content: bytes, tell: Callable[[str], None]) -> Mesh:
+    """Return the mesh in a PLY file, in float64. Polygons are cut into triangles.
+
+    Parameters
+    ----------
+    content : bytes
+    tell : callable
+        Is told what is left out.
+
+    Raises
+    ------
+    ValueError
+        The file is damaged.
+    """
+    tables = read_ply(content)
+    nothing = Table({}, np.empty((0, 3), np.int64), np.empty(0, np.int64))
+    vertices, faces = tables.get("vertex", nothing), tables.get("face", nothing)
+    if not all(name in vertices.columns for name in POSITION):
+        return Mesh(torch.empty(0, 3, dtype=torch.float64), torch.empty(0, 3, dtype=torch.int64))
+    positions = _matrix(vertices, POSITION)
+    check_numbers(positions, faces.triangles)
+    has_normals = all(name in vertices.columns for name in NORMAL)
+    taken = {*POSITION, *(NORMAL if has_normals else ())}
+    look: dict[str, Any] = {}
+    for kind, table in (("vertex", vertices), ("face", faces)):
+        names = _color_names(table)
+        if not names:
+            continue
+        if look:
+            tell("there are colours of vertices and of faces: those of faces are left out")
+            continue
+        taken |= set(names) if kind == "vertex" else set()
+        levels = _levels(table, names)
+        colors, opacity = with_opacity_apart(levels if kind == "vertex" else levels[table.rows])
+        look = {f"{kind}_colors": colors, f"{kind}_opacity": opacity}
+    others = {n: _numbers(x) for n, x in vertices.columns.items() if n not in taken}
+    mesh = Mesh(
+        torch.from_numpy(positions.astype(np.float64)),
+        torch.from_numpy(faces.triangles),
+        vertex_data=others or None,
+        **look,
+    )
+    if not has_normals:
+        return mesh
+    return with_normals_of(mesh, _matrix(vertices, NORMAL).astype(np.float64)[faces.triangles])
+
+
+def _color_names(table: Table) -> tuple[str, ...]:
+    """Return the names of red, green, blue and, if there is one, alpha; of no colours none."""
+    for names in COLORS:
+        if all(n in table.columns for n in names[:3]):
+            return names if names[3] in table.columns else names[:3]
+    return ()
+
+
+def _levels(table: Table, names: tuple[str, ...]) -> np.ndarray:
+    """Return colours in float64, of one type or of several."""
+    kinds = {table.columns[name].dtype for name in names}
+    if len(kinds) == 1:
+        return levels_of(_matrix(table, names))
+    return np.stack([levels_of(table.columns[name]) for name in names], -1)
+
+
+def _matrix(table: Table, names: tuple[str, ...]) -> np.ndarray:
+    columns = [table.columns[name] for name in names]
+    return np.stack([column.astype(column.dtype.newbyteorder("=")) for column in columns], -1)
+
+
+def _numbers(column: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(column.astype(np.float64 if column.dtype.kind == "f" else np.int64))
