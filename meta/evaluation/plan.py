@@ -127,9 +127,10 @@ _DEEP = replace(
     learn=("coverage", "scale", "aggregation", "gamma", "rate"),
     scale=1.58,
     scale_end=0.158,
-    aggregation_p=1.2,
-    gamma=2.0,
-    gamma_end=0.5,
+    aggregation_p=1.05,
+    # At first planes hide each other little, at last in their order.
+    gamma=30.0,
+    gamma_end=0.3,
 )
 
 
@@ -170,7 +171,7 @@ FULL = Plan(
         "pose": _run("pose", 8, 8, 25, _SILHOUETTES),
         "shape3d": _run("shape3d", 1, 6, 100, _SILHOUETTES),
         "shape2d": _run("shape2d", 3, 6, 50, _FLAT),
-        "occlusion": _run("occlusion", 2, 8, 50, _DEEP),
+        "occlusion": _run("occlusion", 2, 8, 25, _DEEP),
     },
     # So that a rule for widths can tell a height in pixels from a family.
     sizes={"pose-40": replace(_run("pose", 2, 8, 25, _SILHOUETTES), image_size=40)},

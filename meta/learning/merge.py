@@ -24,7 +24,7 @@ from taichisoft.softness.parameters import Number
 from taichisoft.softness.trained import Trained
 
 # How much a squared weight counts against the mean squares of what it misses, in nats.
-RIDGE = 0.01
+RIDGE = 0.001
 # A weight, or the logarithm of a number, beyond this is no rule but two scenes that hardly differ.
 LARGEST = 100.0
 
