@@ -92,3 +92,12 @@ def test_a_large_mesh_prints_in_few_lines_and_keeps_no_graph():
     assert lines[0] == "mesh of 100000 vertices, 100000 faces"
     assert len(lines) == 3
     assert mesh.vertices.grad_fn is before
+
+
+def test_several_records_print_as_their_titles():
+    wood, plain = ts.Material(torch.rand(3), name="wood"), ts.Material()
+    faces = torch.tensor([[0, 1, 2]])
+    mesh = ts.Mesh(torch.rand(3, 3), faces, materials=(wood, plain))
+    assert "materials: material 'wood', material\n" in repr(mesh) + "\n"
+    many = ts.Mesh(torch.rand(3, 3), faces, materials=(plain,) * 9)
+    assert f"materials: {'material, ' * 6}..." in repr(many)
