@@ -19,6 +19,8 @@ from taichisoft.geometry.vectors import unit
 
 # What numbers may differ by, relative to the largest: rounding of what was multiplied in float32.
 _TOLERANCE = 1e-5
+# Roundings that a near depth may have gone through, each of the size of the numbers that it is made of.
+_ROUNDINGS = 32
 
 
 @full_precision
@@ -32,12 +34,16 @@ def from_clip(
     last = mvp[:, 3, :3].norm(dim=-1) if perspective else mvp[:, 3, 3]
     _check_scale(last)
     x, y, z, w = (mvp / last[:, None, None]).unbind(1)
+    if not perspective:
+        w = w * w.new_tensor([0.0, 0.0, 0.0, 1.0])
     rows = torch.stack([(w + x) * (width / 2), (w - y) * (height / 2)], 1)
     if perspective:
         forward = w[:, :3]
     else:
         forward = torch.linalg.cross(rows[:, 0, :3], rows[:, 1, :3])
-        _check_rank(forward)
+        sides = rows[:, 0, :3].norm(dim=-1) * rows[:, 1, :3].norm(dim=-1)
+        _check_rank(forward, sides)
+        _check_rank(z[:, :3], sides.sqrt(), 0.0)
         forward = unit(forward)
     parts, rotation = _orthonormal(rows[..., :3], forward)
     _check_not_mirrored(rotation, z[:, :3], perspective)
@@ -58,12 +64,13 @@ def from_clip(
 
 def _orthonormal(rows: Tensor, forward: Tensor) -> tuple[Tensor, Tensor]:
     """Return intrinsics (B, 2, 3) and a rotation whose product two rows are, given its last row."""
+    lengths = rows.norm(dim=-1)
     first, second = rows.unbind(1)
     (center_x, first), (center_y, second) = (_apart(row, forward) for row in (first, second))
-    _check_rank(second)
+    _check_rank(second, lengths[:, 1])
     down = unit(second)
     skew, first = _apart(first, down)
-    _check_rank(first)
+    _check_rank(first, lengths[:, 0])
     right = unit(first)
     zero = torch.zeros_like(skew)
     focal_x, focal_y = (first * right).sum(-1), (second * down).sum(-1)
@@ -88,11 +95,16 @@ def _depth_row(z: Tensor, forward: Tensor) -> Tensor:
 
 def _near_of(z: Tensor, depth_row: Tensor) -> float:
     """Return the depth that a perspective matrix maps to -1."""
-    slope, across = _apart(z[:, :3].detach(), depth_row[:, :3].detach())
-    nears = beneath((slope * depth_row[:, 3].detach() - z[:, 3].detach()) / (slope + 1))
+    z, depth_row = z.detach(), depth_row.detach()
+    slope, across = _apart(z[:, :3], depth_row[:, :3])
+    along = slope * depth_row[:, 3]
+    nears = beneath((along - z[:, 3]) / (slope + 1))
     near = float(nears.flatten()[0])
     straight = beneath(across.norm(dim=-1) <= _TOLERANCE * slope.abs())
-    same = (nears - near).abs() <= _TOLERANCE * abs(near)
+    # A near depth is a difference of numbers as large as the distance of the camera from the origin.
+    sizes = (along.abs() + z[:, 3].abs()) / (slope + 1).abs()
+    rounding = beneath(_ROUNDINGS * torch.finfo(z.dtype).eps * sizes)
+    same = (nears - near).abs() <= rounding.clamp(min=_TOLERANCE * abs(near))
     if not 0 < near < math.inf or not bool(same.all()) or not bool(straight.all()):
         raise ValueError(
             "near must be given if mvp does not map one positive depth to -1 for the whole batch, got an mvp "
@@ -102,8 +114,12 @@ def _near_of(z: Tensor, depth_row: Tensor) -> float:
 
 
 def _is_perspective(mvp: Tensor) -> bool:
-    row = mvp[:, 3].detach().abs()
-    kinds = beneath(row[:, :3].amax(-1) > 0)
+    """Return whether w is more than the same number everywhere, to within rounding.
+
+    The scale is that of x and y: a lens for which w counts for so little would see 0.001 degrees.
+    """
+    lengths = mvp[:, [0, 1, 3], :3].detach().norm(dim=-1)
+    kinds = beneath(lengths[:, 2] > _TOLERANCE * lengths[:, :2].amax(-1))
     if bool(kinds.any()) != bool(kinds.all()):
         raise ValueError("mvp must be perspective or orthographic for the whole batch, got both")
     return bool(kinds.all())
@@ -114,9 +130,13 @@ def _check_scale(last: Tensor) -> None:
         raise ValueError("mvp must have a last row that gives a positive w before the camera")
 
 
-def _check_rank(rows: Tensor) -> None:
-    if bool(beneath((rows.detach() == 0).all(-1)).any()):
-        raise ValueError("mvp must not flatten the scene: its rows x, y and w must be independent")
+def _check_rank(rows: Tensor, scale: Tensor, tolerance: float = _TOLERANCE) -> None:
+    """Raise unless what is left of rows is more than rounding of numbers of some scale."""
+    if bool(beneath(rows.detach().norm(dim=-1) <= tolerance * scale.detach()).any()):
+        raise ValueError(
+            "mvp must not flatten the scene: its rows x, y and w must be independent, or x, y and z of an "
+            "orthographic one"
+        )
 
 
 def _check_not_mirrored(rotation: Tensor, z: Tensor, perspective: bool) -> None:

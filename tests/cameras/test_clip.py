@@ -116,6 +116,28 @@ def test_batches():
     assert camera.near == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("near", [0.01, 0.3])
+@pytest.mark.parametrize("far", [10.0, 100.0, 1000.0])
+@pytest.mark.parametrize("distance", [3.0, 30.0])
+def test_near_of_a_batch_in_float32(near, far, distance):
+    angles = torch.arange(0.0, 360, 15)
+    camera = Camera.orbit(distance, angles, 20.0, image_size=SIZE, near=near)
+    view, projection = camera.to_opengl(far=far)
+    found = Camera.from_clip(projection @ view, SIZE)
+    # The numbers that the near depth is a difference of are as large as the distance.
+    assert found.near == pytest.approx(near, abs=4e-6 * distance)
+
+
+def test_rounding_in_the_last_row_of_an_orthographic_matrix():
+    mvp = ORTHOGRAPHIC @ gl_view(1)
+    expected = Camera.from_clip(mvp, SIZE, **DOUBLE)
+    mvp[3, :3] = (1e-9, -1e-9, 2e-9)
+    found = Camera.from_clip(mvp, SIZE, **DOUBLE)
+    assert not found.perspective
+    for name in ("rotation", "translation", "intrinsics"):
+        close(getattr(found, name), getattr(expected, name))
+
+
 MVP = PERSPECTIVE @ gl_view(1)
 BAD = {
     "shape": (np.eye(3), r"mvp must.*\(4, 4\)"),
@@ -124,6 +146,11 @@ BAD = {
     "flat": (MVP * [[1], [0], [1], [1]], "mvp must not flatten"),
     "behind": (-ORTHOGRAPHIC, "positive w"),
     "flat orthographic": (ORTHOGRAPHIC * [[1], [0], [1], [1]], "mvp must not flatten"),
+    "flat in depth": (ORTHOGRAPHIC * [[1], [1], [0], [1]], "mvp must not flatten.*x, y and z"),
+    "flat to within rounding": (
+        MVP * [[0], [1], [1], [1]] + 1e-9 * MVP[[1, 0, 2, 3]],
+        "mvp must not flatten",
+    ),
     "both": (np.stack([PERSPECTIVE, ORTHOGRAPHIC]), "for the whole batch, got both"),
     "near": (MVP * [[1], [1], [0], [1]], "near must be given"),
     "nears": (
