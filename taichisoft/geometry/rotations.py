@@ -1,8 +1,8 @@
 """Rotations: axis and angle, quaternions, six numbers, and views; the angle between two; random ones.
 
-A rotation R is a matrix that takes a column vector x to ``R @ x``. Angles are in radians. All functions take
-any number of leading axes, keep dtype and device, are differentiable any number of times, and go into the
-transforms of ``torch.func``.
+A rotation R is a matrix that takes a column vector x to ``R @ x``. Angles are in radians. Those with
+tensors as arguments take any number of leading axes, keep dtype and device, are differentiable any number of
+times, and go into the transforms of ``torch.func``.
 """
 
 from __future__ import annotations
@@ -266,8 +266,10 @@ def angle_between(first: Tensor, second: Tensor) -> Tensor:
     Returns
     -------
     Tensor, (...)
-        Precise for small angles too. Differentiable, with a gradient of zero where the angle is
-        exactly 0 or pi.
+        Precise for small angles too. Differentiable any number of times, but for the corners that an angle
+        has at 0 and at pi, as ``|x|`` has one: where it is exactly one of these, all derivatives are taken
+        to be zero. The square of an angle is smooth at 0; with all derivatives right there it is
+        ``to_axis_angle(first @ second.mT).square().sum(-1)``.
 
     Raises
     ------
@@ -278,9 +280,11 @@ def angle_between(first: Tensor, second: Tensor) -> Tensor:
     check_last_axes(second, "second", 3, 3)
     turn = first @ second.mT
     skew = turn - turn.mT
-    twice_sine = torch.linalg.vector_norm(
-        torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1), dim=-1
-    )
+    axis = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1)
+    zero = (axis == 0).all(-1)
+    # Of a root at zero no derivative is finite.
+    safe = torch.where(zero[..., None], torch.ones_like(axis), axis)
+    twice_sine = torch.where(zero, 0, torch.linalg.vector_norm(safe, dim=-1))
     twice_cosine = turn.diagonal(dim1=-2, dim2=-1).sum(-1) - 1
     # An arc cosine would lose half of the digits near 0, and have no derivative there.
     return torch.atan2(twice_sine, twice_cosine)

@@ -62,6 +62,34 @@ def test_angle_between_is_the_angle_of_the_turn(angle):
         torch.testing.assert_close(vector.grad.norm(dim=1), torch.ones(4, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("angle", [0.0, math.pi])
+def test_derivatives_of_an_angle_at_its_corners_are_zero(angle):
+    turn = torch.diag(torch.tensor([1.0, math.cos(angle), math.cos(angle)]).double())
+
+    def measured(vector):
+        return angle_between(from_axis_angle(vector) @ turn, torch.eye(3).double())
+
+    zero = torch.zeros(3).double()
+    assert measured(zero) == angle
+    for derivative in (
+        jacrev(measured),
+        jacfwd(measured),
+        hessian(measured),
+        jacrev(jacrev(measured)),
+    ):
+        assert not derivative(zero).any()
+
+
+def test_the_square_of_an_angle_has_all_derivatives_at_zero():
+    start = random_rotations(1, torch.Generator().manual_seed(7))[0]
+
+    def square(vector):
+        return to_axis_angle(from_axis_angle(vector) @ start @ start.mT).square().sum(-1)
+
+    assert square(torch.zeros(3).double()) == pytest.approx(0, abs=1e-28)
+    is_close(hessian(square)(torch.zeros(3).double()), 2 * torch.eye(3).double())
+
+
 def test_random_rotations_are_rotations_and_uniform():
     turns = random_rotations(4000, torch.Generator().manual_seed(0))
     eye = torch.eye(3, dtype=torch.float64)
