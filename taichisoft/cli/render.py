@@ -16,7 +16,7 @@ from taichisoft.cli.framing import Framed, filling_distance
 from taichisoft.files.images import check_image_format, write_image
 from taichisoft.files.meshes import load_mesh
 from taichisoft.geometry.mesh import Mesh
-from taichisoft.render.lamps import over_the_shoulder
+from taichisoft.render.lamps import lamps_for
 from taichisoft.render.rasterizer import SoftRasterizer
 
 
@@ -112,11 +112,9 @@ def _draw(
     renderer: SoftRasterizer, mesh: Mesh, camera: Camera, background: Tensor | None
 ) -> Tensor:
     """Return RGB over a background, (H, W, 3), or RGB and opacity, (H, W, 4)."""
-    has_colors = mesh.vertex_colors is not None or mesh.face_colors is not None
-    lighting = None if has_colors else over_the_shoulder(camera)
     if background is not None:
         renderer.background = background if len(background) > 1 else background[0]
-    rendered = renderer(mesh, camera, lighting=lighting)
+    rendered = renderer(mesh, camera, lighting=lamps_for(mesh, camera))
     assert rendered.color is not None
     return rendered.rgba()[0] if background is None else rendered.color[0]
 

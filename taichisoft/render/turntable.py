@@ -23,7 +23,7 @@ from taichisoft.cameras.camera import Camera
 from taichisoft.files.animations import frame_of, write_gif
 from taichisoft.files.images import pillow
 from taichisoft.geometry.mesh import Mesh
-from taichisoft.render.lamps import over_the_shoulder
+from taichisoft.render.lamps import lamps_for
 from taichisoft.render.rasterizer import SoftRasterizer
 
 WHITE = 1.0
@@ -33,6 +33,8 @@ SSAA = 2
 FILL = 0.95
 # A GIF counts hundredths of a second.
 TICK_MS = 10
+# What it can count of one frame, in seconds; equal frames, up to all, become one.
+LONGEST = 655.35
 
 
 @eager
@@ -75,6 +77,7 @@ def turntable(
         How many, at least 1.
     duration : float
         Of the turn, in seconds; of a frame it is rounded to hundredths, of which it has at least one.
+        At most 655.35, what a GIF file can say of one frame.
     image_size : (int, int)
         Height and width in pixels.
     elevation : float
@@ -95,7 +98,7 @@ def turntable(
     path = _checked_path(path)
     _check_one(mesh)
     check_integer(frames, "frames", minimum=1)
-    frame_ms = max(1, round(1000 * check_number(duration, "duration", above=0) / frames / TICK_MS))
+    ticks = _ticks_of(duration, frames)
     if renderer is None:
         renderer = SoftRasterizer.hard(
             background=WHITE if background is None else background, ssaa=SSAA
@@ -106,14 +109,13 @@ def turntable(
             raise ValueError(
                 "background must not be given with a renderer, which has its own, got both"
             )
-    has_colors = not (colors is None and mesh.vertex_colors is None and mesh.face_colors is None)
     pictures = []
     for camera in _around(mesh, frames, check_image_size(image_size), elevation, fov):
-        light = lighting if has_colors or lighting is not None else over_the_shoulder(camera)
+        light = lamps_for(mesh, camera, colors) if lighting is None else lighting
         color = renderer(mesh, camera, colors, lighting=light).color
         assert color is not None
         pictures.append(frame_of(color, "the colour of a frame"))
-    write_gif(pictures, [TICK_MS * frame_ms] * frames, path)
+    write_gif(pictures, [TICK_MS * ticks] * frames, path)
 
 
 def _checked_path(path: str | os.PathLike) -> Path:
@@ -123,6 +125,16 @@ def _checked_path(path: str | os.PathLike) -> Path:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path must be in an existing folder, got {path}")
     return path
+
+
+def _ticks_of(duration: float, frames: int) -> int:
+    """Return how long each frame is shown, in hundredths of a second."""
+    duration = check_number(duration, "duration", above=0)
+    if duration > LONGEST:
+        raise ValueError(f"duration must be at most {LONGEST} seconds, got {duration:g}")
+    # All together may not be longer, by rounding up either.
+    most = round(1000 * LONGEST / TICK_MS) // frames
+    return max(1, min(most, round(1000 * duration / frames / TICK_MS)))
 
 
 def _check_one(mesh: Mesh) -> None:

@@ -152,6 +152,14 @@ def test_colours_of_the_file_are_drawn(kind, tmp_path):
     np.testing.assert_array_equal(pixels(tmp_path / "o.png")[10, 10], [51, 153, 255, 255])
 
 
+def test_materials_of_the_file_are_drawn(tmp_path):
+    paint = ts.Material(torch.tensor([0.2, 0.6, 1.0]))
+    ts.save_mesh(ts.shapes.icosphere(1).with_materials([paint]), tmp_path / "ball.obj")
+    options = ("--size", "20x20", "--softness", "0")
+    assert call("render", tmp_path / "ball.obj", "-o", tmp_path / "o.png", *options) == 0
+    np.testing.assert_array_equal(pixels(tmp_path / "o.png")[10, 10], [51, 153, 255, 255])
+
+
 def test_opacity_of_the_file_is_drawn(tmp_path):
     ball = ts.shapes.icosphere(1)
     colors = torch.tensor([0.2, 0.6, 1.0]).expand(ball.num_vertices, 3)

@@ -76,6 +76,21 @@ def test_a_mesh_without_colours_is_lit_and_one_with_a_renderer_drawn_by_it(tmp_p
     assert drawn[8, 8].tolist() == pytest.approx([1, 1, 1], abs=0.02)
 
 
+def test_a_mesh_with_materials_has_colours(tmp_path):
+    paint = ts.Material(torch.tensor([0.2, 0.6, 1.0]))
+    ball, path = ts.shapes.icosphere(1).with_materials([paint]), tmp_path / "ball.gif"
+    ts.turntable(ball, path, frames=1, image_size=(16, 16))
+    (drawn,), _ = frames_of(path)
+    assert drawn[8, 8].tolist() == pytest.approx([0.2, 0.6, 1.0], abs=0.01)
+
+
+def test_the_longest_turn_of_a_mesh_that_looks_the_same(tmp_path):
+    ball, path = ts.shapes.icosphere(1), tmp_path / "x.gif"
+    colors = torch.ones(42, 3)
+    ts.turntable(ball, path, colors=colors, frames=10, duration=655.35, image_size=(4, 4))
+    assert frames_of(path)[1] == [655300]
+
+
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
@@ -86,6 +101,7 @@ def test_a_mesh_without_colours_is_lit_and_one_with_a_renderer_drawn_by_it(tmp_p
         ({"path": "missing/x.gif"}, FileNotFoundError, "path must be in an existing folder"),
         ({"frames": 0}, ValueError, "frames must be at least 1"),
         ({"duration": 0}, ValueError, "duration must be finite and greater than 0"),
+        ({"duration": 656}, ValueError, "duration must be at most 655.35 seconds, got 656"),
         ({"image_size": 3}, TypeError, "image_size must be a pair"),
         ({"fov": 180}, ValueError, "fov must be between 0 and 180"),
         ({"renderer": 1}, TypeError, "renderer must be a SoftRasterizer"),
