@@ -32,7 +32,9 @@ def depth_mse(
     mask : Tensor, (B, H, W), (1, H, W) or (H, W), dtype of ``depth`` or bool, optional
         Which pixels count, or how much, in [0, 1].
     weight : Tensor, (B, H, W), (1, H, W) or (H, W), dtype of ``depth``, optional
-        How much each pixel counts, not negative; only its ratios matter. It is multiplied by the mask.
+        How much each pixel counts, not negative; only its ratios matter. It is multiplied by the mask. Its
+        derivatives are right where it is 0, too, but for a pixel with a NaN or a huge number (from 4e9 on in
+        float32), which is left out.
 
     Returns
     -------

@@ -58,7 +58,9 @@ def iou(
         Which pixels count, or how much, in [0, 1]. One that does not count is not looked at: ``target`` may
         be NaN there.
     weight : Tensor, (B, H, W), (1, H, W) or (H, W), dtype of ``alpha``, optional
-        How much each pixel counts, not negative; only its ratios matter. It is multiplied by the mask.
+        How much each pixel counts, not negative; only its ratios matter. It is multiplied by the mask. Its
+        derivatives are right where it is 0, too, but for a pixel with a NaN or a huge number (from 4e9 on in
+        float32), which is left out.
 
     Returns
     -------
@@ -111,7 +113,9 @@ def mse(
         Which pixels count, or how much, in [0, 1]. One that does not count is not looked at: ``target`` may
         be NaN there.
     weight : Tensor, (B, H, W), (1, H, W) or (H, W), dtype of ``image``, optional
-        How much each pixel counts, not negative; only its ratios matter. It is multiplied by the mask.
+        How much each pixel counts, not negative; only its ratios matter. It is multiplied by the mask. Its
+        derivatives are right where it is 0, too, but for a pixel with a NaN or a huge number (from 4e9 on in
+        float32), which is left out.
 
     Returns
     -------

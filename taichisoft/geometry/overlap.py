@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
-from taichisoft.geometry.pixel_weights import where_counted
+from taichisoft.geometry.pixel_weights import where_usable
 
 
 def overlap(alpha: Tensor, target: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -27,7 +27,7 @@ def overlap(alpha: Tensor, target: Tensor, weights: Tensor | None = None) -> tup
         What each pixel is multiplied by in the sums. Where it is 0, the images may hold anything.
     """
     if weights is not None:
-        alpha, target = where_counted(weights, alpha), where_counted(weights, target)
+        alpha, target = where_usable(weights, alpha, target)
         product = weights * alpha * target
         return product.sum((1, 2)), (weights * (alpha + target) - product).sum((1, 2))
     if target.requires_grad or target.shape != alpha.shape or _is_transformed():

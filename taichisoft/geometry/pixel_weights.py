@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 
@@ -57,19 +59,34 @@ def pixel_weights(
 
 
 def of_size_one(weights: Tensor) -> Tensor:
-    """Scale the weights of each image so that the largest is 1; of one without any, all stay 0.
+    """Scale the weights of each image so that the largest is 1; of one without any, all are constants, 0.
 
     A quotient of sums over pixels, such as a mean, does not change, so the size is a constant to derivatives.
     What is gained: the square of a weight of 1e-30 would be 0 in float32.
     """
     largest = weights.detach().amax((1, 2), keepdim=True)
-    return weights / torch.where(largest > 0, largest, 1)
+    return torch.where(largest > 0, weights / torch.where(largest > 0, largest, 1), 0)
 
 
-def where_counted(weights: Tensor, values: Tensor) -> Tensor:
-    """Return values (H, W), (B, H, W) or (B, H, W, C), 0 in pixels without weight: not even a NaN counts."""
-    counted = weights.detach() > 0
-    return torch.where(counted.unsqueeze(-1) if values.ndim == 4 else counted, values, 0)
+def where_usable(weights: Tensor, *images: Tensor) -> tuple[Tensor, ...]:
+    """Return images (H, W), (B, H, W) or (B, H, W, C), 0 in pixels without weight that hold no plain numbers.
+
+    Those are a NaN, an infinity, or a number whose fourth power is infinite: times a weight of 0 its square,
+    and what derivatives make of it, would not be 0. Other pixels stay: the derivative by their weight needs
+    them.
+    """
+    plain = reduce(torch.logical_and, [_are_plain(image.detach()) for image in images])
+    usable = plain | (weights.detach() > 0)
+    return tuple(
+        torch.where(usable.unsqueeze(-1) if image.ndim == 4 else usable, image, 0)
+        for image in images
+    )
+
+
+def _are_plain(image: Tensor) -> Tensor:
+    """Return which pixels have a finite fourth power in all channels, (H, W) or (B, H, W)."""
+    plain = image.abs() < torch.finfo(image.dtype).max ** 0.25
+    return plain.all(-1) if image.ndim == 4 else plain
 
 
 def mean_square(differences: Tensor, weights: Tensor) -> Tensor:
@@ -78,7 +95,8 @@ def mean_square(differences: Tensor, weights: Tensor) -> Tensor:
     It is differentiable any number of times, and where there is no weight, differences may hold anything.
     """
     weights = of_size_one(weights)
-    squares = where_counted(weights, differences).square()
+    (usable,) = where_usable(weights, differences)
+    squares = usable.square()
     if squares.ndim == 4:
         squares = squares.mean(-1)
     total = weights.sum((1, 2))

@@ -190,7 +190,8 @@ def test_holes_of_a_target_leave_no_trace_in_two_orders(loss, mean, without, hol
         target = target.clone().requires_grad_()
         value = loss(image, target, weight=weight)
         first = torch.autograd.grad(value, (image, target, weight), upstream, create_graph=True)
-        squares = sum(g.square().sum() for g in first)
+        # By the weight of a hole, which is left out, there is no derivative.
+        squares = sum((g * (weight > 0)).square().sum() for g in first)
         return [value, *first, *torch.autograd.grad(squares, (image, target, weight))]
 
     expected = numbers(target)
@@ -201,6 +202,27 @@ def test_holes_of_a_target_leave_no_trace_in_two_orders(loss, mean, without, hol
         assert torch.isfinite(actual).all()
         torch.testing.assert_close(seen, counted)
     assert not expected[1][:, 1, 1:3].any()
+
+
+@every_image_loss
+def test_derivatives_by_a_weight_of_zero(loss, mean, without):
+    image, target = random_images(2, 3, 4).requires_grad_(), random_images(2, 3, 4, seed=1)
+    weight = random_images(2, 3, 4, seed=2)
+    weight[:, 1, 1:3] = 0
+    weight.requires_grad_()
+    step = torch.zeros(2, 3, 4).double()
+    step[:, 1, 1:3] = 1e-6
+
+    def numbers(weight):
+        value = loss(image, target, weight=weight).sum()
+        (first,) = torch.autograd.grad(value, image, create_graph=True)
+        return torch.stack([value, first.square().sum()])
+
+    expected = (numbers(weight + step) - numbers(weight)) / 1e-6
+    for one, wanted in zip(numbers(weight), expected, strict=True):
+        (found,) = torch.autograd.grad(one, weight, retain_graph=True)
+        torch.testing.assert_close(found[:, 1, 1:3].sum(), wanted, rtol=1e-4, atol=1e-7)
+        assert found[:, 1, 1:3].all()
 
 
 @every_image_loss
