@@ -16,6 +16,7 @@ import torch
 from taichisoft.base.checks import check_image_size, check_integer, check_number
 from taichisoft.base.eager import eager
 from taichisoft.cameras.construction import ImageSize
+from taichisoft.cameras.model import NEAR
 from taichisoft.files.cited import array, as_path, entry, number, read_json, reading
 from taichisoft.files.images import image_size_of
 from taichisoft.files.views import Lens, Made, Views
@@ -32,7 +33,7 @@ def load_bop_cameras(
     scale: float = 1.0,
     image_size: ImageSize | None = None,
     pixel_center: float = 0.0,
-    near: float = 0.01,
+    near: float = NEAR,
     dtype: torch.dtype = torch.float32,
 ) -> Views:
     """Load the cameras of a scene of a BOP data set.
@@ -93,7 +94,9 @@ def load_bop_cameras(
             if key not in lenses:
                 raise ValueError(f"image {key} must be in scene_camera.json, too")
             name, found, matrix = lenses[key]
-            cameras.append(made.camera(matrix, found, rotation, scale * translation))
+            cameras.append(
+                made.camera(f"image {key}", matrix, found, rotation, scale * translation)
+            )
             names.append(name)
     if not cameras:
         raise ValueError(f"object_id must be an object of the scene {folder}, got {object_id}")
@@ -115,7 +118,7 @@ def _by_image(path: Path) -> dict[int, Any]:
 
 def _shifted(matrix: np.ndarray, size: tuple[int, int], offset: float, key: int) -> np.ndarray:
     """Return K with the principal point of this library, checked."""
-    Lens((matrix[0, 0], matrix[1, 1]), (matrix[0, 2], matrix[1, 2]), size)
+    Lens(f"image {key}", (matrix[0, 0], matrix[1, 1]), (matrix[0, 2], matrix[1, 2]), size)
     if matrix[1, 0] != 0 or (matrix[2] != (0, 0, 1)).any():
         raise ValueError(f"cam_K of image {key} must be upper triangular, got {matrix.tolist()}")
     return matrix + offset * np.array([[0, 0, 1], [0, 0, 1], [0, 0, 0]])

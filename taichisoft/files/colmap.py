@@ -18,33 +18,49 @@ import torch
 
 from taichisoft.base.eager import eager
 from taichisoft.cameras.camera import Camera
+from taichisoft.cameras.model import NEAR
 from taichisoft.files.cited import array, as_path, reading
+from taichisoft.files.stated import whole
 from taichisoft.files.views import Lens, Made, Views
 from taichisoft.geometry.rotations import from_quaternion
 
 
 class Model(NamedTuple):
-    """How many focal lengths a model of a lens has, and how many coefficients of distortion."""
+    """How many focal lengths a model of a lens has, and how many coefficients of distortion.
+
+    Some are no pinholes, whatever these coefficients are.
+    """
 
     focals: int
     coefficients: int
+    pinhole: bool = True
 
 
-# By the numbers that binary files name them by. None: not a pinhole, whatever the numbers are.
-MODELS: dict[str, Model | None] = {
+# By the numbers that binary files name them by.
+MODELS = {
     "SIMPLE_PINHOLE": Model(1, 0),
     "PINHOLE": Model(2, 0),
     "SIMPLE_RADIAL": Model(1, 1),
     "RADIAL": Model(1, 2),
     "OPENCV": Model(2, 4),
-    "OPENCV_FISHEYE": None,
+    "OPENCV_FISHEYE": Model(2, 4, pinhole=False),
     "FULL_OPENCV": Model(2, 8),
-    "FOV": None,
-    "SIMPLE_RADIAL_FISHEYE": None,
-    "RADIAL_FISHEYE": None,
-    "THIN_PRISM_FISHEYE": None,
+    "FOV": Model(2, 1, pinhole=False),
+    "SIMPLE_RADIAL_FISHEYE": Model(1, 1, pinhole=False),
+    "RADIAL_FISHEYE": Model(1, 2, pinhole=False),
+    "THIN_PRISM_FISHEYE": Model(2, 8, pinhole=False),
 }
 NAMES = tuple(MODELS)
+
+
+class Listed(NamedTuple):
+    """A camera as its file has it: CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS."""
+
+    key: int
+    model: str
+    width: int
+    height: int
+    numbers: list[float]
 
 
 class Placed(NamedTuple):
@@ -57,7 +73,7 @@ class Placed(NamedTuple):
 
 @eager
 def load_colmap_cameras(
-    path: str | os.PathLike, *, near: float = 0.01, dtype: torch.dtype = torch.float32
+    path: str | os.PathLike, *, near: float = NEAR, dtype: torch.dtype = torch.float32
 ) -> Views:
     """Load the cameras of a COLMAP model.
 
@@ -82,7 +98,7 @@ def load_colmap_cameras(
     FileNotFoundError
         No such folder or files.
     ValueError
-        What is missing or wrong in a file, which the message names; a lens with distortion.
+        What is missing or wrong in a file, which the message names; an image whose lens has distortion.
     """
     folder = as_path(path)
     made = Made(near, dtype)
@@ -96,23 +112,28 @@ def load_colmap_cameras(
         raise FileNotFoundError(
             f"path must be a folder with cameras.bin or cameras.txt, such as sparse/0, got {folder}"
         )
-    lenses: dict[int, Lens] = {}
+    listed: dict[int, Listed] = {}
     with reading(folder / f"cameras{suffix}", "COLMAP"):
-        for key, lens in readers[0](folder / f"cameras{suffix}"):
-            lenses[key] = lens
+        for camera in readers[0](folder / f"cameras{suffix}"):
+            if camera.key in listed:
+                raise ValueError(f"each camera must be there once, got camera {camera.key} again")
+            listed[camera.key] = camera
     images = folder / f"images{suffix}"
-    found = []
     with reading(images, "COLMAP"):
-        for image in sorted(readers[1](images)):
-            if image.camera not in lenses:
+        placed = sorted(readers[1](images))
+        for image in placed:
+            if image.camera not in listed:
                 raise ValueError(
-                    f"image {image.name} needs camera {image.camera}, and there are {sorted(lenses)}"
+                    f"image {image.name} needs camera {image.camera}, and there are {sorted(listed)}"
                 )
-            found.append((image.name, _camera(image, lenses[image.camera], made)))
-        if not found:
+        if not placed:
             raise ValueError("it must have at least one image")
-    names, cameras = zip(*found, strict=True)
-    return Views(cameras, names)
+    with reading(folder / f"cameras{suffix}", "COLMAP"):
+        # Of a lens that no image has it does not matter what it is.
+        lenses = {key: _lens(listed[key]) for key in sorted({image.camera for image in placed})}
+    with reading(images, "COLMAP"):
+        cameras = tuple(_camera(image, lenses[image.camera], made) for image in placed)
+    return Views(cameras, tuple(image.name for image in placed))
 
 
 def _camera(image: Placed, lens: Lens, made: Made) -> Camera:
@@ -120,17 +141,19 @@ def _camera(image: Placed, lens: Lens, made: Made) -> Camera:
     if not pose[:4].any():
         raise ValueError(f"the quaternion of image {image.name} must not be zero")
     rotation = from_quaternion(torch.from_numpy(pose[:4])).numpy()
-    return made.camera(lens.matrix, lens.size, rotation, pose[4:])
+    return made.camera(f"image {image.name}", lens.matrix, lens.size, rotation, pose[4:])
 
 
-def _lens(name: str, width: int, height: int, numbers: list[float]) -> Lens:
+def _lens(camera: Listed) -> Lens:
     """Return the intrinsics of a camera of some model."""
-    model = MODELS.get(name)
-    if model is None:
+    name, model = camera.model, MODELS.get(camera.model)
+    if model is None or not model.pinhole:
         raise ValueError(
             f"the camera model must be a pinhole, got {name}; colmap image_undistorter makes one"
         )
-    values = array(numbers, f"the parameters of {name}", model.focals + 2 + model.coefficients)
+    values = array(
+        camera.numbers, f"the parameters of {name}", model.focals + 2 + model.coefficients
+    )
     focal, centre = values[: model.focals], values[model.focals :][:2]
     bent = values[model.focals + 2 :]
     if bent.any():
@@ -139,17 +162,18 @@ def _lens(name: str, width: int, height: int, numbers: list[float]) -> Lens:
             "image_undistorter makes one without"
         )
     fx, fy = float(focal[0]), float(focal[-1])
-    return Lens((fx, fy), (float(centre[0]), float(centre[1])), (height, width))
+    center = float(centre[0]), float(centre[1])
+    return Lens(f"camera {camera.key}", (fx, fy), center, (camera.height, camera.width))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield lines with their numbers, but for comments. An empty line may stand for no points."""
-    for index, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for index, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         if not line.startswith("#"):
             yield index, line.strip()
 
 
-def _text_cameras(path: Path) -> Iterator[tuple[int, Lens]]:
+def _text_cameras(path: Path) -> Iterator[Listed]:
     for index, line in _lines(path):
         words = line.split()
         if words and len(words) < 5:
@@ -157,8 +181,8 @@ def _text_cameras(path: Path) -> Iterator[tuple[int, Lens]]:
                 f"line {index} must have CAMERA_ID MODEL WIDTH HEIGHT PARAMS, got {line!r}"
             )
         if words:
-            key, width, height = (_whole(words[i], index) for i in (0, 2, 3))
-            yield key, _lens(words[1], width, height, [_real(word, index) for word in words[4:]])
+            key, width, height = (whole(words[i], f"line {index}") for i in (0, 2, 3))
+            yield Listed(key, words[1], width, height, [_real(word, index) for word in words[4:]])
 
 
 def _text_images(path: Path) -> Iterator[Placed]:
@@ -173,16 +197,22 @@ def _text_images(path: Path) -> Iterator[Placed]:
                 f"line {index} must have IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME, got {line!r}"
             )
         pose = [_real(word, index) for word in words[1:8]]
-        yield Placed(words[9], _whole(words[8], index), pose)
-        # Its points follow in a line of their own.
-        next(lines, None)
+        yield Placed(words[9], whole(words[8], f"line {index}"), pose)
+        _check_points(*next(lines, (0, "")), words[9])
 
 
-def _whole(word: str, line: int) -> int:
+def _check_points(index: int, line: str, image: str) -> None:
+    """Raise ValueError unless a line holds points: without it the next image would be taken for it."""
+    words = line.split()
     try:
-        return int(word)
-    except ValueError as error:
-        raise ValueError(f"line {line} must have a whole number, got {word!r}") from error
+        held = len(list(map(float, words)))
+    except ValueError:
+        held = -1
+    if held < 0 or held % 3:
+        raise ValueError(
+            f"line {index} must have the points of image {image}, POINTS2D[] as (X, Y, POINT3D_ID), or be "
+            f"empty, got {line[:80]!r}"
+        )
 
 
 def _real(word: str, line: int) -> float:
@@ -234,13 +264,17 @@ def _counted(path: Path, one: Callable[[_Bytes], object]) -> Iterator:
         )
 
 
-def _binary_cameras(path: Path) -> Iterator[tuple[int, Lens]]:
-    def one(content: _Bytes) -> tuple[int, Lens]:
+def _binary_cameras(path: Path) -> Iterator[Listed]:
+    def one(content: _Bytes) -> Listed:
         key, number, width, height = content.take("iiQQ")
-        name = NAMES[number] if 0 <= number < len(NAMES) else f"number {number}"
-        model = MODELS.get(name)
-        size = 0 if model is None else model.focals + 2 + model.coefficients
-        return key, _lens(name, width, height, list(content.take(f"{size}d")))
+        if not 0 <= number < len(NAMES):
+            # How many numbers follow is not known.
+            raise ValueError(
+                f"the camera model must be a pinhole, got number {number}; colmap image_undistorter makes one"
+            )
+        model = MODELS[NAMES[number]]
+        size = model.focals + 2 + model.coefficients
+        return Listed(key, NAMES[number], width, height, list(content.take(f"{size}d")))
 
     return _counted(path, one)
 

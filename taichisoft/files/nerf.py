@@ -13,17 +13,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from taichisoft.base.checks import check_image_size
 from taichisoft.base.eager import eager
 from taichisoft.cameras.construction import ImageSize
+from taichisoft.cameras.model import NEAR
 from taichisoft.files.cited import array, as_path, entry, number, read_json, reading, whole_number
 from taichisoft.files.images import image_size_of
 from taichisoft.files.views import Lens, Made, Views
 
 COEFFICIENTS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
-MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV")
+# Pinholes, if no coefficient says otherwise.
+MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV")
+# What the last row of a matrix may differ by, after rounding in float32.
+ROUNDING = 1e-5
 
 
 @eager
@@ -31,7 +36,7 @@ def load_nerf_cameras(
     path: str | os.PathLike,
     *,
     image_size: ImageSize | None = None,
-    near: float = 0.01,
+    near: float = NEAR,
     dtype: torch.dtype = torch.float32,
 ) -> Views:
     """Load the cameras of a ``transforms.json`` (NeRF, Blender, instant-ngp, nerfstudio).
@@ -44,8 +49,8 @@ def load_nerf_cameras(
         ``camera_angle_x`` (radians, the width) or ``fl_x``, and may have ``fl_y``, ``camera_angle_y``,
         ``cx``, ``cy``, ``w`` and ``h`` in pixels.
     image_size : (int, int), optional
-        Height and width where the file has no ``h`` and ``w``. By default they are read from the images,
-        which needs pillow.
+        Height and width where the file has no ``h`` and ``w``; those of the file cannot be changed by it.
+        By default they are read from the images, which needs pillow.
     near : float
         Depth in front of which nothing is drawn, positive, in scene units: those of the matrices.
     dtype : torch.dtype
@@ -61,7 +66,8 @@ def load_nerf_cameras(
     FileNotFoundError
         No such file, or no image to read the size from.
     ValueError
-        What is missing or wrong in the file, which the message names; a lens with distortion.
+        What is missing or wrong in the file, which the message names; a lens with distortion; an
+        ``image_size`` that is not that of the file.
     """
     path = as_path(path)
     given = None if image_size is None else check_image_size(image_size)
@@ -79,25 +85,58 @@ def load_nerf_cameras(
                 raise ValueError(f"file_path of {where} must be a string, got {name!r}")
             settings = ChainMap(frame, record)
             lens = _lens(settings, where, given, path.parent / name)
-            pose = array(
-                entry(frame, "transform_matrix", where), f"transform_matrix of {where}", 4, 4
-            )
+            pose = _pose(frame, where)
             rotation = (pose[:3, :3] * (1, -1, -1)).T
-            cameras.append(made.camera(lens.matrix, lens.size, rotation, -rotation @ pose[:3, 3]))
+            translation = -rotation @ pose[:3, 3]
+            cameras.append(made.camera(where, lens.matrix, lens.size, rotation, translation))
             names.append(name)
+    for name, camera in zip(names, cameras, strict=True):
+        if given not in (None, camera.image_size):
+            raise ValueError(
+                f"image_size must be that of the file, {camera.image_size} of {name}, got {given}; "
+                "camera.resize(image_size) changes it"
+            )
     return Views(tuple(cameras), tuple(names))
+
+
+def _pose(frame: Mapping[str, Any], where: str) -> np.ndarray:
+    """Return camera to world, (4, 4)."""
+    name = f"transform_matrix of {where}"
+    pose = array(entry(frame, "transform_matrix", where), name, 4, 4)
+    if not (abs(pose[3] - (0, 0, 0, 1)) <= ROUNDING).all():
+        raise ValueError(f"{name} must have the last row (0, 0, 0, 1), got {pose[3].tolist()}")
+    return pose
+
+
+def _check_straight(settings: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError for a lens that is no pinhole."""
+    bent = [key for key in COEFFICIENTS if number(settings.get(key, 0.0), f"{key} of {where}") != 0]
+    # nerfstudio writes them in one list, too.
+    several = settings.get("distortion_params")
+    if (
+        several is not None
+        and array(several, f"distortion_params of {where}", *_length(several)).any()
+    ):
+        bent.append("distortion_params")
+    if settings.get("is_fisheye"):
+        bent.append("is_fisheye")
+    model = settings.get("camera_model", "PINHOLE")
+    if bent or model not in MODELS:
+        raise ValueError(
+            f"{where} must have a lens without distortion, got {' '.join([str(model), *bent])}; undistort "
+            "the images"
+        )
+
+
+def _length(numbers: object) -> tuple[int, ...]:
+    return (len(numbers),) if isinstance(numbers, list) else ()
 
 
 def _lens(
     settings: Mapping[str, Any], where: str, given: tuple[int, int] | None, image: Path
 ) -> Lens:
     """Return the intrinsics that a frame or its file states."""
-    bent = [key for key in COEFFICIENTS if number(settings.get(key, 0.0), f"{key} of {where}") != 0]
-    model = settings.get("camera_model", "PINHOLE")
-    if bent or model not in MODELS or settings.get("is_fisheye"):
-        raise ValueError(
-            f"{where} must have a lens without distortion, got {model} {' '.join(bent)}; undistort the images"
-        )
+    _check_straight(settings, where)
     value = {
         key: number(settings[key], f"{key} of {where}")
         for key in ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "cx", "cy")
@@ -110,10 +149,10 @@ def _lens(
     down = across
     if "fl_y" in value:
         down = value["fl_y"]
-    elif "fl_x" not in value and "camera_angle_y" in value:
+    elif "camera_angle_y" in value:
         down = _focal(value["camera_angle_y"], height, where)
     centre = value.get("cx", width / 2), value.get("cy", height / 2)
-    return Lens((across, down), centre, (height, width))
+    return Lens(where, (across, down), centre, (height, width))
 
 
 def _focal(angle: float, side: int, where: str) -> float:
@@ -132,4 +171,5 @@ def _size(
     if given is not None:
         return given
     # The paths of NeRF's synthetic scenes have no suffix.
-    return image_size_of(image if image.is_file() else image.with_name(image.name + ".png"))
+    png = image.with_name(image.name + ".png")
+    return image_size_of(png if png.is_file() and not image.is_file() else image)

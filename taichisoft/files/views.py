@@ -9,11 +9,12 @@ import torch
 
 from taichisoft.base.checks import check_dtype, check_number, check_rotation
 from taichisoft.base.eager import eager_class
+from taichisoft.base.words import counted, summary
 from taichisoft.cameras.camera import Camera
 
 
 @eager_class
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Views:
     """Cameras of images, and which images these are.
 
@@ -27,6 +28,9 @@ class Views:
 
     cameras: tuple[Camera, ...]
     names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return summary(self, counted(len(self), "view", "views"))
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -54,17 +58,21 @@ class Views:
 
 @dataclass(frozen=True)
 class Lens:
-    """Intrinsics of one image: focal lengths, principal point, height and width, all in pixels."""
+    """Intrinsics of one image: focal lengths, principal point, height and width, all in pixels.
 
+    ``where`` names the image, or what its file calls the lens, in errors.
+    """
+
+    where: str
     focal: tuple[float, float]
     centre: tuple[float, float]
     size: tuple[int, int]
 
     def __post_init__(self) -> None:
         if not min(self.focal) > 0:
-            raise ValueError(f"focal lengths must be positive, got {self.focal}")
+            raise ValueError(f"{self.where}: focal lengths must be positive, got {self.focal}")
         if not min(self.size) >= 1:
-            raise ValueError(f"height and width must be at least 1, got {self.size}")
+            raise ValueError(f"{self.where}: height and width must be at least 1, got {self.size}")
 
     @property
     def matrix(self) -> np.ndarray:
@@ -85,12 +93,20 @@ class Made:
         check_dtype(self.dtype)
 
     def camera(
-        self, lens: np.ndarray, size: tuple[int, int], rotation: np.ndarray, translation: np.ndarray
+        self,
+        where: str,
+        lens: np.ndarray,
+        size: tuple[int, int],
+        rotation: np.ndarray,
+        translation: np.ndarray,
     ) -> Camera:
-        """Return a camera from K and a pose, world to camera in the axes of OpenCV, all in float64."""
+        """Return a camera from K and a pose, world to camera in the axes of OpenCV, all in float64.
+
+        ``where`` names its image in errors.
+        """
         parts = (
             torch.from_numpy(np.array(x, np.float64))[None] for x in (rotation, translation, lens)
         )
         turn, shift, matrix = parts
-        check_rotation(turn, "the rotation")
+        check_rotation(turn, f"the rotation of {where}")
         return Camera(turn, shift, matrix, size, True, self.near).to(dtype=self.dtype)

@@ -113,6 +113,29 @@ def test_transforms_of_a_synthetic_scene_take_the_size_of_the_images(tmp_path):
     record["camera_angle_y"] = 0.5
     tall = ts.load_nerf_cameras(write(path, record), image_size=(8, 8), **DOUBLE)
     assert float(tall.camera().intrinsics[0, 1, 1]) == pytest.approx(4 / math.tan(0.25))
+    # Width in pixels, height as an angle.
+    for one in record["frames"]:
+        one["fl_x"] = 7.0
+    tall = ts.load_nerf_cameras(write(path, record), image_size=(8, 8), **DOUBLE)
+    assert tall.camera().intrinsics[0].diagonal().tolist() == pytest.approx(
+        [7, 4 / math.tan(0.25), 1]
+    )
+
+
+@pytest.mark.parametrize("model", ["SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV"])
+def test_models_of_transforms_without_distortion(model, tmp_path):
+    record = transforms(**FULL, camera_model=model, k1=0.0, distortion_params=[0.0] * 6)
+    views = ts.load_nerf_cameras(write(tmp_path / "t.json", record), **DOUBLE)
+    check(views.cameras[0], pixels(K, TURNS.as_matrix()[0], SHIFTS[0]))
+
+
+def test_a_size_that_is_not_that_of_the_file(tmp_path):
+    path = write(tmp_path / "t.json", transforms(**FULL))
+    assert len(ts.load_nerf_cameras(path, image_size=(48, 64))) == 2
+    with pytest.raises(
+        ValueError, match=r"^image_size must be.*\(48, 64\) of a photo.jpg.*camera.resize"
+    ):
+        ts.load_nerf_cameras(path, image_size=(24, 32))
 
 
 def test_an_image_that_lies_on_its_side_is_upright(tmp_path):
@@ -147,10 +170,24 @@ BAD_TRANSFORMS = {
     ),
     "shape": (frame(GOOD, transform_matrix=[[1, 2], [3, 4]]), r"frame 0.*\(4, 4\).*\(2, 2\)"),
     "ragged": (frame(GOOD, transform_matrix=[[1, 2], [3]]), "frame 0 must be numbers of shape"),
-    "scaled": (frame(GOOD, transform_matrix=(2 * np.eye(4)).tolist()), "must be a rotation"),
     "nan": (frame(GOOD, transform_matrix=[[math.nan] * 4] * 4), "must be finite"),
     "lens": (without(GOOD, "fl_x"), '"fl_x" or "camera_angle_x"'),
     "negative": ({**GOOD, "fl_x": -3}, "focal lengths must be positive"),
+    "last row": (
+        frame(GOOD, transform_matrix=[*gl_poses()[0][:3].tolist(), [0, 0, 0.001, 1]]),
+        r"transform_matrix of frame 0 must have the last row \(0, 0, 0, 1\), got",
+    ),
+    "bent in a list": ({**GOOD, "distortion_params": [0, 0, 0.1]}, "PINHOLE distortion_params"),
+    "a list of text": (
+        {**GOOD, "distortion_params": "x"},
+        "distortion_params of frame 0 must be num",
+    ),
+    "is_fisheye": ({**GOOD, "is_fisheye": True}, "got PINHOLE is_fisheye"),
+    "scaled": (
+        frame(GOOD, transform_matrix=np.diag([2, 2, 2, 1]).tolist()),
+        "the rotation of frame 0 must be a rotation",
+    ),
+    "whose lens": ({**GOOD, "fl_x": -3.0}, "frame 0: focal lengths"),
     "angle": (without({**GOOD, "camera_angle_x": 4.0}, "fl_x"), "camera angles of frame 0"),
     "text": ({**GOOD, "cx": "3"}, "cx of frame 0 must be a number, got '3'"),
     "huge": ({**GOOD, "cx": 10**400}, "cx of frame 0 must be numbers"),
@@ -179,7 +216,7 @@ def test_transforms_that_are_no_file(tmp_path):
         with pytest.raises(ValueError, match=r"readable transforms.json file, got .*x\.json"):
             ts.load_nerf_cameras(path)
     write(path, transforms(camera_angle_x=0.5))
-    with pytest.raises(FileNotFoundError, match="image_size must be given"):
+    with pytest.raises(FileNotFoundError, match=r"image_size must be given.*a photo\.jpg$"):
         ts.load_nerf_cameras(path)
     with pytest.raises(TypeError, match="path must be"):
         ts.load_nerf_cameras(3)
@@ -273,15 +310,60 @@ def test_models_of_colmap(kind, model, tmp_path):
             ts.load_colmap_cameras(tmp_path)
 
 
+def test_a_lens_that_no_image_has_does_not_matter(tmp_path):
+    good = (3, "PINHOLE", 64, 48, [70.0, 90, 33, 20])
+    image = [(poses()[0], 3, "x.png")]
+    bent = (4, "RADIAL", 64, 48, [70.0, 33, 20, 0.1, 0])
+    fisheye = (5, "OPENCV_FISHEYE", 64, 48, [70.0, 90, 33, 20, 0, 0, 0, 0])
+    colmap_text(tmp_path, [(9, "NEW", 64, 48, [1.0]), bent, fisheye, good], image)
+    expected = pixels(K, TURNS.as_matrix()[0], SHIFTS[0])
+    check(ts.load_colmap_cameras(tmp_path, **DOUBLE).camera(), expected)
+    colmap_binary(tmp_path, [bent, (5, "5", *fisheye[2:]), good], image)
+    check(ts.load_colmap_cameras(tmp_path, **DOUBLE).camera(), expected)
+    colmap_binary(tmp_path, [good, good], image)
+    with pytest.raises(ValueError, match=r"cameras\.bin: .*got camera 3 again"):
+        ts.load_colmap_cameras(tmp_path)
+
+
+def test_text_with_a_byte_order_mark(tmp_path):
+    colmap_text(tmp_path, [(1, "PINHOLE", 64, 48, [70.0, 90, 33, 20])], [(poses()[0], 1, "x.png")])
+    for name in ("cameras.txt", "images.txt"):
+        content = (tmp_path / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(content, encoding="utf-8-sig")
+    assert ts.load_colmap_cameras(tmp_path).names == ("x.png",)
+
+
+def test_images_without_lines_of_points_are_not_left_out(tmp_path):
+    (tmp_path / "cameras.txt").write_text("1 PINHOLE 64 48 70 90 33 20\n", encoding="utf-8")
+    lines = [f"{i} 1 0 0 0 0 0 5 1 {i} a.png" for i in range(1, 5)]
+    (tmp_path / "images.txt").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"images\.txt: line 2 must have the points of image 1 a\.png"
+    ):
+        ts.load_colmap_cameras(tmp_path)
+    # The file may end with the last image, whose line would be empty.
+    (tmp_path / "images.txt").write_text(f"{lines[0]}\n\n{lines[1]}", encoding="utf-8")
+    assert len(ts.load_colmap_cameras(tmp_path)) == 2
+
+
 BAD_TEXT = {
     "model": ("1 FOV 64 48 70 90 33 20 0.1", None, r"cameras\.txt: .*must be a pinhole, got FOV"),
     "unknown": ("1 NEW 64 48 70", None, "must be a pinhole, got NEW"),
     "few": ("1 PINHOLE 64 48 70 33 20", None, r"parameters of PINHOLE.*\(4,\).*\(3,\)"),
     "short": ("1 PINHOLE 64", None, "line 2 must have CAMERA_ID MODEL"),
     "word": ("1 PINHOLE 64 48 70 x 33 20", None, "line 2 must have a number, got 'x'"),
-    "float": ("1 PINHOLE 64.5 48 70 90 33 20", None, "line 2 must have a whole number, got '64.5'"),
+    "float": (
+        "1 PINHOLE 64.5 48 70 90 33 20",
+        None,
+        "line 2: a whole number was expected, got '64.5'",
+    ),
     "nan": ("1 PINHOLE 64 48 70 nan 33 20", None, "must be finite"),
     "zero": ("1 PINHOLE 64 0 70 90 33 20", None, "height and width must be at least 1"),
+    "whose lens": (
+        "1 PINHOLE 64 48 -70 90 33 20",
+        None,
+        "camera 1: focal lengths must be positive",
+    ),
     "image": (None, "1 1 0 0 0 0 0 5 1", r"images\.txt: line 2 must have IMAGE_ID QW"),
     "camera": (None, "1 1 0 0 0 0 0 5 9 x.png", r"image x.png needs camera 9, and there are \[1\]"),
     "quaternion": (None, "1 0 0 0 0 0 0 5 1 x.png", "quaternion of image x.png must not be zero"),
@@ -318,8 +400,10 @@ def test_bad_colmap_binary(tmp_path):
     images.unlink()
     with pytest.raises(FileNotFoundError, match=r"existing COLMAP file.*images\.bin"):
         ts.load_colmap_cameras(tmp_path)
+    images.write_bytes(whole)
     for number, name in ((5, "OPENCV_FISHEYE"), (99, "number 99"), (-1, "number -1")):
-        cameras.write_bytes(struct.pack("<QiiQQ4d", 1, 1, number, 64, 48, 70, 90, 33, 20))
+        values = [70, 90, 33, 20, 0, 0, 0, 0]
+        cameras.write_bytes(struct.pack("<QiiQQ8d", 1, 1, number, 64, 48, *values))
         with pytest.raises(ValueError, match=rf"cameras\.bin: .*must be a pinhole, got {name}"):
             ts.load_colmap_cameras(tmp_path)
 
@@ -400,7 +484,7 @@ BAD_BOP = {
     "scaled": (
         "scene_gt",
         {"9": [{"obj_id": 5, "cam_R_m2c": (2 * np.eye(3)).tolist(), "cam_t_m2c": [0, 0, 1]}]},
-        "must be a rotation",
+        "the rotation of image 9 must be a rotation",
     ),
 }
 
