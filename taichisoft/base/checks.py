@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any, TypeVar, overload
 
@@ -259,10 +259,13 @@ def check_integer(value: object, name: str, *, minimum: int, maximum: int | None
 
 def check_image_size(value: object, name: str = "image_size") -> tuple[int, int]:
     """Return ``value``, any two integers (of Python, NumPy or torch), as ``(height, width)``."""
-    held = beneath(value) if isinstance(value, torch.Tensor) else value
+    held = value
+    if isinstance(value, torch.Tensor):
+        check_holds_numbers(value, name)
+        held = beneath(value)
     # Of an array or a tensor.
     pair = held.tolist() if hasattr(held, "tolist") else held
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+    if not isinstance(pair, Sequence) or isinstance(pair, (str, bytes)) or len(pair) != 2:
         raise TypeError(f"{name} must be a pair (height, width) of ints, got {value!r}")
     height, width = (x.item() if isinstance(x, torch.Tensor) and not x.ndim else x for x in pair)
     height = check_integer(height, f"{name}[0] (height)", minimum=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from reprlib import Repr
 from typing import Any
@@ -55,10 +56,19 @@ def _in_short(value: Any) -> str:
     """Return a line about a field; of several records the title of each."""
     if isinstance(value, Tensor):
         return in_words(value)
+    if isinstance(value, Mapping):
+        return _entries(value)
     if isinstance(value, tuple) and any(is_dataclass(one) for one in value):
         titles = [repr(one).partition("\n")[0] for one in value[: SHORT.maxtuple]]
         return ", ".join(titles + ["..."] * (len(value) > SHORT.maxtuple))
     return SHORT.repr(value)
+
+
+def _entries(values: Mapping[Any, Any]) -> str:
+    """Return what a dict holds by its keys, of as many as are shown."""
+    shown = list(values.items())[: SHORT.maxdict]
+    words = [f"{SHORT.repr(key)}: {_in_short(value)}" for key, value in shown]
+    return "{" + "; ".join(words + ["..."] * (len(values) > len(shown))) + "}"
 
 
 def _range(numbers: Tensor) -> list[str]:
@@ -66,6 +76,9 @@ def _range(numbers: Tensor) -> list[str]:
         return [f"{int(numbers.sum())} of {numbers.numel()} true"]
     if numbers.is_complex():
         return []
+    if numbers.is_floating_point() and numbers.element_size() == 1:
+        # Of 8 bits torch can do little but convert them.
+        numbers = numbers.float()
     finite = torch.isfinite(numbers) if numbers.is_floating_point() else None
     others = 0 if finite is None else numbers.numel() - int(finite.sum())
     if finite is not None and others:
@@ -73,8 +86,17 @@ def _range(numbers: Tensor) -> list[str]:
     words = []
     if numbers.numel():
         digits = ".4g" if numbers.is_floating_point() else "d"
-        least, largest = (format(bound.item(), digits) for bound in torch.aminmax(numbers))
+        least, largest = (format(bound, digits) for bound in _bounds(numbers))
         words.append(least if least == largest else f"{least} to {largest}")
     if others:
         words.append(f"{others} not finite")
     return words
+
+
+def _bounds(numbers: Tensor) -> tuple[Any, Any]:
+    if numbers.is_floating_point():
+        least, largest = torch.aminmax(numbers)
+        return least.item(), largest.item()
+    # By NumPy, since torch compares no unsigned numbers but those of 8 bits.
+    array = numbers.cpu().numpy()
+    return array.min().item(), array.max().item()

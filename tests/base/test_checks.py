@@ -12,6 +12,7 @@ import taichisoft as ts
 from taichisoft.base.checks import (
     check_all_finite,
     check_finite,
+    check_image_size,
     check_integer,
     check_number,
     check_tensor,
@@ -42,6 +43,18 @@ def test_no_numbers(value):
         check_number(value, "x")
     with pytest.raises(TypeError, match="n must be an int"):
         check_integer(value, "n", minimum=0)
+
+
+def test_sizes_of_images():
+    for value in (range(2, 4), [2, 3], torch.tensor([2, 3]), np.array([2, 3]), torch.Size((2, 3))):
+        assert check_image_size(value) == (2, 3)
+    for value in ("23", b"23", {2: 3, 3: 2}, 2):
+        with pytest.raises(TypeError, match="image_size must be a pair"):
+            check_image_size(value)
+    with pytest.raises(
+        ValueError, match="image_size must be on a device that holds numbers, got meta"
+    ):
+        check_image_size(torch.ones(2, device="meta"))
 
 
 @pytest.mark.parametrize("value", [2.0, np.float32(2), Fraction(2)])

@@ -23,6 +23,10 @@ pytestmark = pytest.mark.cpu_only
         (torch.tensor([math.nan]), "(1,) float32, 1 not finite"),
         (torch.tensor([[7, 123456789]]), "(1, 2) int64, 7 to 123456789"),
         (torch.tensor([True, False, True]), "(3,) bool, 2 of 3 true"),
+        (torch.tensor([3, 65535]).to(torch.uint16), "(2,) uint16, 3 to 65535"),
+        (torch.tensor([3, 7]).to(torch.uint64), "(2,) uint64, 3 to 7"),
+        (torch.tensor([0.5, 2.0]).to(torch.float8_e5m2), "(2,) float8_e5m2, 0.5 to 2"),
+        (torch.tensor([0.5, 2.0]).bfloat16(), "(2,) bfloat16, 0.5 to 2"),
         (torch.zeros(0, 3), "(0, 3) float32"),
         (torch.zeros(2, device="meta"), "(2,) float32 on meta"),
         (torch.eye(2).to_sparse(), "(2, 2) float32"),
@@ -59,6 +63,14 @@ def records():
     yield colored, ("vertex_colors: (42, 3)", "requires grad")
     yield ball.with_vertices(torch.zeros(5, 42, 3)), ("5 meshes of 42 vertices",)
     yield ts.MeshBatch.from_meshes([ball] * 100), ("batch of 100 meshes, 4200 vertices", "...")
+    data = {"quality": torch.linspace(0, 1, 42), "b": torch.rand(42), "c": torch.rand(42)}
+    measured = ts.Mesh(ball.vertices, ball.faces, vertex_data=data)
+    yield measured, ("vertex_data: {'quality': (42,) float32, 0 to 1; 'b': (42,)",)
+    views = ts.Views((camera,) * 300, tuple(f"images/{i:06}.png" for i in range(300)))
+    yield (
+        views,
+        ("300 views", "1 perspective camera of 4 x 6 pixels, ", "'images/000000.png', ", "..."),
+    )
     yield camera, ("1 perspective camera of 4 x 6 pixels", "near: 0.01")
     yield (
         ts.Camera.orthographic(torch.eye(3), image_size=(4, 6), up=(1.0, 1.0, 1.0)),
