@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,11 +76,16 @@ class LargeSteps:
         size = check_faces(faces, num_vertices)
         self.lambda_ = check_number(lambda_, "lambda_", above=0)
         self.num_vertices = size
+        self._faces = faces
         self._edges = unique_edges(faces)
         self._system = _System(self._edges.cpu().numpy(), size, self.lambda_)
 
     def __repr__(self) -> str:
         return f"LargeSteps of {self.num_vertices} vertices, lambda_={self.lambda_:g}"
+
+    def __reduce__(self) -> tuple[Any, tuple[Tensor, int]]:
+        # SciPy's factors can be neither copied nor saved: they are made again.
+        return partial(LargeSteps, lambda_=self.lambda_), (self._faces, self.num_vertices)
 
     def to_differential(self, vertices: Tensor) -> Tensor:
         """Return ``u = (I + lambda L) v`` of vertices (V, 3) or (B, V, 3), in their dtype. Differentiable.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
 
 import pytest
@@ -48,6 +50,15 @@ def test_both_ways_are_those_of_the_matrix(faces, count, lambda_, batch):
         single.double(), torch.linalg.solve(matrix, vertices), rtol=1e-5, atol=1e-6
     )
     assert large.to_differential(vertices.float()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_and_pickles(copied):
+    large = ts.LargeSteps(NON_MANIFOLD, 7, lambda_=3.0)
+    again, x = copied(large), random_vertices(7)
+    assert repr(again) == repr(large)
+    assert torch.equal(again.from_differential(x), large.from_differential(x))
+    assert torch.equal(again.to_differential(x), large.to_differential(x))
 
 
 def test_a_mesh_at_one_place_stays_there():
