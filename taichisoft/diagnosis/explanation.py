@@ -291,7 +291,8 @@ def _drawn(e: Explanation) -> Iterator[str]:
             "show: set renderer.culling to ts.Culling.NONE, or turn their windings"
         )
     elif not e.faces.drawn:
-        yield "no face is drawn: move the mesh or the camera, or lower camera.near"
+        nearer = ", or lower camera.near" if e.faces.behind_near else ""
+        yield f"no face is drawn: move the mesh or the camera{nearer}"
     elif e.faces.behind_near:
         yield (
             f"{e.faces.behind_near} faces are wholly behind the near plane and not drawn (one that crosses "

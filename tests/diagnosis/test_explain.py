@@ -161,9 +161,10 @@ def test_a_step_has_no_gradient(dtype):
 def test_nothing_is_drawn(dtype):
     camera = pixel_camera(*SIZE, dtype)
     empty = ts.Mesh(torch.zeros(3, 3, dtype=dtype), torch.zeros(0, 3, dtype=torch.int64))
+    near = halves(2, 8, dtype, depth=-2e6)
     for mesh, farthest in (
         (empty, math.inf),
-        (halves(2, 8, dtype, depth=-2e6), math.inf),
+        (near, math.inf),
         (halves(1000, 1010, dtype), 999.5),
     ):
         found = ts.SoftRasterizer().explain(mesh, camera, torch.ones(SIZE))
@@ -171,9 +172,9 @@ def test_nothing_is_drawn(dtype):
         assert found.inflation is None
         assert found.against.unreached_pixels == SIZE[0] * SIZE[1]
         assert found.against.farthest == pytest.approx(farthest, rel=1e-5)
-        assert found.advice == (
-            "no face is drawn: move the mesh or the camera, or lower camera.near",
-        )
+        nearer = ", or lower camera.near" if found.faces.behind_near else ""
+        assert found.advice == (f"no face is drawn: move the mesh or the camera{nearer}",)
+        assert bool(nearer) == (mesh is near)
         assert "no pixel is covered" in str(found)
         assert "nan" not in str(found)
 
