@@ -168,8 +168,8 @@ CURES = (
     (
         r"cam_K of image|height and width must be at least|camera angles of|file_path of"
         r"|frames must be|which are missing|is missing$|must hold a JSON|nested so deep|must be numbers of|must be an object, got"
-        r"|must be a whole number, got|keys must be|must have a list of poses|must be in scene_camera|line \{line\} must have"
-        r"|line \{index\} must have|needs camera|at least one image$|^the file ends (at|within)|bytes more than \{count|quaternion of image",
+        r"|must be a whole number, got|keys must be|^\{name\} must have the last row|must have a list of poses|must be in scene_camera|line \{line\} must have"
+        r"|line \{index\} must have|needs camera|each camera must be there once|at least one image$|^the file ends (at|within)|bytes more than \{count|quaternion of image",
         "A file of cameras does not hold what its format says: it is cut off, of another program, or written by hand.",
         "The message names the file and the place in it. Export the cameras again, or mend the place.",
     ),
@@ -177,6 +177,16 @@ CURES = (
         r"existing \{kind\} file|folder with cameras|where there is no image to read|image must be readable",
         "A file is not where the others say that it is, or is no image.",
         "Look at the path in the message; `image_size=` goes without the images.",
+    ),
+    (
+        r"image_size must be that of the file",
+        "The file says how large the photos are, and its focal lengths are in pixels of that size.",
+        "Leave `image_size` out, and draw with `camera.resize(size)`.",
+    ),
+    (
+        r"^duration must be at most",
+        "A GIF file cannot show one picture for longer, and equal frames are stored as one.",
+        "Give a shorter `duration`.",
     ),
     (
         r"views must have one image size",

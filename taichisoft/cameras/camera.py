@@ -25,7 +25,7 @@ from taichisoft.cameras.construction import (
     orbit_axes,
     view_from,
 )
-from taichisoft.cameras.model import CameraModel, near_or_default
+from taichisoft.cameras.model import NEAR, CameraModel, near_or_default
 
 
 @eager_class
@@ -71,7 +71,7 @@ class Camera(CameraModel):
         fov: Values | None = None,
         horizontal_fov: Values | None = None,
         image_size: ImageSize,
-        near: float = 0.01,
+        near: float = NEAR,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Camera:
@@ -207,7 +207,7 @@ class Camera(CameraModel):
         fov: Values | None = None,
         horizontal_fov: Values | None = None,
         image_size: ImageSize,
-        near: float = 0.01,
+        near: float = NEAR,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Camera:
@@ -253,7 +253,7 @@ class Camera(CameraModel):
         R: Values,
         t: Values,
         image_size: ImageSize,
-        near: float = 0.01,
+        near: float = NEAR,
         *,
         pixel_center: float = 0.5,
         dtype: torch.dtype | None = None,
@@ -536,9 +536,10 @@ class Camera(CameraModel):
     def to_blender(self, *, sensor_width: float = 36.0) -> blender.BlenderCamera:
         """Return settings of Blender, the way back from `from_blender`. Differentiable.
 
-        ``camera.to_blender()._asdict()`` are arguments of `from_blender`. The sensor is fitted HORIZONTAL;
-        the smaller pixel aspect is 1, since Blender takes none below. Also set clip_start to `near`, and
-        resolution_y and resolution_x to `image_size`.
+        ``camera.to_blender()._asdict()`` are arguments of `from_blender`, which takes `image_size` and `near`
+        as well. The sensor is fitted HORIZONTAL; the smaller pixel aspect is 1, since Blender takes none
+        below. In Blender also set resolution_y and resolution_x to `image_size`, and clip_start to `near` if
+        it is not ``-inf``.
 
         Parameters
         ----------

@@ -182,7 +182,9 @@ class CameraModel:
         depth : Tensor, (H, W) or (B, H, W); with pixels (N,) or (B, N)
             The camera's z in scene units, as in ``SoftImage.depth``, and not the distance; finite, dtype and
             device of the camera. For a perspective camera at least `near`, before which `project` has no
-            inverse: a depth of 0, which an image has where nothing is, is the place of the camera.
+            inverse: a depth of 0, which an image has where nothing is, is the place of the camera. Where a
+            sensor measured nothing there is often a NaN: give ``depth.nan_to_num(0.0)``, and leave those
+            points out, ``points[depth.isfinite()]``.
         pixels : Tensor, (N, 2) or (B, N, 2), optional
             Where in the image, (x, y) in pixels. By default the centres of all pixels. Batch sizes must be
             equal or 1.
