@@ -180,9 +180,7 @@ def opacity_by_mode(
     return None if factor >= cutoff else torch.zeros((), dtype=torch.float64), None
 
 
-def _alpha_of_vertices(
-    stated: dict[str, Any], factor: float
-) -> Callable[[np.ndarray], np.ndarray]:
+def _alpha_of_vertices(stated: dict[str, Any], factor: float) -> Callable[[np.ndarray], np.ndarray]:
     """Return what becomes of the opacity of vertices, by the mode."""
     mode = _mode(stated)
     if mode == OPAQUE:

@@ -9,8 +9,8 @@ import torch
 
 from taichisoft.geometry.mesh import Mesh
 
-# Normals of one place that are no farther apart are the same, in radians: one degree. Files round them, to three
-# digits or to 8 bits (a step is 1/127), and a crease of less is not seen.
+# Normals of one place that are no farther apart are the same, in radians: one degree. Files round them, to
+# three digits or to 8 bits (a step is 1/127), and a crease of less is not seen.
 SAME = np.pi / 180
 
 

@@ -95,9 +95,10 @@ def load_mesh(
 
     Materials are base colours and opacity, with the numbers of the file (not made linear): of MTL ``Kd``,
     ``d`` or ``Tr``, ``map_Kd`` with its fourth channel as opacity, ``map_d``, ``-clamp``, and ``-s`` and
-    ``-o``, which are in the coordinates (``map_d`` is brought to the size of ``map_Kd``, and has its place and
-    wrap; of the same image it is the fourth channel alone); of glTF ``baseColorFactor``, ``baseColorTexture``, its sampler,
-    ``COLOR_0``, and ``KHR_texture_transform``, which is in the coordinates. Faces without a material
+    ``-o``, which are in the coordinates; of glTF ``baseColorFactor``, ``baseColorTexture``, its sampler,
+    ``COLOR_0``, and ``KHR_texture_transform``, which is in the coordinates. ``map_d`` is brought to the size
+    of ``map_Kd`` and lies where it does; if both are one image, opacity is its fourth channel alone. What
+    else is valid in an MTL file, and would change what is seen, is a warning. Faces without a material
     beside others have a white one. If no face of an OBJ file says which material it has, and there is one
     alone, all have that.
 

@@ -141,7 +141,9 @@ def _all_have_colors(positions: list[list[float]], tell: Callable[[str], None]) 
     """Return whether all vertices have RGB after their positions; tell of what is not read."""
     without = sum(len(row) < 6 for row in positions)
     if 0 < without < len(positions):
-        tell(f"{without} of {len(positions)} vertices have no colour: those of the others are left out")
+        tell(
+            f"{without} of {len(positions)} vertices have no colour: those of the others are left out"
+        )
     elif any(len(row) > 6 for row in positions):
         tell("what follows the colours of vertices, such as opacity, is left out")
     return bool(positions) and not without

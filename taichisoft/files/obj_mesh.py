@@ -180,7 +180,9 @@ def _place(stated: Mtl, name: str, tell: Tell) -> Map | None:
     """Return the image that says how UV coordinates are scaled and moved, if they are."""
     maps = [one for one in (stated.image, stated.image_opacity) if one is not None]
     if len({(one.scale, one.offset, one.clamped) for one in maps}) > 1:
-        tell(f"-s, -o and -clamp of material {name!r} are those of map_Kd: others of map_d are not read")
+        tell(
+            f"-s, -o and -clamp of material {name!r} are those of map_Kd: others of map_d are not read"
+        )
     if not maps or (maps[0].scale, maps[0].offset) == (Map.scale, Map.offset):
         return None
     return maps[0]

@@ -165,11 +165,7 @@ def colors_held(mesh: Mesh, held: tuple[str, ...]) -> dict[str, np.ndarray]:
     """
     found = {}
     for kind in ("vertex", "face"):
-        names = [
-            f"{kind}_{what}"
-            for what in ("colors", "opacity")
-            if f"{kind}_{what}" in held
-        ]
+        names = [f"{kind}_{what}" for what in ("colors", "opacity") if f"{kind}_{what}" in held]
         colors, opacity = ([getattr(mesh, name) for name in names] + [None, None])[:2]
         if opacity is not None:
             colors = _with_opacity(mesh, kind, colors, opacity)

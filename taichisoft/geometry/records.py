@@ -28,8 +28,8 @@ def replace_unchecked(record: R, **changes: Any) -> R:
 def moved(record: R, device: torch.device | str | None, dtype: torch.dtype | None) -> R:
     """Return a record with its floating tensors on a device and of a dtype, its others on the device.
 
-    So are those of records in a tuple. What is several times in it stays one tensor. Tensors in a mapping keep
-    their dtype: they are data of any kind.
+    So are those of records in a tuple. What is several times in it stays one tensor. Tensors in a mapping
+    keep their dtype: they are data of any kind.
 
     Raises TypeError for another dtype than float32 and float64, and ValueError for a number that float32
     does not hold.

@@ -106,10 +106,12 @@ def test_colors_that_cannot_be(kind, row, message, tmp_path):
 
 def test_images_lists_and_numbers_of_faces_are_said_to_be_left_out(tmp_path):
     head = HEAD.format("ascii").replace("1.0\n", "1.0\ncomment TextureFile my image.png\n")
-    head += FACES.format(1) + "property list uchar float texcoord\nproperty uchar quality\nend_header\n"
+    head += (
+        FACES.format(1) + "property list uchar float texcoord\nproperty uchar quality\nend_header\n"
+    )
     lines = [" ".join(map(str, p)) for p in POSITIONS]
     (tmp_path / "a.ply").write_text(head + "\n".join([*lines, "3 0 1 2 6 0 0 1 0 1 1 7"]) + "\n")
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match=r"a\.ply: ") as told:
         assert ts.load_mesh(tmp_path / "a.ply").num_faces == 1
     said = [str(one.message) for one in told]
     assert len(said) == 3
