@@ -15,7 +15,7 @@ TWO = ("-mm",)
 UP_TO_THREE = ("-o", "-s", "-t")
 # Options that change what is seen and are not read, and the values with which they change nothing.
 NOT_READ = {
-    "-mm": ("0", "1"), "-imfchan": (), "-blendu": ("on",), "-blendv": ("on",), "-cc": ("off",),
+    "-mm": ("0", "1"), "-imfchan": ("l",), "-blendu": ("on",), "-blendv": ("on",), "-cc": ("off",),
     "-t": ("0", "0", "0"),
 }  # fmt: skip
 # Colours that are not RGB.
