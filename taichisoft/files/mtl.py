@@ -94,9 +94,9 @@ def read_mtl(file: Path, tell: Tell) -> dict[str, Mtl]:
         elif kind == "tr":
             current.transparency = _share(words, where, tell)
         elif kind == "map_kd":
-            current.image = _map(rest, file, f"{where}: {words[0]}", tell)
+            current.image = _map(rest, file, (where, words[0]), tell)
         elif kind == "map_d":
-            current.image_opacity = _map(rest, file, f"{where}: {words[0]}", tell)
+            current.image_opacity = _map(rest, file, (where, words[0]), tell)
     return found
 
 
@@ -157,14 +157,18 @@ def _share(words: list[str], where: str, tell: Tell) -> float:
     return share
 
 
-def _map(rest: str, file: Path, where: str, tell: Tell) -> Map:
-    """Return the map of what follows ``map_Kd``: options, and a name that may hold blanks."""
+def _map(rest: str, file: Path, place: tuple[str, str], tell: Tell) -> Map:
+    """Return the map of what follows ``map_Kd``: options, and a name that may hold blanks.
+
+    Where that stands and the word before it are in ``place``.
+    """
+    where, kind = place
     found: dict[str, list[float]] = {}
     clamped = False
     while rest.startswith("-") and not beside(file, rest).is_file():
         option, rest = _cut(rest)
         if option not in (*ONE, *TWO, *UP_TO_THREE):
-            raise ValueError(f"{where}: the option {option} is not known")
+            raise ValueError(f"{where}: the option {option} of {kind} is not known")
         most = 3 if option in UP_TO_THREE else 2 if option in TWO else 1
         values: list[str] = []
         optional = option in UP_TO_THREE  # as many as there are numbers before the image
@@ -174,10 +178,10 @@ def _map(rest: str, file: Path, where: str, tell: Tell) -> Map:
         if option in UP_TO_THREE:
             found[option] = numbers(values, where)
         if option in NOT_READ and _changes(values, NOT_READ[option]):
-            tell(f"{where}: {option} {' '.join(values)} is not read")
+            tell(f"{where}: {kind}: {option} {' '.join(values)} is not read")
         clamped = values[0] == "on" if option == "-clamp" else clamped
     if not rest:
-        raise ValueError(f"{where} names no image")
+        raise ValueError(f"{where}: {kind} names no image")
     scale = [*found.get("-s", [1.0]), 1.0]
     offset = [*found.get("-o", [0.0]), 0.0]
     return Map(beside(file, rest), (scale[0], scale[1]), (offset[0], offset[1]), clamped)
