@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +11,12 @@ import torch
 from taichisoft.files.colors import levels_of_text, with_opacity_apart
 from taichisoft.files.hard_edges import with_normals_of
 from taichisoft.files.images import pillow, read_image
-from taichisoft.files.mtl import Map, Mtl, beside, read_mtl
+from taichisoft.files.mtl import Map, Mtl, Tell, beside, read_mtl
 from taichisoft.files.obj import NONE, Obj, read_obj
 from taichisoft.files.stated import check_numbers
 from taichisoft.geometry.material import Material
 from taichisoft.geometry.mesh import Mesh
 from taichisoft.geometry.wrap import Wrap
-
-Tell = Callable[[str], None]
 
 
 def read_obj_mesh(content: bytes, path: Path, tell: Tell, *, materials: bool) -> Mesh:
