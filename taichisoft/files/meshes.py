@@ -103,8 +103,8 @@ def load_mesh(
     alone, all have that.
 
     Normals of OBJ, PLY and glTF say which edges are hard (``normal_faces``): corners at one place share a
-    normal if they have the same in the file, to one degree, and the normals themselves follow from the faces. Those of STL
-    are left out.
+    normal if they have the same in the file, to one degree, and the normals themselves follow from the faces.
+    Those of STL are left out.
 
     ``alphaMode`` of glTF: with ``OPAQUE``, the default, opacity is left out; with ``MASK`` it is 1 from
     ``alphaCutoff`` on and else 0, of each texel and each vertex (times the factor); with ``BLEND`` it is as
