@@ -137,13 +137,14 @@ def test_images_plain_colours_and_no_material_side_by_side(tmp_path):
     assert mesh.vertex_colors is None
 
 
-def test_one_image_of_two_materials_is_one_tensor(tmp_path, dtype):
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_one_image_of_two_materials_is_one_tensor(tmp_path, precision):
     file = Builder()
     texture = file.image()
     for factor in ((1, 0, 0, 1), (0, 1, 0, 1)):
         file.add(file.material(factor, {"index": texture}), TEXCOORD_0=UV)
-    first, second = ts.load_mesh(file.write(tmp_path), dtype=dtype).materials
-    assert first.image.dtype == dtype
+    first, second = ts.load_mesh(file.write(tmp_path), dtype=precision).materials
+    assert first.image.dtype == precision
     assert first.image.data_ptr() == second.image.data_ptr()
 
 
