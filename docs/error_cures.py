@@ -357,12 +357,17 @@ CURES = (
     (
         r"path must hold one material|path must hold an image with one wrap",
         "A `ts.Texture` is one image, with one wrap.",
-        "`ts.load_mesh` returns a mesh with all of its materials.",
+        "`ts.load_mesh` returns a mesh with all of its materials. Of two wraps `wrap=` chooses one.",
     ),
     (
-        r"map_d of|map_Kd and map_d",
-        "Colours and opacity of a material are looked up in one place.",
-        "Give both images one size and the same options, or put the opacity into the fourth channel of `map_Kd`.",
+        r"vertex_data.*to be saved",
+        "A PLY file has a column for each of `vertex_data`, and would not give this one back.",
+        "Give it a name of one word that is no coordinate, normal or colour, and float32, float64 or whole numbers.",
+    ),
+    (
+        r"must be a PBRMaterial or a SimpleMaterial",
+        "One material is taken, of these two kinds.",
+        "Give `mesh.visual.material` one material, or write the mesh to a file and read that by `ts.load_mesh`.",
     ),
     (
         r"got a Scene",
@@ -375,7 +380,7 @@ CURES = (
         "Give lists of one length, as `meshes.verts_list()` and `meshes.faces_list()` of PyTorch3D are.",
     ),
     (
-        r"alphaMode|baseColorFactor|buffer \{|bufferView \{|^colours must be|data in a URI|indices of faces must|opacity must be in|place of a node"
+        r"alphaMode|must be one of \{list\(table\)|baseColorFactor|buffer \{|bufferView \{|^colours must be|data in a URI|indices of faces must|opacity must be in|place of a node"
         r"|second chunk|there are \{items|triangles must have 3|wrapS and|^\{what\} must be (finite$|there for)",
         "A mesh file, or one that it names, is damaged or missing, or holds numbers that are not valid.",
         "Look at what is named. `ts.load_mesh(path, materials=False)` reads the shape alone; the glTF validator of Khronos checks whole files.",

@@ -63,7 +63,8 @@ class Gltf:
         """Return an accessor as (count, columns), of the type that it states."""
         accessor = self.item("accessors", index)
         where = f"accessor {index}"
-        dtype, columns = np.dtype(DTYPES[accessor["componentType"]]), COLUMNS[accessor["type"]]
+        dtype = np.dtype(_known(DTYPES, accessor, "componentType", where))
+        columns = _known(COLUMNS, accessor, "type", where)
         count = accessor["count"]
         if not isinstance(count, int) or count < 0:
             raise ValueError(f"{where}: count must be a whole number, got {count}")
@@ -75,7 +76,7 @@ class Gltf:
             raise ValueError(f"{where} has no bufferView: compressed meshes are not supported")
         sparse = accessor.get("sparse")
         if sparse is not None:
-            kind = np.dtype(DTYPES[sparse["indices"]["componentType"]])
+            kind = np.dtype(_known(DTYPES, sparse["indices"], "componentType", where))
             rows = self._block(sparse["indices"], sparse["count"], 1, kind, where)[:, 0]
             if len(rows) and rows.max() >= count:
                 raise ValueError(f"{where}: a sparse index must be below {count}, got {rows.max()}")
@@ -138,6 +139,14 @@ class Gltf:
         if not file.is_file():
             raise ValueError(f"buffer {index} must be an existing file, got {file}")
         return file.read_bytes()
+
+
+def _known(table: dict[Any, Any], stated: dict[str, Any], name: str, where: str) -> Any:
+    """Return what an entry stands for."""
+    value = stated[name]
+    if value not in table:
+        raise ValueError(f"{where}: {name} must be one of {list(table)}, got {value!r}")
+    return table[value]
 
 
 def embedded(uri: str) -> bytes:

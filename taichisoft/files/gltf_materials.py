@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any
 
@@ -19,11 +19,12 @@ from taichisoft.geometry.wrap import Wrap
 WRAPS = {10497: Wrap.REPEAT, 33071: Wrap.CLAMP, 33648: Wrap.MIRROR}
 TRANSFORM, GLOSSINESS = "KHR_texture_transform", "KHR_materials_pbrSpecularGlossiness"
 WEBP = "EXT_texture_webp"
+OPAQUE, MASK, BLEND = "OPAQUE", "MASK", "BLEND"
 
 
 @dataclass(frozen=True)
 class Look:
-    """A material, and what it says of the attributes of vertices.
+    """A material, and what it says of UV coordinates.
 
     Parameters
     ----------
@@ -32,14 +33,11 @@ class Look:
         The number of the UV coordinates of its image.
     transform : array, (2, 3), or None
         Takes u, v (from the top, as files have it) and 1 to where the image is looked up.
-    alpha : callable
-        What becomes of the opacity of vertices.
     """
 
     material: Material
     coordinates: int = 0
     transform: np.ndarray | None = None
-    alpha: Callable[[np.ndarray], np.ndarray] = np.array
 
 
 @dataclass
@@ -57,12 +55,27 @@ class Looks:
     tell: Callable[[str], None]
     _looks: dict[int | None, Look] = field(default_factory=dict)
     _images: dict[int, Any] = field(default_factory=dict)
+    _plain: dict[int | None, Material] = field(default_factory=dict)
 
     def of(self, index: int | None) -> Look:
         """Return a material by its number; None is that of what has none: white."""
         if index not in self._looks:
             self._looks[index] = self._made(index)
         return self._looks[index]
+
+    def plain(self, index: int | None) -> Material:
+        """Return a material without its image, for faces that have no UV coordinates."""
+        if index not in self._plain:
+            material = self.of(index).material
+            self._plain[index] = replace(material, image=None, image_opacity=None)
+        return self._plain[index]
+
+    def alpha(self, index: int | None) -> Callable[[np.ndarray], np.ndarray]:
+        """Return what becomes of the opacity of vertices; what has no material is opaque."""
+        if index is None:
+            return np.ones_like
+        stated = self.gltf.item("materials", index)
+        return _alpha_of_vertices(stated, _base(stated)[0][3])
 
     def _made(self, index: int | None) -> Look:
         if index is None:
@@ -81,11 +94,11 @@ class Looks:
                 coordinates = moved.get("texCoord", coordinates)
                 transform = _transform(moved)
         colors, opacity = (None, None) if image is None else image
-        share, opacity, alpha = _opacity(stated, factor[3], opacity)
+        share, opacity = opacity_by_mode(stated, factor[3], opacity)
         material = Material(
             torch.tensor(factor[:3], dtype=torch.float64), colors, share, opacity, *wraps, name=name
         )
-        return Look(material, coordinates, transform, alpha)
+        return Look(material, coordinates, transform)
 
     def _image(self, texture: dict[str, Any], name: str) -> Any:
         """Return colours and opacity of the texels, or None, if they are missing."""
@@ -142,24 +155,48 @@ def _transform(stated: dict[str, Any]) -> np.ndarray:
     return np.array([[c * sx, s * sy, x], [-s * sx, c * sy, y]])
 
 
-def _opacity(
+def opacity_by_mode(
     stated: dict[str, Any], factor: float, image: torch.Tensor | None
-) -> tuple[torch.Tensor | None, torch.Tensor | None, Callable[[np.ndarray], np.ndarray]]:
-    """Return the opacity of all, that of the texels, and what becomes of that of vertices."""
-    mode = stated.get("alphaMode", "OPAQUE")
-    if mode == "OPAQUE":
-        return None, None, np.ones_like
-    if mode == "BLEND":
-        share = None if factor == 1 else torch.tensor(factor, dtype=torch.float64)
-        return share, image, np.array
-    if mode != "MASK":
-        raise ValueError(f"alphaMode must be OPAQUE, MASK or BLEND, got {mode!r}")
-    cutoff = float(stated.get("alphaCutoff", 0.5))
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Return the opacity of all and that of the texels, by ``alphaMode`` and ``alphaCutoff``.
 
-    def cut(alpha: np.ndarray) -> np.ndarray:
-        return (alpha >= cutoff).astype(np.float64)
-
+    Parameters
+    ----------
+    stated : dict
+        The material of a file; what it does not state is as glTF says.
+    factor : float
+        The fourth number of ``baseColorFactor``.
+    image : Tensor, (H, W), or None
+        The fourth channel of the image.
+    """
+    mode = _mode(stated)
+    if mode == OPAQUE:
+        return None, None
+    if mode == BLEND:
+        return None if factor == 1 else torch.tensor(factor, dtype=torch.float64), image
+    cutoff = _cutoff(stated)
     if image is not None:
-        return None, (image * factor >= cutoff).to(image.dtype), cut
-    share = None if factor >= cutoff else torch.zeros((), dtype=torch.float64)
-    return share, None, cut
+        return None, (image * factor >= cutoff).to(image.dtype)
+    return None if factor >= cutoff else torch.zeros((), dtype=torch.float64), None
+
+
+def _alpha_of_vertices(stated: dict[str, Any], factor: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what becomes of the opacity of vertices, by the mode."""
+    mode = _mode(stated)
+    if mode == OPAQUE:
+        return np.ones_like
+    if mode == BLEND:
+        return np.array
+    cutoff = _cutoff(stated)
+    return lambda alpha: (alpha * factor >= cutoff).astype(np.float64)
+
+
+def _mode(stated: dict[str, Any]) -> str:
+    mode = stated.get("alphaMode", OPAQUE)
+    if mode not in (OPAQUE, MASK, BLEND):
+        raise ValueError(f"alphaMode must be OPAQUE, MASK or BLEND, got {mode!r}")
+    return mode
+
+
+def _cutoff(stated: dict[str, Any]) -> float:
+    return float(stated.get("alphaCutoff", 0.5))

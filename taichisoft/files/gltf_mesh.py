@@ -12,7 +12,7 @@ import torch
 
 from taichisoft.files.colors import with_opacity_apart
 from taichisoft.files.gltf import Gltf
-from taichisoft.files.gltf_materials import Look, Looks
+from taichisoft.files.gltf_materials import Looks
 from taichisoft.files.hard_edges import with_normals_of
 from taichisoft.files.stated import check_numbers
 from taichisoft.geometry.material import Material
@@ -64,12 +64,12 @@ def read_gltf_mesh(
         The file is damaged, or one that it names.
     """
     gltf = Gltf(content, path)
-    looks = Looks(gltf, tell) if materials else None
+    looks = Looks(gltf, tell)
     parts = [
         part
         for mesh, place in _placed(gltf, tell)
         for primitive in gltf.item("meshes", mesh)["primitives"]
-        if (part := _part(gltf, primitive, place, looks, tell)) is not None
+        if (part := _part(gltf, primitive, place, looks, materials=materials)) is not None
     ]
     return _joined(parts)
 
@@ -124,8 +124,9 @@ def _part(
     gltf: Gltf,
     primitive: dict[str, Any],
     place: np.ndarray,
-    looks: Looks | None,
-    tell: Callable[[str], None],
+    looks: Looks,
+    *,
+    materials: bool,
 ) -> Part | None:
     """Return a primitive in its place; None if it is made of points or lines."""
     mode = primitive.get("mode", TRIANGLES)
@@ -137,7 +138,6 @@ def _part(
     check_numbers(positions, faces)
     if np.linalg.det(place[:3, :3]) < 0:
         faces = faces[:, ::-1]
-    look = None if looks is None else looks.of(primitive.get("material"))
     part = Part(
         positions @ place[:3, :3].T + place[:3, 3],
         faces,
@@ -147,27 +147,21 @@ def _part(
         _normals(gltf, attributes, len(positions), place),
     )
     check_numbers(part.positions, faces)
-    if look is None:
-        return part
+    number = primitive.get("material")
     if part.colors is not None:
-        part.colors[:, 3] = look.alpha(part.colors[:, 3])
-    return _with_look(gltf, part, attributes, look, tell)
+        part.colors[:, 3] = looks.alpha(number)(part.colors[:, 3])
+    return _with_look(part, attributes, number, looks) if materials else part
 
 
-def _with_look(
-    gltf: Gltf,
-    part: Part,
-    attributes: dict[str, int],
-    look: Look,
-    tell: Callable[[str], None],
-) -> Part:
+def _with_look(part: Part, attributes: dict[str, int], number: int | None, looks: Looks) -> Part:
+    gltf, look = looks.gltf, looks.of(number)
     material, index = look.material, attributes.get(f"TEXCOORD_{look.coordinates}")
     if index is None:
         if material.has_texels:
-            tell(
+            looks.tell(
                 f"faces of material {material.name!r} have no UV coordinates: they are without its image"
             )
-            material = replace(material, image=None, image_opacity=None)
+            material = looks.plain(number)
         return replace(part, material=material)
     uv = _checked(gltf.numbers(index), len(part.positions), "UV coordinates")[:, :2]
     if look.transform is not None:

@@ -9,29 +9,52 @@ import torch
 
 from taichisoft.geometry.mesh import Mesh
 
-# Digits after the point that normals in a file agree in.
-DIGITS = 3
+# Normals of one place that are no farther apart are the same, in radians: one degree. Files round them, to
+# three digits or to 8 bits (a step is 1/127), and a crease of less is not seen.
+SAME = np.pi / 180
 
 
 def with_normals_of(mesh: Mesh, normals: np.ndarray) -> Mesh:
     """Return a mesh with the hard edges that the normals of its corners say.
 
-    Corners at one place with one normal share it, even if the vertex is repeated there, along a seam of UV
-    coordinates, say. Corners without a normal share that of their vertex.
+    Corners at one place with the same normal (to one degree) share it, even if the vertex is repeated there,
+    along a seam of UV coordinates, say. Corners without a normal share that of their vertex.
 
     Parameters
     ----------
     mesh : Mesh
     normals : array, (F, 3, 3)
-        Of each corner, NaN where there is none.
+        Of each corner, of any length; NaN where there is none.
     """
-    missing = np.isnan(normals).any(-1, keepdims=True)
     faces = mesh.faces.numpy()
-    vertex = np.where(missing, faces[..., None], -1)
-    directions = np.where(missing, 0, normals.round(DIGITS))
-    keys = np.concatenate([mesh.vertices.numpy()[faces], directions, vertex], -1).reshape(-1, 7)
-    _, index = np.unique(keys, axis=0, return_inverse=True)
-    return replace(mesh, normal_faces=torch.from_numpy(index.reshape(-1, 3).astype(np.int64)))
+    missing = ~np.isfinite(normals).all(-1)
+    lengths = np.linalg.norm(normals, axis=-1, keepdims=True)
+    directions = normals / np.where(lengths > 0, lengths, 1)
+    directions[missing] = 0
+    _, place = np.unique(mesh.vertices.numpy(), axis=0, return_inverse=True)
+    groups = np.where(missing, mesh.num_vertices + faces, place.reshape(-1)[faces])
+    index = _alike(groups.reshape(-1), directions.reshape(-1, 3))
+    return replace(mesh, normal_faces=torch.from_numpy(index.reshape(-1, 3)))
+
+
+def _alike(groups: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Return numbers that are equal where group and direction are.
+
+    In rounds: the first direction that is left of each group takes those near it, so that a chain of small
+    steps is not one direction.
+    """
+    found = np.empty(len(groups), np.int64)
+    left, count = np.argsort(groups, kind="stable"), 0
+    while len(left):
+        own = groups[left]
+        first = np.concatenate([[True], own[1:] != own[:-1]])
+        taker = np.cumsum(first) - 1
+        apart = directions[left] - directions[left[first]][taker]
+        near = np.linalg.norm(apart, axis=-1) <= SAME
+        found[left[near]] = count + taker[near]
+        count += int(first.sum())
+        left = left[~near]
+    return found
 
 
 def without_needless(mesh: Mesh) -> Mesh:
@@ -39,6 +62,6 @@ def without_needless(mesh: Mesh) -> Mesh:
     index = mesh.normal_faces
     if index is None:
         return mesh
-    pairs = torch.stack([mesh.faces.reshape(-1), index.reshape(-1)], 1)
-    counts = {len(torch.unique(x, dim=0)) for x in (pairs, pairs[:, 0], pairs[:, 1])}
+    pairs = mesh.faces * (3 * mesh.num_faces) + index
+    counts = {len(torch.unique(x)) for x in (pairs, mesh.faces, index)}
     return replace(mesh, normal_faces=None) if len(counts) == 1 else mesh

@@ -96,17 +96,19 @@ def load_mesh(
     Materials are base colours and opacity, with the numbers of the file (not made linear): of MTL ``Kd``,
     ``d`` or ``Tr``, ``map_Kd`` with its fourth channel as opacity, ``map_d``, ``-clamp``, and ``-s`` and
     ``-o``, which are in the coordinates; of glTF ``baseColorFactor``, ``baseColorTexture``, its sampler,
-    ``COLOR_0``, and ``KHR_texture_transform``, which is in the coordinates. Faces without a material
+    ``COLOR_0``, and ``KHR_texture_transform``, which is in the coordinates. ``map_d`` is brought to the size
+    of ``map_Kd`` and lies where it does; if both are one image, opacity is its fourth channel alone. What
+    else is valid in an MTL file, and would change what is seen, is a warning. Faces without a material
     beside others have a white one. If no face of an OBJ file says which material it has, and there is one
     alone, all have that.
 
     Normals of OBJ, PLY and glTF say which edges are hard (``normal_faces``): corners at one place share a
-    normal if they have the same in the file, and the normals themselves follow from the faces. Those of STL
-    are left out.
+    normal if they have the same in the file, to one degree, and the normals themselves follow from the faces.
+    Those of STL are left out.
 
     ``alphaMode`` of glTF: with ``OPAQUE``, the default, opacity is left out; with ``MASK`` it is 1 from
-    ``alphaCutoff`` on and else 0, of each texel (times the factor) and each vertex; with ``BLEND`` it is as
-    it stands. Vertices without a material keep their opacity. Skins, morphs and animations are not read.
+    ``alphaCutoff`` on and else 0, of each texel and each vertex (times the factor); with ``BLEND`` it is as
+    it stands. What has no material is opaque. Skins, morphs and animations are not read.
     """
     path = check_path(path, SUFFIXES)
     check_type(normalize, "normalize", bool)
@@ -177,10 +179,19 @@ def damage_named(path: Path) -> Iterator[None]:
     except (ImportError, Warning):  # a warning if a program makes errors of them
         raise
     except Exception as error:
-        what = str(error) or type(error).__name__
+        what = _damage(error)
         raise ValueError(
             f"path must be a readable {path.suffix.lower()} file, got {path}: {what}"
         ) from error
+
+
+def _damage(error: Exception) -> str:
+    """Return what is wrong in a file, of what a parser raised."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing in the file"
+    if isinstance(error, IndexError):
+        return f"something is missing in the file ({error})"
+    return str(error) or type(error).__name__
 
 
 def _read_stated(content: bytes, suffix: str) -> Mesh:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -97,8 +97,14 @@ class _Lines:
             self.libraries.append(rest)
 
 
-def read_obj(content: bytes) -> Obj:
+def read_obj(content: bytes, tell: Callable[[str], None]) -> Obj:
     """Return what an OBJ file holds; polygons are cut into triangles.
+
+    Parameters
+    ----------
+    content : bytes
+    tell : callable
+        Is told what of the colours of vertices is left out.
 
     Raises
     ------
@@ -116,7 +122,7 @@ def read_obj(content: bytes) -> Obj:
         triangles += cut
         materials += [material] * len(cut)
     positions = lines.rows["v"]
-    colored = bool(positions) and all(len(row) >= 6 for row in positions)
+    colored = _all_have_colors(positions, tell)
     used = sorted(set(materials) - {NONE})
     names, face_materials = list(lines.materials), np.array(materials, np.int64)
     return Obj(
@@ -129,6 +135,18 @@ def read_obj(content: bytes) -> Obj:
         np.where(face_materials == NONE, NONE, np.searchsorted(used, face_materials)),
         lines.libraries,
     )
+
+
+def _all_have_colors(positions: list[list[float]], tell: Callable[[str], None]) -> bool:
+    """Return whether all vertices have RGB after their positions; tell of what is not read."""
+    without = sum(len(row) < 6 for row in positions)
+    if 0 < without < len(positions):
+        tell(
+            f"{without} of {len(positions)} vertices have no colour: those of the others are left out"
+        )
+    elif any(len(row) > 6 for row in positions):
+        tell("what follows the colours of vertices, such as opacity, is left out")
+    return bool(positions) and not without
 
 
 def _row(words: list[str], least: int, where: str, what: str) -> list[float]:

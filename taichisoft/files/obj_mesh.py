@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +10,13 @@ import torch
 
 from taichisoft.files.colors import levels_of_text, with_opacity_apart
 from taichisoft.files.hard_edges import with_normals_of
-from taichisoft.files.images import read_image
-from taichisoft.files.mtl import Map, Mtl, beside, read_mtl
+from taichisoft.files.images import pillow, read_image
+from taichisoft.files.mtl import Map, Mtl, Tell, beside, read_mtl
 from taichisoft.files.obj import NONE, Obj, read_obj
 from taichisoft.files.stated import check_numbers
 from taichisoft.geometry.material import Material
 from taichisoft.geometry.mesh import Mesh
 from taichisoft.geometry.wrap import Wrap
-
-Tell = Callable[[str], None]
 
 
 def read_obj_mesh(content: bytes, path: Path, tell: Tell, *, materials: bool) -> Mesh:
@@ -38,7 +35,7 @@ def read_obj_mesh(content: bytes, path: Path, tell: Tell, *, materials: bool) ->
     ValueError
         The file is damaged, or one that it names.
     """
-    obj = read_obj(content)
+    obj = read_obj(content, tell)
     check_numbers(obj.positions, obj.corners[..., 0])
     colors = None
     if obj.colors is not None:
@@ -65,7 +62,7 @@ def _with_look(mesh: Mesh, obj: Obj, path: Path, tell: Tell) -> Mesh:
     index, uv = obj.corners[..., 1].copy(), obj.coordinates
     bare = (index == NONE).any(1)
     for number, name in enumerate(names):
-        own, place = chosen == number, _place(stated.get(name, Mtl()), name)
+        own, place = chosen == number, _place(stated.get(name, Mtl()), name, tell)
         if place is not None:
             uv, index = _moved(uv, index, own & ~bare, place)
         if materials[number].has_texels and (own & bare).any():
@@ -94,7 +91,7 @@ def _stated(obj: Obj, path: Path, tell: Tell) -> dict[str, Mtl]:
         whole = beside(path, names)
         for file in [whole] if whole.is_file() else [beside(path, name) for name in names.split()]:
             if file.is_file():
-                found |= read_mtl(file)
+                found |= read_mtl(file, tell)
                 continue
             tell(f"materials must be in an existing file, got {file}")
             missing = True
@@ -120,15 +117,13 @@ def _chosen(obj: Obj, stated: dict[str, Mtl], tell: Tell) -> tuple[list[str], np
 
 def _material(name: str, stated: Mtl, tell: Tell) -> Material:
     """Return a material with its images."""
-    image, alpha = _texels(stated.image, tell), _texels(stated.image_opacity, tell)
+    image = _texels(stated.image, tell)
     colors, opacity = (None, None) if image is None else with_opacity_apart(image)
-    if alpha is not None:
-        opacity = _one_channel(alpha)
-        if colors is not None and opacity.shape != colors.shape[:2]:
-            raise ValueError(
-                f"map_d of material {name!r} must be of the size of map_Kd, {tuple(colors.shape[:2])}, got "
-                f"{tuple(opacity.shape)}"
-            )
+    if stated.image_opacity is not None and not (image is not None and _one_file(stated)):
+        alpha = _texels(stated.image_opacity, tell)
+        if alpha is not None:
+            size = alpha.shape[:2] if image is None else image.shape[:2]
+            opacity = _resized(_one_channel(alpha), size)
     share = stated.opacity
     if share is None and stated.transparency is not None:
         share = 1 - stated.transparency
@@ -155,18 +150,35 @@ def _texels(image: Map | None, tell: Tell) -> np.ndarray | None:
     return None
 
 
-def _one_channel(image: np.ndarray) -> torch.Tensor:
+def _one_file(stated: Mtl) -> bool:
+    """Return whether colours and opacity are channels of one image."""
+    maps = (stated.image, stated.image_opacity)
+    return len({one.path.resolve() for one in maps if one is not None}) == 1
+
+
+def _one_channel(image: np.ndarray) -> np.ndarray:
     """Return what an image says of opacity: its own, or its grey if all of it is opaque."""
     opaque = (image[..., 3] == 1).all()
-    return torch.from_numpy(image[..., :3].mean(-1) if opaque else image[..., 3].copy())
+    return image[..., :3].mean(-1) if opaque else image[..., 3].copy()
 
 
-def _place(stated: Mtl, name: str) -> Map | None:
+def _resized(opacity: np.ndarray, size: tuple[int, ...]) -> torch.Tensor:
+    """Return an opacity with as many texels as an image of colours, bilinearly."""
+    if opacity.shape != size:
+        image = pillow()
+        drawn = image.fromarray(opacity.astype(np.float32)).resize(
+            size[::-1], image.Resampling.BILINEAR
+        )
+        opacity = np.asarray(drawn).astype(np.float64).clip(0, 1)
+    return torch.from_numpy(opacity)
+
+
+def _place(stated: Mtl, name: str, tell: Tell) -> Map | None:
     """Return the image that says how UV coordinates are scaled and moved, if they are."""
     maps = [one for one in (stated.image, stated.image_opacity) if one is not None]
     if len({(one.scale, one.offset, one.clamped) for one in maps}) > 1:
-        raise ValueError(
-            f"map_Kd and map_d of material {name!r} must have the same -s, -o and -clamp"
+        tell(
+            f"-s, -o and -clamp of material {name!r} are those of map_Kd: others of map_d are not read"
         )
     if not maps or (maps[0].scale, maps[0].offset) == (Map.scale, Map.offset):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,8 +55,14 @@ class Table:
     rows: np.ndarray
 
 
-def read_ply(content: bytes) -> dict[str, Table]:
+def read_ply(content: bytes, tell: Callable[[str], None]) -> dict[str, Table]:
     """Return the elements of a PLY file, after checks.
+
+    Parameters
+    ----------
+    content : bytes
+    tell : callable
+        Is told which lists and images are left out.
 
     Raises
     ------
@@ -64,6 +71,7 @@ def read_ply(content: bytes) -> dict[str, Table]:
     """
     lines, body = _split(content)
     kind, elements = _header(lines)
+    _tell_what_is_lost(lines, elements, tell)
     if kind == "ascii":
         rows = [line.split() for line in decoded(body).split("\n") if line.strip()]
         return _read_rows(elements, rows)
@@ -107,6 +115,23 @@ def _header(lines: list[str]) -> tuple[str, list[Element]]:
     if not kind:
         raise ValueError("the header states no format")
     return kind, elements
+
+
+def _tell_what_is_lost(
+    lines: list[str], elements: list[Element], tell: Callable[[str], None]
+) -> None:
+    for line in lines:
+        words = line.split(None, 2)
+        if words[:2] == ["comment", "TextureFile"]:
+            tell(f"images are not read: {' '.join(words[2:])}")
+    lists = [
+        f"{one.name} of element {element.name}"
+        for element in elements
+        for one in element.properties
+        if one.length is not None and not (element.name == "face" and one.name in INDICES)
+    ]
+    if lists:
+        tell(f"lists are left out: {', '.join(lists)}")
 
 
 def _property(words: list[str], where: str) -> Property:

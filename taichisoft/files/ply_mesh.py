@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -37,27 +37,28 @@ def read_ply_mesh(content: bytes, tell: Callable[[str], None]) -> Mesh:
     ValueError
         The file is damaged.
     """
-    tables = read_ply(content)
+    tables = read_ply(content, tell)
     nothing = Table({}, np.empty((0, 3), np.int64), np.empty(0, np.int64))
     vertices, faces = tables.get("vertex", nothing), tables.get("face", nothing)
     if not all(name in vertices.columns for name in POSITION):
         return Mesh(torch.empty(0, 3, dtype=torch.float64), torch.empty(0, 3, dtype=torch.int64))
     positions = _matrix(vertices, POSITION)
     check_numbers(positions, faces.triangles)
-    has_normals = all(name in vertices.columns for name in NORMAL)
-    taken = {*POSITION, *(NORMAL if has_normals else ())}
+    taken = names_taken(vertices.columns)
     look: dict[str, Any] = {}
     for kind, table in (("vertex", vertices), ("face", faces)):
-        names = _color_names(table)
+        names = _color_names(table.columns)
         if not names:
             continue
         if look:
             tell("there are colours of vertices and of faces: those of faces are left out")
             continue
-        taken |= set(names) if kind == "vertex" else set()
         levels = _levels(table, names)
         colors, opacity = with_opacity_apart(levels if kind == "vertex" else levels[table.rows])
         look = {f"{kind}_colors": colors, f"{kind}_opacity": opacity}
+    lost = [name for name in faces.columns if name not in _color_names(faces.columns)]
+    if lost:
+        tell(f"numbers of faces are left out: {', '.join(lost)}")
     others = {n: _numbers(x) for n, x in vertices.columns.items() if n not in taken}
     mesh = Mesh(
         torch.from_numpy(positions.astype(np.float64)),
@@ -65,16 +66,22 @@ def read_ply_mesh(content: bytes, tell: Callable[[str], None]) -> Mesh:
         vertex_data=others or None,
         **look,
     )
-    if not has_normals:
+    if not taken.issuperset(NORMAL):
         return mesh
     return with_normals_of(mesh, _matrix(vertices, NORMAL).astype(np.float64)[faces.triangles])
 
 
-def _color_names(table: Table) -> tuple[str, ...]:
+def names_taken(names: Collection[str]) -> set[str]:
+    """Return which names of numbers of vertices are read as positions, normals or colours."""
+    normals = NORMAL if all(name in names for name in NORMAL) else ()
+    return {*POSITION, *normals, *_color_names(names)}
+
+
+def _color_names(names: Collection[str]) -> tuple[str, ...]:
     """Return the names of red, green, blue and, if there is one, alpha; of no colours none."""
-    for names in COLORS:
-        if all(n in table.columns for n in names[:3]):
-            return names if names[3] in table.columns else names[:3]
+    for channels in COLORS:
+        if all(name in names for name in channels[:3]):
+            return channels if channels[3] in names else channels[:3]
     return ()
 
 
@@ -92,4 +99,6 @@ def _matrix(table: Table, names: tuple[str, ...]) -> np.ndarray:
 
 
 def _numbers(column: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(column.astype(np.float64 if column.dtype.kind == "f" else np.int64))
+    """Return floats of their own type, and whole numbers of 64 bits."""
+    own = column.dtype.newbyteorder("=")
+    return torch.from_numpy(column.astype(own if own.kind == "f" else np.int64))

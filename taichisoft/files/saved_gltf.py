@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from torch import Tensor
 
 from taichisoft.files.gltf_materials import WRAPS
 from taichisoft.files.saved_materials import Image, Saved, faces_of, saved_materials
@@ -77,7 +78,8 @@ def gltf_files(mesh: Mesh, colors: np.ndarray | None, path: Path) -> dict[Path, 
                 view = writer.view(image.content)
                 writer.append("images", {"bufferView": view, "mimeType": "image/png"})
             else:
-                file = path.with_name(f"{path.stem}_{number}.png")
+                # not the name that an OBJ file beside it gives its images
+                file = path.with_name(f"{path.stem}_gltf_{number}.png")
                 files[file] = image.content
                 writer.append("images", {"uri": quote(file.name)})
         for material, one in zip(mesh.materials, saved, strict=True):
@@ -127,9 +129,10 @@ def _material(
 def _primitives(writer: Writer, mesh: Mesh, colors: np.ndarray | None) -> list[dict[str, Any]]:
     """Return a primitive for the faces of each material."""
     chosen = faces_of(mesh.face_materials, mesh.num_faces)
+    normals = None if mesh.normal_faces is None else corner_normals(mesh)
     primitives = []
     for number in np.unique(chosen).tolist():
-        primitive = _primitive(writer, mesh, colors, chosen == number)
+        primitive = _primitive(writer, mesh, colors, normals, chosen == number)
         if "materials" in writer.tree:
             primitive["material"] = number
         primitives.append(primitive)
@@ -137,15 +140,18 @@ def _primitives(writer: Writer, mesh: Mesh, colors: np.ndarray | None) -> list[d
 
 
 def _primitive(
-    writer: Writer, mesh: Mesh, colors: np.ndarray | None, faces: np.ndarray
+    writer: Writer,
+    mesh: Mesh,
+    colors: np.ndarray | None,
+    normals: tuple[Tensor, Tensor] | None,
+    faces: np.ndarray,
 ) -> dict[str, Any]:
     """Return the faces of one material, with the vertices that they use; of all faces with all vertices."""
     index = [mesh.faces.cpu().numpy()]
     if mesh.uv_faces is not None:
         index.append(mesh.uv_faces.cpu().numpy())
-    if mesh.normal_faces is not None:
-        normals, of_corners = corner_normals(mesh)
-        index.append(of_corners.cpu().numpy())
+    if normals is not None:
+        index.append(normals[1].cpu().numpy())
     corners = np.stack(index, -1)[faces].reshape(-1, len(index))
     if faces.all() and len(index) == 1:
         rows, own = np.arange(mesh.num_vertices)[:, None], corners[:, 0]
@@ -161,8 +167,8 @@ def _primitive(
         own_uv = rows[:, 0 if mesh.uv_faces is None else 1]
         u, v = mesh.uv.detach().cpu().numpy()[own_uv].T
         attributes["TEXCOORD_0"] = writer.accessor(np.stack([u, 1 - v], -1).astype(np.float32))
-    if mesh.normal_faces is not None:
-        directions = normals.detach().cpu().numpy()[rows[:, -1]]
+    if normals is not None:
+        directions = normals[0].detach().cpu().numpy()[rows[:, -1]]
         attributes["NORMAL"] = writer.accessor(directions.astype(np.float32))
     positions = mesh.vertices.detach().cpu().numpy()[rows[:, 0]].astype(np.float32)
     bounds = {"min": positions.min(0).tolist(), "max": positions.max(0).tolist()}

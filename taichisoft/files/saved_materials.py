@@ -65,10 +65,7 @@ def saved_materials(materials: tuple[Material, ...]) -> tuple[list[Saved], list[
     saved = []
     for index, material in enumerate(materials):
         where = f"materials[{index}]"
-        if material.channels not in (1, 3):
-            raise ValueError(
-                f"{where} must be grey or RGB to be saved, got {material.channels} channels"
-            )
+        check_channels(material, where)
         image = None
         if material.has_texels:
             made = _png(material, where)
@@ -83,9 +80,20 @@ def saved_materials(materials: tuple[Material, ...]) -> tuple[list[Saved], list[
     return saved, images
 
 
+def check_channels(material: Material, where: str) -> None:
+    """Raise ValueError for a material of other colours than grey or RGB."""
+    if material.channels not in (1, 3):
+        raise ValueError(
+            f"{where} must be grey or RGB to be saved, got {material.channels} channels"
+        )
+
+
 def _name(name: str, index: int, taken: set[str]) -> str:
-    """Return a name in one line, with a number if another material has it."""
-    plain = " ".join(name.split()) or f"material_{index}"
+    """Return a name in one line, with a number if another material has it.
+
+    A backslash at its end, which would continue the line in OBJ, is left out.
+    """
+    plain = " ".join(name.split()).rstrip("\\ ") or f"material_{index}"
     unique, number = plain, 1
     while unique in taken:
         number += 1

@@ -15,6 +15,7 @@ from taichisoft.base.files import write_atomically
 from taichisoft.base.warn import warn_user
 from taichisoft.files.colors import to_bytes
 from taichisoft.files.meshes import SUFFIXES, check_path
+from taichisoft.files.ply_mesh import COLORS, POSITION, names_taken
 from taichisoft.files.saved_gltf import gltf_files
 from taichisoft.files.saved_obj import obj_files
 from taichisoft.geometry.mesh import Mesh
@@ -34,6 +35,9 @@ HOLDING = {
 }
 FIELDS = (*AXES, "vertex_data", "materials", "normal_faces")
 RGBA = 4
+PLY_DTYPES = (
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64,
+)  # fmt: skip
 
 
 def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
@@ -45,8 +49,8 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
         One mesh with at least one face: no batch axes (``MeshBatch.split`` gives single meshes).
     path : str or path
         The suffix tells the format. Its folder must exist. Materials of ``mesh.obj`` are written to
-        ``mesh.mtl``, images to ``mesh_0.png``, ``mesh_1.png`` and so on; of ``mesh.gltf`` images as well,
-        and numbers to ``mesh.bin``. A GLB file holds all of it.
+        ``mesh.mtl``, images to ``mesh_0.png``, ``mesh_1.png`` and so on; images of ``mesh.gltf`` to
+        ``mesh_gltf_0.png`` and so on, numbers to ``mesh.bin``. A GLB file holds all of it.
 
     Raises
     ------
@@ -61,7 +65,8 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
     ValueError
         Unknown suffix, a mesh with a batch axis or without faces, colours that are not grey, RGB or
         RGBA or more than 0.5 outside of [0, 1], or an opacity that they cannot hold: of vertices with
-        colours of faces (or the other way round), or beside RGBA.
+        colours of faces (or the other way round), or beside RGBA; ``vertex_data`` with names or dtypes that
+        a PLY file would not give back.
 
     Warns
     -----
@@ -88,12 +93,11 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
         raise FileNotFoundError(f"path must be in an existing folder, got {path}")
     if mesh.num_faces == 0:
         raise ValueError("mesh must have at least one face to be saved, got none")
-    for name, axes in AXES.items():
-        value = getattr(mesh, name)
-        if value is not None and value.ndim > axes:
-            raise ValueError(f"mesh must not be batched, got {name} of shape {tuple(value.shape)}")
+    check_single(mesh)
     suffix = path.suffix.lower()
-    colors = _colors(mesh, suffix)
+    colors = colors_held(mesh, HOLDING[suffix])
+    if suffix == ".ply":
+        _check_data(mesh, colored="vertex" in colors)
     _tell_what_is_lost(mesh, path)
     if suffix == ".obj":
         files = obj_files(mesh, colors.get("vertex"), path)
@@ -103,6 +107,36 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
         files = {path: _by_trimesh(mesh, colors, suffix)}
     for file, content in files.items():  # the one that names the others is the last
         write_atomically(file, partial(_write, content))
+
+
+def check_single(mesh: Mesh) -> None:
+    """Raise ValueError for a mesh with a batch axis."""
+    for name, axes in AXES.items():
+        value = getattr(mesh, name)
+        if value is not None and value.ndim > axes:
+            raise ValueError(f"mesh must not be batched, got {name} of shape {tuple(value.shape)}")
+
+
+def _check_data(mesh: Mesh, *, colored: bool) -> None:
+    """Raise ValueError for numbers of vertices that a PLY file would not give back."""
+    data = mesh.vertex_data or {}
+    written = {*POSITION, *(COLORS[0] if colored else ())}
+    taken = written | names_taken({*written, *data})
+    for name, value in data.items():
+        if value.dtype not in PLY_DTYPES:
+            raise ValueError(
+                f"vertex_data[{name!r}] must be bool, float32, float64 or whole numbers to be saved, "
+                f"got {value.dtype}"
+            )
+        if not name or " " in name or not (name.isascii() and name.isprintable()):
+            raise ValueError(
+                f"names of vertex_data must be one word of ASCII to be saved, got {name!r}"
+            )
+        if name in taken:
+            raise ValueError(
+                f"vertex_data must not be named {name!r} to be saved: it would be read as a position, normal "
+                "or colour"
+            )
 
 
 def _write(content: bytes, path: Path) -> None:
@@ -120,15 +154,18 @@ def _tell_what_is_lost(mesh: Mesh, path: Path) -> None:
         warn_user(f"{suffix} files do not hold {', '.join(lost)}: left out of {path}")
 
 
-def _colors(mesh: Mesh, suffix: str) -> dict[str, np.ndarray]:
-    """Return what is saved as colours of vertices or faces, as bytes, of the kinds that the format holds."""
+def colors_held(mesh: Mesh, held: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Return the colours of vertices or faces as bytes, with opacity as a fourth channel.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    held : tuple of str
+        Which of ``vertex_colors``, ``vertex_opacity``, ``face_colors`` and ``face_opacity`` there may be.
+    """
     found = {}
     for kind in ("vertex", "face"):
-        names = [
-            f"{kind}_{what}"
-            for what in ("colors", "opacity")
-            if f"{kind}_{what}" in HOLDING[suffix]
-        ]
+        names = [f"{kind}_{what}" for what in ("colors", "opacity") if f"{kind}_{what}" in held]
         colors, opacity = ([getattr(mesh, name) for name in names] + [None, None])[:2]
         if opacity is not None:
             colors = _with_opacity(mesh, kind, colors, opacity)

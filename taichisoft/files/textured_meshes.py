@@ -9,6 +9,8 @@ import torch
 
 from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_dtype, check_type
+from taichisoft.base.warn import warn_user
+from taichisoft.files.hard_edges import without_needless
 from taichisoft.files.images import pillow
 from taichisoft.files.meshes import check_exists, check_path, merged, read_mesh
 from taichisoft.geometry.material import Material
@@ -17,6 +19,8 @@ from taichisoft.geometry.wrap import Wrap
 
 SUFFIXES = (".obj", ".glb", ".gltf")
 """File formats that hold textures, by suffix, upper or lower case."""
+
+_ALL_READ = "ts.load_mesh reads it with all of its materials"
 
 
 def load_textured_mesh(
@@ -47,8 +51,9 @@ def load_textured_mesh(
     Returns
     -------
     mesh : Mesh
-        On the CPU, without colours. Vertices that agree in every coordinate are joined, since both formats
-        repeat them along the seams of the texture, where a mesh that is optimised would tear.
+        On the CPU, without colours, with the hard edges of the file. Vertices that agree in every coordinate
+        are joined, since both formats repeat them along the seams of the texture, where a mesh that is
+        optimised would tear.
     texture : Texture
         Of the coordinates of each corner. Its image is that of the diffuse or base colour, as the
         file has it (not made linear), RGB in [0, 1], times the factor of the material; its opacity is that of
@@ -63,8 +68,13 @@ def load_textured_mesh(
     TypeError
         An argument of a wrong type.
     ValueError
-        Unknown suffix, a damaged file, one without faces, UV coordinates or an image, or with several
-        materials.
+        Unknown suffix, a damaged file, one without faces, UV coordinates or an image, with several materials,
+        or with two wraps where none is given.
+
+    Warns
+    -----
+    UserWarning
+        What of the file is missing or not read.
     """
     path = check_path(path, SUFFIXES)
     check_type(normalize, "normalize", bool)
@@ -73,19 +83,15 @@ def load_textured_mesh(
     check_exists(path)
     pillow()
 
-    def refuse(what: str) -> None:
-        missing = _Missing(what)
-        raise missing
-
-    try:
-        mesh = read_mesh(path, refuse, materials=True)
-    except ValueError as error:
-        if isinstance(error.__cause__, _Missing):
-            raise ValueError(
-                f"path must hold a texture with a readable image, got {path}: {error.__cause__}"
-            ) from error
-        raise
-    material = _only_material(mesh, path)
+    told: list[str] = []
+    mesh = read_mesh(path, told.append, materials=True)
+    material = _only_material(mesh, path, told)
+    if wrap is None and material.wrap_u is not material.wrap_v:
+        raise ValueError(
+            f"path must hold an image with one wrap, got two; give wrap=, or {_ALL_READ}: {path}"
+        )
+    for what in told:
+        warn_user(f"{path}: {what}")
     assert material.image is not None, "it has been looked for"
     assert mesh.uv is not None, "so has it"
     colors = material.image * material.color
@@ -102,24 +108,18 @@ def load_textured_mesh(
         None if opacity is None else opacity.to(dtype),
         mipmaps,
     )
-    bare = merged(Mesh(mesh.vertices, mesh.faces))
+    bare = without_needless(merged(Mesh(mesh.vertices, mesh.faces, normal_faces=mesh.normal_faces)))
     return (bare.normalized() if normalize else bare).to(dtype=dtype), texture
 
 
-class _Missing(ValueError):
-    """What a file with a texture cannot do without."""
-
-
-def _only_material(mesh: Mesh, path: Path) -> Material:
+def _only_material(mesh: Mesh, path: Path, told: list[str]) -> Material:
     """Return the material of a mesh that has one alone, with an image."""
-    several = f"ts.load_mesh reads it with all of its materials: {path}"
     if mesh.uv is None:
         raise ValueError(f"path must hold a mesh with UV coordinates, got none in {path}")
     materials = mesh.materials or ()
     if not any(material.image is not None for material in materials):
-        raise ValueError(f"path must hold a texture with a readable image, got none in {path}")
+        why = "".join(f": {what}" for what in told)
+        raise ValueError(f"path must hold a texture with a readable image, got none in {path}{why}")
     if len(materials) > 1:
-        raise ValueError(f"path must hold one material, got {len(materials)}; {several}")
-    if materials[0].wrap_u is not materials[0].wrap_v:
-        raise ValueError(f"path must hold an image with one wrap, got two; {several}")
+        raise ValueError(f"path must hold one material, got {len(materials)}; {_ALL_READ}: {path}")
     return materials[0]

@@ -10,12 +10,17 @@ import torch
 from taichisoft.base.checks import check_dtype, check_type
 from taichisoft.base.warn import warn_user
 from taichisoft.files.colors import levels_of, to_bytes, with_opacity_apart
+from taichisoft.files.gltf_materials import BLEND, OPAQUE, opacity_by_mode
 from taichisoft.files.images import levels, pillow
-from taichisoft.files.saved_materials import pixels
+from taichisoft.files.saved_materials import check_channels, pixels
+from taichisoft.files.saved_meshes import FIELDS, RGBA, check_single, colors_held
 from taichisoft.geometry.material import Material
 from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.wrap import Wrap
 
-NOT_GIVEN = ("face_opacity", "vertex_opacity", "normal_faces")
+# What goes beside a material, and what without one.
+TEXTURED, COLORED = ("uv",), ("vertex_colors", "face_colors")
+WORDS = {"materials": "materials, of which there are several"}
 
 
 def from_trimesh(mesh: Any, dtype: torch.dtype) -> Mesh:
@@ -28,21 +33,34 @@ def from_trimesh(mesh: Any, dtype: torch.dtype) -> Mesh:
         )
     check_type(mesh, "mesh", trimesh.Trimesh)
     check_dtype(dtype)
-    data = {
-        name: torch.from_numpy(np.array(values))
-        for name, values in mesh.vertex_attributes.items()
-        if isinstance(values, np.ndarray) and values.shape == (len(mesh.vertices),)
-    }
+    data = {name: _data(values, mesh) for name, values in mesh.vertex_attributes.items()}
+    lost = [name for name, values in data.items() if values is None]
+    if lost:
+        warn_user(f"vertex_data holds one number for each vertex: {', '.join(lost)} left out")
     return Mesh(
         torch.tensor(np.asarray(mesh.vertices), dtype=torch.float64),
         torch.tensor(np.asarray(mesh.faces), dtype=torch.int64).reshape(-1, 3),
-        vertex_data=data or None,
+        vertex_data={name: x for name, x in data.items() if x is not None} or None,
         **_look(mesh.visual),
     ).to(dtype=dtype)
 
 
+def _data(values: Any, mesh: Any) -> torch.Tensor | None:
+    """Return numbers of vertices, in the order of bytes and of a type that torch has; None of others."""
+    if not isinstance(values, np.ndarray) or values.shape != (len(mesh.vertices),):
+        return None
+    if values.dtype.kind not in "biuf":
+        return None
+    if values.dtype.kind == "u" and values.dtype.itemsize > 1:
+        return torch.from_numpy(values.astype(np.int64))
+    own = values.dtype.newbyteorder("=") if values.dtype.itemsize <= 8 else np.dtype(np.float64)
+    return torch.from_numpy(values.astype(own))
+
+
 def _look(visual: Any) -> dict[str, Any]:
     """Return colours, or a material and UV coordinates."""
+    import trimesh
+
     if visual.kind in ("vertex", "face"):
         rows = levels_of(np.asarray(getattr(visual, f"{visual.kind}_colors")))
         colors, opacity = with_opacity_apart(rows)
@@ -50,10 +68,20 @@ def _look(visual: Any) -> dict[str, Any]:
     if visual.kind != "texture":
         return {}
     material = visual.material
-    if type(material).__name__ == "PBRMaterial":
+    stated: dict[str, Any] = {"alphaMode": BLEND}
+    if isinstance(material, trimesh.visual.material.PBRMaterial):
         image, factor = material.baseColorTexture, material.baseColorFactor
+        modes = {name: getattr(material, name) for name in ("alphaMode", "alphaCutoff")}
+        stated = {name: value for name, value in modes.items() if value is not None}
+    elif isinstance(material, trimesh.visual.material.SimpleMaterial):
+        image, factor = material.image, material.diffuse
+        # trimesh has this grey where no colour was given: it is no factor of an image.
+        if image is not None and np.array_equal(factor, trimesh.visual.color.DEFAULT_COLOR):
+            factor = None
     else:
-        image, factor = material.image, getattr(material, "diffuse", None)
+        raise TypeError(
+            f"the material of mesh must be a PBRMaterial or a SimpleMaterial, got a {type(material).__name__}"
+        )
     # Factors are bytes or floats, of three numbers or of four.
     share, opacity = with_opacity_apart(
         np.ones((1, 4)) if factor is None else levels_of(np.asarray(factor)).reshape(1, -1)
@@ -66,8 +94,8 @@ def _look(visual: Any) -> dict[str, Any]:
     )
     if uv is None:
         texels = alpha = None
-    name = str(getattr(material, "name", None) or "")
-    made = Material(share[0], texels, None if opacity is None else opacity[0], alpha, name=name)
+    through, alpha = opacity_by_mode(stated, 1.0 if opacity is None else float(opacity[0]), alpha)
+    made = Material(share[0], texels, through, alpha, name=str(material.name or ""))
     return {"materials": (made,), "uv": uv}
 
 
@@ -76,18 +104,10 @@ def to_trimesh(mesh: Mesh) -> Any:
     import trimesh
 
     check_type(mesh, "mesh", Mesh)
-    for name in ("vertices", "uv"):
-        value = getattr(mesh, name)
-        if value is not None and value.ndim > 2:
-            raise ValueError(f"mesh must not be batched, got {name} of shape {tuple(value.shape)}")
-    several = len(mesh.materials or ()) > 1
-    textured = mesh.materials is not None and not several
-    lost = [name for name in NOT_GIVEN if getattr(mesh, name) is not None]
-    lost += ["materials, of which there are several, and uv"] if several else []
-    colors = [name for name in ("vertex_colors", "face_colors") if getattr(mesh, name) is not None]
-    lost += colors if textured else []
-    if lost:
-        warn_user(f"a mesh of trimesh does not hold {', '.join(lost)}: left out")
+    check_single(mesh)
+    textured = len(mesh.materials or ()) == 1
+    held = TEXTURED if textured else _colors_held(mesh)
+    _tell_what_is_lost(mesh, held, textured=textured)
     rows, faces, uv = _apart(mesh) if textured else _whole(mesh)
     out = trimesh.Trimesh(
         mesh.vertices.detach().cpu().double().numpy()[rows],
@@ -100,9 +120,30 @@ def to_trimesh(mesh: Mesh) -> Any:
     if textured:
         assert mesh.materials is not None, "there is one"
         out.visual = trimesh.visual.TextureVisuals(uv, material=_material(mesh.materials[0]))
-    elif colors:
-        setattr(out.visual, colors[0], to_bytes(getattr(mesh, colors[0]), colors[0]))
+    for kind, numbers in colors_held(mesh, held).items():
+        setattr(out.visual, f"{kind}_colors", numbers)
     return out
+
+
+def _colors_held(mesh: Mesh) -> tuple[str, ...]:
+    """Return the names of the colours of a mesh, and of the opacity that makes RGBA of them."""
+    for name in COLORED:
+        colors, opacity = getattr(mesh, name), name.replace("colors", "opacity")
+        if colors is not None:
+            return (name, opacity) if colors.shape[1] != RGBA else (name,)
+    return ()
+
+
+def _tell_what_is_lost(mesh: Mesh, held: tuple[str, ...], *, textured: bool) -> None:
+    names = [name for name in FIELDS if name not in ("vertices", "vertex_data", *held)]
+    if textured:
+        names.remove("materials")
+    lost = [WORDS.get(name, name) for name in names if getattr(mesh, name) is not None]
+    images = [one for one in mesh.materials or () if textured and one.has_texels]
+    if any({one.wrap_u, one.wrap_v} != {Wrap.REPEAT} for one in images):
+        lost.append("wraps other than REPEAT")
+    if lost:
+        warn_user(f"a mesh of trimesh does not hold {', '.join(lost)}: left out")
 
 
 def _whole(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -125,6 +166,7 @@ def _material(material: Material) -> Any:
     """Return a material of trimesh, with its factor in 8 bits."""
     import trimesh
 
+    check_channels(material, "materials[0]")
     opacity = 1.0 if material.opacity is None else float(material.opacity)
     factor = to_bytes(material.color[None], "color of the material")[0].tolist()
     image = None
@@ -135,5 +177,5 @@ def _material(material: Material) -> Any:
         name=material.name or None,
         baseColorFactor=np.array([*factor, round(255 * opacity)], np.uint8),
         baseColorTexture=image,
-        alphaMode="BLEND" if through else "OPAQUE",
+        alphaMode=BLEND if through else OPAQUE,
     )

@@ -65,7 +65,8 @@ class Mesh:
         around, weighted by area. By default the faces: corners at the same vertex share one. Light and
         rendered normals follow; they are computed from the vertices, and never stale.
     vertex_data : dict of Tensor, (V,), optional
-        Other numbers of the vertices by name, of any dtype. Nothing reads them but files, which keep them.
+        Other numbers of the vertices by name, of any dtype, which `to` keeps. Nothing reads them but
+        files, which keep them.
 
     Raises
     ------
@@ -114,13 +115,23 @@ class Mesh:
         mesh : trimesh.Trimesh
             Colours of vertices or faces with their opacity; or UV coordinates and a material, of which base
             or diffuse colour, image and opacity are taken; numbers of vertices are in ``vertex_data``.
+            Opacity of a PBRMaterial is as its ``alphaMode`` says, see `load_mesh`: without one all is
+            opaque. The grey that trimesh gives a SimpleMaterial without a diffuse colour is white beside an
+            image.
         dtype : torch.dtype
-            float32 or float64.
+            float32 or float64; ``vertex_data`` has its own.
 
         Raises
         ------
         TypeError
-            Another type, such as a scene.
+            Another type, such as a scene, or several materials (a MultiMaterial).
+        ValueError
+            An ``alphaMode`` that glTF does not have, or colours that are not finite.
+
+        Warns
+        -----
+        UserWarning
+            Attributes of vertices that are no numbers, or several for each vertex, are left out.
         """
         from taichisoft.files.trimesh_meshes import from_trimesh  # sugar
 
@@ -134,13 +145,14 @@ class Mesh:
         Raises
         ------
         ValueError
-            A batch axis, or colours far outside of [0, 1].
+            A batch axis, colours that are not grey, RGB or RGBA, or are far outside of [0, 1].
 
         Warns
         -----
         UserWarning
             Something that trimesh does not hold is left out: several materials, colours beside a material,
-            opacity of vertices or faces, hard edges.
+            opacity of vertices or faces without colours (beside them it makes RGBA), UV coordinates without a
+            material, another wrap than REPEAT, hard edges.
         """
         from taichisoft.files.trimesh_meshes import to_trimesh  # sugar
 
@@ -484,9 +496,11 @@ class MeshBatch:
         return moved(self, device, dtype)
 
     def split(self) -> list[Mesh]:
-        """Return the meshes one by one, without padding. Differentiable; inverts `from_meshes`.
+        """Return the meshes one by one, without padding. Differentiable; looks as before `from_meshes`.
 
         Materials and rows of ``uv`` that a mesh does not use are left out, and each has its ``uv_faces``.
+        What was packed beside others has what it lacked and they have: a white material, white colours, an
+        opacity of 1, ``normal_faces``.
         """
         assigned = split(_assigned(self), self.face_counts)
         face_colors = _split_or_none(self.face_colors, self.face_counts)

@@ -137,12 +137,14 @@ def test_images_plain_colours_and_no_material_side_by_side(tmp_path):
     assert mesh.vertex_colors is None
 
 
-def test_one_image_of_two_materials_is_one_tensor(tmp_path):
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_one_image_of_two_materials_is_one_tensor(tmp_path, precision):
     file = Builder()
     texture = file.image()
     for factor in ((1, 0, 0, 1), (0, 1, 0, 1)):
         file.add(file.material(factor, {"index": texture}), TEXCOORD_0=UV)
-    first, second = file.load(tmp_path).materials
+    first, second = ts.load_mesh(file.write(tmp_path), dtype=precision).materials
+    assert first.image.dtype == precision
     assert first.image.data_ptr() == second.image.data_ptr()
 
 
@@ -183,7 +185,7 @@ ALPHA = levels(TEXELS[..., 3])
         ({}, None, None, None),
         ({"alphaMode": "OPAQUE"}, None, None, None),
         ({"alphaMode": "BLEND"}, 0.5, ALPHA, [0, 102 / 255, 128 / 255, 1]),
-        ({"alphaMode": "MASK"}, None, (ALPHA / 2 >= 0.5).double(), [0, 0, 1, 1]),
+        ({"alphaMode": "MASK"}, None, (ALPHA / 2 >= 0.5).double(), [0, 0, 0, 1]),
         (
             {"alphaMode": "MASK", "alphaCutoff": 0.1},
             None,
@@ -209,6 +211,18 @@ def test_modes_of_alpha(more, opacity, of_texels, of_vertices, tmp_path):
     else:
         assert mesh.vertex_opacity.tolist() == of_vertices
     assert mesh.vertex_colors.tolist() == [[1, 0, 0]] * 4
+    bare = file.load(tmp_path, materials=False)
+    assert bare.materials is bare.uv is None
+    assert (bare.vertex_opacity is None) == (of_vertices is None)
+    if of_vertices is not None:
+        assert bare.vertex_opacity.equal(mesh.vertex_opacity)
+
+
+def test_what_has_no_material_is_opaque(tmp_path):
+    file = Builder()
+    colors = file.accessor(np.array([[255, 0, 0, 0]] * 4, np.uint8), normalized=True)
+    file.add(COLOR_0=colors)
+    assert file.load(tmp_path).vertex_opacity is None
 
 
 @pytest.mark.parametrize("kind", ["u1", "u2", "f4"])
@@ -222,9 +236,10 @@ def test_colors_of_vertices_of_every_type(kind, channels, tmp_path):
         padded = np.zeros((4, 4), np.uint8)
         padded[:, :channels] = colors
         view = file.view(padded.tobytes(), byteStride=4)
-        file.add(COLOR_0=file.accessor(colors, view, normalized=True))
+        stored = file.accessor(colors, view, normalized=True)
     else:
-        file.add(COLOR_0=file.accessor(colors, normalized=kind == "u2"))
+        stored = file.accessor(colors, normalized=kind == "u2")
+    file.add(file.material(alphaMode="BLEND"), COLOR_0=stored)
     mesh = file.load(tmp_path)
     expected = torch.tensor([[1, 0.2, 0]] * 4, dtype=torch.float64)
     torch.testing.assert_close(mesh.vertex_colors, expected, rtol=0, atol=1e-6)
@@ -313,6 +328,11 @@ def test_an_image_without_coordinates(tmp_path):
         mesh = file.load(tmp_path)
     assert mesh.materials[0].image is None
     assert mesh.materials[0].color.tolist() == [1, 0, 0]
+    file.add(0)
+    file.add(0, TEXCOORD_0=UV)
+    with pytest.warns(UserWarning, match="have no UV coordinates"):
+        mesh = file.load(tmp_path)
+    assert mesh.face_materials.tolist() == [0, 0, 0, 0, 1, 1]
 
 
 def test_skins_are_said_not_to_be_read(tmp_path):
@@ -352,6 +372,10 @@ DAMAGED = {
     "accessor": (
         put("meshes", 0, "primitives", 0, "indices", value=9), "3 accessors, and number 9 is needed"
     ),
+    "kind": (
+        put("accessors", 0, "componentType", value=1), r"accessor 0: componentType must be one of .* got 1",
+    ),
+    "nothing": (lambda file: file.tree["accessors"][0].pop("type"), "'type' is missing in the file"),
     "count": (put("accessors", 0, "count", value=99), "accessor 0 needs 1188 bytes of a view of 48"),
     "compressed": (put("accessors", 0, "bufferView", value=None), "4 bufferViews, and number None is needed"),
     "view": (put("bufferViews", 1, "byteLength", value=9999), "of a buffer of"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import taichisoft as ts
+from taichisoft.files.hard_edges import with_normals_of, without_needless
 from taichisoft.geometry.normals import corner_normals
 
 
@@ -92,6 +93,27 @@ def test_smooth_normals_and_seams_are_no_hard_edges(tmp_path):
     expected = ts.vertex_normals(ball)[ball.faces].double()
     torch.testing.assert_close(normals[index], expected, rtol=0, atol=1e-6)
     assert ts.load_mesh(tmp_path / "ball.obj", merge=True).normal_faces is None
+
+
+def test_normals_with_a_little_noise_are_the_same():
+    ball = ts.shapes.icosphere(4).to(dtype=torch.float64)
+    noise = 1e-6 * torch.randn(ball.num_faces, 3, 3, generator=torch.Generator().manual_seed(0))
+    normals = 3 * (ts.vertex_normals(ball)[ball.faces] + noise)
+    mesh = with_normals_of(ball, normals.numpy())
+    assert len(torch.unique(mesh.normal_faces)) == ball.num_vertices
+    assert without_needless(mesh).normal_faces is None
+
+
+def test_normals_of_a_chain_of_small_steps_are_not_all_the_same():
+    angles = torch.arange(61, dtype=torch.float64).deg2rad() / 2
+    fan = torch.stack([angles.cos(), angles.sin(), 0 * angles], 1)
+    mesh = ts.Mesh(
+        torch.cat([torch.zeros_like(fan[:1]), fan]),
+        torch.stack([torch.zeros(60).long(), torch.arange(1, 61), torch.arange(2, 62)], 1),
+    )
+    normals = fan[:-1, None].expand(-1, 3, -1)
+    found = with_normals_of(mesh, normals.numpy()).normal_faces[:, 0]
+    assert 10 <= len(torch.unique(found)) <= 30
 
 
 def test_faces_without_normals_beside_others_are_smooth(tmp_path):

@@ -104,9 +104,78 @@ def test_opacity_of_map_d(tmp_path):
     mtl = "newmtl a\nmap_Kd red.png\nmap_d grey.png\n"
     mesh = ts.load_mesh(write(tmp_path, "usemtl a\nf 1/1 2/2 4/4\n", mtl), dtype=torch.float64)
     torch.testing.assert_close(mesh.materials[0].image_opacity, levels(grey))
-    mtl = "newmtl a\nmap_Kd red.png\nmap_d alpha.png\n"
-    with pytest.raises(ValueError, match=r"a\.obj: map_d of material 'a' must be of the size"):
-        ts.load_mesh(write(tmp_path, "usemtl a\nf 1/1 2/2 4/4\n", mtl))
+
+
+def test_opacity_of_another_size_than_the_colours(tmp_path):
+    even = np.full((4, 6), 51, np.uint8)
+    even[:, 4:] = 255
+    Image.fromarray(even).save(tmp_path / "even.png")
+    mtl = "newmtl a\nmap_Kd red.png\nmap_d even.png\n"
+    mesh = ts.load_mesh(write(tmp_path, "usemtl a\nf 1/1 2/2 4/4\n", mtl), dtype=torch.float64)
+    opacity = mesh.materials[0].image_opacity
+    assert opacity.shape == (2, 3)
+    assert opacity[:, 0].tolist() == pytest.approx([0.2, 0.2], abs=1e-6)
+    assert (opacity[:, 2] > 0.8).all()
+
+
+@pytest.mark.parametrize("alpha", [128, 255])
+def test_opacity_of_the_image_of_the_colours_is_its_fourth_channel(alpha, tmp_path):
+    texels = np.concatenate([RED, np.full((2, 3, 1), alpha, np.uint8)], -1)
+    Image.fromarray(texels).save(tmp_path / "both.png")
+    mtl = "newmtl a\nmap_Kd both.png\nmap_d both.png\n"
+    (material,) = ts.load_mesh(write(tmp_path, "usemtl a\nf 1/1 2/2 4/4\n", mtl)).materials
+    if alpha == 255:
+        assert material.image_opacity is None
+    else:
+        assert material.image_opacity.eq(material.image_opacity.new_tensor(alpha / 255)).all()
+
+
+@pytest.mark.parametrize(
+    ("mtl", "told", "expected"),
+    [
+        ("Kd spectral x.rfl", "a.mtl, line 2: Kd spectral is not read", {"color": [1, 1, 1]}),
+        ("Kd xyz 0.1 0.2 0.3", "line 2: Kd xyz is not read", {"color": [1, 1, 1]}),
+        ("Kd 1 0 0.5 1", "Kd has 4 numbers, the first three are read", {"color": [1, 0, 0.5]}),
+        ("d 1.5", "line 2: d is 1.5, 1 is taken", {"opacity": None}),
+        ("Tr -0.5", "line 2: Tr is -0.5, 0 is taken", {"opacity": None}),
+        ("d -halo 0.5", "line 2: d?.*-halo is not read", {"opacity": 0.5}),
+        ("map_Kd -s 2 red.png\nmap_d grey.png", "others of map_d are not read", {}),
+        ("map_Kd -mm 0.1 0.5 red.png", "map_Kd: -mm 0.1 0.5 is not read", {}),
+        ("map_d -imfchan r grey.png", "map_d: -imfchan r is not read", {}),
+        ("map_Kd -blendu off red.png", "map_Kd: -blendu off is not read", {}),
+    ],
+)
+def test_what_is_valid_and_not_read_is_told(mtl, told, expected, tmp_path):
+    Image.fromarray(RED[..., 0]).save(tmp_path / "grey.png")
+    path = write(tmp_path, "usemtl a\nf 1/1 2/2 4/4\n", f"newmtl a\n{mtl}\n")
+    with pytest.warns(UserWarning, match=rf"a\.obj: .*{told}"):
+        (material,) = ts.load_mesh(path).materials
+    for name, value in expected.items():
+        found = getattr(material, name)
+        assert (found if found is None else found.tolist()) == value
+    assert material.has_texels == ("map" in mtl)
+
+
+def test_tabs_and_options_that_change_nothing(tmp_path):
+    mtl = "newmtl a\nmap_Kd\t-s\t2\t3\t-mm\t0.0 1\t-blendu on\t-t 0 0\tred.png\n"
+    mesh = ts.load_mesh(write(tmp_path, "usemtl a\nf 1/1 2/2 4/4\n", mtl))
+    assert mesh.materials[0].image is not None
+    assert mesh.uv[mesh.uv_faces[0]].tolist() == [[0, 0], [5, 0], [0, 3]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told", "colored"),
+    [
+        (["0 0 0 1 0 0", "1 0 0"], "2 of 4 vertices have no colour", False),
+        (["0 0 0 1 0 0 0.5", "1 0 0 1 0 0 1"], "what follows the colours .* is left out", True),
+    ],
+)
+def test_colours_of_vertices_that_are_left_out_are_told(rows, told, colored, tmp_path):
+    lines = [f"v {rows[i % 2]}" for i in range(4)]
+    (tmp_path / "a.obj").write_text("\n".join([*lines, "f 1 2 3"]))
+    with pytest.warns(UserWarning, match=rf"a\.obj: {told}"):
+        mesh = ts.load_mesh(tmp_path / "a.obj")
+    assert (mesh.vertex_colors is not None) == colored
 
 
 def test_vertex_colors_of_8_bits_are_recognised_and_kept_beside_materials(tmp_path):
@@ -175,12 +244,8 @@ def test_faces_with_an_image_but_without_coordinates(tmp_path):
         ("f 1//1 2//1 3//1\n", "", "line 12: a face needs vn 1, and there are 0"),
         ("usemtl a\nf 1 2 3\n", "newmtl a\nKd 1 x 1\n", "a.mtl, line 2: Kd must be numbers, got 1 x 1"),
         ("usemtl a\nf 1 2 3\n", "newmtl a\nKd 1 1\n", "a.mtl, line 2: Kd must be one number or three"),
-        ("usemtl a\nf 1 2 3\n", "newmtl a\nd 2\n", r"a.mtl, line 2: d must be one number in \[0, 1\]"),
-        (
-            "usemtl a\nf 1 2 3\n",
-            "newmtl a\nmap_Kd -s 2 red.png\nmap_d red.png\n",
-            "map_Kd and map_d of material 'a' must have the same",
-        ),
+        ("usemtl a\nf 1 2 3\n", "newmtl a\nd 1 2\n", "a.mtl, line 2: d must be one number, got 1 2"),
+        ("usemtl a\nf 1 2 3\n", "newmtl a\nd x\n", "a.mtl, line 2: d must be numbers, got x"),
     ],
 )  # fmt: skip
 def test_what_is_damaged(faces, mtl, message, tmp_path):

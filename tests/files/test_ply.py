@@ -104,6 +104,22 @@ def test_colors_that_cannot_be(kind, row, message, tmp_path):
         ts.load_mesh(tmp_path / "a.ply")
 
 
+def test_images_lists_and_numbers_of_faces_are_said_to_be_left_out(tmp_path):
+    head = HEAD.format("ascii").replace("1.0\n", "1.0\ncomment TextureFile my image.png\n")
+    head += (
+        FACES.format(1) + "property list uchar float texcoord\nproperty uchar quality\nend_header\n"
+    )
+    lines = [" ".join(map(str, p)) for p in POSITIONS]
+    (tmp_path / "a.ply").write_text(head + "\n".join([*lines, "3 0 1 2 6 0 0 1 0 1 1 7"]) + "\n")
+    with pytest.warns(UserWarning, match=r"a\.ply: ") as told:
+        assert ts.load_mesh(tmp_path / "a.ply").num_faces == 1
+    said = [str(one.message) for one in told]
+    assert len(said) == 3
+    assert said[0].endswith("a.ply: images are not read: my image.png")
+    assert said[1].endswith("a.ply: lists are left out: texcoord of element face")
+    assert said[2].endswith("a.ply: numbers of faces are left out: quality")
+
+
 def test_data_of_vertices_come_back(tmp_path):
     cube = ts.shapes.cube()
     data = {
@@ -119,7 +135,7 @@ def test_data_of_vertices_come_back(tmp_path):
     for name, value in data.items():
         assert back.vertex_data[name].equal(value.long() if name == "seen" else value)
     moved = back.with_vertices(back.vertices + 1).to(dtype=torch.float64)
-    assert moved.vertex_data["confidence"].dtype == torch.float64
+    assert moved.vertex_data["confidence"].dtype == torch.float32
     assert moved.vertex_data["label"].dtype == torch.int64
 
 

@@ -103,7 +103,8 @@ def test_materials_come_back(suffix, tmp_path, dtype):
     ts.save_mesh(back, path)  # once more, which changes nothing
     assert_alike(ts.load_mesh(path, dtype=dtype), back, 1e-6)
     pictures = sorted(file.name for file in tmp_path.glob("*.png"))
-    assert pictures == ([] if suffix == ".glb" else ["my mesh_0.png", "my mesh_1.png"])
+    start = {".obj": "my mesh_", ".gltf": "my mesh_gltf_"}.get(suffix)
+    assert pictures == ([] if start is None else [f"{start}0.png", f"{start}1.png"])
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -260,6 +261,54 @@ def test_a_write_that_fails_leaves_the_old_files(tmp_path, monkeypatch):
         ts.save_mesh(ts.shapes.cube(), path)
     monkeypatch.undo()
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_obj_and_gltf_of_one_name_stay_apart(tmp_path):
+    quad = ts.shapes.quad()
+    for suffix, level in ((".obj", 0.2), (".gltf", 0.8)):
+        material = ts.Material(None, torch.full((2, 2, 3), level))
+        mesh = ts.Mesh(quad.vertices, quad.faces, materials=(material,), uv=quad.vertices[:, :2])
+        ts.save_mesh(mesh, tmp_path / f"x{suffix}")
+    for suffix, level in ((".obj", 0.2), (".gltf", 0.8)):
+        image = ts.load_mesh(tmp_path / f"x{suffix}").materials[0].image
+        assert image.flatten()[0].item() == pytest.approx(level, abs=1e-6)
+
+
+def test_names_that_end_in_a_backslash(tmp_path):
+    mesh = ts.Mesh(
+        ts.shapes.cube().vertices,
+        ts.shapes.cube().faces,
+        materials=tuple(ts.Material(torch.ones(3), name=name) for name in ("a\\", "a \\ \\", "\\")),
+        face_materials=torch.arange(12) % 3,
+    )
+    ts.save_mesh(mesh, tmp_path / "a.obj")
+    back = ts.load_mesh(tmp_path / "a.obj")
+    assert back.num_faces == 12
+    assert [one.name for one in back.materials] == ["a", "a_2", "material_2"]
+
+
+@pytest.mark.parametrize("data", [
+    {"a b": torch.zeros(8)}, {"": torch.zeros(8)}, {"x": torch.zeros(8)}, {"é": torch.zeros(8)},
+    {"red": torch.zeros(8)}, {name: torch.zeros(8) for name in ("nx", "ny", "nz")},
+    {name: torch.zeros(8) for name in ("diffuse_red", "diffuse_green", "diffuse_blue")},
+    {"half": torch.zeros(8).half()}, {"half": torch.zeros(8).bfloat16()}, {"c": torch.zeros(8) + 0j},
+])  # fmt: skip
+def test_data_of_vertices_that_ply_would_not_give_back(data, tmp_path):
+    cube = ts.shapes.cube()
+    colors = torch.ones(8, 3) if "red" in data else None
+    mesh = ts.Mesh(cube.vertices, cube.faces, vertex_colors=colors, vertex_data=data)
+    with pytest.raises(ValueError, match=rf"vertex_data.* got|vertex_data.*{next(iter(data))}"):
+        ts.save_mesh(mesh, tmp_path / "a.ply")
+    assert not (tmp_path / "a.ply").exists()
+
+
+def test_data_with_single_names_of_colours_and_normals_come_back(tmp_path):
+    cube = ts.shapes.cube()
+    data = {name: torch.arange(8.0) for name in ("nx", "r", "alpha", "red")}
+    ts.save_mesh(ts.Mesh(cube.vertices, cube.faces, vertex_data=data), tmp_path / "a.ply")
+    back = ts.load_mesh(tmp_path / "a.ply")
+    assert back.vertex_colors is None
+    assert all(back.vertex_data[name].equal(x) for name, x in data.items())
 
 
 def test_an_opaque_image_is_saved_as_rgb(tmp_path):

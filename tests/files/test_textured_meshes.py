@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -103,6 +105,45 @@ def test_an_obj_without_its_mtl_has_no_texture(quad):
     (quad.parent / "quad.mtl").unlink()
     with pytest.raises(ValueError, match="path must hold a texture with a readable image"):
         ts.load_textured_mesh(quad)
+
+
+def test_hard_edges_are_kept(tmp_path):
+    box = ts.shapes.cube()
+    sides = torch.arange(36).reshape(12, 3)  # every face is apart
+    material = ts.Material(None, torch.rand(2, 2, 3))
+    mesh = ts.Mesh(
+        box.vertices, box.faces, None, None, None, None, (material,), uv=box.vertices[:, :2]
+    )
+    for index, hard in ((sides, True), (None, False)):
+        ts.save_mesh(replace(mesh, normal_faces=index), tmp_path / "box.obj")
+        found, _ = ts.load_textured_mesh(tmp_path / "box.obj")
+        assert (found.normal_faces is not None) == hard
+        assert found.num_vertices == 8
+
+
+def test_what_is_not_read_is_told_and_no_error(quad):
+    quad.with_suffix(".mtl").write_text("newmtl painted\nmap_Kd quad.png\nd 1.5\nmap_d none.png\n")
+    with pytest.warns(UserWarning, match=r"quad\.obj: ") as told:
+        ts.load_textured_mesh(quad)
+    said = " ".join(str(one.message) for one in told)
+    assert "d is 1.5" in said
+    assert "texture must be an existing file" in said
+    quad.with_suffix(".png").unlink()
+    with pytest.raises(
+        ValueError, match=r"a readable image, got none in .*: texture must be an ex"
+    ):
+        ts.load_textured_mesh(quad)
+
+
+def test_two_wraps_do_not_matter_where_one_is_given(tmp_path):
+    quad = ts.shapes.quad()
+    material = ts.Material(None, torch.rand(2, 2, 3), wrap_u=ts.Wrap.CLAMP)
+    mesh = ts.Mesh(quad.vertices, quad.faces, materials=(material,), uv=quad.vertices[:, :2])
+    ts.save_mesh(mesh, tmp_path / "a.glb")
+    with pytest.raises(ValueError, match="image with one wrap, got two; give wrap="):
+        ts.load_textured_mesh(tmp_path / "a.glb")
+    _, texture = ts.load_textured_mesh(tmp_path / "a.glb", wrap=ts.Wrap.MIRROR)
+    assert texture.wrap is ts.Wrap.MIRROR
 
 
 def test_bad_arguments(quad, tmp_path):

@@ -37,7 +37,7 @@ def test_a_material_comes_from_trimesh_and_goes_back():
     image = Image.fromarray(TEXELS)
     factor = np.array([255, 51, 0, 102], np.uint8)
     material = trimesh.visual.material.PBRMaterial(
-        "m", baseColorFactor=factor, baseColorTexture=image
+        "m", baseColorFactor=factor, baseColorTexture=image, alphaMode="BLEND"
     )
     visual = trimesh.visual.TextureVisuals(uv, material=material)
     triangle = trimesh.Trimesh(
@@ -58,6 +58,72 @@ def test_a_material_comes_from_trimesh_and_goes_back():
     assert again.materials[0].opacity.equal(found.opacity)
     assert again.uv.equal(mesh.uv)
     assert again.vertex_data["label"].equal(mesh.vertex_data["label"])
+
+
+def triangle(material=None, image=None, **attributes) -> trimesh.Trimesh:
+    """Return a textured triangle with other numbers of its vertices."""
+    uv = np.array([[0, 0], [1, 0], [1, 1.0]])
+    visual = trimesh.visual.TextureVisuals(uv, material=material, image=image)
+    return trimesh.Trimesh(
+        [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]], visual=visual, process=False,
+        vertex_attributes=attributes,
+    )  # fmt: skip
+
+
+def test_an_image_without_a_colour_is_as_bright_as_it_is():
+    image = Image.fromarray(TEXELS)
+    (found,) = ts.Mesh.from_trimesh(triangle(image=image)).materials
+    assert found.color.tolist() == [1, 1, 1]
+    tinted = trimesh.visual.material.SimpleMaterial(image=image, diffuse=[255, 51, 0, 255])
+    (found,) = ts.Mesh.from_trimesh(triangle(tinted)).materials
+    assert found.color.tolist() == pytest.approx([1, 0.2, 0])
+    (found,) = ts.Mesh.from_trimesh(triangle(trimesh.visual.material.SimpleMaterial())).materials
+    assert found.color.tolist() == pytest.approx([0.4] * 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "opacity"),
+    [
+        ({}, lambda alpha: None),
+        ({"alphaMode": "OPAQUE"}, lambda alpha: None),
+        ({"alphaMode": "BLEND"}, lambda alpha: alpha),
+        ({"alphaMode": "MASK"}, lambda alpha: (alpha >= 0.5).double()),
+        ({"alphaMode": "MASK", "alphaCutoff": 0.25}, lambda alpha: (alpha >= 0.25).double()),
+    ],
+)
+def test_modes_of_alpha(mode, opacity):
+    image = Image.fromarray(TEXELS)
+    material = trimesh.visual.material.PBRMaterial(baseColorTexture=image, **mode)
+    (found,) = ts.Mesh.from_trimesh(triangle(material), torch.float64).materials
+    expected = opacity(torch.from_numpy(TEXELS[..., 3]).double() / 255)
+    assert found.opacity is None
+    if expected is None:
+        assert found.image_opacity is None
+    else:
+        assert found.image_opacity.equal(expected)
+
+
+def test_numbers_of_vertices_of_every_type():
+    good = {
+        "big": np.arange(3, dtype=">f4"), "small": np.arange(3, dtype=np.uint16), "on": np.ones(3, bool),
+        "half": np.ones(3, np.float16), "long": np.ones(3, np.longdouble), "far": np.arange(3, dtype=">i8"),
+    }  # fmt: skip
+    mesh = ts.Mesh.from_trimesh(triangle(**good))
+    kinds = [torch.float32, torch.int64, torch.bool, torch.float16, torch.float64, torch.int64]
+    assert [x.dtype for x in mesh.vertex_data.values()] == kinds
+    assert mesh.vertex_data["big"].tolist() == mesh.vertex_data["far"].tolist() == [0, 1, 2]
+    bad = {"word": np.array(["a", "b", "c"]), "rows": np.ones((3, 2))}
+    with pytest.warns(UserWarning, match="one number for each vertex: word, rows left out"):
+        assert ts.Mesh.from_trimesh(triangle(**bad)).vertex_data is None
+
+
+def test_opacity_goes_beside_colours():
+    cube = ts.shapes.cube()
+    colors, opacity = torch.rand(8, 3), torch.linspace(0, 1, 8)
+    mesh = ts.Mesh(cube.vertices, cube.faces, vertex_colors=colors, vertex_opacity=opacity)
+    back = ts.Mesh.from_trimesh(mesh.to_trimesh())
+    torch.testing.assert_close(back.vertex_opacity, opacity, rtol=0, atol=0.002)
+    torch.testing.assert_close(back.vertex_colors, colors, rtol=0, atol=0.002)
 
 
 def test_seams_repeat_vertices():
@@ -85,6 +151,12 @@ def test_what_trimesh_does_not_hold_is_named():
     ):
         two.to_trimesh()
     one = ts.Mesh(cube.vertices, cube.faces, vertex_colors=torch.ones(8, 3), materials=(plain,))
+    uv = ts.Mesh(cube.vertices, cube.faces, uv=torch.rand(8, 2), vertex_opacity=torch.ones(8))
+    with pytest.warns(UserWarning, match="does not hold vertex_opacity, uv: left out"):
+        uv.to_trimesh()
+    clamped = ts.Material(None, torch.rand(2, 2, 3), wrap_u=ts.Wrap.CLAMP)
+    with pytest.warns(UserWarning, match="does not hold wraps other than REPEAT"):
+        uv.with_vertex_opacity(None).with_materials([clamped]).to_trimesh()
     with pytest.warns(UserWarning, match="does not hold vertex_colors") as told:
         one.to_trimesh()
     assert told[0].filename == __file__
@@ -100,6 +172,14 @@ def test_what_is_no_mesh_of_trimesh():
     cube = ts.shapes.cube()
     with pytest.raises(ValueError, match="mesh must not be batched, got vertices"):
         cube.with_vertices(cube.vertices[None]).to_trimesh()
+    with pytest.raises(ValueError, match="mesh must not be batched, got vertex_colors"):
+        cube.with_vertex_colors(torch.ones(1, 8, 3)).to_trimesh()
+    four = ts.Material(torch.ones(4), image_opacity=torch.ones(2, 2))
+    with pytest.raises(ValueError, match=r"materials\[0\] must be grey or RGB .* got 4 channels"):
+        cube.with_materials([four], uv=torch.rand(8, 2)).to_trimesh()
+    several = trimesh.visual.material.MultiMaterial([trimesh.visual.material.SimpleMaterial()])
+    with pytest.raises(TypeError, match="must be a PBRMaterial or a SimpleMaterial, got a MultiM"):
+        ts.Mesh.from_trimesh(triangle(several))
 
 
 def test_lists_of_pytorch3d():
