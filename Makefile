@@ -16,6 +16,8 @@ WORKERS ?= 2
 # Random scenes and damaged files of a long fuzzing.
 SCENES  ?= 2000
 SHARE   := TI_CPU_MAX_NUM_THREADS=2
+# Of ten: there is no address of an author to state.
+PYROMA  := 8
 SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -70,9 +72,12 @@ bench: $(VENV)/train.stamp $(VENV)/bench.stamp  ## time the rasterizer next to i
 notebooks: $(VENV)/test.stamp  ## execute all notebooks and write their outputs (about ten minutes)
 	$(BIN)/python -m notebooks.execute
 
-package: $(VENV)/test.stamp  ## build wheel and sdist; install the wheel into an empty environment of PYTHON, and use it there
+package: $(VENV)/package.stamp  ## build wheel and sdist, check both; install the wheel into an empty environment of PYTHON, and use it there
 	rm -rf dist build/package
 	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/pyroma --min $(PYROMA) dist/*.tar.gz
 	$(PYTHON) -m venv build/package
 	build/package/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
 	cd build && package/bin/python ../tests/documents/smoke.py
@@ -93,6 +98,10 @@ $(VENV)/train.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 
 $(VENV)/test.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	$(PIP) --editable '.[train,test,bench,notebooks]'
+	touch $@
+
+$(VENV)/package.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[package]'
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
+import taichisoft as ts
 from tests.helpers import ROOT
+
+PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.cpu_only
 
@@ -59,8 +63,62 @@ def test_wheel_installs_the_command_line(built):
 def test_sdist_holds_what_is_needed_to_go_on(built):
     with tarfile.open(built[1]) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
-    needed = ("tasks/base.py", "meta/train.py", "notebooks/01_softness.ipynb", "docs/index.md")
-    assert {"README.md", "LICENSE", "pyproject.toml", "tests/documents/smoke.py", *needed} <= names
+    rooms = ("tasks/base.py", "meta/train.py", "notebooks/01_softness.ipynb", "docs/index.md")
+    files = (
+        "README.md",
+        "LICENSE",
+        "CONTRIBUTING.md",
+        "Makefile",
+        "constraints.txt",
+        "pyproject.toml",
+    )
+    assert {"tests/documents/smoke.py", "results/results.json", *rooms, *files} <= names
+    assert not [name for name in names if name.endswith((".pt", ".lock"))]
+
+
+def test_links_and_pictures_of_the_readme_work_without_the_repository(built):
+    """As on PyPI, where the description is all there is."""
+    with zipfile.ZipFile(built[0]) as wheel:
+        path = next(name for name in wheel.namelist() if name.endswith("METADATA"))
+        text = wheel.read(path).decode()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    there = "https://github.com/taichisoft/taichisoft/blob/main/"
+    raw = "https://raw.githubusercontent.com/taichisoft/taichisoft/main/"
+    relative = r"\]\((?!https?:|#)([^)]+)\)"
+    assert len(re.findall(relative, readme)) > 10
+    assert re.findall(relative, text) == []
+    pictures = re.findall(r"!\[[^\]]*\]\((?!https?:)([^)]+)\)", readme)
+    assert pictures
+    assert all(f"]({raw}{picture})" in text for picture in pictures)
+    assert f"]({there}results/results.md)" in text
+
+
+def test_the_version_is_told_by_one_place(built):
+    version = ts.__version__
+    assert built[0].name.startswith(f"taichisoft-{version}-")
+    assert not re.search(r"^version\s*=", PROJECT, re.MULTILINE)
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {version}\n" in cited
+    recipe = (ROOT / "packaging" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    assert f'version: "{version}"' in recipe
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## \[{re.escape(version)}\]", changes, re.MULTILINE)
+
+
+def test_conda_asks_for_what_pip_does():
+    recipe = (ROOT / "packaging" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    run = recipe.split("  run:\n")[1].split("\n\n")[0]
+    wanted = {line.strip(" -").replace(" ", "") for line in run.splitlines()}
+    dependencies = PROJECT.split("\ndependencies = [")[1].split("\n]")[0]
+    pip = {name.replace("torch", "pytorch") for name in re.findall(r'"(\S+)"', dependencies)}
+    (python,) = re.findall(r'requires-python = "(\S+)"', PROJECT)
+    assert wanted == {*pip, f"python{python}"}
+
+
+def test_commits_are_checked_by_the_ruff_of_the_makefile():
+    (made,) = re.findall(r"'ruff==(\S+)'", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert f"rev: v{made}\n" in hooks
 
 
 def test_wheel_works_away_from_the_repository(built, tmp_path):
