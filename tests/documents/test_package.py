@@ -90,7 +90,7 @@ def test_links_and_pictures_of_the_readme_work_without_the_repository(built):
     pictures = re.findall(r"!\[[^\]]*\]\((?!https?:)([^)]+)\)", readme)
     assert pictures
     assert all(f"]({raw}{picture})" in text for picture in pictures)
-    assert f"]({there}results/results.md)" in text
+    assert f"]({there}docs/results.md)" in text
 
 
 def test_the_version_is_told_by_one_place(built):

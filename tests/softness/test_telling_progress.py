@@ -140,7 +140,7 @@ def test_fit_without_its_renderer_warns(dtype):
 
 
 def offset_of_the_mug(renderer: ts.SoftRasterizer, steps) -> float:
-    """Return how far off the mug of the README is, in scene units, after its loop over steps."""
+    """Return how far off the mug of the page on fitting is, in scene units, after its loop over steps."""
     mesh = ts.shapes.mug()
     camera = ts.Camera.look_at(eye=(1.0, 1.0, 3.0), fov=40, image_size=(64, 64))
     target = ts.SoftRasterizer.hard().silhouette(mesh, camera)
@@ -155,7 +155,7 @@ def offset_of_the_mug(renderer: ts.SoftRasterizer, steps) -> float:
 
 
 @pytest.mark.parametrize("name", ["general", "pose", "shape3d", "occlusion"])
-def test_a_shipped_softness_finds_the_mug_of_the_readme(name):
+def test_a_shipped_softness_finds_the_mug_of_the_page_on_fitting(name):
     # Measured: 0.067, 0.041, 0.058 and 0.010; it starts at 0.224. Never told, it ends at 0.48 or more.
     renderer = ts.SoftRasterizer.pretrained(name)
     assert offset_of_the_mug(renderer, renderer.anneal(60)) < 0.1
