@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import runpy
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import fields
 
@@ -19,6 +21,8 @@ from tests.meta.learning.problems import ParameterObjective, flat, spline_method
 DOCS = ROOT / "docs"
 PAGES = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
 SNIPPETS = sorted((DOCS / "snippets").glob("*.py"))
+# What starts processes, which begin by reading the program again.
+PROGRAMS = sorted((DOCS / "snippets" / "processes").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.stem)
@@ -28,11 +32,31 @@ def test_snippet_runs(path, tmp_path, monkeypatch):
     runpy.run_path(str(path), run_name="__main__")
 
 
+def run(*command: object) -> None:
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.cpu_only
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_program_of_several_processes_runs(path):
+    run(sys.executable, path)
+
+
+@pytest.mark.cpu_only
+def test_program_that_shares_gradients_runs_under_torchrun():
+    path = DOCS / "snippets" / "processes" / "parallel.py"
+    run(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, path)
+
+
 def test_pages_show_the_snippets():
     shown = Counter(
         name for text in PAGES.values() for name in re.findall(r'--8<-- "docs/snippets/(.+)"', text)
     )
-    assert shown == Counter(path.name for path in SNIPPETS)
+    snippets = (DOCS / "snippets").rglob("*.py")
+    assert shown == Counter(path.relative_to(DOCS / "snippets").as_posix() for path in snippets)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
