@@ -166,6 +166,21 @@ CURES = (
         "Undistort the photos first: `colmap image_undistorter`, or `cv2.undistort` with its new K.",
     ),
     (
+        r"distortion needs a perspective camera",
+        "A lens bends rays that meet in it; those of an orthographic camera are parallel.",
+        "Leave `distortion` out, or use a perspective camera.",
+    ),
+    (
+        r"distortion must be None",
+        "The other program's cameras have no distortion; without it they would see something else.",
+        "`to_opencv`, or undistort the images and pass `dataclasses.replace(camera, distortion=None)`.",
+    ),
+    (
+        r"pixels must be where the lens shows",
+        "With a negative k1 the image of a lens ends at a circle: no ray leads to a pixel beyond.",
+        "Give a depth of 0 there, or check the calibration: it should hold up to the corners of the image.",
+    ),
+    (
         r"cam_K of image|height and width must be at least|camera angles of|file_path of"
         r"|frames must be|which are missing|is missing$|must hold a JSON|nested so deep|must be numbers of|must be an object, got"
         r"|must be a whole number, got|keys must be|^\{name\} must have the last row|must have a list of poses|must be in scene_camera|line \{line\} must have"
