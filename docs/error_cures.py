@@ -161,9 +161,14 @@ CURES = (
         "Pass `projection @ view @ model` for column vectors, with the signs of OpenGL; transpose one that is for row vectors.",
     ),
     (
-        r"pinhole, got|no distortion, got|without distortion, got",
-        "A photo whose lens bends straight lines. Cameras here are pinholes.",
-        "Undistort the photos first: `colmap image_undistorter`, or `cv2.undistort` with its new K.",
+        r"no fisheye, got|camera_model of FULL_OPENCV",
+        "A photo of a fisheye or of another lens than OpenCV's pinhole with k1 to k6, p1 and p2.",
+        "Undistort the photos first: `colmap image_undistorter`, or `cv2.fisheye.undistortImage` with its new K.",
+    ),
+    (
+        r"distortion_params of",
+        "The list of nerfstudio has other coefficients than its six, or others than are stated by name.",
+        "Leave the list out and state k1, k2, k3, p1 and p2 by name.",
     ),
     (
         r"distortion needs a perspective camera",
