@@ -161,9 +161,29 @@ CURES = (
         "Pass `projection @ view @ model` for column vectors, with the signs of OpenGL; transpose one that is for row vectors.",
     ),
     (
-        r"pinhole, got|no distortion, got|without distortion, got",
-        "A photo whose lens bends straight lines. Cameras here are pinholes.",
-        "Undistort the photos first: `colmap image_undistorter`, or `cv2.undistort` with its new K.",
+        r"no fisheye, got|camera_model of FULL_OPENCV",
+        "A photo of a fisheye or of another lens than OpenCV's pinhole with k1 to k6, p1 and p2.",
+        "Undistort the photos first: `colmap image_undistorter`, or `cv2.fisheye.undistortImage` with its new K.",
+    ),
+    (
+        r"distortion_params of",
+        "The list of nerfstudio has other coefficients than its six, or others than are stated by name.",
+        "Leave the list out and state k1, k2, k3, p1 and p2 by name.",
+    ),
+    (
+        r"distortion needs a perspective camera",
+        "A lens bends rays that meet in it; those of an orthographic camera are parallel.",
+        "Leave `distortion` out, or use a perspective camera.",
+    ),
+    (
+        r"distortion must be None",
+        "The other program's cameras have no distortion; without it they would see something else.",
+        "`to_opencv`, or undistort the images and pass `dataclasses.replace(camera, distortion=None)`.",
+    ),
+    (
+        r"pixels must be where the lens shows",
+        "With a negative k1 the image of a lens ends at a circle: no ray leads to a pixel beyond.",
+        "Give a depth of 0 there, or check the calibration: it should hold up to the corners of the image.",
     ),
     (
         r"cam_K of image|height and width must be at least|camera angles of|file_path of"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from taichisoft import Camera, Mesh, SoftRasterizer
+from taichisoft.cameras.model import joined
 from taichisoft.geometry.losses import iou
 
 
@@ -40,8 +41,5 @@ class Silhouettes:
 
 def join(parts: Sequence[Silhouettes]) -> Silhouettes:
     """Return the silhouettes of several meshes as one batch; all have the same number of views."""
-    cameras = [part.camera for part in parts]
-    names = ("rotation", "translation", "intrinsics")
-    matrices = {name: torch.cat([getattr(camera, name) for camera in cameras]) for name in names}
-    camera = replace(cameras[0], **matrices)
+    camera = joined([part.camera for part in parts])
     return Silhouettes(camera, torch.cat([part.images for part in parts]))

@@ -4,7 +4,8 @@ On a face u/w, v/w and 1/w are linear in the pixel, w the depth. So an area in t
 ``k w^3``, where k, a constant of the face, is the determinant of its corners in (u, v, 1), in texels, over
 that of its corners in (x w, y w, w), x and y in pixels. The latter is a volume in camera coordinates: nothing
 is divided by depth, and a face may reach behind the camera. ``k^(1/3) w`` is linear on the face, as
-attributes are: interpolated from the corners it is exact at every pixel.
+attributes are: interpolated from the corners it is exact at every pixel. With a lens the face is
+that between the corners as the lens shows them, if it shows all three beyond the near plane.
 """
 
 from __future__ import annotations
@@ -57,8 +58,7 @@ def texel_scales(
     if isinstance(mesh, MeshBatch):
         counts = torch.tensor(mesh.face_counts, device=given.device)
         pixels = pixels.expand(len(view), 1).repeat_interleave(counts, 0).T
-        view = view.flatten(0, 1)[None]
-    a, b, c = (view.index_select(1, corners) for corners in mesh.faces.unbind(1))
+    a, b, c = _drawn_corners(mesh, view, camera)
     normals = torch.linalg.cross(b - a, c - a)
     sight = a if camera.perspective else a.new_tensor([0.0, 0.0, 1.0]).expand_as(a)
     volumes = (normals * sight).sum(-1)
@@ -80,6 +80,21 @@ def levels_of(scales: Tensor) -> Tensor:
     Of level k a texel is 4^k texels of the image.
     """
     return 1.5 * scales.clamp(min=1).log2()
+
+
+def _drawn_corners(mesh: Mesh | MeshBatch, view: Tensor, camera: Camera) -> list[Tensor]:
+    """Return the three corners of faces in camera coordinates, (b, F, 3) each, bent by the lens."""
+
+    def corners(points: Tensor) -> list[Tensor]:
+        if isinstance(mesh, MeshBatch):
+            points = points.flatten(0, 1)[None]
+        return [points.index_select(1, rows) for rows in mesh.faces.unbind(1)]
+
+    if camera.distortion is None:
+        return corners(view)
+    bent, shown = camera.bent(view)
+    whole = torch.stack(corners(shown[..., None])).all(0)
+    return [torch.where(whole, b, a) for a, b in zip(corners(view), corners(bent), strict=True)]
 
 
 def _lengths(vectors: Tensor) -> Tensor:

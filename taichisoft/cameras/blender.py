@@ -23,6 +23,7 @@ from taichisoft.cameras.construction import (
     axis_aligned_intrinsics,
     check_positive,
     check_row,
+    check_undistorted,
     completed,
     focal_and_centre,
 )
@@ -90,6 +91,7 @@ def from_blender(
 
 def to_blender(camera: CameraModel, sensor_width: float) -> BlenderCamera:
     """Return the settings of `Camera.to_blender`."""
+    check_undistorted(camera.distortion, "Blender")
     sensor_width = check_number(sensor_width, "sensor_width", above=0)
     check_rotation(camera.rotation, "rotation")
     focal, centre = focal_and_centre(camera.intrinsics, "Blender")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -24,6 +25,7 @@ from taichisoft.cameras.construction import (
     one_fov,
     orbit_axes,
     view_from,
+    with_one_batch,
 )
 from taichisoft.cameras.model import NEAR, CameraModel, near_or_default
 
@@ -54,6 +56,19 @@ class Camera(CameraModel):
     near : float
         Depth in scene units in front of which nothing is drawn; positive if perspective, by default 0.01.
         An orthographic camera by default cuts nothing: it is ``-inf``.
+    distortion : Tensor, (B, 4), (B, 5) or (B, 8), optional
+        Of the lenses of perspective cameras, in the order of OpenCV: k1, k2, p1, p2, then k3, then k4, k5,
+        k6; of ``x / z`` and ``y / z``, so that neither a crop nor another size changes it. By default there
+        is none.
+
+    Notes
+    -----
+    A lens moves the image of each vertex; the edges between them stay straight. An edge that is L pixels
+    long is off by up to ``3/4 |k1| r L^2 / f`` pixels at ``r = sqrt(x^2 + y^2) / z``, f the focal length in
+    pixels: use faces that are small enough. Depth, normals and light are those of the scene, a distortion
+    does not change them. Faces of which a vertex has no image (`project` says when) are not drawn, so that a
+    wide lens does not fold over. A distortion is differentiable as all parameters are, but for which faces
+    these are.
 
     Raises
     ------
@@ -255,6 +270,7 @@ class Camera(CameraModel):
         image_size: ImageSize,
         near: float = NEAR,
         *,
+        distortion: Values | None = None,
         pixel_center: float = 0.5,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -265,11 +281,14 @@ class Camera(CameraModel):
         ----------
         K : (3, 3) or (B, 3, 3)
             Intrinsics in pixels, ``[[fx, skew, cx], [0, fy, cy], [0, 0, 1]]``, with positive
-            fx and fy. Lens distortion is not modelled: undistort the images first.
+            fx and fy.
         R : (3, 3) or (B, 3, 3); or (3,), (3, 1) or (B, 3, 1)
             Rotation, world to camera: a matrix, or ``rvec``, a Rodrigues vector.
         t : (3,), (3, 1), (B, 3) or (B, 3, 1)
             Translation, world to camera.
+        distortion : (n,), (n, 1), (1, n) or (B, n) with n = 4, 5 or 8, optional
+            ``distCoeffs``: k1, k2, p1, p2, then k3, then k4, k5, k6, as ``cv2.calibrateCamera`` finds them.
+            There is no thin prism, tilt or fisheye.
         pixel_center : float
             The coordinate that K gives to the centre of the first pixel, 0.5 as in this library
             by default. OpenCV itself, hence ``cv2.calibrateCamera``, puts it at 0: pass 0.0 for
@@ -282,12 +301,21 @@ class Camera(CameraModel):
         TypeError, ValueError
             A bad argument, such as an R that is no rotation (to within 1e-3) or mirrors.
         """
-        tensors = as_tensors({"K": K, "R": R, "t": t}, dtype, device)
-        matrices = opencv.from_opencv(**tensors, pixel_center=pixel_center)
-        return cls(*broadcast(*matrices), check_image_size(image_size), True, near)
+        lens = {} if distortion is None else {"distortion": distortion}
+        tensors = as_tensors({"K": K, "R": R, "t": t, **lens}, dtype, device)
+        coefficients = {name: opencv.distortion_of(tensors.pop(name)) for name in lens}
+        rotation, translation, intrinsics = opencv.from_opencv(**tensors, pixel_center=pixel_center)
+        matrices = {"rotation": rotation, "translation": translation, "intrinsics": intrinsics}
+        parts: dict[str, Any] = with_one_batch({**matrices, **coefficients})
+        return cls(**parts, image_size=check_image_size(image_size), near=near)
 
-    def to_opencv(self, *, pixel_center: float = 0.5) -> opencv.OpenCVCamera:
+    def to_opencv(
+        self, *, pixel_center: float = 0.5
+    ) -> opencv.OpenCVCamera | opencv.DistortedOpenCVCamera:
         """Return K, R and t as OpenCV has them, the way back from `from_opencv`. Differentiable.
+
+        With a distortion they are four: ``K, R, t, distortion``. ``camera.to_opencv()._asdict()`` are
+        arguments of `from_opencv`, which takes `image_size` and `near` as well.
 
         Parameters
         ----------
@@ -352,8 +380,8 @@ class Camera(CameraModel):
         Raises
         ------
         ValueError
-            ``far`` not greater than ``near``, or infinite for an orthographic camera; or a ``rotation``
-            that is none.
+            ``far`` not greater than ``near``, or infinite for an orthographic camera; a ``rotation``
+            that is none; or a camera with a distortion.
         """
         return opengl.to_opengl(self, far)
 
@@ -461,7 +489,7 @@ class Camera(CameraModel):
         Raises
         ------
         ValueError
-            A camera with skew, or whose ``rotation`` is none.
+            A camera with skew or a distortion, or whose ``rotation`` is none.
         """
         return pytorch3d.to_pytorch3d(self, in_ndc)
 
@@ -549,6 +577,6 @@ class Camera(CameraModel):
         Raises
         ------
         ValueError
-            A camera with skew, or whose ``rotation`` is none.
+            A camera with skew or a distortion, or whose ``rotation`` is none.
         """
         return blender.to_blender(self, sensor_width)

@@ -169,10 +169,16 @@ def centred_intrinsics(focal: Tensor, height: int, width: int) -> Tensor:
 
 def broadcast(rotation: Tensor, translation: Tensor, intrinsics: Tensor) -> Matrices:
     """Return matrices with one batch size."""
-    parts = {"rotation": rotation, "translation": translation, "intrinsics": intrinsics}
+    parts = with_one_batch(
+        {"rotation": rotation, "translation": translation, "intrinsics": intrinsics}
+    )
+    return parts["rotation"], parts["translation"], parts["intrinsics"]
+
+
+def with_one_batch(parts: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors of cameras by name, batch axis first, with one batch size."""
     batch = check_batch({name: part.shape[0] for name, part in parts.items()})
-    rotation, translation, intrinsics = (p.expand(batch, *p.shape[1:]) for p in parts.values())
-    return rotation, translation, intrinsics
+    return {name: part.expand(batch, *part.shape[1:]) for name, part in parts.items()}
 
 
 def axis_aligned_intrinsics(focal: Tensor, centre: Tensor) -> Tensor:
@@ -187,6 +193,15 @@ def completed(rows: Tensor) -> Tensor:
     """Return (B, n, n) matrices from all rows but the last, (B, n - 1, n): that is (0, ..., 0, 1)."""
     last = torch.nn.functional.pad(torch.ones_like(rows[:, :1, :1]), (rows.shape[2] - 1, 0))
     return torch.cat([rows, last], 1)
+
+
+def check_undistorted(distortion: Tensor | None, program: str) -> None:
+    """Raise ValueError if there is a distortion, which the program cannot express."""
+    if distortion is not None:
+        raise ValueError(
+            f"distortion must be None for {program}, whose cameras have none; "
+            "dataclasses.replace(camera, distortion=None) is a camera without"
+        )
 
 
 def focal_and_centre(intrinsics: Tensor, program: str) -> tuple[Tensor, Tensor]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -38,11 +38,12 @@ from taichisoft.cameras.construction import (
     as_tensors,
     check_invertible,
 )
+from taichisoft.cameras.distortion import SIZES, Distortion, completed
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-MATRICES = ("rotation", "translation", "intrinsics")
+Model = TypeVar("Model", bound="CameraModel")
 
 # Scene units in front of a perspective camera, by default.
 NEAR = 0.01
@@ -68,6 +69,7 @@ class CameraModel:
     image_size: tuple[int, int]
     perspective: bool = True
     near: float = None  # type: ignore[assignment]  # a number once it is made
+    distortion: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_tensor(self.rotation, "rotation", ("B", 3, 3))
@@ -75,10 +77,14 @@ class CameraModel:
         check_batch({"rotation": batch})
         check_tensor(self.translation, "translation", (batch, 3))
         check_tensor(self.intrinsics, "intrinsics", (batch, 3, 3))
-        for name in ("translation", "intrinsics"):
-            check_like(getattr(self, name), name, self.rotation, "rotation")
-        check_all_finite({name: getattr(self, name) for name in MATRICES})
+        if self.distortion is not None:
+            check_tensor(self.distortion, "distortion", *((batch, size) for size in SIZES))
+        for name, part in self.parts.items():
+            check_like(part, name, self.rotation, "rotation")
+        check_all_finite(self.parts)
         check_type(self.perspective, "perspective", bool)
+        if self.distortion is not None and not self.perspective:
+            raise ValueError("distortion needs a perspective camera, got perspective=False")
         near = near_or_default(self.near, perspective=self.perspective)
         if self.perspective or near != -math.inf:
             near = check_number(near, "near", above=0.0 if self.perspective else -math.inf)
@@ -106,6 +112,27 @@ class CameraModel:
         return self.rotation.device
 
     @property
+    def parts(self) -> dict[str, Tensor]:
+        """The tensors that the cameras are made of, by name, each with the batch axis first.
+
+        ``rotation``, ``translation``, ``intrinsics``, and ``distortion`` unless it is None.
+        """
+        parts = {name: getattr(self, name) for name in ("rotation", "translation", "intrinsics")}
+        return parts if self.distortion is None else {**parts, "distortion": self.distortion}
+
+    @property
+    def valid_radius(self) -> Tensor:
+        """How far from the axis the lenses show anything, (B,): the least radius that they do not show.
+
+        In units of depth, ``sqrt(x^2 + y^2) / z``, so that its arc tangent is an angle. It is where the
+        radial part of the distortion stops growing, beyond which the image would turn back over itself;
+        infinite for many lenses, and without a distortion. Without a gradient.
+        """
+        if self.distortion is None:
+            return torch.full_like(self.translation[:, 0].detach(), math.inf)
+        return Distortion.of(self.distortion).squared_radius.sqrt()
+
+    @property
     @full_precision
     def position(self) -> Tensor:
         """Origins of the cameras in the world, (B, 3). Assumes that ``rotation`` is one."""
@@ -126,7 +153,7 @@ class CameraModel:
         Tensor, (B, V, 4)
             x and y in pixels; depth, the camera's z in scene units; inverse w, by which an
             attribute is multiplied to interpolate it perspective-correctly: 1 / depth, or 1 for
-            an orthographic camera.
+            an orthographic camera. It is 0 for a point that the lens has no image of.
 
         Notes
         -----
@@ -134,6 +161,10 @@ class CameraModel:
         cameras divide by ``max(depth, near)``, so x, y, inverse w and their gradients are finite
         for points beside and behind the camera; there they mean nothing. Depth itself is not
         clamped: ``depth < near`` tells which points those are.
+
+        With a distortion, points beyond `valid_radius` have no image, nor have those where p1 and p2 turn the
+        image over, or whose image is more than a million focal lengths away. Their x and y are those without
+        a distortion and mean nothing: an inverse w of 0 tells which points those are.
 
         Raises
         ------
@@ -169,9 +200,38 @@ class CameraModel:
         inverse_w = depth.clamp(min=self.near).reciprocal() if self.perspective else None
         if inverse_w is None:
             inverse_w = torch.ones_like(depth)
-        pixels = (points[..., :2] * inverse_w) @ self.intrinsics[:, :2, :2].mT
+        plane = points[..., :2] * inverse_w
+        if self.distortion is not None:
+            plane, shown = self._through_lens(plane)
+            inverse_w = torch.where(shown, inverse_w, 0)
+        pixels = plane @ self.intrinsics[:, :2, :2].mT
         pixels = pixels + self.intrinsics[:, None, :2, 2]
         return torch.cat([pixels, depth, inverse_w], dim=-1)
+
+    @full_precision
+    def bent(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where a pinhole sees, in their depth, what the lens shows of points, (B, V, 3).
+
+        Both in camera coordinates. And which of them, (B, V), are beyond the near plane and have an image:
+        the others stay where they are.
+        """
+        depth = points[..., 2:]
+        ahead = depth >= self.near
+        if self.distortion is None:
+            return points, ahead[..., 0]
+        plane, shown = self._through_lens(points[..., :2] / depth.clamp(min=self.near))
+        shown = shown & ahead
+        return torch.where(shown, torch.cat([plane * depth, depth], -1), points), shown[..., 0]
+
+    def _through_lens(self, plane: Tensor) -> tuple[Tensor, Tensor]:
+        """Return points of the plane as the lens shows them, and which it does show, (B, V, 1).
+
+        The others stay where they are.
+        """
+        lens = Distortion.of(cast(Tensor, self.distortion))
+        shown = lens.holds(plane)[..., None]
+        # Where the formula does not hold it may be infinite, in its gradient, too.
+        return torch.where(shown, lens.bend(torch.where(shown, plane, 0)), plane), shown
 
     @full_precision
     def unproject(self, depth: Tensor, pixels: Tensor | None = None) -> Tensor:
@@ -192,13 +252,14 @@ class CameraModel:
         Returns
         -------
         Tensor, (B, H, W, 3) or (B, N, 3)
-            Differentiable, any number of times, in depth, pixels and every parameter.
+            Differentiable, any number of times (with a distortion seven times), in depth, pixels and every
+            parameter.
 
         Raises
         ------
         TypeError, ValueError
             Wrong dtype, shape, device or batch size; a NaN or infinity; a camera whose matrices have no
-            inverse.
+            inverse; a pixel where the lens shows nothing, with a depth other than 0.
         """
         if pixels is None:
             check_tensor(depth, "depth", self.image_size, ("B", *self.image_size))
@@ -230,6 +291,9 @@ class CameraModel:
         check_invertible(self.rotation, "rotation")
         offsets = (pixels - self.intrinsics[:, None, :2, 2]).mT
         plane = torch.linalg.solve(*_as_one_batch(matrix, offsets)).mT
+        if self.distortion is not None:
+            plane, shown = Distortion.of(self.distortion).straighten(plane)
+            _check_shown(shown, depth)
         if self.perspective:
             plane = plane * depth[..., None]
         view = torch.stack(torch.broadcast_tensors(*plane.unbind(-1), depth), -1)
@@ -261,16 +325,9 @@ class CameraModel:
         batch = check_batch({"box": len(boxes), "camera": self.batch_size})
         width, height = (_whole(boxes, side) for side in (0, 1))
         offset = torch.nn.functional.pad(boxes[:, :2, None], (2, 0, 0, 1))
-        rotation, translation = (
-            x.expand(batch, *x.shape[1:]) for x in (self.rotation, self.translation)
-        )
-        return replace(
-            self,
-            rotation=rotation,
-            translation=translation,
-            intrinsics=self.intrinsics - offset,
-            image_size=(height, width),
-        )
+        parts = {**self.parts, "intrinsics": self.intrinsics - offset}
+        parts = {name: part.expand(batch, *part.shape[1:]) for name, part in parts.items()}
+        return self.with_parts({**parts, "image_size": (height, width)})
 
     def resize(self, size: ImageSize) -> Self:
         """Return cameras that see the same in an image of another size.
@@ -296,7 +353,7 @@ class CameraModel:
         """Return the cameras on another device, or with another floating dtype. Differentiable."""
         if dtype is not None:
             check_dtype(dtype)
-        return self._map(lambda value: value.to(device=device, dtype=dtype))
+        return self.mapped(lambda value: value.to(device=device, dtype=dtype))
 
     def __len__(self) -> int:
         return self.batch_size
@@ -310,14 +367,45 @@ class CameraModel:
             if not -len(self) <= index < len(self):
                 raise IndexError(f"index must select one of {len(self)} cameras, got {index}")
             index = [int(index)]
-        return self._map(lambda value: value[index])
+        return self.mapped(lambda value: value[index])
 
     def __iter__(self) -> Iterator[Self]:
         return (self[index] for index in range(len(self)))
 
-    def _map(self, function: Callable[[Tensor], Tensor]) -> Self:
-        rotation, translation, intrinsics = (function(getattr(self, name)) for name in MATRICES)
-        return replace(self, rotation=rotation, translation=translation, intrinsics=intrinsics)
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Return the cameras with a function applied to each of their `parts`."""
+        return self.with_parts({name: function(part) for name, part in self.parts.items()})
+
+    def with_parts(self, parts: Mapping[str, Any]) -> Self:
+        """Return the cameras with other fields, by name."""
+        return replace(self, **parts)
+
+
+def joined(cameras: Sequence[Model]) -> Model:
+    """Return cameras of one image size, kind and near depth, which are those of the first, as one batch.
+
+    If one has a distortion, all have one: of the others it is 0.
+    """
+    size = max(0 if x.distortion is None else x.distortion.shape[1] for x in cameras)
+    if size:
+        none = (x.translation.new_zeros(len(x), 0) for x in cameras)
+        given = (
+            o if x.distortion is None else x.distortion for x, o in zip(cameras, none, strict=True)
+        )
+        bent = (completed(coefficients, size) for coefficients in given)
+        cameras = [replace(x, distortion=k) for x, k in zip(cameras, bent, strict=True)]
+    parts = {name: torch.cat([x.parts[name] for x in cameras]) for name in cameras[0].parts}
+    return cameras[0].with_parts(parts)
+
+
+def _check_shown(shown: Tensor, depth: Tensor) -> None:
+    """Raise ValueError if a pixel with a depth has no place before the lens."""
+    lost = beneath(~shown & (depth.detach() != 0))
+    if bool(lost.any()):
+        raise ValueError(
+            f"pixels must be where the lens shows something, or have a depth of 0, got {int(lost.sum())} of "
+            f"{lost.numel()} beyond; camera.valid_radius tells how far from the axis the distortion holds"
+        )
 
 
 def _as_one_batch(matrices: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:

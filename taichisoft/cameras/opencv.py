@@ -14,6 +14,7 @@ from taichisoft.cameras.construction import (
     check_intrinsics,
     completed,
 )
+from taichisoft.cameras.distortion import SIZES
 from taichisoft.cameras.model import CameraModel
 from taichisoft.geometry.rotations import from_axis_angle
 
@@ -26,6 +27,15 @@ class OpenCVCamera(NamedTuple):
     t: Tensor
 
 
+class DistortedOpenCVCamera(NamedTuple):
+    """What `Camera.from_opencv` takes of a camera with a distortion, which is (B, 4), (B, 5) or (B, 8)."""
+
+    K: Tensor
+    R: Tensor
+    t: Tensor
+    distortion: Tensor
+
+
 def from_opencv(K: Tensor, R: Tensor, t: Tensor, pixel_center: float) -> Matrices:
     """Return the matrices of `Camera.from_opencv`."""
     intrinsics = as_batch(K, "K", 3, 3)
@@ -36,14 +46,25 @@ def from_opencv(K: Tensor, R: Tensor, t: Tensor, pixel_center: float) -> Matrice
     return rotation, as_translation(t), intrinsics
 
 
-def to_opencv(camera: CameraModel, pixel_center: float) -> OpenCVCamera:
+def distortion_of(given: Tensor) -> Tensor:
+    """Return coefficients as (B, n), from any of the shapes that OpenCV users have."""
+    shapes = [shape for n in SIZES for shape in ((n,), ("B", n), (n, 1))]
+    check_tensor(given, "distortion", *shapes)
+    column = given.ndim == 2 and given.shape[1] == 1
+    return given.mT if column else given.reshape(-1, given.shape[-1])
+
+
+def to_opencv(camera: CameraModel, pixel_center: float) -> OpenCVCamera | DistortedOpenCVCamera:
     """Return the matrices of `Camera.to_opencv`."""
     if not camera.perspective:
         raise ValueError("OpenCV has no orthographic cameras, got perspective=False")
     check_rotation(camera.rotation, "rotation")
     intrinsics = completed(camera.intrinsics[:, :2])
     offset = _offset(intrinsics, check_number(pixel_center, "pixel_center") - 0.5)
-    return OpenCVCamera(intrinsics + offset, camera.rotation, camera.translation)
+    matrices = intrinsics + offset, camera.rotation, camera.translation
+    if camera.distortion is None:
+        return OpenCVCamera(*matrices)
+    return DistortedOpenCVCamera(*matrices, camera.distortion)
 
 
 def _as_rotation(R: Tensor) -> Tensor:

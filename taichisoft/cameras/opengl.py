@@ -19,6 +19,7 @@ from taichisoft.cameras.construction import (
     Matrices,
     as_batch,
     check_row,
+    check_undistorted,
     completed,
 )
 from taichisoft.cameras.model import CameraModel
@@ -61,6 +62,7 @@ def from_opengl(
 
 def to_opengl(camera: CameraModel, far: float) -> OpenGLCamera:
     """Return the matrices of `Camera.to_opengl`."""
+    check_undistorted(camera.distortion, "OpenGL")
     check_rotation(camera.rotation, "rotation")
     near = camera.near
     if not (camera.perspective and far == math.inf):

@@ -16,6 +16,7 @@ from taichisoft.cameras.construction import (
     as_batch,
     axis_aligned_intrinsics,
     check_positive,
+    check_undistorted,
     focal_and_centre,
 )
 from taichisoft.cameras.model import CameraModel
@@ -63,6 +64,7 @@ def from_pytorch3d(
 
 def to_pytorch3d(camera: CameraModel, in_ndc: bool) -> PyTorch3DCamera:
     """Return the parameters of `Camera.to_pytorch3d`."""
+    check_undistorted(camera.distortion, "PyTorch3D")
     check_type(in_ndc, "in_ndc", bool)
     check_rotation(camera.rotation, "rotation")
     focal, centre = focal_and_centre(camera.intrinsics, "PyTorch3D")

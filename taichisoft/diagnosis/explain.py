@@ -41,14 +41,14 @@ NUMBERS_OF_A_PIXEL, NUMBERS_OF_A_FACE = 19, 150
 
 @torch.no_grad()
 def explain(
-    renderer: SoftRasterizer, scene: Scene, total: int, target: Tensor | None
+    renderer: SoftRasterizer, scene: Scene, total: int, target: Tensor | None, unbent: Scene
 ) -> Explanation:
     """Say what a renderer does with a scene of the size of its images; see `SoftRasterizer.explain`.
 
-    `total` is the number of faces of the meshes of all images; the near plane and culling change
-    how many are left.
+    `total` is the number of faces of the meshes of all images; the near plane, culling and the lens change
+    how many are left. `unbent` is the scene without the distortion of the lens.
     """
-    situation = _Situation(renderer, scene, total, target)
+    situation = _Situation(renderer, scene, total, target, _present(unbent))
     annealed = [m for m in renderer.softness.modules() if isinstance(m, FollowsProgress)]
     if not annealed:
         return situation.explanation()
@@ -68,8 +68,10 @@ def explain(
 class _Situation:
     """A renderer, a scene and perhaps a target: what does not depend on the width of the softness."""
 
-    def __init__(self, renderer: SoftRasterizer, scene: Scene, total: int, target: Tensor | None):
-        self.renderer, self.scene, self.total = renderer, scene, total
+    def __init__(
+        self, renderer: SoftRasterizer, scene: Scene, total: int, target: Tensor | None, kept: int
+    ):
+        self.renderer, self.scene, self.total, self.kept = renderer, scene, total, kept
         self.job, self.projected = RasterJob(scene), ProjectedFaces(scene)
         self.has_target = target is not None
         if target is None:
@@ -117,7 +119,7 @@ class _Situation:
             gradient_reach=gradient_reach,
             adds_up=not takes_max,
             suggested_scale=narrow_scale(projected) if bool(projected.in_front.any()) else None,
-            faces=_faces(projected, job, generator, self.total),
+            faces=_faces(projected, job, generator, self.total, self.kept),
             fragments=fragments,
             faces_per_pixel=reaching / max(reached, 1),
             most_faces_per_pixel=int(count.max()),
@@ -150,12 +152,24 @@ def _within_reach(curve: Curve) -> Curve:
     return Curve(tabulate(torch.ones_like, one, Domain(low, low)), curve.width)
 
 
-def _faces(projected: ProjectedFaces, job: RasterJob, curve: Curve, total: int) -> Faces:
-    """Count faces of the meshes: one that the near plane cut is as large as its pieces."""
+def _names(scene: Scene) -> Tensor:
+    """Return what faces are called: their image, and their number in the mesh, (N, 2)."""
+    return torch.stack([scene.face_images, scene.source_face], 1)
+
+
+def _present(scene: Scene) -> int:
+    """Return of how many faces of the meshes there is a part in a scene."""
+    return len(torch.unique(_names(scene), dim=0))
+
+
+def _faces(projected: ProjectedFaces, job: RasterJob, curve: Curve, total: int, kept: int) -> Faces:
+    """Count faces of the meshes, `kept` of which are not culled.
+
+    One that the near plane cut is as large as its pieces.
+    """
     first, last = job.rows(curve.numbers(job.points)).reshape(-1, 2).unbind(1)
     scene = projected.scene
-    names = torch.stack([scene.face_images, scene.source_face], 1)
-    present = len(torch.unique(names, dim=0))
+    names, present = _names(scene), _present(scene)
     seen, piece_of = torch.unique(names[projected.in_front], dim=0, return_inverse=True)
     drawn = torch.zeros(len(seen), device=names.device).index_add_(
         0, piece_of, (last > first)[projected.in_front].float()
@@ -168,7 +182,8 @@ def _faces(projected: ProjectedFaces, job: RasterJob, curve: Curve, total: int) 
         behind_near=present - len(seen),
         off_screen=int((drawn == 0).sum()),
         below_a_pixel=int(((drawn > 0) & (areas < 1)).sum()),
-        culled=total - present,
+        culled=total - kept,
+        beyond_lens=kept - present,
     )
 
 

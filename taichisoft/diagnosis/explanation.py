@@ -40,6 +40,8 @@ class Faces:
         Drawn, with an area below one square pixel.
     culled : int
         Left out for the side that the camera sees, see `Culling`.
+    beyond_lens : int
+        Left out, since the lens has no image of a vertex, see `Camera.valid_radius`.
     """
 
     total: int
@@ -48,6 +50,7 @@ class Faces:
     off_screen: int
     below_a_pixel: int
     culled: int = 0
+    beyond_lens: int = 0
 
 
 @dataclass(frozen=True)
@@ -204,12 +207,13 @@ class Explanation:
         images = f"{self.images} image{'s' * (self.images > 1)} of {height} x {width} pixels"
         f = self.faces
         culled = f"{f.culled} culled, " if f.culled else ""
+        beyond = f"{f.beyond_lens} beyond the lens, " if f.beyond_lens else ""
         lines = [
             f"{images}; softness {self.scale:.3g} px wide ({self.scale / height:.2g} of the image height), "
             f"cut off {self.reach:.3g} px outside of a face",
             f"faces: {f.total}, of these {f.drawn} drawn ({f.below_a_pixel} smaller than a pixel), "
-            f"{culled}{f.behind_near} behind the near plane, {f.off_screen} off-screen or between centres of "
-            "pixels",
+            f"{culled}{beyond}{f.behind_near} behind the near plane, {f.off_screen} off-screen or between "
+            "centres of pixels",
             f"faces that reach a pixel: {self.faces_per_pixel:.3g} in the mean, "
             f"{self.most_faces_per_pixel} at most; {self.fragments} fragments",
             f"cost: {_bytes(self.memory)} for image and gradient{self._time()}; second derivatives "
@@ -289,6 +293,11 @@ def _drawn(e: Explanation) -> Iterator[str]:
         yield (
             f"no face is drawn, and {e.faces.culled} of {e.faces.total} are left out for the side that they "
             "show: set renderer.culling to ts.Culling.NONE, or turn their windings"
+        )
+    elif not e.faces.drawn and e.faces.beyond_lens:
+        yield (
+            f"no face is drawn, and {e.faces.beyond_lens} of {e.faces.total} have a vertex that the lens has "
+            "no image of: use smaller faces, move the camera back, or look at camera.distortion"
         )
     elif not e.faces.drawn:
         nearer = ", or lower camera.near" if e.faces.behind_near else ""

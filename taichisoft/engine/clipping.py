@@ -167,12 +167,7 @@ def _project(cuts: _Cuts, shares: Tensor, scene: Scene, view: Tensor, camera: Ca
     depth = sideways.new_full((*sideways.shape[:2], 1), scene.near)
     if len(camera) > 1:
         image = scene.face_images[cuts.face]
-        camera = replace(
-            camera,
-            rotation=_at(camera.rotation, image),
-            translation=_at(camera.translation, image),
-            intrinsics=_at(camera.intrinsics, image),
-        )
+        camera = camera.mapped(lambda part: _at(part, image))
     return camera.to_image(torch.cat([sideways, depth], -1)).flatten(0, 1)
 
 

@@ -83,11 +83,12 @@ class FusedEngine(Engine):
         culling: Culling,
     ) -> Tensor:
         """Return (B, H, W): alpha alone; in one launch where that can be."""
-        scene = unprojected_scene(mesh, camera, source=source, culling=culling)
-        if can_draw(scene):
-            # What has to be clipped or refused is found out while it is drawn.
-            with contextlib.suppress(OutOfBoundsError):
-                return silhouette(scene, mesh.vertices, camera, generator, aggregation)
+        if camera.distortion is None:
+            scene = unprojected_scene(mesh, camera, source=source, culling=culling)
+            if can_draw(scene):
+                # What has to be clipped or refused is found out while it is drawn.
+                with contextlib.suppress(OutOfBoundsError):
+                    return silhouette(scene, mesh.vertices, camera, generator, aggregation)
         return super().silhouette(mesh, camera, source, generator, aggregation, culling)
 
     def total(self, job: RasterJob, generator: Curve, takes_max: bool) -> Tensor:

@@ -41,6 +41,8 @@ def build_scene(
 ) -> Scene:
     """Project meshes with cameras and pack them; cut faces that cross the near plane.
 
+    Faces are left out of which a corner, after the cut, has no image in a lens with a distortion.
+
     Parameters
     ----------
     mesh : Mesh, MeshBatch or list of Mesh
@@ -74,11 +76,13 @@ def build_scene(
         scene = _pack_different(mesh, points, camera, attributes, source)
     else:
         scene = _pack_shared(mesh, points, images, camera, attributes, source)
-    if _is_plain(scene):
+    if camera.distortion is None and _is_plain(scene):
         return _culled(scene, mesh, camera, culling)
     check_finite(mesh.vertices, "vertices")
     scene = _culled(scene, mesh, camera, culling)
     scene = clip_at_near_plane(scene, mesh.vertices, camera)
+    if camera.distortion is not None:
+        scene = _shown(scene)
     _check_range(scene)
     return scene
 
@@ -164,7 +168,22 @@ def _culled(scene: Scene, mesh: Mesh | MeshBatch, camera: Camera, culling: Culli
     sides = seen_sides(mesh, camera)
     if isinstance(mesh, Mesh):
         sides = sides.expand(scene.batch_size, -1).reshape(-1)
-    kept = (sides >= 0 if culling is Culling.BACK else sides <= 0).nonzero()[:, 0]
+    return _with_faces(scene, sides >= 0 if culling is Culling.BACK else sides <= 0)
+
+
+def _shown(scene: Scene) -> Scene:
+    """Return a scene without the faces of which a corner has no image, an inverse w of 0.
+
+    Those that are wholly behind the near plane stay, to be left out for that.
+    """
+    corners = scene.points.detach()[scene.faces]
+    shown = (corners[..., 3] > 0).all(1) | (corners[..., 2] < scene.near).any(1)
+    return scene if bool(shown.all()) else _with_faces(scene, shown)
+
+
+def _with_faces(scene: Scene, chosen: Tensor) -> Scene:
+    """Return a scene with some of its faces, (N,), bool."""
+    kept = chosen.nonzero()[:, 0]
     counts = torch.bincount(scene.face_images[kept], minlength=scene.batch_size)
     topology = Topology(
         CornerRows(scene.faces[kept]), tuple(counts.tolist()), scene.source_face[kept]

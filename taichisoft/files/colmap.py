@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 
@@ -26,14 +26,14 @@ from taichisoft.geometry.rotations import from_quaternion
 
 
 class Model(NamedTuple):
-    """How many focal lengths a model of a lens has, and how many coefficients of distortion.
+    """How many focal lengths a model of a lens has, and how many coefficients.
 
-    Some are no pinholes, whatever these coefficients are.
+    These are the first ones of OpenCV, and the others are 0, unless it is another kind of lens.
     """
 
     focals: int
     coefficients: int
-    pinhole: bool = True
+    of_opencv: bool = True
 
 
 # By the numbers that binary files name them by.
@@ -43,12 +43,12 @@ MODELS = {
     "SIMPLE_RADIAL": Model(1, 1),
     "RADIAL": Model(1, 2),
     "OPENCV": Model(2, 4),
-    "OPENCV_FISHEYE": Model(2, 4, pinhole=False),
+    "OPENCV_FISHEYE": Model(2, 4, of_opencv=False),
     "FULL_OPENCV": Model(2, 8),
-    "FOV": Model(2, 1, pinhole=False),
-    "SIMPLE_RADIAL_FISHEYE": Model(1, 1, pinhole=False),
-    "RADIAL_FISHEYE": Model(1, 2, pinhole=False),
-    "THIN_PRISM_FISHEYE": Model(2, 8, pinhole=False),
+    "FOV": Model(2, 1, of_opencv=False),
+    "SIMPLE_RADIAL_FISHEYE": Model(1, 1, of_opencv=False),
+    "RADIAL_FISHEYE": Model(1, 2, of_opencv=False),
+    "THIN_PRISM_FISHEYE": Model(2, 8, of_opencv=False),
 }
 NAMES = tuple(MODELS)
 
@@ -90,15 +90,16 @@ def load_colmap_cameras(
     Returns
     -------
     Views
-        By name. Lenses may be SIMPLE_PINHOLE and PINHOLE; also SIMPLE_RADIAL, RADIAL, OPENCV and FULL_OPENCV
-        whose distortion is zero. For others run ``colmap image_undistorter``, which writes such a model.
+        By name. Lenses may be SIMPLE_PINHOLE and PINHOLE, and SIMPLE_RADIAL, RADIAL, OPENCV and FULL_OPENCV
+        with their distortion, see `Camera`; if it is zero there is none. For others, such as fisheyes, run
+        ``colmap image_undistorter``, which writes a model of pinholes.
 
     Raises
     ------
     FileNotFoundError
         No such folder or files.
     ValueError
-        What is missing or wrong in a file, which the message names; an image whose lens has distortion.
+        What is missing or wrong in a file, which the message names; an image of another lens.
     """
     folder = as_path(path)
     made = Made(near, dtype)
@@ -141,29 +142,34 @@ def _camera(image: Placed, lens: Lens, made: Made) -> Camera:
     if not pose[:4].any():
         raise ValueError(f"the quaternion of image {image.name} must not be zero")
     rotation = from_quaternion(torch.from_numpy(pose[:4])).numpy()
-    return made.camera(f"image {image.name}", lens.matrix, lens.size, rotation, pose[4:])
+    return made.camera(
+        f"image {image.name}", lens.matrix, lens.size, rotation, pose[4:], lens.distortion
+    )
 
 
 def _lens(camera: Listed) -> Lens:
     """Return the intrinsics of a camera of some model."""
     name, model = camera.model, MODELS.get(camera.model)
-    if model is None or not model.pinhole:
-        raise ValueError(
-            f"the camera model must be a pinhole, got {name}; colmap image_undistorter makes one"
-        )
+    if model is None or not model.of_opencv:
+        _refuse(name)
     values = array(
         camera.numbers, f"the parameters of {name}", model.focals + 2 + model.coefficients
     )
     focal, centre = values[: model.focals], values[model.focals :][:2]
-    bent = values[model.focals + 2 :]
-    if bent.any():
-        raise ValueError(
-            f"the camera model must have no distortion, got {name} with {bent.tolist()}; colmap "
-            "image_undistorter makes one without"
-        )
+    # k1 alone, k1 and k2, then p1 and p2, then k3 to k6: as OpenCV has them.
+    bent = values[model.focals + 2 :].tolist()
+    bent += [0.0] * (4 - len(bent) if bent else 0)
     fx, fy = float(focal[0]), float(focal[-1])
     center = float(centre[0]), float(centre[1])
-    return Lens(f"camera {camera.key}", (fx, fy), center, (camera.height, camera.width))
+    size = camera.height, camera.width
+    return Lens(f"camera {camera.key}", (fx, fy), center, size, tuple(bent))
+
+
+def _refuse(model: str) -> NoReturn:
+    raise ValueError(
+        f"the camera model must be a pinhole or one of OpenCV's distortion, no fisheye, got {model}; colmap "
+        "image_undistorter makes a pinhole"
+    )
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -269,9 +275,7 @@ def _binary_cameras(path: Path) -> Iterator[Listed]:
         key, number, width, height = content.take("iiQQ")
         if not 0 <= number < len(NAMES):
             # How many numbers follow is not known.
-            raise ValueError(
-                f"the camera model must be a pinhole, got number {number}; colmap image_undistorter makes one"
-            )
+            _refuse(f"number {number}")
         model = MODELS[NAMES[number]]
         size = model.focals + 2 + model.coefficients
         return Listed(key, NAMES[number], width, height, list(content.take(f"{size}d")))

@@ -24,8 +24,14 @@ from taichisoft.files.cited import array, as_path, entry, number, read_json, rea
 from taichisoft.files.images import image_size_of
 from taichisoft.files.views import Lens, Made, Views
 
-COEFFICIENTS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
-# Pinholes, if no coefficient says otherwise.
+# In the order of OpenCV.
+COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+# Of these all but FULL_OPENCV have no denominator: there nerfstudio's k4 is the coefficient of r^8.
+DENOMINATOR = ("k4", "k5", "k6")
+# What nerfstudio's ``distortion_params`` are.
+LISTED = ("k1", "k2", "k3", "k4", "p1", "p2")
+# What instant-ngp says of other lenses.
+OTHER_LENSES = ("is_fisheye", "ftheta_p1", "latlong", "equirectangular", "orthographic")
 MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV")
 # What the last row of a matrix may differ by, after rounding in float32.
 ROUNDING = 1e-5
@@ -47,7 +53,9 @@ def load_nerf_cameras(
         The JSON file. Each of its frames has ``file_path`` and ``transform_matrix``, camera to world in the
         axes of OpenGL (x right, y up, the camera looks along -z). The file or the frame has
         ``camera_angle_x`` (radians, the width) or ``fl_x``, and may have ``fl_y``, ``camera_angle_y``,
-        ``cx``, ``cy``, ``w`` and ``h`` in pixels.
+        ``cx``, ``cy``, ``w`` and ``h`` in pixels, and the distortion of a lens, see `Camera`: ``k1``, ``k2``,
+        ``k3``, ``p1`` and ``p2``, with a ``camera_model`` of FULL_OPENCV ``k4``, ``k5`` and ``k6``, or
+        nerfstudio's ``distortion_params`` (k1, k2, k3, k4, p1, p2). If they are zero there is none.
     image_size : (int, int), optional
         Height and width where the file has no ``h`` and ``w``; those of the file cannot be changed by it.
         By default they are read from the images, which needs pillow.
@@ -66,8 +74,8 @@ def load_nerf_cameras(
     FileNotFoundError
         No such file, or no image to read the size from.
     ValueError
-        What is missing or wrong in the file, which the message names; a lens with distortion; an
-        ``image_size`` that is not that of the file.
+        What is missing or wrong in the file, which the message names; a fisheye or another lens that is not
+        OpenCV's; an ``image_size`` that is not that of the file.
     """
     path = as_path(path)
     given = None if image_size is None else check_image_size(image_size)
@@ -88,7 +96,9 @@ def load_nerf_cameras(
             pose = _pose(frame, where)
             rotation = (pose[:3, :3] * (1, -1, -1)).T
             translation = -rotation @ pose[:3, 3]
-            cameras.append(made.camera(where, lens.matrix, lens.size, rotation, translation))
+            cameras.append(
+                made.camera(where, lens.matrix, lens.size, rotation, translation, lens.distortion)
+            )
             names.append(name)
     for name, camera in zip(names, cameras, strict=True):
         if given not in (None, camera.image_size):
@@ -108,35 +118,57 @@ def _pose(frame: Mapping[str, Any], where: str) -> np.ndarray:
     return pose
 
 
-def _check_straight(settings: Mapping[str, Any], where: str) -> None:
-    """Raise ValueError for a lens that is no pinhole."""
-    bent = [key for key in COEFFICIENTS if number(settings.get(key, 0.0), f"{key} of {where}") != 0]
-    # nerfstudio writes them in one list, too.
-    several = settings.get("distortion_params")
-    if (
-        several is not None
-        and array(several, f"distortion_params of {where}", *_length(several)).any()
-    ):
-        bent.append("distortion_params")
-    if settings.get("is_fisheye"):
-        bent.append("is_fisheye")
+def _distortion(settings: Mapping[str, Any], where: str) -> tuple[float, ...]:
+    """Return the coefficients that a frame or its file states, in the order of OpenCV."""
     model = settings.get("camera_model", "PINHOLE")
-    if bent or model not in MODELS:
+    others = [key for key in OTHER_LENSES if settings.get(key)]
+    if others or model not in MODELS:
         raise ValueError(
-            f"{where} must have a lens without distortion, got {' '.join([str(model), *bent])}; undistort "
-            "the images"
+            f"{where} must have a pinhole or a lens with OpenCV's distortion, no fisheye, got "
+            f"{' '.join([str(model), *others])}; undistort the images"
         )
+    stated = {
+        key: number(settings[key], f"{key} of {where}") for key in COEFFICIENTS if key in settings
+    }
+    listed = _listed(settings, where)
+    differing = [key for key in stated.keys() & listed.keys() if stated[key] != listed[key]]
+    if differing:
+        raise ValueError(
+            f"distortion_params of {where} must agree with {', '.join(sorted(differing))} beside them, got "
+            f"{list(listed.values())} and {stated}"
+        )
+    value = {**dict.fromkeys(COEFFICIENTS, 0.0), **stated, **listed}
+    unclear = [key for key in DENOMINATOR if value[key] != 0]
+    if unclear and (model != "FULL_OPENCV" or listed.get("k4", 0.0) != 0):
+        raise ValueError(
+            f"{where} must have a camera_model of FULL_OPENCV for {', '.join(unclear)}, got {model}: of "
+            "others, and in distortion_params, k4 is the coefficient of r^8, which OpenCV does not have; "
+            "undistort the images"
+        )
+    return tuple(value.values())
 
 
-def _length(numbers: object) -> tuple[int, ...]:
-    return (len(numbers),) if isinstance(numbers, list) else ()
+def _listed(settings: Mapping[str, Any], where: str) -> dict[str, float]:
+    """Return the coefficients of ``distortion_params`` by name, if there are any."""
+    several = settings.get("distortion_params")
+    if several is None:
+        return {}
+    size = len(several) if isinstance(several, list) else len(LISTED)
+    values = array(several, f"distortion_params of {where}", size).tolist()
+    if size == len(LISTED):
+        return dict(zip(LISTED, values, strict=True))
+    if any(values):
+        raise ValueError(
+            f"distortion_params of {where} must be {', '.join(LISTED)}, got {size} numbers: {values}"
+        )
+    return {}
 
 
 def _lens(
     settings: Mapping[str, Any], where: str, given: tuple[int, int] | None, image: Path
 ) -> Lens:
     """Return the intrinsics that a frame or its file states."""
-    _check_straight(settings, where)
+    bent = _distortion(settings, where)
     value = {
         key: number(settings[key], f"{key} of {where}")
         for key in ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "cx", "cy")
@@ -152,7 +184,7 @@ def _lens(
     elif "camera_angle_y" in value:
         down = _focal(value["camera_angle_y"], height, where)
     centre = value.get("cx", width / 2), value.get("cy", height / 2)
-    return Lens(where, (across, down), centre, (height, width))
+    return Lens(where, (across, down), centre, (height, width), bent)
 
 
 def _focal(angle: float, side: int, where: str) -> float:

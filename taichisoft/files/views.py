@@ -11,6 +11,7 @@ from taichisoft.base.checks import check_dtype, check_number, check_rotation
 from taichisoft.base.eager import eager_class
 from taichisoft.base.words import counted, summary
 from taichisoft.cameras.camera import Camera
+from taichisoft.cameras.model import joined
 
 
 @eager_class
@@ -46,27 +47,22 @@ class Views:
         sizes = sorted({camera.image_size for camera in self.cameras})
         if len(sizes) != 1:
             raise ValueError(f"views must have one image size to be a batch, got {sizes}")
-        first = self.cameras[0]
-        rotation, translation, intrinsics = (
-            torch.cat([getattr(camera, name) for camera in self.cameras])
-            for name in ("rotation", "translation", "intrinsics")
-        )
-        return Camera(
-            rotation, translation, intrinsics, first.image_size, first.perspective, first.near
-        )
+        return joined(self.cameras)
 
 
 @dataclass(frozen=True)
 class Lens:
     """Intrinsics of one image: focal lengths, principal point, height and width, all in pixels.
 
-    ``where`` names the image, or what its file calls the lens, in errors.
+    ``where`` names the image, or what its file calls the lens, in errors. ``distortion`` is as in `Camera`:
+    4, 5 or 8 coefficients.
     """
 
     where: str
     focal: tuple[float, float]
     centre: tuple[float, float]
     size: tuple[int, int]
+    distortion: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not min(self.focal) > 0:
@@ -99,14 +95,16 @@ class Made:
         size: tuple[int, int],
         rotation: np.ndarray,
         translation: np.ndarray,
+        distortion: tuple[float, ...] = (),
     ) -> Camera:
         """Return a camera from K and a pose, world to camera in the axes of OpenCV, all in float64.
 
-        ``where`` names its image in errors.
+        ``where`` names its image in errors. It has no distortion if all coefficients are 0.
         """
         parts = (
             torch.from_numpy(np.array(x, np.float64))[None] for x in (rotation, translation, lens)
         )
         turn, shift, matrix = parts
         check_rotation(turn, f"the rotation of {where}")
-        return Camera(turn, shift, matrix, size, True, self.near).to(dtype=self.dtype)
+        bent = torch.tensor([distortion], dtype=torch.float64) if any(distortion) else None
+        return Camera(turn, shift, matrix, size, True, self.near, bent).to(dtype=self.dtype)

@@ -99,7 +99,8 @@ class SoftRasterizer(nn.Module):
 
     Both sides of a face are drawn, unless one is culled. What is nearer than ``camera.near`` is not: a face
     that crosses that plane is cut there into one or two triangles, whose edges are soft as all edges are, and
-    one that is wholly nearer is left out. The image does not depend on the order of the faces, except for the
+    one that is wholly nearer is left out, as is one with a vertex that a lens with a distortion has no image
+    of. The image does not depend on the order of the faces, except for the
     gradient of exact ties under `Max`; of faces that are exactly equally near, the hard renderer shows the
     one with the smallest index.
 
@@ -470,9 +471,13 @@ class SoftRasterizer(nn.Module):
         from taichisoft.diagnosis.explain import explain  # sugar
 
         mesh = as_drawable(mesh)
-        scene = build_scene(mesh, camera, None, culling=self.culling)
+        scene = unbent = build_scene(mesh, camera, None, culling=self.culling)
+        if camera.distortion is not None:
+            pinhole = replace(camera, distortion=None)
+            unbent = build_scene(mesh, pinhole, None, culling=self.culling)
         shared = isinstance(mesh, Mesh) or mesh.batch_size == 1
-        return explain(self, scene, mesh.num_faces * (scene.batch_size if shared else 1), target)
+        total = mesh.num_faces * (scene.batch_size if shared else 1)
+        return explain(self, scene, total, target, unbent)
 
     def compose(self, fine: Tensor, sums: Tensor, surface: Surface) -> SoftImage:
         """Turn alpha and sums over faces into an image.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from taichisoft.appearance.lights import Lighting
 from taichisoft.appearance.texture import Texture
+from taichisoft.cameras import construction
 from taichisoft.cameras.camera import Camera
-from taichisoft.cameras.construction import broadcast
-from taichisoft.cameras.model import MATRICES
 from taichisoft.geometry.mesh import Mesh
 
 
@@ -50,9 +48,7 @@ class OneScene:
         # number for all cannot have one.
         self._has_axis = {id(x): x.ndim == 3 for x in rows}
         self._has_axis |= {id(x): x.ndim == 2 for x in shares if x.ndim}
-        self._has_axis |= {
-            id(getattr(camera, name)): True for camera in cameras for name in MATRICES
-        }
+        self._has_axis |= {id(part): True for camera in cameras for part in camera.parts.values()}
 
     def takes(self, keys: set[int]) -> bool:
         """Return whether the tensors of these ids may be those of a batch."""
@@ -64,8 +60,7 @@ class OneScene:
 
 
 def with_one_batch(value: Any) -> Any:
-    """Return a camera, of which some matrices are those of a batch, with all so; else the value."""
+    """Return a camera, of which some tensors are those of a batch, with all so; else the value."""
     if not isinstance(value, Camera):
         return value
-    rotation, translation, intrinsics = broadcast(*(getattr(value, name) for name in MATRICES))
-    return replace(value, rotation=rotation, translation=translation, intrinsics=intrinsics)
+    return value.with_parts(construction.with_one_batch(value.parts))

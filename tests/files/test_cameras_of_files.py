@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 import taichisoft as ts
+from tests.cameras.test_distortion import bent
 
 DOUBLE = {"dtype": torch.float64}
 CORNERS = np.array(np.meshgrid([-1.0, 1], [-1.0, 1], [-1.0, 1])).reshape(3, 8).T
@@ -23,10 +24,11 @@ TURNS = Rotation.from_rotvec([[0.1, 0.2, 0.3], [2.0, -1, 0.5]])
 SHIFTS = np.array([[0.1, 0.2, 5], [-0.3, 0.1, 6]])
 
 
-def pixels(k, rotation, translation, points=CORNERS):
-    """Pixels of points by K (R X + t)."""
-    image = (points @ rotation.T + translation) @ k.T
-    return image[:, :2] / image[:, 2:]
+def pixels(k, rotation, translation, points=CORNERS, lens=()):
+    """Pixels of points by K (R X + t), bent by a lens in between."""
+    inside = points @ rotation.T + translation
+    plane = bent(inside[:, :2] / inside[:, 2:], lens)
+    return plane @ k[:2, :2].T + k[:2, 2]
 
 
 def check(view, expected, points=CORNERS):
@@ -126,7 +128,48 @@ def test_transforms_of_a_synthetic_scene_take_the_size_of_the_images(tmp_path):
 def test_models_of_transforms_without_distortion(model, tmp_path):
     record = transforms(**FULL, camera_model=model, k1=0.0, distortion_params=[0.0] * 6)
     views = ts.load_nerf_cameras(write(tmp_path / "t.json", record), **DOUBLE)
+    assert views.cameras[0].distortion is None
     check(views.cameras[0], pixels(K, TURNS.as_matrix()[0], SHIFTS[0]))
+
+
+LENSES_OF_TRANSFORMS = {
+    "instant-ngp": ({"k1": 0.1, "k2": -0.05, "p1": 1e-3, "p2": 2e-3}, (0.1, -0.05, 1e-3, 2e-3)),
+    "a pinhole that is none": ({"camera_model": "PINHOLE", "k1": 0.1}, (0.1,)),
+    "of r^6": ({"camera_model": "OPENCV", "k3": 0.02}, (0, 0, 0, 0, 0.02)),
+    "a list": (
+        {"camera_model": "OPENCV", "distortion_params": [0.1, -0.05, 0.02, 0, 1e-3, 2e-3]},
+        (0.1, -0.05, 1e-3, 2e-3, 0.02),
+    ),
+    "a list and names": (
+        {"k1": 0.1, "p1": 0, "distortion_params": [0.1, -0.05, 0, 0, 0, 0]},
+        (0.1, -0.05),
+    ),
+    "denominator": (
+        {"camera_model": "FULL_OPENCV", "k1": 0.1, "k4": 0.2, "k5": 0.01, "k6": 0.02},
+        (0.1, 0, 0, 0, 0, 0.2, 0.01, 0.02),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "lens"), LENSES_OF_TRANSFORMS.values(), ids=LENSES_OF_TRANSFORMS
+)
+def test_distortion_of_transforms(settings, lens, tmp_path):
+    views = ts.load_nerf_cameras(
+        write(tmp_path / "t.json", transforms(**FULL, **settings)), **DOUBLE
+    )
+    for view, turn, shift in zip(views.cameras, TURNS.as_matrix(), SHIFTS, strict=True):
+        check(view, pixels(K, turn, shift, lens=lens))
+
+
+def test_lenses_with_and_without_distortion_are_one_batch(tmp_path):
+    record = transforms(**FULL)
+    record["frames"][1]["k1"] = 0.1
+    views = ts.load_nerf_cameras(write(tmp_path / "t.json", record), **DOUBLE)
+    assert views.cameras[0].distortion is None
+    batch = views.camera()
+    check(batch[0], pixels(K, TURNS.as_matrix()[0], SHIFTS[0]))
+    check(batch[1], pixels(K, TURNS.as_matrix()[1], SHIFTS[1], lens=(0.1,)))
 
 
 def test_a_size_that_is_not_that_of_the_file(tmp_path):
@@ -177,7 +220,24 @@ BAD_TRANSFORMS = {
         frame(GOOD, transform_matrix=[*gl_poses()[0][:3].tolist(), [0, 0, 0.001, 1]]),
         r"transform_matrix of frame 0 must have the last row \(0, 0, 0, 1\), got",
     ),
-    "bent in a list": ({**GOOD, "distortion_params": [0, 0, 0.1]}, "PINHOLE distortion_params"),
+    "a short list": (
+        {**GOOD, "distortion_params": [0, 0, 0.1]},
+        "distortion_params of frame 0 must be k1, k2, k3, k4, p1, p2, got 3 numbers",
+    ),
+    "a list that differs": (
+        {**GOOD, "k1": 0.2, "distortion_params": [0.1, 0, 0, 0, 0, 0]},
+        "distortion_params of frame 0 must agree with k1 beside them",
+    ),
+    "k4 of r^8": (
+        {**GOOD, "camera_model": "OPENCV", "k4": 0.1},
+        "must have a camera_model of FULL_OPENCV for k4, got OPENCV",
+    ),
+    "k4 of r^8 in a list": (
+        {**GOOD, "camera_model": "FULL_OPENCV", "distortion_params": [0, 0, 0, 0.1, 0, 0]},
+        "k4 is the coefficient of r.8, which OpenCV does not have",
+    ),
+    "ftheta": ({**GOOD, "ftheta_p1": 0.001}, "no fisheye, got PINHOLE ftheta_p1"),
+    "a coefficient of text": ({**GOOD, "k1": "x"}, "k1 of frame 0 must be a number"),
     "a list of text": (
         {**GOOD, "distortion_params": "x"},
         "distortion_params of frame 0 must be num",
@@ -193,7 +253,6 @@ BAD_TRANSFORMS = {
     "huge": ({**GOOD, "cx": 10**400}, "cx of frame 0 must be numbers"),
     "half": ({**GOOD, "w": 3.5}, "w of frame 0 must be a whole number, got 3.5"),
     "name": (frame(GOOD, file_path=3), "file_path of frame 0 must be a string"),
-    "bent": ({**GOOD, "k1": 0.1, "p2": 1e-4}, "without distortion, got PINHOLE k1 p2"),
     "fisheye": ({**GOOD, "camera_model": "OPENCV_FISHEYE"}, "got OPENCV_FISHEYE"),
 }
 
@@ -301,13 +360,14 @@ def test_models_of_colmap(kind, model, tmp_path):
     k[1, 2] = 20
     view = ts.load_colmap_cameras(tmp_path, **DOUBLE).camera()
     check(view, pixels(k, TURNS.as_matrix()[0], SHIFTS[0]))
+    assert view.distortion is None
     if len(values) > 4 or model == "SIMPLE_RADIAL":
-        values[-1] = 0.01
+        lens = [0.1, -0.02, 1e-3, -2e-3, 0.03, 0.05, -0.01, 0.02]
+        lens = lens[: MODELS[model][1].count(0)]
+        values[-len(lens) :] = lens
         WRITERS[kind](tmp_path, [(1, model, 64, 48, values)], image)
-        with pytest.raises(
-            ValueError, match=rf"cameras\.\w+: .*no distortion, got {model} with.*0.01"
-        ):
-            ts.load_colmap_cameras(tmp_path)
+        view = ts.load_colmap_cameras(tmp_path, **DOUBLE).camera()
+        check(view, pixels(k, TURNS.as_matrix()[0], SHIFTS[0], lens=lens))
 
 
 def test_a_lens_that_no_image_has_does_not_matter(tmp_path):
@@ -347,8 +407,12 @@ def test_images_without_lines_of_points_are_not_left_out(tmp_path):
 
 
 BAD_TEXT = {
-    "model": ("1 FOV 64 48 70 90 33 20 0.1", None, r"cameras\.txt: .*must be a pinhole, got FOV"),
-    "unknown": ("1 NEW 64 48 70", None, "must be a pinhole, got NEW"),
+    "model": (
+        "1 FOV 64 48 70 90 33 20 0.1",
+        None,
+        "must be a pinhole .*no fisheye, got FOV",
+    ),
+    "unknown": ("1 NEW 64 48 70", None, "must be a pinhole .*got NEW"),
     "few": ("1 PINHOLE 64 48 70 33 20", None, r"parameters of PINHOLE.*\(4,\).*\(3,\)"),
     "short": ("1 PINHOLE 64", None, "line 2 must have CAMERA_ID MODEL"),
     "word": ("1 PINHOLE 64 48 70 x 33 20", None, "line 2 must have a number, got 'x'"),
@@ -404,7 +468,7 @@ def test_bad_colmap_binary(tmp_path):
     for number, name in ((5, "OPENCV_FISHEYE"), (99, "number 99"), (-1, "number -1")):
         values = [70, 90, 33, 20, 0, 0, 0, 0]
         cameras.write_bytes(struct.pack("<QiiQQ8d", 1, 1, number, 64, 48, *values))
-        with pytest.raises(ValueError, match=rf"cameras\.bin: .*must be a pinhole, got {name}"):
+        with pytest.raises(ValueError, match=rf"cameras\.bin: .*must be a pinhole .*got {name}"):
             ts.load_colmap_cameras(tmp_path)
 
 
