@@ -5,6 +5,12 @@ placeholder is a word in braces.
 """
 
 CURES = (
+    # Items of a glTF file; what follows would take them for tensors
+    (
+        r"^\{place\}( must be \{expected\}|\.\{name\} is missing)",
+        "An item of a glTF file holds something else than glTF says, or lacks it: the program that wrote it is at fault, or it is damaged.",
+        "Look at what is named. `ts.load_mesh(path, materials=False)` reads the shape alone; the glTF validator of Khronos checks whole files.",
+    ),
     # Tensors, numbers and batches
     (
         r"must be finite, got|holds numbers that are not finite|a setting must be finite",
@@ -380,7 +386,7 @@ CURES = (
         "Give lists of one length, as `meshes.verts_list()` and `meshes.faces_list()` of PyTorch3D are.",
     ),
     (
-        r"alphaMode|must be one of \{list\(table\)|baseColorFactor|buffer \{|bufferView \{|^colours must be|data in a URI|indices of faces must|opacity must be in|place of a node"
+        r"alphaMode|must be one of \{list\(table\)|baseColorFactor|buffer \{|bufferView \{|^colours must be|data in a URI|indices of faces must|opacity must be in|place of nodes|the JSON cannot|neither a URI"
         r"|second chunk|there are \{items|triangles must have 3|wrapS and|^\{what\} must be (finite$|there for)",
         "A mesh file, or one that it names, is damaged or missing, or holds numbers that are not valid.",
         "Look at what is named. `ts.load_mesh(path, materials=False)` reads the shape alone; the glTF validator of Khronos checks whole files.",

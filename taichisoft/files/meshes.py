@@ -108,7 +108,8 @@ def load_mesh(
 
     ``alphaMode`` of glTF: with ``OPAQUE``, the default, opacity is left out; with ``MASK`` it is 1 from
     ``alphaCutoff`` on and else 0, of each texel and each vertex (times the factor); with ``BLEND`` it is as
-    it stands. What has no material is opaque. Skins, morphs and animations are not read.
+    it stands. What has no material is opaque. Skins, morph targets (each a warning) and
+    animations are not read.
     """
     path = check_path(path, SUFFIXES)
     check_type(normalize, "normalize", bool)
