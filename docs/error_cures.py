@@ -131,7 +131,7 @@ CURES = (
     (
         r"must be \{below\}|must be at least \{minimum\}|must be greater than|(tolerance|weight|eps) must not be negative"
         r"|must be positive, got|target_length must not be negative|progress must be from 0 to 1|shininess must be positive"
-        r"|must be at most \{maximum\}|must be from \{low\} to|depth_extent must not be negative|low must be less than high",
+        r"|must be at most \{maximum\}|must be from \{(low|least)\} to|depth_extent must not be negative|low must be less than high",
         "A number outside of its range.",
         "Take one inside of it. Angles are in degrees, scales in pixels, gamma and near in scene units.",
     ),
@@ -379,6 +379,11 @@ CURES = (
         r"got a Scene",
         "A scene of trimesh has several meshes, each in its place.",
         "`ts.Mesh.from_trimesh(scene.to_mesh())`, or each of `scene.geometry` by itself.",
+    ),
+    (
+        r"dtype that NumPy has",
+        "A mesh of trimesh holds arrays of NumPy, which has no bfloat16.",
+        "Convert the tensor: `.float()`.",
     ),
     (
         r"faces must be given for each of",
