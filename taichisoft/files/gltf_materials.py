@@ -76,6 +76,12 @@ class Looks:
         stated = self.gltf.item("materials", index)
         return _alpha_of_vertices(stated, _base(stated)[0][3])
 
+    def masks_texels(self, index: int | None) -> bool:
+        """Return whether a cutoff decides which texels of a material are seen."""
+        if index is None or _mode(self.gltf.item("materials", index)) != MASK:
+            return False
+        return self.of(index).material.image_opacity is not None
+
     def _made(self, index: int | None) -> Look:
         if index is None:
             return Look(Material(torch.ones(3, dtype=torch.float64)))

@@ -154,6 +154,10 @@ def _part(
     check_numbers(part.positions, faces)
     number = primitive.get("material")
     if part.colors is not None:
+        if materials and (part.colors[:, 3] != 1).any() and looks.masks_texels(number):
+            looks.tell(
+                "alphaCutoff is compared with texels and vertices apart, not with their product"
+            )
         part.colors[:, 3] = looks.alpha(number)(part.colors[:, 3])
     return _with_look(part, attributes, number, looks) if materials else part
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import warnings
 from io import BytesIO
 
 import numpy as np
@@ -179,6 +180,7 @@ def test_gltf_with_files_beside_it_and_with_embedded_ones(place, tmp_path):
 ALPHA = levels(TEXELS[..., 3])
 
 
+@pytest.mark.filterwarnings("ignore:.*alphaCutoff is compared")
 @pytest.mark.parametrize(
     ("more", "opacity", "of_texels", "of_vertices"),
     [
@@ -216,6 +218,26 @@ def test_modes_of_alpha(more, opacity, of_texels, of_vertices, tmp_path):
     assert (bare.vertex_opacity is None) == (of_vertices is None)
     if of_vertices is not None:
         assert bare.vertex_opacity.equal(mesh.vertex_opacity)
+
+
+def test_a_cutoff_of_texels_and_vertices_is_a_warning(tmp_path):
+    file = Builder()
+    texels = np.dstack([TEXELS[..., :3], [[0, 255, 255], [255, 100, 9]]]).astype(np.uint8)
+    material = file.material(texture={"index": file.image(texels)}, alphaMode="MASK")
+    colors = np.ones((4, 4), np.float32)
+    file.add(material, TEXCOORD_0=UV, COLOR_0=colors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        file.load(tmp_path)
+    colors[2, 3] = 0.7
+    file.add(material, TEXCOORD_0=UV, COLOR_0=colors)
+    with pytest.warns(
+        UserWarning, match=r"a\.glb: alphaCutoff is compared with texels and vertices ap"
+    ):
+        file.load(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        file.load(tmp_path, materials=False)
 
 
 def test_what_has_no_material_is_opaque(tmp_path):
