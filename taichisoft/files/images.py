@@ -24,7 +24,7 @@ ORIENTATION, QUARTER_TURNED = 0x0112, 5
 
 @eager
 def load_image(path: str | os.PathLike, *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Read an image file, such as a photo, as a target of a render.
+    """Read an image file: a photo that is to be fitted, or the image of a `Texture` or a `Material`.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ def load_image(path: str | os.PathLike, *, dtype: torch.dtype = torch.float32) -
     Tensor, (H, W, 3) or (H, W, 4)
         RGB in [0, 1], with the numbers of the file (not made linear): 255 of 8 bits and 65535 of 16 are 1.
         Grey is three equal channels. The fourth channel is the opacity, unless all is opaque; colours are as
-        the file has them, and not multiplied by it. Row 0 is the top, upright as the EXIF header says.
+        the file has them, and not multiplied by it. A texture takes it apart from them: ``image[..., :3]``
+        and ``image[..., 3]``. Row 0 is the top, upright as the EXIF header says.
 
     Raises
     ------
