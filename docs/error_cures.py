@@ -5,6 +5,12 @@ placeholder is a word in braces.
 """
 
 CURES = (
+    # Items of a glTF file; what follows would take them for tensors
+    (
+        r"^\{place\}( must be \{expected\}|\.\{name\} is missing)",
+        "An item of a glTF file holds something else than glTF says, or lacks it: the program that wrote it is at fault, or it is damaged.",
+        "Look at what is named. `ts.load_mesh(path, materials=False)` reads the shape alone; the glTF validator of Khronos checks whole files.",
+    ),
     # Tensors, numbers and batches
     (
         r"must be finite, got|holds numbers that are not finite|a setting must be finite",
@@ -125,7 +131,7 @@ CURES = (
     (
         r"must be \{below\}|must be at least \{minimum\}|must be greater than|(tolerance|weight|eps) must not be negative"
         r"|must be positive, got|target_length must not be negative|progress must be from 0 to 1|shininess must be positive"
-        r"|must be at most \{maximum\}|must be from \{low\} to|depth_extent must not be negative|low must be less than high",
+        r"|must be at most \{maximum\}|must be from \{(low|least)\} to|depth_extent must not be negative|low must be less than high",
         "A number outside of its range.",
         "Take one inside of it. Angles are in degrees, scales in pixels, gamma and near in scene units.",
     ),
@@ -395,12 +401,17 @@ CURES = (
         "`ts.Mesh.from_trimesh(scene.to_mesh())`, or each of `scene.geometry` by itself.",
     ),
     (
+        r"dtype that NumPy has",
+        "A mesh of trimesh holds arrays of NumPy, which has no bfloat16.",
+        "Convert the tensor: `.float()`.",
+    ),
+    (
         r"faces must be given for each of",
         "`ts.MeshBatch.from_lists` takes a tensor of vertices and one of faces for each mesh.",
         "Give lists of one length, as `meshes.verts_list()` and `meshes.faces_list()` of PyTorch3D are.",
     ),
     (
-        r"alphaMode|must be one of \{list\(table\)|baseColorFactor|buffer \{|bufferView \{|^colours must be|data in a URI|indices of faces must|opacity must be in|place of a node"
+        r"alphaMode|must be one of \{list\(table\)|baseColorFactor|buffer \{|bufferView \{|^colours must be|data in a URI|indices of faces must|opacity must be in|place of nodes|the JSON cannot|neither a URI"
         r"|second chunk|there are \{items|triangles must have 3|wrapS and|^\{what\} must be (finite$|there for)",
         "A mesh file, or one that it names, is damaged or missing, or holds numbers that are not valid.",
         "Look at what is named. `ts.load_mesh(path, materials=False)` reads the shape alone; the glTF validator of Khronos checks whole files.",

@@ -24,6 +24,7 @@ from taichisoft.diagnosis.suggest import suggest_gamma as suggest_gamma
 from taichisoft.diagnosis.suggest import suggest_scale as suggest_scale
 from taichisoft.files.bop import load_bop_cameras as load_bop_cameras
 from taichisoft.files.colmap import load_colmap_cameras as load_colmap_cameras
+from taichisoft.files.images import load_image as load_image
 from taichisoft.files.meshes import load_mesh as load_mesh
 from taichisoft.files.nerf import load_nerf_cameras as load_nerf_cameras
 from taichisoft.files.saved_meshes import save_mesh as save_mesh

@@ -41,14 +41,20 @@ NUMBERS_OF_A_PIXEL, NUMBERS_OF_A_FACE = 19, 150
 
 @torch.no_grad()
 def explain(
-    renderer: SoftRasterizer, scene: Scene, total: int, target: Tensor | None, unbent: Scene
+    renderer: SoftRasterizer,
+    scene: Scene,
+    total: int,
+    target: Tensor | None,
+    unbent: Scene,
+    channels: int | None = None,
 ) -> Explanation:
     """Say what a renderer does with a scene of the size of its images; see `SoftRasterizer.explain`.
 
     `total` is the number of faces of the meshes of all images; the near plane, culling and the lens change
-    how many are left. `unbent` is the scene without the distortion of the lens.
+    how many are left. `unbent` is the scene without the distortion of the lens. `channels` are those of its
+    colours, by default of the attributes of the scene.
     """
-    situation = _Situation(renderer, scene, total, target, _present(unbent))
+    situation = _Situation(renderer, scene, total, target, _present(unbent), channels)
     annealed = [m for m in renderer.softness.modules() if isinstance(m, FollowsProgress)]
     if not annealed:
         return situation.explanation()
@@ -69,9 +75,16 @@ class _Situation:
     """A renderer, a scene and perhaps a target: what does not depend on the width of the softness."""
 
     def __init__(
-        self, renderer: SoftRasterizer, scene: Scene, total: int, target: Tensor | None, kept: int
+        self,
+        renderer: SoftRasterizer,
+        scene: Scene,
+        total: int,
+        target: Tensor | None,
+        kept: int,
+        channels: int | None,
     ):
         self.renderer, self.scene, self.total, self.kept = renderer, scene, total, kept
+        self.channels = channels
         self.job, self.projected = RasterJob(scene), ProjectedFaces(scene)
         self.has_target = target is not None
         if target is None:
@@ -123,7 +136,7 @@ class _Situation:
             fragments=fragments,
             faces_per_pixel=reaching / max(reached, 1),
             most_faces_per_pixel=int(count.max()),
-            memory=least_bytes(rendered),
+            memory=least_bytes(rendered, self.channels),
             second_order_memory=_second_order_bytes(job, rendered, fragments),
             milliseconds=time if backend() == "cpu" else None,
             inflation=float(alpha.sum(dtype=torch.float64)) / area - 1 if area else None,

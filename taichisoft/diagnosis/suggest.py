@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import FLOAT_DTYPES, check_number, check_tensor
+from taichisoft.base.checks import FLOAT_DTYPES, check_number, check_shares, check_tensor
 from taichisoft.cameras.camera import Camera
 from taichisoft.diagnosis.projected_faces import ProjectedFaces
 from taichisoft.diagnosis.surfaces import Surfaces
@@ -156,11 +156,13 @@ def as_mask(target: Tensor, scene: Scene) -> Tensor:
     Raises
     ------
     TypeError, ValueError
-        It is no silhouette of the images of the scene.
+        It is no silhouette of the images of the scene, or has numbers outside of [0, 1].
     """
     size = scene.image_size
     dtypes = (*FLOAT_DTYPES, torch.bool)
     shapes = dict.fromkeys([size, (1, *size), (scene.batch_size, *size)])
     check_tensor(target, "target", *shapes, dtypes=dtypes)
+    if target.dtype != torch.bool:
+        check_shares(target, "target")
     covered = target if target.dtype == torch.bool else target >= COVERED
     return covered.to(scene.points.device).expand(scene.batch_size, *size)

@@ -153,10 +153,13 @@ def _check_countable(scene: Scene) -> None:
         )
 
 
-def least_bytes(scene: Scene) -> int:
-    """Return how many bytes image and gradient of a scene take at least."""
+def least_bytes(scene: Scene, channels: int | None = None) -> int:
+    """Return how many bytes image and gradient of a scene take at least.
+
+    Colours have the channels of its attributes, unless others are given.
+    """
     height, width = scene.image_size
-    channels = _channels(scene)
+    channels = _channels(scene) if channels is None else channels
     pixels = scene.batch_size * height * width
     # Of a pixel, totals, alpha and their gradients; with colours the sums, the image, and theirs as well.
     # Of a face, the gradients of its corners.

@@ -11,15 +11,14 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from taichisoft.files.gltf_items import FILE, GLOSSINESS, ITEMS, TRANSFORM, WEBP
+
 HEADER, CHUNK = 12, 8
 # Of numbers, by ``componentType``, and how many each ``type`` has.
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 # Extensions that a file may require.
-SUPPORTED = {
-    "KHR_texture_transform", "KHR_mesh_quantization", "KHR_materials_unlit", "EXT_texture_webp",
-    "KHR_materials_pbrSpecularGlossiness",
-}  # fmt: skip
+SUPPORTED = {TRANSFORM, GLOSSINESS, WEBP, "KHR_mesh_quantization", "KHR_materials_unlit"}
 
 
 class Gltf:
@@ -42,9 +41,8 @@ class Gltf:
         self.path = path
         binary = path.suffix.lower() == ".glb"
         text, self._own = _chunks(content) if binary else (content, None)
-        self.tree: dict[str, Any] = json.loads(text)
-        if not isinstance(self.tree, dict):
-            raise ValueError("the JSON must be an object")
+        self.tree: dict[str, Any] = _parsed(text)
+        FILE.check(self.tree, "the JSON")
         missing = set(self.tree.get("extensionsRequired", [])) - SUPPORTED
         if missing:
             raise ValueError(
@@ -53,10 +51,11 @@ class Gltf:
         self._buffers: dict[int, bytes] = {}
 
     def item(self, kind: str, index: Any) -> dict[str, Any]:
-        """Return one of what the tree lists, or raise ValueError that says which one it has not."""
+        """Return one of what the tree lists, or raise ValueError: there is none, or what is wrong in it."""
         items = self.tree.get(kind, [])
         if not isinstance(index, int) or not 0 <= index < len(items):
             raise ValueError(f"there are {len(items)} {kind}, and number {index} is needed")
+        ITEMS[kind].check(items[index], f"{kind}[{index}]")
         return items[index]
 
     def array(self, index: int) -> np.ndarray:
@@ -66,8 +65,6 @@ class Gltf:
         dtype = np.dtype(_known(DTYPES, accessor, "componentType", where))
         columns = _known(COLUMNS, accessor, "type", where)
         count = accessor["count"]
-        if not isinstance(count, int) or count < 0:
-            raise ValueError(f"{where}: count must be a whole number, got {count}")
         if "bufferView" in accessor:
             values = self._block(accessor, count, columns, dtype, where)
         elif "sparse" in accessor:
@@ -95,7 +92,7 @@ class Gltf:
         view = self.item("bufferViews", index)
         start, length = view.get("byteOffset", 0), view["byteLength"]
         content = self._buffer(view["buffer"])
-        if not 0 <= start <= start + length <= len(content):
+        if start + length > len(content):
             raise ValueError(
                 f"bufferView {index} is {start} to {start + length} of a buffer of {len(content)} bytes"
             )
@@ -113,7 +110,7 @@ class Gltf:
         view = self.item("bufferViews", place["bufferView"])
         start, stride = place.get("byteOffset", 0), view.get("byteStride", size)
         needed = start + (count - 1) * stride + size if count else 0
-        if start < 0 or stride < size or needed > len(content):
+        if stride < size or needed > len(content):
             raise ValueError(f"{where} needs {needed} bytes of a view of {len(content)}")
         return np.ndarray((count, columns), dtype, content, start, (stride, dtype.itemsize)).copy()
 
@@ -154,7 +151,17 @@ def embedded(uri: str) -> bytes:
     head, comma, text = uri.partition(",")
     if not comma or not head.endswith(";base64"):
         raise ValueError(f"data in a URI must be base64, got {head[:40]!r}")
-    return b64decode(text, validate=True)
+    try:
+        return b64decode(text, validate=True)
+    except ValueError as error:
+        raise ValueError(f"data in a URI must be base64: {error}") from error
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the JSON cannot be read: {error}") from error
 
 
 def _chunks(content: bytes) -> tuple[bytes, bytes | None]:

@@ -12,13 +12,12 @@ import torch
 
 from taichisoft.files.colors import with_opacity_apart
 from taichisoft.files.gltf import Gltf, embedded
+from taichisoft.files.gltf_items import GLOSSINESS, TRANSFORM, WEBP
 from taichisoft.files.images import levels_in, read_image
 from taichisoft.geometry.material import Material
 from taichisoft.geometry.wrap import Wrap
 
 WRAPS = {10497: Wrap.REPEAT, 33071: Wrap.CLAMP, 33648: Wrap.MIRROR}
-TRANSFORM, GLOSSINESS = "KHR_texture_transform", "KHR_materials_pbrSpecularGlossiness"
-WEBP = "EXT_texture_webp"
 OPAQUE, MASK, BLEND = "OPAQUE", "MASK", "BLEND"
 
 
@@ -77,6 +76,12 @@ class Looks:
         stated = self.gltf.item("materials", index)
         return _alpha_of_vertices(stated, _base(stated)[0][3])
 
+    def masks_texels(self, index: int | None) -> bool:
+        """Return whether a cutoff decides which texels of a material are seen."""
+        if index is None or _mode(self.gltf.item("materials", index)) != MASK:
+            return False
+        return self.of(index).material.image_opacity is not None
+
     def _made(self, index: int | None) -> Look:
         if index is None:
             return Look(Material(torch.ones(3, dtype=torch.float64)))
@@ -114,6 +119,8 @@ class Looks:
     def _texels(self, image: dict[str, Any], name: str) -> np.ndarray | None:
         uri = image.get("uri")
         if uri is None:
+            if "bufferView" not in image:
+                raise ValueError(f"{name} has neither a URI nor a bufferView")
             return levels_in(BytesIO(self.gltf.view(image["bufferView"])), name, "a bufferView")
         if uri.startswith("data:"):
             return levels_in(BytesIO(embedded(uri)), name, "data in a URI")
@@ -143,7 +150,7 @@ def _base(stated: dict[str, Any]) -> tuple[list[float], dict[str, Any] | None]:
         base = stated.get("pbrMetallicRoughness", {})
         factor, texture = base.get("baseColorFactor"), base.get("baseColorTexture")
     factor = [1.0, 1.0, 1.0, 1.0] if factor is None else [float(value) for value in factor]
-    if len(factor) != 4 or not np.isfinite(factor).all() or not 0 <= factor[3] <= 1:
+    if not 0 <= factor[3] <= 1:
         raise ValueError(f"baseColorFactor must be four numbers in [0, 1], got {factor}")
     return factor, texture
 
@@ -151,8 +158,9 @@ def _base(stated: dict[str, Any]) -> tuple[list[float], dict[str, Any] | None]:
 def _transform(stated: dict[str, Any]) -> np.ndarray:
     """Return the matrix of KHR_texture_transform: scale, then a turn, then an offset."""
     (x, y), (sx, sy) = stated.get("offset", (0, 0)), stated.get("scale", (1, 1))
-    c, s = np.cos(stated.get("rotation", 0)), np.sin(stated.get("rotation", 0))
-    return np.array([[c * sx, s * sy, x], [-s * sx, c * sy, y]])
+    turn = float(stated.get("rotation", 0))  # whole numbers may have any length
+    c, s = np.cos(turn), np.sin(turn)
+    return np.array([[c * sx, s * sy, x], [-s * sx, c * sy, y]], np.float64)
 
 
 def opacity_by_mode(

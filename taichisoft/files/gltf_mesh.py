@@ -65,12 +65,13 @@ def read_gltf_mesh(
     """
     gltf = Gltf(content, path)
     looks = Looks(gltf, tell)
-    parts = [
-        part
-        for mesh, place in _placed(gltf, tell)
-        for primitive in gltf.item("meshes", mesh)["primitives"]
-        if (part := _part(gltf, primitive, place, looks, materials=materials)) is not None
-    ]
+    with np.errstate(all="ignore"):  # of numbers that are refused
+        parts = [
+            part
+            for mesh, place in _placed(gltf, tell)
+            for primitive in gltf.item("meshes", mesh)["primitives"]
+            if (part := _part(gltf, primitive, place, looks, materials=materials)) is not None
+        ]
     return _joined(parts)
 
 
@@ -89,6 +90,8 @@ def _placed(gltf: Gltf, tell: Callable[[str], None]) -> Iterator[tuple[int, np.n
         if seen > len(nodes):
             raise ValueError("a node of the scene has two parents")
         place = above @ _matrix(node)
+        if not np.isfinite(place).all():
+            raise ValueError(f"the place of nodes[{index}] must be finite")
         left += [(child, place) for child in reversed(node.get("children", []))]
         if "mesh" in node:
             if "skin" in node:
@@ -99,9 +102,10 @@ def _placed(gltf: Gltf, tell: Callable[[str], None]) -> Iterator[tuple[int, np.n
 def _roots(gltf: Gltf) -> list[int]:
     if gltf.tree.get("scenes"):
         return gltf.item("scenes", gltf.tree.get("scene", 0)).get("nodes", [])
-    nodes = gltf.tree["nodes"]
+    count = len(gltf.tree["nodes"])
+    nodes = [gltf.item("nodes", index) for index in range(count)]
     children = {child for node in nodes for child in node.get("children", [])}
-    return [index for index in range(len(nodes)) if index not in children]
+    return [index for index in range(count) if index not in children]
 
 
 def _matrix(node: dict[str, Any]) -> np.ndarray:
@@ -111,12 +115,11 @@ def _matrix(node: dict[str, Any]) -> np.ndarray:
     else:
         from trimesh.transformations import quaternion_matrix
 
-        x, y, z, w = node.get("rotation", (0, 0, 0, 1))
-        matrix = quaternion_matrix((w, x, y, z))
+        x, y, z, w = np.array(node.get("rotation", (0, 0, 0, 1)), np.float64)
+        largest = max(abs(x), abs(y), abs(z), abs(w)) or 1.0  # of which a square may be infinite
+        matrix = quaternion_matrix(np.array((w, x, y, z)) / largest)
         matrix[:3, :3] *= np.array(node.get("scale", (1, 1, 1)), np.float64)
         matrix[:3, 3] = node.get("translation", (0, 0, 0))
-    if not np.isfinite(matrix).all():
-        raise ValueError("the place of a node must be finite")
     return matrix
 
 
@@ -133,6 +136,8 @@ def _part(
     attributes = primitive["attributes"]
     if mode not in (TRIANGLES, STRIP, FAN) or "POSITION" not in attributes:
         return None
+    if primitive.get("targets"):
+        looks.tell("morph targets are not read: vertices are where they are without")
     positions = gltf.numbers(attributes["POSITION"])
     faces = _triangles(gltf, primitive, mode, len(positions))
     check_numbers(positions, faces)
@@ -149,6 +154,10 @@ def _part(
     check_numbers(part.positions, faces)
     number = primitive.get("material")
     if part.colors is not None:
+        if materials and (part.colors[:, 3] != 1).any() and looks.masks_texels(number):
+            looks.tell(
+                "alphaCutoff is compared with texels and vertices apart, not with their product"
+            )
         part.colors[:, 3] = looks.alpha(number)(part.colors[:, 3])
     return _with_look(part, attributes, number, looks) if materials else part
 

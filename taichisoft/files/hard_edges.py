@@ -28,13 +28,19 @@ def with_normals_of(mesh: Mesh, normals: np.ndarray) -> Mesh:
     """
     faces = mesh.faces.numpy()
     missing = ~np.isfinite(normals).all(-1)
-    lengths = np.linalg.norm(normals, axis=-1, keepdims=True)
-    directions = normals / np.where(lengths > 0, lengths, 1)
-    directions[missing] = 0
+    directions = _units(np.where(missing[..., None], 0, normals))
     _, place = np.unique(mesh.vertices.numpy(), axis=0, return_inverse=True)
     groups = np.where(missing, mesh.num_vertices + faces, place.reshape(-1)[faces])
     index = _alike(groups.reshape(-1), directions.reshape(-1, 3))
     return replace(mesh, normal_faces=torch.from_numpy(index.reshape(-1, 3)))
+
+
+def _units(vectors: np.ndarray) -> np.ndarray:
+    """Return finite vectors with a length of 1, or of 0 where it is 0."""
+    largest = np.abs(vectors).max(-1, keepdims=True)  # whose square may be infinite, or 0
+    scaled = vectors / np.where(largest > 0, largest, 1)
+    lengths = np.linalg.norm(scaled, axis=-1, keepdims=True)
+    return scaled / np.where(lengths > 0, lengths, 1)
 
 
 def _alike(groups: np.ndarray, directions: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -11,11 +12,48 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taichisoft.base.checks import check_dtype, check_type
+from taichisoft.base.eager import eager
+
 # Modes of pillow with 16 bits of grey, in one order of bytes or the other.
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 # The tag of EXIF that says how an image is turned, and from which of its values on by a quarter.
 ORIENTATION, QUARTER_TURNED = 0x0112, 5
+
+
+@eager
+def load_image(path: str | os.PathLike, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Read an image file: a photo that is to be fitted, or the image of a `Texture` or a `Material`.
+
+    Parameters
+    ----------
+    path : str or path
+        Any format that pillow reads: 8 bits, 16 bits, or floats in [0, 1]; grey, colours or a palette.
+    dtype : torch.dtype
+        Of the image, float32 or float64.
+
+    Returns
+    -------
+    Tensor, (H, W, 3) or (H, W, 4)
+        RGB in [0, 1], with the numbers of the file (not made linear): 255 of 8 bits and 65535 of 16 are 1.
+        Grey is three equal channels. The fourth channel is the opacity, unless all is opaque; colours are as
+        the file has them, and not multiplied by it. A texture takes it apart from them: ``image[..., :3]``
+        and ``image[..., 3]``. Row 0 is the top, upright as the EXIF header says.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    ImportError
+        pillow is not installed.
+    TypeError, ValueError
+        An argument of a wrong type, or no readable image.
+    """
+    path = Path(check_type(path, "path", (str, os.PathLike)))
+    check_dtype(dtype)
+    image = torch.from_numpy(read_image(path, "path")).to(dtype)
+    return image[..., :3].contiguous() if bool((image[..., 3] == 1).all()) else image
 
 
 def write_image(image: Tensor, path: Path) -> None:

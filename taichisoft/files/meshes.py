@@ -107,8 +107,9 @@ def load_mesh(
     Those of STL are left out.
 
     ``alphaMode`` of glTF: with ``OPAQUE``, the default, opacity is left out; with ``MASK`` it is 1 from
-    ``alphaCutoff`` on and else 0, of each texel and each vertex (times the factor); with ``BLEND`` it is as
-    it stands. What has no material is opaque. Skins, morphs and animations are not read.
+    ``alphaCutoff`` on and else 0, of each texel and each vertex (times the factor). glTF compares their
+    product, at each pixel; where a material has both, that is a warning. With ``BLEND`` it is as it stands.
+    What has no material is opaque. Skins, morph targets (each a warning) and animations are not read.
     """
     path = check_path(path, SUFFIXES)
     check_type(normalize, "normalize", bool)

@@ -176,6 +176,8 @@ def _map(rest: str, file: Path, place: tuple[str, str], tell: Tell) -> Map:
             value, rest = _cut(rest)
             values.append(value)
         if option in UP_TO_THREE:
+            if not values:
+                raise ValueError(f"{where}: {option} of {kind} must be followed by numbers")
             found[option] = numbers(values, where)
         if option in NOT_READ and _changes(values, NOT_READ[option]):
             tell(f"{where}: {kind}: {option} {' '.join(values)} is not read")

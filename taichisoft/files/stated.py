@@ -46,11 +46,17 @@ def numbers(words: list[str], where: str) -> list[float]:
     ValueError
         A word is no number, or one that is not finite in float32.
     """
-    values = [float(word) for word in words]
-    for value in values:
-        if not abs(value) <= LARGEST:
-            raise ValueError(f"{where}: numbers must be finite in float32, got {value:g}")
-    return values
+    return [_number(word, where) for word in words]
+
+
+def _number(word: str, where: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        raise ValueError(f"{where}: a number was expected, got {word!r}") from None
+    if not abs(value) <= LARGEST:
+        raise ValueError(f"{where}: numbers must be finite in float32, got {value:g}")
+    return value
 
 
 def whole(word: str, where: str) -> int:

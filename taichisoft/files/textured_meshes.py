@@ -74,7 +74,8 @@ def load_textured_mesh(
     Warns
     -----
     UserWarning
-        What of the file is missing or not read.
+        What of the file is missing or not read: so colours and opacity of vertices, which change the
+        image, unless they are white and opaque.
     """
     path = check_path(path, SUFFIXES)
     check_type(normalize, "normalize", bool)
@@ -90,6 +91,8 @@ def load_textured_mesh(
         raise ValueError(
             f"path must hold an image with one wrap, got two; give wrap=, or {_ALL_READ}: {path}"
         )
+    if _vertices_change_colors(mesh):
+        told.append(f"colours and opacity of vertices are left out; {_ALL_READ} and them")
     for what in told:
         warn_user(f"{path}: {what}")
     assert material.image is not None, "it has been looked for"
@@ -110,6 +113,12 @@ def load_textured_mesh(
     )
     bare = without_needless(merged(Mesh(mesh.vertices, mesh.faces, normal_faces=mesh.normal_faces)))
     return (bare.normalized() if normalize else bare).to(dtype=dtype), texture
+
+
+def _vertices_change_colors(mesh: Mesh) -> bool:
+    """Return whether the image is multiplied by something else than 1."""
+    values = (mesh.vertex_colors, mesh.vertex_opacity)
+    return any(x is not None and bool((x != 1).any()) for x in values)
 
 
 def _only_material(mesh: Mesh, path: Path, told: list[str]) -> Material:

@@ -114,7 +114,8 @@ def to_trimesh(mesh: Mesh) -> Any:
         faces,
         process=False,
         vertex_attributes={
-            name: x.detach().cpu().numpy()[rows] for name, x in (mesh.vertex_data or {}).items()
+            name: _array(x, f"vertex_data[{name!r}]")[rows]
+            for name, x in (mesh.vertex_data or {}).items()
         },
     )
     if textured:
@@ -123,6 +124,15 @@ def to_trimesh(mesh: Mesh) -> Any:
     for kind, numbers in colors_held(mesh, held).items():
         setattr(out.visual, f"{kind}_colors", numbers)
     return out
+
+
+def _array(values: torch.Tensor, name: str) -> np.ndarray:
+    try:
+        return values.detach().cpu().numpy()
+    except TypeError as error:  # NumPy has no such type
+        raise TypeError(
+            f"{name} must be of a dtype that NumPy has, such as float32, got {values.dtype}"
+        ) from error
 
 
 def _colors_held(mesh: Mesh) -> tuple[str, ...]:

@@ -466,7 +466,7 @@ class SoftRasterizer(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            As in `forward`, or a target of another size.
+            As in `forward`, or a target of another size or outside of [0, 1].
         """
         from taichisoft.diagnosis.explain import explain  # sugar
 
@@ -477,7 +477,9 @@ class SoftRasterizer(nn.Module):
             unbent = build_scene(mesh, pinhole, None, culling=self.culling)
         shared = isinstance(mesh, Mesh) or mesh.batch_size == 1
         total = mesh.num_faces * (scene.batch_size if shared else 1)
-        return explain(self, scene, total, target, unbent)
+        # A material decides how many channels there are, whatever the colours of vertices beside it.
+        channels = mesh.materials[0].channels if mesh.materials else None
+        return explain(self, scene, total, target, unbent, channels)
 
     def compose(self, fine: Tensor, sums: Tensor, surface: Surface) -> SoftImage:
         """Turn alpha and sums over faces into an image.

@@ -196,6 +196,22 @@ def test_words_hold_the_numbers(dtype):
     assert (found.milliseconds is None) == (ts.backend() != "cpu")
 
 
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_memory_of_colours_is_that_of_what_is_drawn(channels, dtype):
+    mesh, camera = halves(2, 8, dtype), pixel_camera(*SIZE, dtype)
+    material = ts.Material(torch.ones(channels, dtype=dtype))
+    uv, grey = torch.rand(6, 2, dtype=dtype), torch.ones(6, 1, dtype=dtype)
+    painted = mesh.with_materials([material], uv=uv)
+    render = ts.SoftRasterizer()
+    colored = mesh.with_vertex_colors(torch.ones(6, channels, dtype=dtype))
+    expected = render.explain(colored, camera).memory
+    assert expected > render.explain(mesh, camera).memory
+    assert render.explain(painted, camera).memory == expected
+    assert render.explain(ts.MeshBatch.from_meshes([painted]), camera).memory == expected
+    beside = painted.with_vertex_colors(grey.expand(6, channels))
+    assert render.explain(beside, camera).memory == expected
+
+
 @pytest.mark.cpu_only
 def test_memory_of_second_derivatives_is_that_of_pixels_and_faces(monkeypatch):
     mesh, camera = halves(2, 8, torch.float32), pixel_camera(*SIZE, torch.float32)
@@ -296,3 +312,8 @@ def test_bad_target(dtype):
         ts.SoftRasterizer().explain(mesh, camera, torch.ones(SIZE, dtype=torch.uint8))
     with pytest.raises(ValueError, match="target must have shape"):
         ts.SoftRasterizer().explain(mesh, camera, torch.ones(3, 3))
+    for value, got in ((255.0, "255"), (-0.5, "-0.5")):
+        with pytest.raises(ValueError, match=rf"^target must be in \[0, 1\], got {got}$"):
+            ts.SoftRasterizer().explain(mesh, camera, torch.full(SIZE, value, dtype=dtype))
+    with pytest.raises(ValueError, match=r"^target must be finite"):
+        ts.suggest_scale(mesh, camera, torch.full(SIZE, torch.nan, dtype=dtype))

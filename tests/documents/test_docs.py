@@ -15,6 +15,7 @@ import torch
 import taichisoft as ts
 from meta.evaluate import Arguments
 from meta.train import parse
+from tests.documents.recipes import RECIPES
 from tests.helpers import ROOT
 from tests.meta.learning.problems import ParameterObjective, flat, spline_method
 
@@ -28,8 +29,17 @@ PROGRAMS = sorted((DOCS / "snippets" / "processes").glob("*.py"))
 @pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.stem)
 def test_snippet_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # Each checks by itself that what it computes is right.
-    runpy.run_path(str(path), run_name="__main__")
+    recipe = RECIPES.get(path.stem)
+    if recipe is None:
+        # Each checks by itself that what it computes is right.
+        runpy.run_path(str(path), run_name="__main__")
+        return
+    recipe.files()
+    recipe.check(runpy.run_path(str(path), run_name="__main__"))
+
+
+def shown_in(text: str) -> list[str]:
+    return re.findall(r'--8<-- "docs/snippets/(.+)\.py"', text)
 
 
 def run(*command: object) -> None:
@@ -52,11 +62,19 @@ def test_program_that_shares_gradients_runs_under_torchrun():
 
 
 def test_pages_show_the_snippets():
-    shown = Counter(
-        name for text in PAGES.values() for name in re.findall(r'--8<-- "docs/snippets/(.+)"', text)
-    )
+    shown = Counter(name for text in PAGES.values() for name in shown_in(text))
     snippets = (DOCS / "snippets").rglob("*.py")
-    assert shown == Counter(path.relative_to(DOCS / "snippets").as_posix() for path in snippets)
+    kept = (path.relative_to(DOCS / "snippets").with_suffix("") for path in snippets)
+    assert shown == Counter(path.as_posix() for path in kept)
+
+
+def test_recipes_have_at_most_fifteen_lines():
+    names = shown_in(PAGES[DOCS / "recipes.md"])
+    assert set(names) >= set(RECIPES)
+    for name in names:
+        lines = (DOCS / "snippets" / f"{name}.py").read_text(encoding="utf-8").splitlines()
+        code = [line for line in lines if line.strip() and not line.strip().startswith("#")]
+        assert len(code) <= 15, name
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

@@ -92,6 +92,7 @@ DAMAGED = {
     "cut row": ("a.ply", ASCII[:-3], "row 1 of element face must have 4 numbers, got 3"),
     "ply index": ("a.ply", ASCII.replace("2 1 0", "3 1 0"), "row 1 of element face needs a vertex"),
     "ply nan": ("a.ply", ASCII.replace("1 0 0", "1 nan 0"), "row 1 of .* vertex: .* finite.*got nan"),
+    "ply word": ("a.ply", ASCII.replace("1 0 0", "1 x 0"), "row 1 of .* a number was expected, got 'x'"),
     "ply 1e300": ("a.ply", ASCII.replace("1 0 0", "1 1e300 0"), "row 1 of .* finite.*got 1e.300"),
     "no end_header": ("a.ply", ASCII[:90], "the header has no end_header"),
     "truncated binary": ("a.ply", BINARY[:-1], "2 rows of element face take 26 bytes, and there are 25"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import warnings
 from io import BytesIO
 
 import numpy as np
@@ -179,6 +180,7 @@ def test_gltf_with_files_beside_it_and_with_embedded_ones(place, tmp_path):
 ALPHA = levels(TEXELS[..., 3])
 
 
+@pytest.mark.filterwarnings("ignore:.*alphaCutoff is compared")
 @pytest.mark.parametrize(
     ("more", "opacity", "of_texels", "of_vertices"),
     [
@@ -216,6 +218,26 @@ def test_modes_of_alpha(more, opacity, of_texels, of_vertices, tmp_path):
     assert (bare.vertex_opacity is None) == (of_vertices is None)
     if of_vertices is not None:
         assert bare.vertex_opacity.equal(mesh.vertex_opacity)
+
+
+def test_a_cutoff_of_texels_and_vertices_is_a_warning(tmp_path):
+    file = Builder()
+    texels = np.dstack([TEXELS[..., :3], [[0, 255, 255], [255, 100, 9]]]).astype(np.uint8)
+    material = file.material(texture={"index": file.image(texels)}, alphaMode="MASK")
+    colors = np.ones((4, 4), np.float32)
+    file.add(material, TEXCOORD_0=UV, COLOR_0=colors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        file.load(tmp_path)
+    colors[2, 3] = 0.7
+    file.add(material, TEXCOORD_0=UV, COLOR_0=colors)
+    with pytest.warns(
+        UserWarning, match=r"a\.glb: alphaCutoff is compared with texels and vertices ap"
+    ):
+        file.load(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        file.load(tmp_path, materials=False)
 
 
 def test_what_has_no_material_is_opaque(tmp_path):
@@ -375,9 +397,26 @@ DAMAGED = {
     "kind": (
         put("accessors", 0, "componentType", value=1), r"accessor 0: componentType must be one of .* got 1",
     ),
-    "nothing": (lambda file: file.tree["accessors"][0].pop("type"), "'type' is missing in the file"),
+    "nothing": (lambda file: file.tree["accessors"][0].pop("type"), r"accessors\[0\]\.type is missing"),
     "count": (put("accessors", 0, "count", value=99), "accessor 0 needs 1188 bytes of a view of 48"),
-    "compressed": (put("accessors", 0, "bufferView", value=None), "4 bufferViews, and number None is needed"),
+    "compressed": (
+        put("accessors", 0, "bufferView", value=None), r"accessors\[0\]\.bufferView must be a whole.* None",
+    ),
+    "negative": (put("accessors", 0, "count", value=-1), r"accessors\[0\]\.count must be a whole .* -1"),
+    "list": (put("accessors", 0, value=[]), r"accessors\[0\] must be an object, got \[\]"),
+    "no list": (put("nodes", value={}), r"the JSON\.nodes must be a list, got \{\}"),
+    "attributes": (
+        put("meshes", 0, "primitives", 0, "attributes", "POSITION", value="x"),
+        r"meshes\[0\]\.primitives\[0\]\.attributes\.POSITION must be a whole number, 0 or more, got 'x'",
+    ),
+    "place": (put("nodes", 0, "rotation", value=[0, 0, 1]), r"nodes\[0\]\.rotation must be 4 finite numbers"),
+    "huge place": (put("nodes", 0, "matrix", value=[1e300] * 16), "vertices must be finite"),
+    "whole number": (put("nodes", 0, "scale", value=[1, 1, 10**400]), r"nodes\[0\]\.scale must be 3 finite"),
+    "no number": (put("materials", 0, "alphaCutoff", value=float("nan")), "alphaCutoff must be .* got nan"),
+    "name": (put("images", 0, "uri", value=3), r"images\[0\]\.uri must be a text, got 3"),
+    "no image": (lambda file: file.tree["images"][0].clear(), "image 0 has neither a URI nor a bufferView"),
+    "normalized": (put("accessors", 0, "normalized", value="no"), "must be true or false, got 'no'"),
+    "long": (put("nodes", 0, "mesh", value=[1] * 99), r"nodes\[0\]\.mesh must .* got \[1, [1, ]{33}\.\.\.$"),
     "view": (put("bufferViews", 1, "byteLength", value=9999), "of a buffer of"),
     "stride": (put("bufferViews", 1, "byteStride", value=1), "accessor 0 needs"),
     "index": (put("accessors", 0, "count", value=2), "faces need vertices outside of 0 to 1"),
@@ -408,3 +447,55 @@ def test_what_is_damaged(name, tmp_path):
         ValueError, match=rf"path must be a readable .*a\.glb: .*{message}|{message} .*a\.glb"
     ):
         ts.load_mesh(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"nodes": [', "the JSON cannot be read: Expecting value: line 1 column 12"),
+        (b'{"nodes": "\xff"}', "the JSON cannot be read: 'utf-8' codec"),
+        (b"[" * 100_000, "the JSON cannot be read: maximum recursion depth"),
+        (b"[]", r"the JSON must be an object, got \[\]"),
+    ],
+)
+def test_json_that_cannot_be_read(content, message, tmp_path):
+    path = tmp_path / "a.gltf"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"path must be a readable .*a\.gltf: {message}"):
+        ts.load_mesh(path)
+
+
+def test_shapes_are_read_of_files_whose_materials_are_damaged(tmp_path):
+    file = Builder()
+    file.add(file.material(texture={"index": file.image()}), TEXCOORD_0=UV)
+    file.tree["materials"][0]["pbrMetallicRoughness"]["baseColorTexture"] = 3
+    path = file.write(tmp_path)
+    with pytest.raises(ValueError, match=r"baseColorTexture must be an object, got 3"):
+        ts.load_mesh(path)
+    assert ts.load_mesh(path, materials=False).num_faces == 2
+
+
+def test_morph_targets_are_a_warning(tmp_path):
+    file = Builder()
+    primitive = file.add()
+    primitive["targets"] = [{"POSITION": file.accessor(CORNERS + 1)}]
+    path = file.write(tmp_path)
+    with pytest.warns(UserWarning, match=r"a\.glb: morph targets are not read: vertices are where"):
+        mesh = ts.load_mesh(path)
+    np.testing.assert_array_equal(mesh.vertices.numpy(), CORNERS)
+
+
+def test_places_that_are_infinite_together(tmp_path):
+    file = Builder()
+    file.add(node={"scale": [1e200, 1, 1]})
+    file.tree["nodes"].append({"scale": [1e200, 1, 1], "children": [0]})
+    with pytest.raises(ValueError, match=r"the place of nodes\[0\] must be finite"):
+        ts.load_mesh(file.write(tmp_path))
+
+
+def test_a_rotation_of_any_length(tmp_path):
+    file = Builder()
+    file.add(node={"rotation": [0, 0, 1e300, 1e300]})
+    mesh = ts.load_mesh(file.write(tmp_path))
+    expected = np.stack([-CORNERS[:, 1], CORNERS[:, 0], CORNERS[:, 2]], -1)
+    np.testing.assert_allclose(mesh.vertices.numpy(), expected, rtol=0, atol=1e-6)

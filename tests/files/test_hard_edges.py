@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -148,6 +149,19 @@ def test_normals_of_corners_are_differentiable():
     vertices = mesh.vertices + 0.1 * torch.rand(8, 3, dtype=torch.float64)
     assert torch.autograd.gradcheck(normals, vertices.requires_grad_())
     assert torch.autograd.gradgradcheck(normals, vertices)
+
+
+@pytest.mark.parametrize("length", [1e-200, 1.0, 1e200, 1e300])
+def test_normals_of_any_length(length):
+    cube = box()
+    normals = ts.face_normals(cube)[:, None].expand(12, 3, 3)
+    bare = ts.Mesh(cube.vertices, cube.faces)
+    with np.errstate(all="raise", under="ignore"):
+        found = with_normals_of(bare, (normals * length).numpy())
+        missing = with_normals_of(bare, (normals * np.inf).numpy())
+    assert found.normal_faces.equal(with_normals_of(bare, normals.numpy()).normal_faces)
+    # without a normal they share that of their vertex
+    assert without_needless(missing).normal_faces is None
 
 
 def test_what_cannot_be():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import taichisoft as ts
 from taichisoft.files.images import read_image
 from taichisoft.files.masks import read_mask
 
@@ -134,3 +136,41 @@ def test_truncated_images_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(ValueError, match=r"image must be a readable image, got .*photo\.png"):
         read_image(path, "image")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_images_as_targets(dtype, tmp_path):
+    pixels = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4) * 10
+    photo = saved(Image.fromarray(pixels[..., :3]), tmp_path / "photo.png")
+    expected = torch.from_numpy(pixels / 255).to(dtype)
+    for path in (photo, str(photo)):
+        image = ts.load_image(path, dtype=dtype)
+        torch.testing.assert_close(image, expected[..., :3], rtol=0, atol=0)
+        assert image.is_contiguous()
+    cut_out = saved(Image.fromarray(pixels), tmp_path / "cut_out.png")
+    torch.testing.assert_close(ts.load_image(cut_out, dtype=dtype), expected, rtol=0, atol=0)
+    grey = saved(Image.fromarray(pixels[..., 0]), tmp_path / "grey.png")
+    torch.testing.assert_close(
+        ts.load_image(grey, dtype=dtype), expected[..., :1].expand(2, 3, 3), rtol=0, atol=0
+    )
+
+
+def test_a_saved_render_comes_back(tmp_path):
+    ball = ts.shapes.icosphere(1)
+    camera = ts.Camera.look_at((0, 0, 3.0), image_size=(8, 12))
+    image = ts.SoftRasterizer.hard()(ball, camera, torch.full((ball.num_vertices, 3), 0.6))
+    (path,) = image.save(tmp_path / "ball.png")
+    torch.testing.assert_close(ts.load_image(path), image.rgba()[0], rtol=0, atol=0.5 / 255 + 1e-6)
+
+
+def test_what_is_no_image_is_named(tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"^path must be a readable image, got .*broken\.png"):
+        ts.load_image(broken)
+    with pytest.raises(FileNotFoundError, match=r"^path must be an existing file, got .*none\.png"):
+        ts.load_image(tmp_path / "none.png")
+    with pytest.raises(TypeError, match=r"^path must be a str or PathLike, got int$"):
+        ts.load_image(3)
+    with pytest.raises(TypeError, match=r"^dtype must be"):
+        ts.load_image(broken, dtype=torch.float16)

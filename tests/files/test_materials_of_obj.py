@@ -246,6 +246,10 @@ def test_faces_with_an_image_but_without_coordinates(tmp_path):
         ("usemtl a\nf 1 2 3\n", "newmtl a\nKd 1 1\n", "a.mtl, line 2: Kd must be one number or three"),
         ("usemtl a\nf 1 2 3\n", "newmtl a\nd 1 2\n", "a.mtl, line 2: d must be one number, got 1 2"),
         ("usemtl a\nf 1 2 3\n", "newmtl a\nd x\n", "a.mtl, line 2: d must be numbers, got x"),
+        (
+            "usemtl a\nf 1 2 3\n", "newmtl a\nmap_Kd -s wall.png\n",
+            "a.mtl, line 2: -s of map_Kd must be followed by numbers",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_damaged(faces, mtl, message, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -87,6 +88,21 @@ def test_options(quad):
     assert mesh.dtype == texture.image.dtype == torch.float32
     assert abs(float(mesh.vertices.norm(dim=1).max()) - 1) < 1e-6
     assert texture.wrap is ts.Wrap.CLAMP
+
+
+def test_colours_of_vertices_are_left_out_with_a_warning(quad):
+    loud = "v 0 0 1 0.5 1 1\nv 6 0 1 1 1 1\nv 6 4 1 1 1 1\nv 0 4 1 1 1 1\n"
+    start, end = OBJ.index("v 0"), OBJ.index("vt")
+    quad.write_text(OBJ[:start] + loud + OBJ[end:])
+    with pytest.warns(
+        UserWarning, match=r"quad\.obj: colours .* of vertices are left out; ts\.load_me"
+    ):
+        mesh, _ = ts.load_textured_mesh(quad)
+    assert mesh.vertex_colors is None
+    quad.write_text(OBJ[:start] + loud.replace("0.5", "1") + OBJ[end:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ts.load_textured_mesh(quad)
 
 
 def test_files_without_a_texture(quad, tmp_path):

@@ -182,6 +182,17 @@ def test_what_is_no_mesh_of_trimesh():
         ts.Mesh.from_trimesh(triangle(several))
 
 
+def test_types_that_numpy_does_not_have_are_named():
+    cube = ts.shapes.cube()
+    short = ts.Mesh(
+        cube.vertices, cube.faces, vertex_data={"heat": torch.zeros(8, dtype=torch.bfloat16)}
+    )
+    with pytest.raises(
+        TypeError, match=r"^vertex_data\['heat'\] must be of a dtype .* got torch.bfloat16$"
+    ):
+        short.to_trimesh()
+
+
 def test_lists_of_pytorch3d():
     meshes = [ts.shapes.cube(), ts.shapes.quad(), ts.shapes.icosphere(0)]
     vertices = [mesh.vertices.clone().requires_grad_() for mesh in meshes]

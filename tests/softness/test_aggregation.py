@@ -374,7 +374,12 @@ def test_settings_of_the_others():
         (lambda: Dombi(ts.Positive(0.01)), ValueError, "p must be from 0.1 to 8, got 0.01"),
         (lambda: Hamacher(1e5), ValueError, "p must be from 0 to 10000, got 100000"),
         (lambda: Frank(1e15), ValueError, r"p must be from 1e-05 to 1e\+09, got 1e\+15"),
-        (lambda: SchweizerSklar(-256.0), ValueError, "-p must be from 0 to 4, got 256"),
+        (lambda: SchweizerSklar(-256.0), ValueError, "^p must be from -4 to below 0, got -256$"),
+        (
+            lambda: SchweizerSklar(ts.Positive(8.0)),
+            ValueError,
+            "^p, which stands for -p, must be from 0 to 4, got 8$",
+        ),
         (lambda: MonotoneGenerator(bins=257), ValueError, "bins must be at most 256, got 257"),
         (lambda: MonotoneGenerator(bins=0), ValueError, "bins must be at least 1, got 0"),
         (lambda: MonotoneGenerator(reach=0.0), ValueError, "reach must be finite and greater"),

@@ -149,8 +149,11 @@ class SchweizerSklar(Aggregation):
     def __init__(self, p: float | PositiveOrCourse):
         super().__init__()
         if not isinstance(p, PositiveOrCourse):
-            p = Positive(-check_number(p, "p", below=0))
-        self.minus_p = SCHWEIZER_SKLAR.check(p, "-p")
+            number, least = check_number(p, "p", below=0), -SCHWEIZER_SKLAR.high
+            if number < least:
+                raise ValueError(f"p must be from {least:g} to below 0, got {number:g}")
+            p = Positive(-number)
+        self.minus_p = SCHWEIZER_SKLAR.check(p, "p, which stands for -p,")
 
     @property
     def p(self) -> PositiveOrCourse:
