@@ -307,12 +307,22 @@ CURES = (
         "Change positions only; for another topology make a new `Mesh` or `MeshBatch.from_meshes`.",
     ),
     (
-        r"at least one mesh|must hold at least one tensor|must hold at least one ClosedForm",
+        r"at least one mesh|at least one copy|must hold at least one tensor|must hold at least one ClosedForm",
         "An empty list or an empty batch.",
         "Leave the call out when there is nothing to do.",
     ),
     (
-        r"must not be batched|must have the colours of meshes",
+        r"face_objects must not be negative",
+        "A number of an object that is less than 0, such as the -1 of a background.",
+        "Leave those faces out of the mesh, or give them a number of their own.",
+    ),
+    (
+        r"face_objects is None",
+        "Masks of objects are asked for of a mesh that is one object.",
+        "Join the meshes: `scene = ts.join([table, cup])`, or give `face_objects`; of one object alpha is the mask.",
+    ),
+    (
+        r"must not be batched|must have no batch axis|must have the colours of meshes",
         "The meshes of a list are single ones, all coloured in the same way.",
         "`mesh.split()` takes a batch apart; give all of them colours of one kind and number of channels.",
     ),

@@ -37,6 +37,9 @@ class SoftImage:
     premultiplied : Tensor, (B, H, W, C), or None
         Colour times alpha, without the background: ``color = premultiplied + (1 - alpha) background``.
         `rgba` has it straight, that is, divided by alpha.
+    objects : Tensor, (B, H, W, O), or None
+        If asked for: how much of each pixel each object covers, in [0, 1], a soft mask of what is seen of it.
+        Where another one is in front there is less of it; their sum is alpha.
     """
 
     alpha: Tensor
@@ -45,6 +48,7 @@ class SoftImage:
     normals: Tensor | None = None
     face_ids: Tensor | None = None
     premultiplied: Tensor | None = None
+    objects: Tensor | None = None
 
     def __repr__(self) -> str:
         batch, height, width = self.alpha.shape
