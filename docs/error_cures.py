@@ -322,7 +322,7 @@ CURES = (
         "Join the meshes: `scene = ts.join([table, cup])`, or give `face_objects`; of one object alpha is the mask.",
     ),
     (
-        r"must not be batched|must have no batch axis|must have the colours of meshes",
+        r"must not be batched|must have the colours of meshes",
         "The meshes of a list are single ones, all coloured in the same way.",
         "`mesh.split()` takes a batch apart; give all of them colours of one kind and number of channels.",
     ),
@@ -368,6 +368,16 @@ CURES = (
         r"path must hold one material|path must hold an image with one wrap",
         "A `ts.Texture` is one image, with one wrap.",
         "`ts.load_mesh` returns a mesh with all of its materials. Of two wraps `wrap=` chooses one.",
+    ),
+    (
+        r"must have the vertex_data of meshes",
+        "A scene has one set of `vertex_data`, which each of its meshes must have, of one dtype.",
+        "Give all of them the same names, or leave them out: `dataclasses.replace(mesh, vertex_data=None)`.",
+    ),
+    (
+        r"uv of meshes.*must have no batch axis",
+        "Of joined meshes vertices, colours and opacities may have a batch axis, and `uv` may not.",
+        "Join the meshes of each image by themselves, and give the renderer the list of these scenes.",
     ),
     (
         r"vertex_data.*to be saved",

@@ -190,13 +190,6 @@ class Mesh:
         return max(batch_of(self.vertices), *self._look_batches().values(), 1)
 
     @property
-    def has_batch_axis(self) -> bool:
-        """Whether vertices, colours, coordinates or opacity have a batch axis, be it of one mesh."""
-        rows = fields_given(self, ("vertices", *COLORS, "uv")).values()
-        shares = fields_given(self, OPACITIES).values()
-        return any(x.ndim == 3 for x in rows) or any(x.ndim == 2 for x in shares)
-
-    @property
     def dtype(self) -> torch.dtype:
         """Dtype of the vertices."""
         return self.vertices.dtype
@@ -302,7 +295,8 @@ class Mesh:
         Parameters
         ----------
         rotation : Tensor, (3, 3) or (B, 3, 3)
-            Dtype and device of the mesh. Not checked to be a rotation: a multiple of one scales.
+            Dtype and device of the mesh. Not checked to be a rotation: any matrix is applied, so that a
+            multiple of a rotation scales as well. A reflection turns faces inside out.
         translation : Tensor, (3,) or (B, 3)
             In scene units.
 

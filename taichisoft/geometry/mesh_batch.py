@@ -19,6 +19,8 @@ from taichisoft.base.eager import eager_class
 from taichisoft.base.words import counted, summary
 from taichisoft.geometry.assigned import pack, split
 from taichisoft.geometry.look import (
+    COLORS,
+    OPACITIES,
     assigned_of,
     check_colors,
     check_face_objects,
@@ -35,6 +37,7 @@ from taichisoft.geometry.packing import (
     check_same_colors,
     made_alike,
     numbered_anew,
+    objects_of,
     packed_normal_faces,
 )
 from taichisoft.geometry.records import moved, replace_unchecked
@@ -121,8 +124,8 @@ class MeshBatch:
         """Pack unbatched meshes, all with the same kind of colours. Differentiable.
 
         If some have an opacity, all of one kind, the others are opaque. If some have materials, the others
-        have a white one, and those without colours have white ones, if others have any. Their
-        ``vertex_data`` is left out.
+        have a white one, and those without colours have white ones, if others have any. If some are scenes,
+        the others are one object. Their ``vertex_data`` is left out.
 
         Raises
         ------
@@ -135,7 +138,7 @@ class MeshBatch:
         meshes = list(meshes)
         check_meshes(meshes)
         for index, mesh in enumerate(meshes):
-            if mesh.has_batch_axis:
+            if _has_batch_axis(mesh):
                 raise ValueError(f"meshes[{index}] must not be batched, got batch axes")
         # Beside materials no colours are white ones.
         check_same_colors(meshes, white=any(mesh.materials is not None for mesh in meshes))
@@ -235,9 +238,11 @@ class MeshBatch:
         return moved(self, device, dtype)
 
     def split(self) -> list[Mesh]:
-        """Return the meshes one by one, without padding. Differentiable; inverts `from_meshes`.
+        """Return the meshes one by one, without padding. Differentiable; looks as before `from_meshes`.
 
         Materials and rows of ``uv`` that a mesh does not use are left out, and each has its ``uv_faces``.
+        What was packed beside others has what it lacked and they have: a white material, white colours, an
+        opacity of 1, ``normal_faces``, ``face_objects``.
         """
         materials = split(assigned_of(self), self.face_counts)
         face_colors = _split_or_none(self.face_colors, self.face_counts)
@@ -292,6 +297,13 @@ class MeshBatch:
         check_fits(self)
 
 
+def _has_batch_axis(mesh: Mesh) -> bool:
+    """Return whether vertices or look have a batch axis, be it of one mesh."""
+    rows = fields_given(mesh, ("vertices", *COLORS, "uv")).values()
+    shares = fields_given(mesh, OPACITIES).values()
+    return any(x.ndim == 3 for x in rows) or any(x.ndim == 2 for x in shares)
+
+
 def _rows_or_none(values: torch.Tensor | None, mesh: int, count: int) -> torch.Tensor | None:
     return None if values is None else values[mesh, :count]
 
@@ -303,15 +315,10 @@ def _pad(values: list[torch.Tensor], size: int) -> torch.Tensor:
 
 
 def _packed_objects(meshes: Sequence[Mesh]) -> torch.Tensor | None:
-    """Return which object each face is of, in its mesh; of a mesh that does not say so, the first."""
+    """Return which object of its mesh each face is of, or None if no mesh says so."""
     if all(mesh.face_objects is None for mesh in meshes):
         return None
-    return torch.cat(
-        [
-            mesh.faces.new_zeros(mesh.num_faces) if mesh.face_objects is None else mesh.face_objects
-            for mesh in meshes
-        ]
-    )
+    return torch.cat([objects_of(mesh) for mesh in meshes])
 
 
 def _split_or_none(

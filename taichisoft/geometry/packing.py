@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from taichisoft.base.checks import check_like, check_type
-from taichisoft.geometry.look import COLORS, OPACITIES, fields_given
+from taichisoft.geometry.look import COLORS, OPACITIES, assigned_of, fields_given
 from taichisoft.geometry.mesh import Mesh
 from taichisoft.geometry.records import replace_unchecked
 
@@ -22,7 +22,10 @@ def check_meshes(meshes: Sequence[Mesh]) -> None:
 
 
 def check_same_colors(meshes: Sequence[Mesh], *, white: bool) -> None:
-    """Raise ValueError unless all have colours of one kind; with `white`, those without are left out."""
+    """Raise ValueError unless all have colours of one kind, which can multiply their materials.
+
+    With `white`, those without colours are left out.
+    """
     counted = [i for i, mesh in enumerate(meshes) if not white or fields_given(mesh, COLORS)]
     for index in counted[1:]:
         first = meshes[counted[0]]
@@ -31,6 +34,11 @@ def check_same_colors(meshes: Sequence[Mesh], *, white: bool) -> None:
                 f"meshes[{index}] must have the colours of meshes[{counted[0]}] "
                 f"({_describe_colors(first)}), got {_describe_colors(meshes[index])}"
             )
+    materials = next((assigned_of(mesh) for mesh in meshes if mesh.materials is not None), None)
+    if materials is not None:
+        for index, mesh in enumerate(meshes):
+            for name, colors in fields_given(mesh, COLORS).items():
+                materials.check_tint(colors.shape[-1], f"{name} of meshes[{index}]")
 
 
 def made_alike(meshes: Sequence[Mesh]) -> list[Mesh]:
@@ -64,6 +72,12 @@ def packed_normal_faces(meshes: Sequence[Mesh]) -> torch.Tensor | None:
         rows.append(own + start)
         start += 3 * mesh.num_faces
     return torch.cat(rows)
+
+
+def objects_of(mesh: Mesh) -> torch.Tensor:
+    """Return which object each face is of, (F,); a mesh that does not say so is one object."""
+    own = mesh.face_objects
+    return mesh.faces.new_zeros(mesh.num_faces) if own is None else own
 
 
 def numbered_anew(index: torch.Tensor) -> torch.Tensor:

@@ -8,14 +8,25 @@ from torch.autograd import gradcheck
 from torch.testing import assert_close
 
 import taichisoft as ts
-from tests.helpers import pixel_camera, soft
 
 RED, BLUE = torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 0, 1])
+TILES = ts.Material(image=torch.rand(2, 2, 3, generator=torch.Generator().manual_seed(0)))
+REAL, INT = torch.float64, torch.int64
 
 
 def box(color: torch.Tensor | None = None) -> ts.Mesh:
     mesh = ts.shapes.cube()
     return mesh if color is None else mesh.with_vertex_colors(color.expand(mesh.num_vertices, 3))
+
+
+def moved_by(places: torch.Tensor) -> ts.Mesh:
+    """Return a box that is elsewhere."""
+    return ts.shapes.cube().transformed(torch.eye(3), places)
+
+
+def _parts() -> tuple[torch.Tensor, torch.Tensor]:
+    mesh = ts.shapes.cube()
+    return mesh.vertices, mesh.faces
 
 
 def test_a_scene_has_what_its_meshes_have():
@@ -50,31 +61,27 @@ def test_batched_and_single_meshes_are_joined():
 
 def test_opacity_materials_hard_edges_and_data_are_joined():
     wood, plain = ts.Material(RED, name="wood"), ts.Material(BLUE)
-    first = ts.Mesh(*_parts(), materials=(wood,), vertex_data={"heat": torch.arange(8.0)})
+    heat, count = torch.arange(8.0), torch.arange(8)
+    first = ts.Mesh(*_parts(), materials=(wood,), vertex_data={"heat": heat, "count": count})
     second = ts.Mesh(
         *_parts(),
         face_opacity=torch.full((12,), 0.5),
         materials=(plain, wood),
         face_materials=torch.tensor([0, 1] * 6),
         normal_faces=torch.arange(12)[:, None].expand(-1, 3),
-        vertex_data={"heat": torch.ones(8), "age": torch.ones(8)},
+        vertex_data={"count": -count, "heat": torch.ones(8)},
     )
     scene = ts.join([first, second])
     assert [x.name for x in scene.materials] == ["wood", ""]
     assert scene.face_materials.tolist() == [0] * 12 + [1, 0] * 6
     assert scene.face_opacity.tolist() == [1] * 12 + [0.5] * 12
-    assert list(scene.vertex_data) == ["heat"]
-    assert scene.vertex_data["heat"].shape == (16,)
+    assert torch.equal(scene.vertex_data["heat"], torch.cat([heat, torch.ones(8)]))
+    assert torch.equal(scene.vertex_data["count"], torch.cat([count, -count]))
     # Of the first mesh corners at a vertex share a normal, of the second those of a face.
     own = scene.normal_faces
     assert len(own[:12].unique()) == 8
     assert torch.equal(own[12:], own[12:, :1].expand(-1, 3))
     assert not set(own[:12].flatten().tolist()) & set(own[12:].flatten().tolist())
-
-
-def _parts() -> tuple[torch.Tensor, torch.Tensor]:
-    mesh = ts.shapes.cube()
-    return mesh.vertices, mesh.faces
 
 
 def test_instances_are_copies_in_places_of_their_own():
@@ -86,6 +93,17 @@ def test_instances_are_copies_in_places_of_their_own():
     for index in range(3):
         own = scene.vertices[index * count : (index + 1) * count]
         assert_close(own, box().vertices @ turned[index].T + places[index])
+
+
+def test_instances_in_several_scenes_at_once():
+    turned = ts.rotations.from_axis_angle(torch.rand(4, 2, 3))
+    places = torch.rand(4, 2, 3)
+    together = ts.instances(box(RED), turned, places)
+    assert together.batch_size == 4
+    for index in range(4):
+        alone = ts.instances(box(RED), turned[index], places[index])
+        assert_close(together.vertices[index], alone.vertices)
+        assert torch.equal(together.face_objects, alone.face_objects)
 
 
 def test_gradients_reach_the_places_of_instances():
@@ -111,6 +129,41 @@ def test_gradients_reach_the_places_of_instances():
             ValueError,
             r"meshes\[1\] must have the colours of meshes\[0\] \(3 channels of vertex_colors\), got 3",
         ),
+        (
+            [box().with_vertex_opacity(torch.ones(8)), box().with_face_opacity(torch.ones(12))],
+            ValueError,
+            "meshes must not have vertex_opacity and face_opacity, got some of each",
+        ),
+        (
+            [box(), box(RED), box().with_materials([ts.Material(torch.ones(2))])],
+            ValueError,
+            r"vertex_colors of meshes\[1\] must have 1 channel or the 2 of the materials, got 3",
+        ),
+        (
+            [box().with_materials([ts.Material(torch.ones(n))]) for n in (1, 3)],
+            ValueError,
+            r"meshes\[1\] must have materials of 1 channels as others have, got 3",
+        ),
+        (
+            [ts.Mesh(*_parts(), vertex_data={"heat": torch.ones(8)}), box()],
+            ValueError,
+            r"meshes\[1\] must have the vertex_data of meshes\[0\] \(heat of torch.float32\), got none",
+        ),
+        (
+            [ts.Mesh(*_parts(), vertex_data={"heat": torch.ones(8, dtype=t)}) for t in (REAL, INT)],
+            ValueError,
+            r"\(heat of torch.float64\), got heat of torch.int64",
+        ),
+        (
+            [box(), box().with_materials([TILES], uv=torch.rand(2, 8, 2))],
+            ValueError,
+            r"uv of meshes\[1\] must have no batch axis, got one",
+        ),
+        (
+            [moved_by(torch.zeros(2, 3)), moved_by(torch.zeros(3, 3))],
+            ValueError,
+            r"meshes\[0\]",
+        ),
     ],
 )
 def test_what_cannot_be_joined_is_told(meshes, error, words):
@@ -119,74 +172,94 @@ def test_what_cannot_be_joined_is_told(meshes, error, words):
 
 
 def test_places_of_instances_are_checked():
-    with pytest.raises(ValueError, match=r"translation must have shape \(2, 3\), got \(3, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"translation must have shape \(2, 3\) or \(B, 2, 3\), got"
+    ):
         ts.instances(box(), torch.eye(3).repeat(2, 1, 1), torch.zeros(3, 3))
     with pytest.raises(ValueError, match="rotation must be of at least one copy, got none"):
         ts.instances(box(), torch.zeros(0, 3, 3), torch.zeros(0, 3))
 
 
-def two_cards() -> ts.Mesh:
-    """Return a scene of two squares that overlap; the first is in front."""
-    corners = torch.tensor([[1.1, 0.9, 1], [1.3, 5.2, 1], [5.4, 4.8, 1], [4.9, 1.2, 1]])
-    faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
-    corners = corners.double()
-    behind = corners + torch.tensor([1.63, 2.17, 1.0])
-    return ts.join([ts.Mesh(corners, faces), ts.Mesh(behind, faces)])
+def in_a_scene(mesh: ts.Mesh) -> ts.Mesh:
+    """Return a mesh that is white if it has no colours, as one among others that have some."""
+    has_any = mesh.materials is not None or mesh.vertex_colors is not None
+    return mesh if has_any else mesh.with_vertex_colors(mesh.vertices.new_ones(8, 1))
 
 
-def test_masks_of_objects_are_what_is_seen_of_them():
-    scene, camera = two_cards(), pixel_camera(8, 8, torch.float64)
-    image = ts.SoftRasterizer.hard()(scene, camera, objects=True)
-    assert image.objects.shape == (1, 8, 8, 2)
-    assert image.color is None
-    in_front = ts.SoftRasterizer.hard().silhouette(
-        ts.Mesh(scene.vertices[:4], scene.faces[:2]), camera
-    )
-    behind = ts.SoftRasterizer.hard().silhouette(
-        ts.Mesh(scene.vertices[4:], scene.faces[:2]), camera
-    )
-    assert_close(image.objects[..., 0], in_front)
-    assert_close(image.objects[..., 1], behind * (1 - in_front))
-    assert float((behind * in_front).sum()) > 0
+def test_a_scene_looks_as_its_meshes_do(dtype):
+    """Objects side by side are drawn as each is drawn alone."""
+    generator = torch.Generator().manual_seed(0)
+    uv, tint = torch.rand(8, 2, generator=generator), torch.rand(8, 1, generator=generator)
+    wood = ts.Material(torch.tensor([0.6, 0.4, 0.2]), opacity=torch.tensor(0.7))
+    looks = [
+        box().with_materials([TILES], uv=uv),
+        box().with_materials([wood]),
+        ts.Mesh(*_parts(), normal_faces=torch.arange(12)[:, None].expand(-1, 3)),
+        box().with_vertex_colors(tint).with_materials([TILES], uv=uv.flip(0)),
+        box().with_vertex_colors(tint),
+        box().with_face_opacity(torch.rand(12, generator=generator)),
+    ]
+    turn = ts.rotations.from_axis_angle(torch.tensor([0.4, 0.5, 0.1]))
+    places = torch.tensor([[x, y, 0.0] for y in (-1.5, 1.5) for x in (-3.0, 0.0, 3.0)])
+    looks = [mesh.transformed(turn, to) for mesh, to in zip(looks, places, strict=True)]
+    looks = [mesh.to(dtype=dtype) for mesh in looks]
+    renderer = ts.SoftRasterizer(ts.Gaussian(0.4), background=0.2)
+    camera = ts.Camera.look_at((0.0, 0.0, 9.0), image_size=(32, 48), dtype=dtype)
+    phong = ts.Lighting([ts.DirectionalLight((0.5, 0.8, 1.0))], ts.Shading.PHONG)
+    for light in (None, phong):
+        scene = renderer(ts.join(looks), camera, lighting=light, objects=True)
+        assert scene.objects.amax((0, 1, 2)).min() > 0.6
+        for number, mesh in enumerate(looks):
+            alone = renderer(in_a_scene(mesh), camera, lighting=light)
+            where = alone.alpha > 0
+            assert_close(scene.objects[..., number], alone.alpha, atol=2e-5, rtol=0)
+            colors = alone.color.expand_as(scene.color)[where]
+            assert_close(scene.color[where], colors, atol=5e-5, rtol=0)
 
 
-def test_masks_of_objects_add_up_to_alpha_and_agree_with_the_reference():
-    scene, camera = two_cards(), pixel_camera(8, 8, torch.float64)
-    colors = torch.rand(8, 3, dtype=torch.float64)
-    for ssaa in (1, 2):
-        renderer = soft(scale=0.6)
-        renderer.ssaa = ssaa
-        for more in ({}, {"colors": colors, "normals": True}):
-            image = renderer(scene, camera, objects=True, **more)
-            assert_close(image.objects.sum(-1), image.alpha)
-            twin = ts.reference.render(
-                renderer, scene, camera, objects=True, tabulated=True, **more
-            )
-            assert_close(image.objects, twin.objects)
-            plain = renderer(scene, camera, **more)
-            assert_close(plain.alpha, image.alpha)
-            assert plain.objects is None
+def test_gradients_reach_what_every_part_looks_like():
+    """Vertices, colours, opacities, materials and coordinates of the meshes are those of the scene."""
+    shapes = [(8, 3), (2, 2, 3), (3,), (8, 2), (8, 3), (8,)]
+    leaves = [torch.rand(shape, requires_grad=True) for shape in shapes]
+    vertices, image, color, uv, tint, share = leaves
+    first = box().with_materials([ts.Material(image=image)], uv=uv).with_vertices(vertices)
+    second = box().with_materials([ts.Material(color)]).with_vertex_colors(tint)
+    scene = ts.join([first, second, box().with_vertex_opacity(share)])
+    of_materials = [x for material in scene.materials for x in (material.color, material.image)]
+    of_mesh = [scene.vertices, scene.uv, scene.vertex_colors, scene.vertex_opacity]
+    loss = sum(x.square().sum() for x in (*of_mesh, *of_materials) if x is not None)
+    for leaf, slope in zip(leaves, torch.autograd.grad(loss, leaves), strict=True):
+        assert_close(slope, 2 * leaf)
 
 
-@pytest.mark.cpu_only
-def test_gradients_of_masks_of_objects():
-    scene, camera = two_cards(), pixel_camera(8, 8, torch.float64)
-    renderer = soft(scale=0.9)
+def test_turning_is_checked():
+    mesh = box()
+    with pytest.raises(ValueError, match=r"rotation must have shape \(3, 3\) or \(B, 3, 3\)"):
+        mesh.transformed(torch.eye(4), torch.zeros(3))
+    with pytest.raises(TypeError, match=r"translation must have the dtype of vertices"):
+        mesh.transformed(torch.eye(3), torch.zeros(3, dtype=REAL))
+    with pytest.raises(ValueError, match="rotation"):
+        mesh.transformed(torch.eye(3).expand(2, 3, 3), torch.zeros(3, 3))
 
-    def objects(vertices):
-        return renderer(scene.with_vertices(vertices), camera, objects=True).objects
 
-    assert gradcheck(objects, scene.vertices.clone().requires_grad_(), fast_mode=True)
+@pytest.mark.parametrize(
+    ("objects", "error", "words"),
+    [
+        (torch.zeros(3, dtype=INT), ValueError, r"face_objects must have shape \(12,\)"),
+        (torch.zeros(12), TypeError, "face_objects must be of dtype torch.int64"),
+        (torch.arange(12) - 1, ValueError, "face_objects must not be negative, got -1"),
+    ],
+)
+def test_objects_of_faces_are_checked(objects, error, words):
+    with pytest.raises(error, match=words):
+        ts.Mesh(*_parts(), face_objects=objects)
 
 
-def test_objects_of_a_batch_of_scenes_and_of_none():
-    scene, camera = two_cards(), pixel_camera(8, 8, torch.float64)
-    alone = ts.Mesh(scene.vertices[:4], scene.faces[:2])
-    renderer = ts.SoftRasterizer.hard()
-    image = renderer([scene, alone], camera, objects=True)
-    one = renderer(scene, camera, objects=True)
-    assert_close(image.objects[:1], one.objects)
-    # A mesh that is no scene is its first object.
-    assert_close(image.objects[1, ..., 0], renderer.silhouette(alone, camera)[0])
-    with pytest.raises(ValueError, match=r"face_objects is None: ts\.join makes a scene that does"):
-        renderer(alone, camera, objects=True)
+def test_objects_stay_when_a_mesh_is_moved_or_written(tmp_path):
+    scene = ts.join([box(RED), box(RED)])
+    for kept in (scene.to(dtype=REAL), scene.normalized(), scene.with_vertex_colors(None)):
+        assert torch.equal(kept.face_objects, scene.face_objects)
+    with pytest.warns(UserWarning, match="do not hold face_objects: left out"):
+        ts.save_mesh(scene, tmp_path / "scene.ply")
+    with pytest.warns(UserWarning, match="does not hold face_objects: left out"):
+        scene.to_trimesh()
