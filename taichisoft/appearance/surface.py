@@ -46,8 +46,9 @@ class Surface:
         Whether there are colours at all, be it without channels.
     normals : bool
         Whether three channels of normals follow.
-    objects : int
-        How many channels follow that tell objects apart: 1 on the faces of that object, else 0.
+    objects : int or None
+        How many channels follow that tell objects apart, 1 on the faces of that object and else 0; None if
+        objects are not rendered.
     opacity : bool
         Whether the opacity of the fragment, in [0, 1], is the last column of all: of the attributes, or of
         what the shader returns.
@@ -58,13 +59,13 @@ class Surface:
     channels: int
     has_colors: bool
     normals: bool
-    objects: int = 0
+    objects: int | None = None
     opacity: bool = False
 
     @property
     def outputs(self) -> int:
         """Number of channels of what is seen, colours, normals and objects; the opacity is not counted."""
-        return self.channels + 3 * self.normals + self.objects
+        return self.channels + 3 * self.normals + (self.objects or 0)
 
 
 def prepare(
@@ -94,7 +95,7 @@ def prepare(
     check_type(lighting, "lighting", (Lighting, type(None)))
     check_type(normals, "normals", bool)
     apart = _objects(mesh) if check_type(objects, "objects", bool) else None
-    count = 0 if apart is None else apart.channels
+    count = None if apart is None else apart.channels
     base, own, textured = _base(mesh, camera, colors)
     if base is None and lighting is not None:
         base = Attributes(mesh.vertices.new_ones(1, WHITE), torch.zeros_like(mesh.faces))
@@ -106,7 +107,7 @@ def prepare(
     shader = None
     if textured is not None or late is not None:
         assert base is not None, "a texture has coordinates, and what is lit has colours"
-        others = 3 * normals + count + (own is not None)
+        others = 3 * normals + (count or 0) + (own is not None)
         shader = Shader(
             base.channels,
             None if textured is None else textured.images,

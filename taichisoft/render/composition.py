@@ -50,25 +50,18 @@ class Composition:
             sums = sums[..., -count:]
         weight = sums[..., :1]
         means = ratio_or_zero(sums[..., 1:], weight)
-        sizes = [1, surface.channels, 3 * surface.normals, surface.objects]
-        depth, colors, normals, objects = means.split(sizes, -1)
+        sizes = [1, surface.channels, 3 * surface.normals, surface.objects or 0]
+        depth, colors, directions, shares = means.split(sizes, -1)
         depth = weighted_mean_of_blocks(depth, fine, self.ssaa)[..., 0]
-        premultiplied = color = None
+        premultiplied = color = normals = objects = None
         if surface.has_colors:
             premultiplied = mean_of_blocks(fine.unsqueeze(-1) * colors, self.ssaa)
             color = over_background(premultiplied, alpha, self.background)
-        return SoftImage(
-            alpha,
-            depth,
-            color,
-            mean_direction(weighted_mean_of_blocks(normals, fine, self.ssaa))
-            if surface.normals
-            else None,
-            premultiplied=premultiplied,
-            objects=mean_of_blocks(fine.unsqueeze(-1) * objects, self.ssaa)
-            if surface.objects
-            else None,
-        )
+        if surface.normals:
+            normals = mean_direction(weighted_mean_of_blocks(directions, fine, self.ssaa))
+        if surface.objects is not None:
+            objects = mean_of_blocks(fine.unsqueeze(-1) * shares, self.ssaa)
+        return SoftImage(alpha, depth, color, normals, premultiplied=premultiplied, objects=objects)
 
     def image_at_once(
         self,
@@ -83,7 +76,7 @@ class Composition:
         """
         surface, background, channels = self.surface, self.background, self.surface.channels
         plain = background.ndim == 0 or background.shape == (channels,)
-        more = surface.normals or surface.objects
+        more = surface.normals or surface.objects is not None
         if self.ssaa > 1 or more or background.requires_grad or not plain:
             return self.image(fine, sums)
 

@@ -38,8 +38,10 @@ class SoftImage:
         Colour times alpha, without the background: ``color = premultiplied + (1 - alpha) background``.
         `rgba` has it straight, that is, divided by alpha.
     objects : Tensor, (B, H, W, O), or None
-        If asked for: how much of each pixel each object covers, in [0, 1], a soft mask of what is seen of it.
-        Where another one is in front there is less of it; their sum is alpha.
+        If asked for: how much of each pixel each object covers, in [0, 1], a soft mask of what is seen of
+        it: alpha times the weight of its faces over that of all. Where another object is in front there is
+        less of it; their sum is alpha. O is one more than the largest number in ``face_objects`` of the mesh,
+        or of all scenes of a batch; one that has no such object has 0 there.
     """
 
     alpha: Tensor
