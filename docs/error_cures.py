@@ -333,9 +333,19 @@ CURES = (
         "Change positions only; for another topology make a new `Mesh` or `MeshBatch.from_meshes`.",
     ),
     (
-        r"at least one mesh|must hold at least one tensor|must hold at least one ClosedForm",
+        r"at least one mesh|at least one copy|must hold at least one tensor|must hold at least one ClosedForm",
         "An empty list or an empty batch.",
         "Leave the call out when there is nothing to do.",
+    ),
+    (
+        r"face_objects must not be negative",
+        "A number of an object that is less than 0, such as the -1 of a background.",
+        "Leave those faces out of the mesh, or give them a number of their own.",
+    ),
+    (
+        r"face_objects is None",
+        "Masks of objects are asked for of a mesh that is one object.",
+        "Join the meshes: `scene = ts.join([table, cup])`, or give `face_objects`; of one object alpha is the mask.",
     ),
     (
         r"must not be batched|must have the colours of meshes",
@@ -384,6 +394,16 @@ CURES = (
         r"path must hold one material|path must hold an image with one wrap",
         "A `ts.Texture` is one image, with one wrap.",
         "`ts.load_mesh` returns a mesh with all of its materials. Of two wraps `wrap=` chooses one.",
+    ),
+    (
+        r"must have the vertex_data of meshes",
+        "A scene has one set of `vertex_data`, which each of its meshes must have, of one dtype.",
+        "Give all of them the same names, or leave them out: `dataclasses.replace(mesh, vertex_data=None)`.",
+    ),
+    (
+        r"uv of meshes.*must have no batch axis",
+        "Of joined meshes vertices, colours and opacities may have a batch axis, and `uv` may not.",
+        "Join the meshes of each image by themselves, and give the renderer the list of these scenes.",
     ),
     (
         r"vertex_data.*to be saved",

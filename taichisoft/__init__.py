@@ -39,6 +39,8 @@ from taichisoft.fitting.run import Fit as Fit
 from taichisoft.geometry import rotations as rotations
 from taichisoft.geometry.depth_loss import depth_loss as depth_loss
 from taichisoft.geometry.depth_loss import depth_mse as depth_mse
+from taichisoft.geometry.joining import instances as instances
+from taichisoft.geometry.joining import join as join
 from taichisoft.geometry.large_steps import LargeSteps as LargeSteps
 from taichisoft.geometry.losses import EdgeLength as EdgeLength
 from taichisoft.geometry.losses import Laplacian as Laplacian
@@ -52,7 +54,7 @@ from taichisoft.geometry.losses import mse_loss as mse_loss
 from taichisoft.geometry.losses import normal_consistency_loss as normal_consistency_loss
 from taichisoft.geometry.material import Material as Material
 from taichisoft.geometry.mesh import Mesh as Mesh
-from taichisoft.geometry.mesh import MeshBatch as MeshBatch
+from taichisoft.geometry.mesh_batch import MeshBatch as MeshBatch
 from taichisoft.geometry.normals import face_normals as face_normals
 from taichisoft.geometry.normals import vertex_normals as vertex_normals
 from taichisoft.geometry.wrap import Wrap as Wrap

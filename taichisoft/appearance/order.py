@@ -9,7 +9,8 @@ from torch import Tensor
 
 from taichisoft.appearance.texture import Texture
 from taichisoft.geometry.attributes import with_colors
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 
 
 def in_canonical_order(
@@ -55,12 +56,14 @@ def in_canonical_order(
     has_own_uv = texture is not None and len(keys) > 1
     if mesh.face_opacity is not None:
         keys.append(mesh.face_opacity.detach().reshape(-1, mesh.num_faces).T)
-    of_faces = (mesh.face_materials, mesh.uv_faces, mesh.normal_faces)
+    of_faces = (mesh.face_materials, mesh.uv_faces, mesh.normal_faces, mesh.face_objects)
     keys += [x.reshape(mesh.num_faces, -1) for x in of_faces if x is not None]
     order = _sorted_by(keys)
     own = None if mesh.face_colors is None else mesh.face_colors.index_select(-2, order)
     opacity = None if mesh.face_opacity is None else mesh.face_opacity.index_select(-1, order)
-    face_materials, uv_faces, normal_faces = (None if x is None else x[order] for x in of_faces)
+    face_materials, uv_faces, normal_faces, face_objects = (
+        None if x is None else x[order] for x in of_faces
+    )
     mesh = replace(
         mesh,
         faces=mesh.faces[order],
@@ -69,6 +72,7 @@ def in_canonical_order(
         face_materials=face_materials,
         uv_faces=uv_faces,
         normal_faces=normal_faces,
+        face_objects=face_objects,
     )
     if texture is not None and has_own_uv:
         texture = replace(texture, uv_faces=keys[1][order])

@@ -16,7 +16,8 @@ from torch import Tensor
 from taichisoft.appearance.sides import NOISE
 from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.attributes import Attributes
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 
 # A scale of which no texture has so many levels.
 COARSEST = 2.0**24

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.cameras.camera import Camera
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 
 # Roundings that the cosine of a face seen edge-on may be.
 NOISE = 8

@@ -13,6 +13,7 @@ from taichisoft.appearance.sides import seen_sides
 from taichisoft.appearance.texture import Texture
 from taichisoft.appearance.textured import Textured, plain_colors, plain_opacity, times
 from taichisoft.base.checks import check_batch, check_type
+from taichisoft.base.transforms import beneath
 from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.attributes import (
     Attributes,
@@ -21,7 +22,8 @@ from taichisoft.geometry.attributes import (
     opacity_of,
     with_colors,
 )
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.geometry.normals import corner_normals, face_normals
 
 # What a mesh without colours is lit as.
@@ -44,6 +46,9 @@ class Surface:
         Whether there are colours at all, be it without channels.
     normals : bool
         Whether three channels of normals follow.
+    objects : int or None
+        How many channels follow that tell objects apart, 1 on the faces of that object and else 0; None if
+        objects are not rendered.
     opacity : bool
         Whether the opacity of the fragment, in [0, 1], is the last column of all: of the attributes, or of
         what the shader returns.
@@ -54,12 +59,13 @@ class Surface:
     channels: int
     has_colors: bool
     normals: bool
+    objects: int | None = None
     opacity: bool = False
 
     @property
     def outputs(self) -> int:
-        """Number of channels of what is seen, colours and normals; the opacity is not counted."""
-        return self.channels + 3 * self.normals
+        """Number of channels of what is seen, colours, normals and objects; the opacity is not counted."""
+        return self.channels + 3 * self.normals + (self.objects or 0)
 
 
 def prepare(
@@ -68,6 +74,7 @@ def prepare(
     colors: Tensor | Texture | None,
     lighting: Lighting | None,
     normals: bool,
+    objects: bool = False,
 ) -> Surface:
     """Return the look of a mesh.
 
@@ -77,7 +84,7 @@ def prepare(
         As `taichisoft.engine.projection.as_drawable` returns it.
     camera : Camera
         Of the pixels that are really rendered.
-    colors, lighting, normals
+    colors, lighting, normals, objects
         As for `SoftRasterizer.forward`.
 
     Raises
@@ -87,6 +94,8 @@ def prepare(
     """
     check_type(lighting, "lighting", (Lighting, type(None)))
     check_type(normals, "normals", bool)
+    apart = _objects(mesh) if check_type(objects, "objects", bool) else None
+    count = None if apart is None else apart.channels
     base, own, textured = _base(mesh, camera, colors)
     if base is None and lighting is not None:
         base = Attributes(mesh.vertices.new_ones(1, WHITE), torch.zeros_like(mesh.faces))
@@ -98,7 +107,7 @@ def prepare(
     shader = None
     if textured is not None or late is not None:
         assert base is not None, "a texture has coordinates, and what is lit has colours"
-        others = 3 * normals + (own is not None)
+        others = 3 * normals + (count or 0) + (own is not None)
         shader = Shader(
             base.channels,
             None if textured is None else textured.images,
@@ -115,10 +124,24 @@ def prepare(
         )
     if lighting is not None or normals:
         base = _with_geometry(mesh, camera, base, lighting, normals, textured=textured is not None)
-    if own is not None:
-        base = joined(base, own)
+    for more in (apart, own):
+        if more is not None:
+            base = joined(base, more)
     attributes = _for_images(mesh, camera, base, textured, lighting)
-    return Surface(attributes, shader, channels, has_colors, normals, own is not None or through)
+    opacity = own is not None or through
+    return Surface(attributes, shader, channels, has_colors, normals, count, opacity)
+
+
+def _objects(mesh: Mesh | MeshBatch) -> Attributes:
+    """Return a channel for each object, which is 1 on its faces."""
+    if mesh.face_objects is None:
+        raise ValueError(
+            "mesh must say which object each face is of to render objects, and face_objects is None: "
+            "ts.join makes a scene that does"
+        )
+    count = int(beneath(mesh.face_objects).max()) + 1 if mesh.num_faces else 0
+    rows = torch.eye(count, dtype=mesh.dtype, device=mesh.device)
+    return Attributes(rows, mesh.face_objects[:, None].expand(-1, 3))
 
 
 def _base(

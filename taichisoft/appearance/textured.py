@@ -16,7 +16,8 @@ from taichisoft.base.transforms import beneath, is_traced
 from taichisoft.cameras.camera import Camera
 from taichisoft.geometry.attributes import Attributes
 from taichisoft.geometry.material import Material
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 
 
 @dataclass(frozen=True, eq=False)

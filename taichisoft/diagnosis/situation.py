@@ -16,7 +16,8 @@ from taichisoft.engine.depth_extent import depth_range
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 from taichisoft.engine.scene import Scene
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.softness.aggregation import Max
 from taichisoft.softness.coverage import Heaviside
 from taichisoft.softness.curves import SoftnessCurves

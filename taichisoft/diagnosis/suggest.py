@@ -13,7 +13,8 @@ from taichisoft.diagnosis.surfaces import Surfaces
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 from taichisoft.engine.scene import Scene
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.softness.annealing import ExponentialAnnealing
 from taichisoft.softness.conditioned import ConditionedPositive
 from taichisoft.softness.coverage import Gaussian

@@ -24,7 +24,8 @@ from taichisoft.engine.layer_shading import shade_layers
 from taichisoft.engine.projection import build_scene, unprojected_scene
 from taichisoft.engine.silhouette import OutOfBoundsError, can_draw, silhouette
 from taichisoft.engine.vector_composite import VectorCompositePass
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.softness.aggregation import Aggregation
 from taichisoft.softness.curves import CompositeCurves, Curve
 

@@ -14,7 +14,8 @@ from taichisoft.engine.clipping import clip_at_near_plane
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.topology import CornerRows, Topology, packed, repeated, repeated_rows
 from taichisoft.geometry.attributes import Attributes, colors_of
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 
 # Scene units of depth, and pixels, up to which the second derivatives of a render are finite: those of depth
 # and colour divide by squares.

@@ -33,7 +33,7 @@ HOLDING = {
     ".stl": (),
     ".off": (),
 }
-FIELDS = (*AXES, "vertex_data", "materials", "normal_faces")
+FIELDS = (*AXES, "vertex_data", "materials", "normal_faces", "face_objects")
 RGBA = 4
 PLY_DTYPES = (
     torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64,

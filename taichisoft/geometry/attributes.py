@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_like, check_number, check_shares, check_type
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.geometry.records import replace_unchecked
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_type
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.geometry.vectors import unit_or_zero
 
 # Roundings, of products of two sides, that a sum of normals may be.

@@ -45,21 +45,23 @@ class Composition:
         """
         surface = self.surface
         alpha = mean_of_blocks(fine, self.ssaa)
-        count = 2 + surface.channels + 3 * surface.normals
+        count = 2 + surface.outputs
         if sums.shape[-1] > count:
             sums = sums[..., -count:]
         weight = sums[..., :1]
         means = ratio_or_zero(sums[..., 1:], weight)
-        depth, colors, normals = means.split([1, surface.channels, 3 * surface.normals], -1)
+        sizes = [1, surface.channels, 3 * surface.normals, surface.objects or 0]
+        depth, colors, directions, shares = means.split(sizes, -1)
         depth = weighted_mean_of_blocks(depth, fine, self.ssaa)[..., 0]
-        premultiplied = color = None
+        premultiplied = color = normals = objects = None
         if surface.has_colors:
             premultiplied = mean_of_blocks(fine.unsqueeze(-1) * colors, self.ssaa)
             color = over_background(premultiplied, alpha, self.background)
-        if not surface.normals:
-            return SoftImage(alpha, depth, color, premultiplied=premultiplied)
-        normals = mean_direction(weighted_mean_of_blocks(normals, fine, self.ssaa))
-        return SoftImage(alpha, depth, color, normals, premultiplied=premultiplied)
+        if surface.normals:
+            normals = mean_direction(weighted_mean_of_blocks(directions, fine, self.ssaa))
+        if surface.objects is not None:
+            objects = mean_of_blocks(fine.unsqueeze(-1) * shares, self.ssaa)
+        return SoftImage(alpha, depth, color, normals, premultiplied=premultiplied, objects=objects)
 
     def image_at_once(
         self,
@@ -74,7 +76,8 @@ class Composition:
         """
         surface, background, channels = self.surface, self.background, self.surface.channels
         plain = background.ndim == 0 or background.shape == (channels,)
-        if self.ssaa > 1 or surface.normals or background.requires_grad or not plain:
+        more = surface.normals or surface.objects is not None
+        if self.ssaa > 1 or more or background.requires_grad or not plain:
             return self.image(fine, sums)
 
         def exact(fine: Tensor, sums: Tensor) -> ComposedImages:

@@ -12,7 +12,8 @@ from taichisoft.cameras.camera import Camera
 from taichisoft.engine.blend import BlendPass
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.softness.aggregation import Max
 from taichisoft.softness.coverage import Heaviside
 from taichisoft.softness.curves import SoftnessCurves

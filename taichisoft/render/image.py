@@ -37,6 +37,11 @@ class SoftImage:
     premultiplied : Tensor, (B, H, W, C), or None
         Colour times alpha, without the background: ``color = premultiplied + (1 - alpha) background``.
         `rgba` has it straight, that is, divided by alpha.
+    objects : Tensor, (B, H, W, O), or None
+        If asked for: how much of each pixel each object covers, in [0, 1], a soft mask of what is seen of
+        it: alpha times the weight of its faces over that of all. Where another object is in front there is
+        less of it; their sum is alpha. O is one more than the largest number in ``face_objects`` of the mesh,
+        or of all scenes of a batch; one that has no such object has 0 there.
     """
 
     alpha: Tensor
@@ -45,6 +50,7 @@ class SoftImage:
     normals: Tensor | None = None
     face_ids: Tensor | None = None
     premultiplied: Tensor | None = None
+    objects: Tensor | None = None
 
     def __repr__(self) -> str:
         batch, height, width = self.alpha.shape

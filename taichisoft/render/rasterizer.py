@@ -24,7 +24,8 @@ from taichisoft.engine.projection import as_drawable, build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.engine.shaded import shade_fragments
 from taichisoft.geometry.attributes import Opacity, has_opacity, with_opacity, without_colors
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.render.composition import Composition
 from taichisoft.render.face_ids import nearest_faces
 from taichisoft.render.image import SoftImage, magnified, mean_of_blocks
@@ -272,6 +273,7 @@ class SoftRasterizer(nn.Module):
         *,
         lighting: Lighting | None = None,
         normals: bool = False,
+        objects: bool = False,
         face_ids: bool = False,
         opacity: Opacity | None = None,
     ) -> SoftImage:
@@ -294,6 +296,9 @@ class SoftRasterizer(nn.Module):
             Whether to render normals: those that `Lighting` computes with, of the faces for `Shading.FLAT`
             and otherwise `vertex_normals`, interpolated, with the hard edges of the mesh. They point out of
             the mesh, not to the camera.
+        objects : bool
+            Whether to render how much of each object of a scene is seen, as `join` numbers them in
+            ``face_objects``: masks with gradients.
         face_ids : bool
             Whether to tell the face that is seen at each pixel.
         opacity : float or Tensor, optional
@@ -330,7 +335,13 @@ class SoftRasterizer(nn.Module):
         check_type(face_ids, "face_ids", bool)
         self._check_ready()
         surface, scene = self.scene(
-            mesh, camera, colors, lighting=lighting, normals=normals, opacity=opacity
+            mesh,
+            camera,
+            colors,
+            lighting=lighting,
+            normals=normals,
+            objects=objects,
+            opacity=opacity,
         )
         _check_opacity(surface, self.occlusion)
         fine, sums = self._sums(RasterJob(scene), surface, mesh, camera)
@@ -396,6 +407,7 @@ class SoftRasterizer(nn.Module):
         *,
         lighting: Lighting | None = None,
         normals: bool = False,
+        objects: bool = False,
         opacity: Opacity | None = None,
     ) -> tuple[Surface, Scene]:
         """Return the look and the projected geometry of what `forward` renders, ``ssaa`` times as large."""
@@ -407,7 +419,7 @@ class SoftRasterizer(nn.Module):
         if self.deterministic:
             mesh, colors, source = in_canonical_order(mesh, colors)
         camera = magnified(camera, self.ssaa)
-        surface = prepare(mesh, camera, colors, lighting, normals)
+        surface = prepare(mesh, camera, colors, lighting, normals, objects)
         return surface, build_scene(
             mesh, camera, surface.attributes, source=source, culling=self.culling
         )

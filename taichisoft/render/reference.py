@@ -24,7 +24,8 @@ from taichisoft.cameras.camera import Camera
 from taichisoft.engine.projection import as_drawable
 from taichisoft.engine.scene import Scene
 from taichisoft.geometry.attributes import Opacity, has_opacity, without_colors
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.render.image import SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.render.reference_layers import Front, Layering
@@ -60,6 +61,7 @@ def render(
     *,
     lighting: Lighting | None = None,
     normals: bool = False,
+    objects: bool = False,
     opacity: Opacity | None = None,
     tabulated: bool = False,
 ) -> SoftImage:
@@ -69,7 +71,7 @@ def render(
     ----------
     renderer : SoftRasterizer
         Whose softness to use.
-    mesh, camera, colors, lighting, normals, opacity
+    mesh, camera, colors, lighting, normals, objects, opacity
         As for `SoftRasterizer.forward`.
     tabulated : bool
         Evaluate the softness through the tables that the kernels read, instead of exactly: then the two
@@ -82,7 +84,13 @@ def render(
     """
     _check_not_mapped(mesh, camera)
     surface, scene = renderer.scene(
-        mesh, camera, colors, lighting=lighting, normals=normals, opacity=opacity
+        mesh,
+        camera,
+        colors,
+        lighting=lighting,
+        normals=normals,
+        objects=objects,
+        opacity=opacity,
     )
     generator, coverage, hiding = _softness(renderer, scene, tabulated)
     totals, sums = [], []

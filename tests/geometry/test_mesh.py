@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from taichisoft import shapes
-from taichisoft.geometry.mesh import Mesh, MeshBatch
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.mesh_batch import MeshBatch
 
 FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
 
