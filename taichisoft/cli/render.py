@@ -13,7 +13,7 @@ from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
 from taichisoft.cli.command import OK, Command, add_backend, check_output, parse_size, renderer_of
 from taichisoft.cli.framing import filling_distance
-from taichisoft.diagnosis.situation import tell
+from taichisoft.diagnosis.situation import situation_of
 from taichisoft.files.images import check_image_format, write_image
 from taichisoft.files.meshes import load_mesh
 from taichisoft.geometry.mesh import Mesh
@@ -94,7 +94,9 @@ class Render(Command):
         renderer = renderer_of(arguments.softness)
         renderer.set_progress(1.0)
         init(arguments.backend)
-        tell(renderer, mesh, camera, colors=not arguments.silhouette)
+        if renderer.softness.is_conditioned:
+            colors = not arguments.silhouette
+            renderer.set_situation(situation_of(mesh, camera, colors=colors))
         with torch.no_grad():
             if arguments.silhouette:
                 image = renderer.silhouette(mesh, camera)[0]

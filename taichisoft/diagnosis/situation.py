@@ -1,4 +1,4 @@
-"""`situation_of`: what a conditioned softness is told of a scene, and `tell`, which tells it."""
+"""`situation_of`: what a conditioned softness is told of a scene."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
 from taichisoft.engine.scene import Scene
 from taichisoft.geometry.mesh import Mesh, MeshBatch
-from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.aggregation import Max
 from taichisoft.softness.coverage import Heaviside
 from taichisoft.softness.curves import SoftnessCurves
@@ -61,12 +60,6 @@ def situation_of(mesh: Mesh | MeshBatch | list[Mesh], camera: Camera, *, colors:
         depth_extent=_depth_extent(faces, camera),
         colors=colors,
     )
-
-
-def tell(renderer: SoftRasterizer, mesh: Mesh, camera: Camera, *, colors: bool) -> None:
-    """Tell a renderer what is known of a scene, if its softness follows that."""
-    if renderer.softness.is_conditioned:
-        renderer.set_situation(situation_of(mesh, camera, colors=colors))
 
 
 def _faces_per_pixel(scene: Scene) -> float:

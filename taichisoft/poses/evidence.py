@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from taichisoft.cameras.camera import Camera
-from taichisoft.diagnosis.situation import tell
+from taichisoft.diagnosis.situation import situation_of
 from taichisoft.geometry.depth_loss import depth_mse
 from taichisoft.geometry.losses import iou, mse
 from taichisoft.geometry.mesh import Mesh
@@ -124,8 +124,10 @@ class Evidence:
 
     def tell(self, renderer: SoftRasterizer, poses: Poses) -> None:
         """Tell a renderer what is known of the scenes of some poses, if its softness follows that."""
-        cameras = self.cameras(poses.rotation, poses.translation)
-        tell(renderer, self.mesh, cameras, colors=self.image is not None)
+        if renderer.softness.is_conditioned:
+            cameras = self.cameras(poses.rotation, poses.translation)
+            colors = self.image is not None
+            renderer.set_situation(situation_of(self.mesh, cameras, colors=colors))
 
     def _measured(
         self, hard: SoftRasterizer, rotation: Tensor, translation: Tensor

@@ -363,6 +363,24 @@ def test_several_views_with_cameras_of_a_file(part):
     np.testing.assert_array_equal(red, np.concatenate(both, 1))
 
 
+def test_a_photo_is_compared_as_well(tmp_path):
+    ball, camera = ts.shapes.icosphere(2), ts.Camera.orbit(3.5, 30.0, image_size=(32, 32))
+    ball = ball.with_vertex_colors((ball.vertices + 1) / 2)
+    ts.save_mesh(ball, tmp_path / "ball.ply")
+    seen = ts.SoftRasterizer.hard()(ball, camera)
+    seen.save(tmp_path / "photo.png", opacity=False)
+    images.write_image(seen.alpha[0], tmp_path / "mask.png")
+    turn = ts.rotations.from_axis_angle(torch.tensor([0.0, 0.4, 0.0]))
+    pose = {"R": (turn @ camera.rotation[0]).tolist(), "t": camera.translation[0].tolist()}
+    (tmp_path / "start.json").write_text(json.dumps(pose))
+    files = [tmp_path / name for name in ("ball.ply", "mask.png")]
+    options = ("--image", tmp_path / "photo.png", "--init", tmp_path / "start.json", "--steps", 20)
+    assert call("fit-pose", *files, "-o", tmp_path / "pose.json", *options) == 0
+    found = json.loads((tmp_path / "pose.json").read_text())
+    # The silhouette of a ball says nothing of its rotation, which was 23 degrees off.
+    assert math.degrees(angle_between(torch.tensor(found["R"]), camera.rotation[0])) < 8
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

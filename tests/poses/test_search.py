@@ -12,6 +12,8 @@ import taichisoft as ts
 from taichisoft.geometry.rotations import from_axis_angle, random_rotations
 from taichisoft.poses.alignment import aligned
 from taichisoft.poses.evidence import Evidence
+from taichisoft.poses.framed import Framed
+from taichisoft.poses.inputs import Frame, evidence_of
 from taichisoft.poses.poses import Poses
 from taichisoft.poses.search import APART, KEPT, RATES, kept, refined
 from tests.poses.scenes import hard_mask, views
@@ -132,6 +134,24 @@ def test_evidence_in_larger_pixels():
     assert float(small.depth[0, 1, 3]) == 9.0
     torch.testing.assert_close(small.image[0, 0, 0], image[0, :2, :2].mean((0, 1)))
     assert full.resized(8) is full
+
+
+def test_a_photo_is_compared_with_colours_and_not_with_opacity():
+    ball = ts.shapes.icosphere(1)
+    image = torch.rand(4, 4, 3)
+    paint = ts.Material(image=image, opacity=torch.tensor(0.5), image_opacity=torch.rand(4, 4))
+    uv, thin = (ball.vertices[:, :2] + 1) / 2, torch.full((ball.num_vertices,), 0.3)
+    mesh = ball.with_materials([paint], uv=uv).with_vertex_opacity(thin)
+    mask = torch.ones(1, 8, 8)
+    camera = views(1).crop((0, 0, 8, 8))
+    frame = Frame(Framed.of(mesh), camera)
+    seen = evidence_of(frame, mask, torch.rand(8, 8, 3), None).mesh
+    assert seen.vertex_opacity is None
+    assert not seen.materials[0].has_opacity
+    torch.testing.assert_close(seen.materials[0].image, image)
+    alone = evidence_of(frame, mask, None, None).mesh
+    assert alone.materials is None
+    assert alone.vertex_opacity is None
 
 
 def test_how_much_of_the_border_a_mask_covers():
