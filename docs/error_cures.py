@@ -40,6 +40,11 @@ CURES = (
         "`ts.load_mesh(path)` with its materials, `mesh.with_vertex_colors(colors)`, or no `image=`.",
     ),
     (
+        r"^renderer must be soft",
+        "The image of a hard renderer is constant to its gradient: nothing says where to move.",
+        '`ts.SoftRasterizer.pretrained("pose")`, the default, or `ts.SoftRasterizer(ts.Gaussian(1.0))`.',
+    ),
+    (
         r"^mesh must have faces to be seen",
         "A cloud of points, or a mesh that has lost its faces.",
         "Look at the file; a point cloud needs a surface first.",

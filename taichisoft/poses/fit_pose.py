@@ -27,6 +27,7 @@ from taichisoft.poses.pose_fit import Inverse, OtherPose, PoseFit, verdict_of
 from taichisoft.poses.poses import Poses
 from taichisoft.poses.search import APART, Report, Search
 from taichisoft.render.rasterizer import SoftRasterizer
+from taichisoft.softness.coverage import Heaviside
 
 # The softness of the first stage, one that was learned for poses.
 SOFTNESS = "pose"
@@ -136,6 +137,8 @@ def fit_pose(
     if renderer is None:
         renderer = SoftRasterizer.pretrained(SOFTNESS).to(mesh.device)
     check_type(renderer, "renderer", SoftRasterizer)
+    if isinstance(renderer.coverage, Heaviside):
+        raise ValueError("renderer must be soft: a hard silhouette has no slope")
     masks = masks_of(mask, invert, mesh.vertices)
     framed = Framed.of(mesh)
     frame = Frame(framed, camera_of(K, camera, masks, framed))

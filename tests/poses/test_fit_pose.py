@@ -354,6 +354,7 @@ AHEAD = torch.tensor([0.0, 0.0, 3.0])
         ({"steps": 0}, ValueError, "steps must be at least 1"),
         ({"starts": 0}, ValueError, "starts must be at least 1"),
         ({"seed": -1}, ValueError, "seed must be at least 0"),
+        ({"renderer": ts.SoftRasterizer.hard()}, ValueError, "renderer must be soft"),
         ({"renderer": "pose"}, TypeError, "renderer must be a SoftRasterizer"),
     ],
 )
