@@ -11,6 +11,50 @@ CURES = (
         "An item of a glTF file holds something else than glTF says, or lacks it: the program that wrote it is at fault, or it is damaged.",
         "Look at what is named. `ts.load_mesh(path, materials=False)` reads the shape alone; the glTF validator of Khronos checks whole files.",
     ),
+    # The pose of a mesh
+    (
+        r"^K or camera must be given",
+        "`ts.fit_pose` needs to know the lens, once.",
+        "K of one view, or `camera=` with a `ts.Camera` of all views. An unknown K: `ts.Camera.look_at((0, 0, 1), fov=40, "
+        "image_size=size).intrinsics[0]` is a guess.",
+    ),
+    (
+        r"^camera must be given for \{views\} masks|^camera must have a view for each mask|^camera must have the image size",
+        "Each mask has its own camera, whose image is the mask; only their poses say how the views stand to each other.",
+        "`camera=ts.load_nerf_cameras(path).camera()` or another batch, in the order of the masks; `camera[0]` is one. Of a part or "
+        "another size of a photo: `camera.crop(box)`, `camera.resize(size)`.",
+    ),
+    (
+        r"^camera must be a perspective one",
+        "Without perspective a mask does not tell how far away the mesh is.",
+        "A perspective camera, such as `ts.Camera.from_opencv`.",
+    ),
+    (
+        r"^init must be a PoseFit|^init must place the mesh",
+        "The start is the pose of the mesh, `x_cam = R x + t` in the axes of OpenCV: z is forward, in the units of the mesh.",
+        "`init=(R, t)`, or what `ts.fit_pose` returned. Of a pose in the axes of OpenGL turn the signs of the second and third row "
+        "of R and t; of a pose of the camera take the inverse.",
+    ),
+    (
+        r"^depth must be known somewhere in the mask|^depth must not be negative",
+        "A depth map of another view or of another size, or one whose axis points backwards.",
+        "Depth along the view direction, in the units of the mesh; check it against the mask.",
+    ),
+    (
+        r"^mesh must have colours or materials to be compared",
+        "A photo is compared with the mesh's own colours.",
+        "`ts.load_mesh(path)` with its materials, `mesh.with_vertex_colors(colors)`, or no `image=`.",
+    ),
+    (
+        r"^renderer must be soft",
+        "The image of a hard renderer is constant to its gradient: nothing says where to move.",
+        '`ts.SoftRasterizer.pretrained("pose")`, the default, or `ts.SoftRasterizer(ts.Gaussian(1.0))`.',
+    ),
+    (
+        r"^mesh must have faces to be seen",
+        "A cloud of points, or a mesh that has lost its faces.",
+        "Look at the file; a point cloud needs a surface first.",
+    ),
     # Tensors, numbers and batches
     (
         r"must be finite, got|holds numbers that are not finite|a setting must be finite",

@@ -34,7 +34,7 @@ TOPICS = {
     "Files": ("files/", "softness/file", "softness/registry", "softness/pretrained"),
     "Softness": ("softness/",),
     "Textures, lights and background": ("appearance/", "engine/shaded"),
-    "Fitting": ("fitting/", "diagnosis/suggest", "geometry/losses"),
+    "Fitting": ("fitting/", "poses/", "diagnosis/suggest", "geometry/losses"),
     "Rendering, memory and backends": ("",),
 }
 INTRODUCTION = """# Errors

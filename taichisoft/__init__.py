@@ -58,6 +58,9 @@ from taichisoft.geometry.mesh_batch import MeshBatch as MeshBatch
 from taichisoft.geometry.normals import face_normals as face_normals
 from taichisoft.geometry.normals import vertex_normals as vertex_normals
 from taichisoft.geometry.wrap import Wrap as Wrap
+from taichisoft.poses.fit_pose import fit_pose as fit_pose
+from taichisoft.poses.pose_fit import OtherPose as OtherPose
+from taichisoft.poses.pose_fit import PoseFit as PoseFit
 from taichisoft.render import reference as reference
 from taichisoft.render.image import SoftImage as SoftImage
 from taichisoft.render.rasterizer import SoftRasterizer as SoftRasterizer

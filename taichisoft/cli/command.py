@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from taichisoft.base.backend import BACKENDS
-from taichisoft.cameras.camera import Camera
-from taichisoft.diagnosis.situation import situation_of
-from taichisoft.geometry.mesh import Mesh
 from taichisoft.render.rasterizer import SoftRasterizer
 from taichisoft.softness.coverage import Gaussian
 
@@ -20,6 +17,9 @@ LARGEST_SIZE = 32768
 LARGEST_COUNT = 1_000_000
 LARGEST_SEED = 2**64 - 1
 SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 1e6
+
+# Exit codes: all is well; it was done, and what came of it is not good; it could not be done.
+OK, NOT_OK, FAILED = 0, 1, 2
 
 
 class Command(ABC):
@@ -38,9 +38,12 @@ class Command(ABC):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the options."""
 
+    notes: ClassVar[str] = ""
+    """What else ``--help`` has to say, at its end."""
+
     @abstractmethod
-    def run(self, arguments: argparse.Namespace) -> None:
-        """Do it. Errors of the library and of the system end as one line."""
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it, and return the exit code: `OK` or `NOT_OK`. Errors end as one line, and as `FAILED`."""
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
@@ -108,12 +111,6 @@ def renderer_of(softness: str) -> SoftRasterizer:
     if scale is None:
         return SoftRasterizer.pretrained(softness)
     return SoftRasterizer.hard() if scale == 0 else SoftRasterizer(Gaussian(scale))
-
-
-def tell(renderer: SoftRasterizer, mesh: Mesh, camera: Camera, *, colors: bool) -> None:
-    """Tell a renderer what is known of a scene, if its softness follows that."""
-    if renderer.softness.is_conditioned:
-        renderer.set_situation(situation_of(mesh, camera, colors=colors))
 
 
 def scale_of(softness: str) -> float | None:

@@ -1,10 +1,9 @@
-"""``taichisoft fit-pose``: the pose of a known mesh from a mask."""
+"""``taichisoft fit-pose``: the pose of a known mesh from its masks."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
+import warnings
 from pathlib import Path
 
 import torch
@@ -13,6 +12,8 @@ from torch import Tensor
 from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
 from taichisoft.cli.command import (
+    NOT_OK,
+    OK,
     Command,
     add_backend,
     check_output,
@@ -21,17 +22,16 @@ from taichisoft.cli.command import (
     renderer_of,
     scale_of,
 )
-from taichisoft.cli.framing import Framed
-from taichisoft.cli.pose_search import Poses, View, find_poses
+from taichisoft.cli.mask_views import cameras_of, read_masks, read_photos
+from taichisoft.cli.pose_file import Start, read_pose, write_pose
 from taichisoft.files.images import check_image_format, write_image
-from taichisoft.files.masks import read_mask
 from taichisoft.files.meshes import load_mesh
-from taichisoft.geometry.rotations import angle_between
+from taichisoft.geometry.mesh import Mesh
+from taichisoft.poses.fit_pose import MIN_IOU, SOFTNESS, fit_pose
+from taichisoft.poses.pose_fit import PoseFit
 from taichisoft.render.rasterizer import SoftRasterizer
 
-# Poses farther apart than this, whose IoU is less than that behind the best, are reported as well.
-APART = 15.0
-AS_GOOD = 0.01
+FOV = 40.0
 
 
 class FitPose(Command):
@@ -40,13 +40,30 @@ class FitPose(Command):
     name = "fit-pose"
     summary = "find the rotation and translation of a mesh from a mask (white object, or opacity)"
     example = "taichisoft fit-pose mesh.obj mask.png -o pose.json --fov 40"
+    notes = (
+        "A point x of the mesh, in the units of the mesh, is at x_cam = R x + t in the frame of the\n"
+        "camera, in OpenCV's axes: x right, y down, z forward. With --cameras it is x_world = R x + t in\n"
+        "their world. K is in pixels; the centre of the first pixel is at (0.5, 0.5), so add 0.5 to the cx\n"
+        "and cy of OpenCV.\n\n"
+        "The exit code is 0 if the pose is ok, 1 if it is written but is not (the IoU is less than\n"
+        "--min-iou, or the mask looks inverted or fills the image), and 2 after an error."
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the options."""
-        parser.add_argument("mesh", help="OBJ, PLY, STL, GLB or OFF file")
-        parser.add_argument("mask", type=Path, help="image file of any height and width")
+        parser.add_argument("mesh", help="OBJ, PLY, STL, GLB, glTF or OFF file")
         parser.add_argument(
-            "-o", "--output", type=Path, required=True, help="JSON file to write: R, t, K, iou"
+            "mask",
+            type=Path,
+            nargs="+",
+            help="image file of any height and width; several views need --cameras",
+        )
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            required=True,
+            help="JSON file to write: R, t, K, iou, ok, verdict",
         )
         parser.add_argument(
             "--overlay",
@@ -54,19 +71,27 @@ class FitPose(Command):
             help="image file to write: mask red, silhouette green, both yellow (default: next to the JSON "
             "file, pose_overlay.png for pose.json)",
         )
-        camera = parser.add_mutually_exclusive_group()
-        camera.add_argument(
-            "--fov",
-            type=float,
-            default=40.0,
-            help="vertical field of view of the camera in degrees (default: %(default)g)",
+        _add_camera(parser)
+        parser.add_argument(
+            "--image",
+            type=Path,
+            nargs="+",
+            help="photo of each mask, to compare the colours of the mesh with, too",
         )
-        camera.add_argument(
-            "--intrinsics",
+        parser.add_argument(
+            "--invert", action="store_true", help="the mask is black where the object is"
+        )
+        parser.add_argument(
+            "--init",
+            type=Path,
+            metavar="POSE.json",
+            help="refine the pose of a file that was written before (R and t), and do not search",
+        )
+        parser.add_argument(
+            "--min-iou",
             type=float,
-            nargs=4,
-            metavar=("FX", "FY", "CX", "CY"),
-            help="instead, in pixels; the centre of the first pixel is at (0.5, 0.5)",
+            default=MIN_IOU,
+            help="the least IoU that is ok, between 0 and 1 (default: %(default)g)",
         )
         parser.add_argument(
             "--steps", type=parse_count, default=60, help="of each stage (default: %(default)d)"
@@ -80,14 +105,14 @@ class FitPose(Command):
         parser.add_argument("--seed", type=parse_seed, default=0, help="of the random orientations")
         parser.add_argument(
             "--softness",
-            default="pose",
+            default=SOFTNESS,
             help="of the first stage: a shipped one, or a scale in pixels of an image 64 pixels long "
             "(default: %(default)s)",
         )
         add_backend(parser)
 
-    def run(self, arguments: argparse.Namespace) -> None:
-        """Load, search, write."""
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Load, search, write; return whether the pose is ok."""
         if scale_of(arguments.softness) == 0:
             raise ValueError("--softness must be greater than 0: a hard silhouette has no slope")
         output = arguments.output
@@ -95,67 +120,80 @@ class FitPose(Command):
         overlay = arguments.overlay or output.with_name(f"{output.stem}_overlay.png")
         check_output(overlay, "--overlay")
         check_image_format(overlay)
-        # A mask says where the object is, not how much of it is seen through.
-        framed = Framed.of(load_mesh(arguments.mesh, materials=False).with_vertex_opacity(None))
-        mask = read_mask(arguments.mask)
-        view = View(framed.mesh, mask, _intrinsics(arguments, *mask.shape))
+        mesh = load_mesh(arguments.mesh, materials=arguments.image is not None)
+        masks = read_masks(arguments.mask)
+        start = None if arguments.init is None else read_pose(arguments.init)
+        cameras = (
+            None if arguments.cameras is None else cameras_of(arguments.mask, arguments.cameras)
+        )
         renderer = renderer_of(arguments.softness)
         init(arguments.backend)
-        poses = find_poses(
-            view,
-            renderer,
-            steps=arguments.steps,
-            starts=arguments.starts,
-            seed=arguments.seed,
-            report=lambda line: print(line, flush=True),
-        )
-        translation = framed.in_mesh_units(poses.rotation, poses.translation)
-        found = {
-            **_record(poses, translation, 0),
-            "K": view.intrinsics.tolist(),
-            "image_size": list(mask.shape),
-            "alternatives": [_record(poses, translation, k) for k in _alternatives(poses)],
-        }
-        output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        write_image(_overlay(view, poses), overlay)
-        print(f"IoU {found['iou']:.4f}, written to {output}; overlay: {overlay}")
-        for other in found["alternatives"]:
-            angle = math.degrees(angle_between(torch.tensor(other["R"]), poses.rotation[0]))
-            print(
-                f"another pose, {angle:.0f} degrees away, fits nearly as well: {other['iou']:.4f}"
+        with warnings.catch_warnings():
+            # It is in the verdict.
+            warnings.filterwarnings("ignore", message="the mask looks inverted")
+            found = fit_pose(
+                mesh,
+                masks,
+                _intrinsics(arguments, masks, start),
+                image=None if arguments.image is None else read_photos(arguments.image),
+                init=None if start is None else (start.R, start.t),
+                camera=cameras,
+                invert=arguments.invert,
+                min_iou=arguments.min_iou,
+                steps=arguments.steps,
+                starts=arguments.starts,
+                seed=arguments.seed,
+                renderer=renderer,
+                report=lambda line: print(line, flush=True),
             )
+        write_pose(found, output, in_world=cameras is not None)
+        write_image(_overlay(mesh, 1 - masks if arguments.invert else masks, found), overlay)
+        print(f"IoU {found.iou:.4f}, written to {output}; overlay: {overlay}")
+        print(found.verdict)
+        return OK if found.ok else NOT_OK
 
 
-def _intrinsics(arguments: argparse.Namespace, height: int, width: int) -> Tensor:
-    """Return K, (3, 3), after the checks of `Camera`."""
-    size = (height, width)
-    if arguments.intrinsics is None:
-        return Camera.look_at((0.0, 0.0, 1.0), fov=arguments.fov, image_size=size).intrinsics[0]
-    fx, fy, cx, cy = arguments.intrinsics
-    K = [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]
-    return Camera.from_opencv(K, torch.eye(3), torch.zeros(3), size).intrinsics[0]
+def _add_camera(parser: argparse.ArgumentParser) -> None:
+    camera = parser.add_mutually_exclusive_group()
+    camera.add_argument(
+        "--fov",
+        type=float,
+        help=f"vertical field of view of the camera in degrees (default: {FOV:g}, or K of --init)",
+    )
+    camera.add_argument(
+        "--intrinsics",
+        type=float,
+        nargs=4,
+        metavar=("FX", "FY", "CX", "CY"),
+        help="instead, in pixels; the centre of the first pixel is at (0.5, 0.5)",
+    )
+    camera.add_argument(
+        "--cameras",
+        type=Path,
+        help="instead, of one view or several: a transforms.json of NeRF or the folder of a COLMAP model, "
+        "with photos named as the masks are but for the suffix; in the units of the mesh",
+    )
 
 
-def _record(poses: Poses, translation: Tensor, index: int) -> dict:
-    """Return a pose for the vertices of the file: ``x = R X + t``, in the axes of OpenCV."""
-    return {
-        "R": poses.rotation[index].tolist(),
-        "t": translation[index].tolist(),
-        "iou": float(poses.iou[index]),
-    }
-
-
-def _alternatives(poses: Poses) -> list[int]:
-    """Return the poses that are as good as the first, and differ from it and from each other."""
-    chosen = [0]
-    for index in range(1, len(poses.iou)):
-        angles = torch.rad2deg(angle_between(poses.rotation[index], poses.rotation[chosen]))
-        if poses.iou[0] - poses.iou[index] < AS_GOOD and angles.min() > APART:
-            chosen.append(index)
-    return chosen[1:]
+def _intrinsics(arguments: argparse.Namespace, masks: Tensor, start: Start | None) -> Tensor | None:
+    """Return K, (3, 3), as far as it is not that of ``--cameras``."""
+    if arguments.cameras is not None:
+        return None
+    if len(masks) > 1:
+        raise ValueError(f"--cameras must be given for several masks, got {len(masks)} masks")
+    if arguments.intrinsics is not None:
+        fx, fy, cx, cy = arguments.intrinsics
+        return torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+    if arguments.fov is None and start is not None and start.K is not None:
+        return start.K
+    fov = FOV if arguments.fov is None else arguments.fov
+    size = tuple(masks.shape[1:])
+    return Camera.look_at((0.0, 0.0, 1.0), fov=fov, image_size=size).intrinsics[0]
 
 
 @torch.no_grad()
-def _overlay(view: View, poses: Poses) -> Tensor:
-    drawn = view.silhouettes(SoftRasterizer.hard(), poses.rotation[:1], poses.translation[:1])[0]
-    return torch.stack([view.mask, drawn, torch.zeros_like(drawn)], -1)
+def _overlay(mesh: Mesh, masks: Tensor, found: PoseFit) -> Tensor:
+    """Return masks and silhouettes, the views side by side, (H, V W, 3)."""
+    bare = Mesh(mesh.vertices, mesh.faces)
+    drawn = SoftRasterizer.hard().silhouette(bare, found.camera)
+    return torch.cat(list(torch.stack([masks, drawn, torch.zeros_like(drawn)], -1)), 1)

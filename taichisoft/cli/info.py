@@ -11,7 +11,7 @@ import torch
 from taichisoft.base.backend import available_backends, backend, cache_folder, threads
 from taichisoft.base.version import __version__
 from taichisoft.base.vulkan_device import vulkan_devices
-from taichisoft.cli.command import Command
+from taichisoft.cli.command import OK, Command
 from taichisoft.softness.pretrained import pretrained_names
 
 
@@ -25,10 +25,11 @@ class Info(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add no options."""
 
-    def run(self, arguments: argparse.Namespace) -> None:
+    def run(self, arguments: argparse.Namespace) -> int:
         """Print lines of a name and what belongs to it."""
         for name, value in describe().items():
             print(f"{name + ':':<12}{value}")
+        return OK
 
 
 def describe() -> dict[str, str]:

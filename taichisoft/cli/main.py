@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from taichisoft.cli.command import Command
+from taichisoft.cli.command import FAILED, Command
 from taichisoft.cli.fit_pose import FitPose
 from taichisoft.cli.info import Info
 from taichisoft.cli.render import Render
@@ -17,11 +17,10 @@ PROGRAM = "taichisoft"
 
 # What the library and the system raise for what a user can change. All else is a bug, with its traceback.
 ERRORS = (ValueError, OSError, ImportError, RuntimeError, MemoryError)
-FAILED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, or 2 after one line on stderr.
+    """Run one command and return its exit code: 0, 1 if a result is not good, or 2 after one line on stderr.
 
     Parameters
     ----------
@@ -31,12 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     command: Command = parsed.command
     try:
-        command.run(parsed)
+        return command.run(parsed)
     except ERRORS as error:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"{PROGRAM} {command.name}: error: {message}", file=sys.stderr)
         return FAILED
-    return 0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,7 +52,7 @@ def _parser() -> _Parser:
             command.name,
             help=command.summary,
             description=command.summary[0].upper() + command.summary[1:] + ".",
-            epilog=f"example:\n  {command.example}",
+            epilog=f"{command.notes}\n\nexample:\n  {command.example}".lstrip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(added)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from taichisoft.base.backend import init
 from taichisoft.cameras.camera import Camera
-from taichisoft.cli.command import Command, add_backend, check_output, parse_size, renderer_of, tell
-from taichisoft.cli.framing import Framed, filling_distance
+from taichisoft.cli.command import OK, Command, add_backend, check_output, parse_size, renderer_of
+from taichisoft.cli.framing import filling_distance
+from taichisoft.diagnosis.situation import situation_of
 from taichisoft.files.images import check_image_format, write_image
 from taichisoft.files.meshes import load_mesh
 from taichisoft.geometry.mesh import Mesh
@@ -24,12 +25,14 @@ class Render(Command):
     """Draw a mesh."""
 
     name = "render"
-    summary = "draw a mesh into an image file, with its colours or shaded by its normals"
+    summary = (
+        "draw a mesh into an image file, with its textures and colours or shaded by its normals"
+    )
     example = "taichisoft render mesh.obj -o out.png --size 640x480 --azimuth 30 --elevation 20"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the options."""
-        parser.add_argument("mesh", help="OBJ, PLY, STL, GLB or OFF file")
+        parser.add_argument("mesh", help="OBJ, PLY, STL, GLB, glTF or OFF file")
         parser.add_argument("-o", "--output", type=Path, required=True, help="image file to write")
         parser.add_argument(
             "--size",
@@ -79,25 +82,28 @@ class Render(Command):
         )
         add_backend(parser)
 
-    def run(self, arguments: argparse.Namespace) -> None:
+    def run(self, arguments: argparse.Namespace) -> int:
         """Load, draw, write."""
         if arguments.distance is not None and not 0 < arguments.distance < math.inf:
             raise ValueError(f"--distance must be greater than 0, got {arguments.distance}")
         check_output(arguments.output, "--output")
         transparent = arguments.background is None and not arguments.silhouette
         check_image_format(arguments.output, opacity=transparent)
-        mesh = Framed.of(load_mesh(arguments.mesh)).mesh
+        mesh = load_mesh(arguments.mesh).normalized()
         camera = _camera(arguments, mesh)
         renderer = renderer_of(arguments.softness)
         renderer.set_progress(1.0)
         init(arguments.backend)
-        tell(renderer, mesh, camera, colors=not arguments.silhouette)
+        if renderer.softness.is_conditioned:
+            colors = not arguments.silhouette
+            renderer.set_situation(situation_of(mesh, camera, colors=colors))
         with torch.no_grad():
             if arguments.silhouette:
                 image = renderer.silhouette(mesh, camera)[0]
             else:
                 image = _draw(renderer, mesh, camera, arguments.background)
         write_image(image, arguments.output)
+        return OK
 
 
 def _camera(arguments: argparse.Namespace, mesh: Mesh) -> Camera:

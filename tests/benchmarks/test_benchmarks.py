@@ -19,6 +19,7 @@ from benchmarks import (
     depth_bias,
     kernels,
     large_steps,
+    pose_iou,
     profile_step,
     renderers,
     scaling,
@@ -261,3 +262,12 @@ def test_transforms_are_compared():
         "vmap of grad over 16 scenes",
     ]
     assert all(float(ms) > 0 for _, _, *times, _ in rows for ms in times)
+
+
+def test_which_iou_a_pose_has_is_printed(capsys):
+    sizes = ("--poses", "1", "--size", "24", "--starts", "1", "--steps", "1")
+    pose_iou.main(["--meshes", "bracket", "key", *sizes])
+    said = capsys.readouterr().out.splitlines()
+    assert sum(" degrees" in line for line in said) == 6
+    assert "| IoU | searches | least | 5 % | 50 % | 95 % | largest |" in said
+    assert said[-1].startswith("| ")

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 
 import taichisoft as ts
-from taichisoft.cli.framing import FILL, Framed, filling_distance
+from taichisoft.cli.framing import FILL, filling_distance
 from taichisoft.cli.main import COMMANDS, main
-from taichisoft.cli.pose_search import RATES, Poses, View, refined
 from taichisoft.files import images
 from taichisoft.geometry.rotations import angle_between
+from taichisoft.poses.framed import Framed
 
 
 @pytest.fixture
@@ -160,6 +160,34 @@ def test_materials_of_the_file_are_drawn(tmp_path):
     np.testing.assert_array_equal(pixels(tmp_path / "o.png")[10, 10], [51, 153, 255, 255])
 
 
+def textured_ball(image: torch.Tensor) -> ts.Mesh:
+    """Return a ball with an image, and coordinates in it."""
+    ball = ts.shapes.icosphere(2)
+    uv = (ball.vertices[:, :2] + 1) / 2
+    return ball.with_materials([ts.Material(image=image)], uv=uv)
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".glb", ".gltf"])
+def test_textures_of_the_file_are_drawn(suffix, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (4, 6, 3), generator=generator) / 255
+    ball = textured_ball(image)
+    path, out = tmp_path / f"ball{suffix}", tmp_path / "o.png"
+    ts.save_mesh(ball, path)
+    options = ("--size", "36x28", "--softness", "0", "--azimuth", "20", "--elevation", "10")
+    assert call("render", path, "-o", out, *options) == 0
+    mesh = ball.normalized()
+    distance = filling_distance(mesh.vertices, 20, 10, 40, (28, 36))
+    camera = ts.Camera.orbit(distance, 20, 10, image_size=(28, 36))
+    expected = ts.SoftRasterizer.hard()(mesh, camera).rgba()[0]
+    drawn = pixels(out)
+    assert len(np.unique(drawn[drawn[..., 3] > 0][:, :3], axis=0)) > 50
+    # Files have coordinates in less digits, and turn v round.
+    difference = np.abs(drawn - 255 * expected.numpy())
+    assert np.quantile(difference, 0.99) <= 1
+    np.testing.assert_array_equal(drawn[..., 3], 255 * expected[..., 3].numpy())
+
+
 def test_opacity_of_the_file_is_drawn(tmp_path):
     ball = ts.shapes.icosphere(1)
     colors = torch.tensor([0.2, 0.6, 1.0]).expand(ball.num_vertices, 3)
@@ -184,18 +212,6 @@ def test_shipped_softness_is_that_at_the_end(mug, tmp_path):
     alpha = renderer.silhouette(mesh, ts.Camera.orbit(distance, 30, 20, image_size=(32, 32)))[0]
     drawn = pixels(tmp_path / "o.png")
     assert np.abs(drawn - 255 * alpha.detach().numpy()).max() <= 0.51
-
-
-def test_the_search_for_a_pose_tells_a_conditioned_softness_of_its_starts():
-    intrinsics = torch.tensor([[20.0, 0.0, 10.0], [0.0, 20.0, 8.0], [0.0, 0.0, 1.0]])
-    view = View(ts.shapes.icosphere(1), torch.ones(16, 20), intrinsics)
-    translation = torch.tensor([[0.0, 0.0, 4.0]]).expand(2, 3)
-    poses = Poses(torch.eye(3).expand(2, 3, 3), translation, torch.zeros(2))
-    renderer = ts.SoftRasterizer(ts.Gaussian(ts.scale_by_edge()))
-    refined(view, poses, renderer, 0, RATES)
-    told = renderer.coverage.scale.length.situation
-    camera = ts.Camera(torch.eye(3)[None], translation[:1], intrinsics[None], (16, 20))
-    assert told == ts.situation_of(view.mesh, camera, colors=False)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (64, 20)])
@@ -248,6 +264,158 @@ def test_pose_of_an_off_centre_mask_with_intrinsics(tmp_path, capsys):
     error = (torch.tensor(found["t"]) - camera.translation[0]).norm()
     assert error < 0.015 * camera.translation.norm()
     assert f"IoU {found['iou']:.4f}" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def part(tmp_path_factory):
+    """Write a mesh, its masks in two views, and their cameras; return the folder and the cameras."""
+    folder = tmp_path_factory.mktemp("part")
+    mesh, camera = (
+        ts.shapes.chair(),
+        ts.Camera.orbit(3.5, [55.0, 130.0], 25.0, image_size=(48, 56)),
+    )
+    ts.save_mesh(mesh, folder / "part.obj")
+    masks = ts.SoftRasterizer.hard().silhouette(mesh, camera)
+    for index, mask in enumerate(masks):
+        images.write_image(mask, folder / f"{index}.png")
+    images.write_image(1 - masks[0], folder / "inverse.png")
+    frames = [
+        {"file_path": f"photos/{index}.jpg", "transform_matrix": pose.tolist()}
+        for index, pose in enumerate(camera.to_blender().matrix_world)
+    ]
+    lens = {"fl_x": float(camera.intrinsics[0, 0, 0]), "w": 56, "h": 48}
+    (folder / "transforms.json").write_text(json.dumps({**lens, "frames": frames}))
+    R, t = camera.rotation[0].tolist(), camera.translation[0].tolist()
+    (folder / "true.json").write_text(json.dumps({"R": R, "t": t}))
+    return folder, camera
+
+
+def fitted(folder, *arguments: object) -> tuple[int, dict]:
+    """Run fit-pose in a folder; return the exit code and what was written."""
+    pose = folder / "pose.json"
+    files = (
+        folder / "part.obj",
+        *(folder / x if str(x).endswith("g") else x for x in arguments),
+    )
+    code = call("fit-pose", *files, "-o", pose, "--steps", 2)
+    return code, json.loads(pose.read_text())
+
+
+def test_a_pose_that_is_not_ok_is_written_and_has_a_code_of_its_own(part, capsys):
+    folder, _ = part
+    code, found = fitted(folder, "0.png", "--starts", 1)
+    assert code == 1
+    assert not found["ok"]
+    assert found["verdict"].startswith("not ok: IoU 0.")
+    assert capsys.readouterr().out.splitlines()[-1] == found["verdict"]
+    # It is ok if less will do.
+    code, found = fitted(folder, "0.png", "--starts", 1, "--min-iou", found["iou"] - 0.01)
+    assert code == 0
+    assert found["ok"]
+
+
+def test_a_pose_is_refined_from_a_file_and_from_what_was_written(part, capsys):
+    folder, camera = part
+    code, found = fitted(folder, "0.png", "--init", folder / "true.json")
+    assert code == 0
+    assert found["convention"].startswith("x_cam = R x + t")
+    assert math.degrees(angle_between(torch.tensor(found["R"]), camera.rotation[0])) < 2
+    assert "random orientations" not in capsys.readouterr().out
+    (folder / "first.json").write_text((folder / "pose.json").read_text())
+    # With the intrinsics of the file, too.
+    found["K"][0][0] = 70.0
+    (folder / "other.json").write_text(json.dumps(found))
+    assert fitted(folder, "0.png", "--init", folder / "first.json")[0] == 0
+    assert fitted(folder, "0.png", "--init", folder / "other.json")[1]["K"][0][0] == 70.0
+    options = ("--init", folder / "other.json", "--fov", 40)
+    assert fitted(folder, "0.png", *options)[1]["K"] == camera.intrinsics[0].tolist()
+
+
+def test_an_inverted_mask_is_said_and_turned_round(part, capsys):
+    folder, _ = part
+    pose = folder / "pose.json"
+    files = (folder / "part.obj", folder / "inverse.png", "-o", pose)
+    assert call("fit-pose", *files, "--starts", 12, "--steps", 25) == 1
+    said = capsys.readouterr()
+    assert "looks inverted" in said.out.splitlines()[-1]
+    assert "--invert" in said.out
+    assert said.err == ""
+    assert json.loads(pose.read_text())["inverted"]
+    code, found = fitted(folder, "inverse.png", "--invert", "--init", folder / "true.json")
+    assert (code, found["inverted"]) == (0, False)
+    red, green, _ = np.moveaxis(pixels(folder / "pose_overlay.png"), -1, 0)
+    np.testing.assert_array_equal(red, pixels(folder / "0.png"))
+    assert (red != green).mean() < 0.02
+
+
+def test_several_views_with_cameras_of_a_file(part):
+    folder, _ = part
+    (folder / "world.json").write_text(json.dumps({"R": torch.eye(3).tolist(), "t": [0, 0, 0]}))
+    views = ("--cameras", folder / "transforms.json", "--init", folder / "world.json")
+    code, found = fitted(folder, "1.png", "0.png", *views)
+    assert code == 0
+    assert found["convention"].startswith("x_world = R x + t")
+    assert math.degrees(angle_between(torch.tensor(found["R"]), torch.eye(3))) < 2
+    assert torch.tensor(found["t"]).norm() < 0.03
+    assert len(found["K"]) == 2
+    red = pixels(folder / "pose_overlay.png")[..., 0]
+    both = [pixels(folder / name) for name in ("1.png", "0.png")]
+    np.testing.assert_array_equal(red, np.concatenate(both, 1))
+
+
+def test_a_photo_is_compared_as_well(tmp_path):
+    ball, camera = ts.shapes.icosphere(2), ts.Camera.orbit(3.5, 30.0, image_size=(32, 32))
+    ball = ball.with_vertex_colors((ball.vertices + 1) / 2)
+    ts.save_mesh(ball, tmp_path / "ball.ply")
+    seen = ts.SoftRasterizer.hard()(ball, camera)
+    seen.save(tmp_path / "photo.png", opacity=False)
+    images.write_image(seen.alpha[0], tmp_path / "mask.png")
+    turn = ts.rotations.from_axis_angle(torch.tensor([0.0, 0.4, 0.0]))
+    pose = {"R": (turn @ camera.rotation[0]).tolist(), "t": camera.translation[0].tolist()}
+    (tmp_path / "start.json").write_text(json.dumps(pose))
+    files = [tmp_path / name for name in ("ball.ply", "mask.png")]
+    options = ("--image", tmp_path / "photo.png", "--init", tmp_path / "start.json", "--steps", 20)
+    assert call("fit-pose", *files, "-o", tmp_path / "pose.json", *options) == 0
+    found = json.loads((tmp_path / "pose.json").read_text())
+    # The silhouette of a ball says nothing of its rotation, which was 23 degrees off.
+    assert math.degrees(angle_between(torch.tensor(found["R"]), camera.rotation[0])) < 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["0.png", "1.png"], "--cameras must be given for several masks, got 2 masks"),
+        (
+            ["inverse.png", "--cameras", "transforms.json"],
+            "--cameras must have one photo named inverse, as the mask .* is, got 0",
+        ),
+        (
+            ["0.png", "--cameras", "none.json"],
+            "path must be an existing transforms.json file, got none.json",
+        ),
+        (["0.png", "--init", "none.json"], "path must be an existing pose file, got .*none.json"),
+        (["0.png", "--init", "transforms.json"], 'transforms.json: a pose must have "R"'),
+        (["0.png", "--image", "0.png"], "mesh must have colours or materials to be compared"),
+        (["0.png", "--min-iou", "1"], "min_iou must be between 0 and 1"),
+    ],
+)
+def test_bad_views_and_starts(arguments, message, part, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(part[0])
+    line = line_of(capsys, "fit-pose", "part.obj", *arguments, "-o", tmp_path / "pose.json")
+    assert re.search(message, line), line
+
+
+def test_the_help_of_fit_pose_says_what_a_pose_is(capsys):
+    with pytest.raises(SystemExit):
+        call("fit-pose", "--help")
+    said = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "x_cam = R x + t",
+        "x right, y down, z forward",
+        "units of the mesh",
+        "(0.5, 0.5)",
+    ):
+        assert words in said
 
 
 # --- errors

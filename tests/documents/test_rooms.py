@@ -24,6 +24,7 @@ taichisoft.engine
 taichisoft.files
 taichisoft.render
 taichisoft.diagnosis taichisoft.fitting
+taichisoft.poses
 taichisoft.cli
 taichisoft
 tasks

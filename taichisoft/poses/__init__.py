@@ -1,0 +1,1 @@
+"""The pose of a known mesh, from masks."""
