@@ -143,11 +143,6 @@ CURES = (
         "Pass the type named; `torch.as_tensor(array)` makes a tensor of an array.",
     ),
     (
-        r"^images need pillow",
-        "Pillow reads and writes images, and comes with an extra.",
-        "`pip install 'taichisoft[train]'`.",
-    ),
-    (
         r"^LargeSteps needs SciPy",
         "SciPy factorizes the matrix, and comes with an extra.",
         "`pip install 'taichisoft[large-steps]'`.",

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import PIL.Image
 from torch import Tensor
 
 from taichisoft.base.checks import check_tensor, check_type
 from taichisoft.base.files import write_atomically
-from taichisoft.files.images import pillow
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,18 +30,15 @@ def frame_of(image: Tensor, name: str) -> Image.Image:
 
     Raises
     ------
-    ImportError
-        pillow is missing.
     TypeError, ValueError
         It is no such image.
     """
-    maker = pillow()
     check_type(image, name, Tensor)
     alone = image[0] if image.ndim == 4 or (image.ndim == 3 and len(image) == 1) else image
     check_tensor(alone, name, ("H", "W"), ("H", "W", 1), ("H", "W", 3))
     numbers = alone.detach().cpu().double().clamp(0, 1).numpy()
     numbers = numbers[..., 0] if numbers.shape[2:] == (1,) else numbers
-    return maker.fromarray(np.rint(255 * numbers).astype(np.uint8))
+    return PIL.Image.fromarray(np.rint(255 * numbers).astype(np.uint8))
 
 
 def write_gif(

@@ -50,7 +50,7 @@ def load_bop_cameras(
         Scene units per millimetre, positive: 1 for meshes in millimetres, as those of BOP are, 0.001 for
         metres.
     image_size : (int, int), optional
-        Height and width. By default those of the images in ``rgb`` or ``gray``, which needs pillow.
+        Height and width. By default those of the images in ``rgb`` or ``gray``.
     pixel_center : float
         The coordinate that K gives to the centre of the first pixel: 0 as in OpenCV, by which the toolkit
         makes points of depths, or 0.5.

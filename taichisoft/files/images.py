@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from io import BytesIO
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import torch
+from PIL import ImageOps
 from torch import Tensor
 
 from taichisoft.base.checks import check_dtype, check_type
@@ -45,8 +46,6 @@ def load_image(path: str | os.PathLike, *, dtype: torch.dtype = torch.float32) -
     ------
     FileNotFoundError
         No such file.
-    ImportError
-        pillow is not installed.
     TypeError, ValueError
         An argument of a wrong type, or no readable image.
     """
@@ -68,15 +67,13 @@ def write_image(image: Tensor, path: Path) -> None:
 
     Raises
     ------
-    ImportError
-        pillow is missing.
     ValueError
         A suffix that pillow does not know.
     OSError
         The file cannot be written, or its format has no opacity.
     """
     numbers = (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-    pillow().fromarray(numbers).save(path)
+    PIL.Image.fromarray(numbers).save(path)
 
 
 def check_image_format(path: Path, *, opacity: bool = False) -> None:
@@ -84,20 +81,17 @@ def check_image_format(path: Path, *, opacity: bool = False) -> None:
 
     Raises
     ------
-    ImportError
-        pillow is missing.
     ValueError
         A suffix that pillow does not know.
     OSError
         The format has no opacity, or no colours.
     """
-    image = pillow()
     suffix = path.suffix.lower()
-    kind = image.registered_extensions().get(suffix)
-    if kind not in image.SAVE:
+    kind = PIL.Image.registered_extensions().get(suffix)
+    if kind not in PIL.Image.SAVE:
         raise ValueError(f"path must end in the suffix of an image, such as .png, got {path}")
     try:
-        image.new("RGBA" if opacity else "RGB", (1, 1)).save(BytesIO(), format=kind)
+        PIL.Image.new("RGBA" if opacity else "RGB", (1, 1)).save(BytesIO(), format=kind)
     except OSError as error:
         held = "opacity" if opacity else "colours"
         raise OSError(
@@ -122,14 +116,11 @@ def read_image(path: Path, name: str) -> np.ndarray:
 
     Raises
     ------
-    ImportError
-        pillow is missing.
     FileNotFoundError
         No such file.
     ValueError
         No readable image, or numbers that are none of these.
     """
-    pillow()
     if not path.is_file():
         raise FileNotFoundError(f"{name} must be an existing file, got {path}")
     return levels_in(path, name, str(path))
@@ -137,9 +128,8 @@ def read_image(path: Path, name: str) -> np.ndarray:
 
 def levels_in(file: Path | BytesIO, name: str, got: str) -> np.ndarray:
     """Return what `read_image` does, of bytes as well; messages speak of ``name`` and say what came."""
-    image = pillow()
     try:
-        with image.open(file) as opened:
+        with PIL.Image.open(file) as opened:
             opened.load()
             return levels(opened)
     except Exception as error:  # a decoder that meets a damaged file may raise anything
@@ -151,20 +141,17 @@ def image_size_of(path: Path) -> tuple[int, int]:
 
     Raises
     ------
-    ImportError
-        pillow is missing.
     FileNotFoundError
         No such file.
     ValueError
         No readable image.
     """
-    image = pillow()
     if not path.is_file():
         raise FileNotFoundError(
             f"image_size must be given where there is no image to read it from, got no file {path}"
         )
     try:
-        with image.open(path) as file:
+        with PIL.Image.open(path) as file:
             width, height = file.size
             turned = file.getexif().get(ORIENTATION, 1) >= QUARTER_TURNED
     except Exception as error:  # a decoder that meets a damaged file may raise anything
@@ -180,8 +167,6 @@ def levels(image: Any) -> np.ndarray:
     ValueError
         Numbers that are neither 8 nor 16 bits nor in [0, 1].
     """
-    from PIL import ImageOps
-
     image = ImageOps.exif_transpose(image)
     if image.mode in SIXTEEN_BITS:
         return _opaque_grey(np.asarray(image).astype(np.float64) / 65535)
@@ -200,23 +185,6 @@ def levels(image: Any) -> np.ndarray:
             )
         return _opaque_grey(numbers)
     return np.asarray(image.convert("RGBA")).astype(np.float64) / 255
-
-
-def pillow() -> ModuleType:
-    """Return ``PIL.Image``.
-
-    Raises
-    ------
-    ImportError
-        It is not installed.
-    """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            "images need pillow, which is not installed: pip install 'taichisoft[train]'"
-        ) from error
-    return Image
 
 
 def _opaque_grey(grey: np.ndarray) -> np.ndarray:

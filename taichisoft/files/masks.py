@@ -27,8 +27,6 @@ def read_mask(path: Path) -> Tensor:
 
     Raises
     ------
-    ImportError
-        pillow is missing.
     FileNotFoundError
         No such file.
     ValueError

@@ -59,7 +59,7 @@ def load_mesh(
         which repeats the corners of every triangle, is always merged. Otherwise vertices and their
         order are those of the file.
     materials : bool
-        Whether materials, their images (which need pillow) and UV coordinates are read.
+        Whether materials, their images and UV coordinates are read.
     dtype : torch.dtype
         Of vertices, colours, images and opacity, float32 or float64.
 
@@ -72,8 +72,6 @@ def load_mesh(
     ------
     FileNotFoundError
         No such file.
-    ImportError
-        pillow, which reads images, is not installed.
     TypeError
         ``path`` or ``dtype`` of a wrong type.
     ValueError

@@ -58,7 +58,7 @@ def load_nerf_cameras(
         nerfstudio's ``distortion_params`` (k1, k2, k3, k4, p1, p2). If they are zero there is none.
     image_size : (int, int), optional
         Height and width where the file has no ``h`` and ``w``; those of the file cannot be changed by it.
-        By default they are read from the images, which needs pillow.
+        By default they are read from the images.
     near : float
         Depth in front of which nothing is drawn, positive, in scene units: those of the matrices.
     dtype : torch.dtype

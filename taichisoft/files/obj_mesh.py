@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import torch
 
 from taichisoft.files.colors import levels_of_text, with_opacity_apart
 from taichisoft.files.hard_edges import with_normals_of
-from taichisoft.files.images import pillow, read_image
+from taichisoft.files.images import read_image
 from taichisoft.files.mtl import Map, Mtl, Tell, beside, read_mtl
 from taichisoft.files.obj import NONE, Obj, read_obj
 from taichisoft.files.stated import check_numbers
@@ -162,12 +163,11 @@ def _one_channel(image: np.ndarray) -> np.ndarray:
     return image[..., :3].mean(-1) if opaque else image[..., 3].copy()
 
 
-def _resized(opacity: np.ndarray, size: tuple[int, ...]) -> torch.Tensor:
+def _resized(opacity: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
     """Return an opacity with as many texels as an image of colours, bilinearly."""
     if opacity.shape != size:
-        image = pillow()
-        drawn = image.fromarray(opacity.astype(np.float32)).resize(
-            size[::-1], image.Resampling.BILINEAR
+        drawn = PIL.Image.fromarray(opacity.astype(np.float32)).resize(
+            size[::-1], PIL.Image.Resampling.BILINEAR
         )
         opacity = np.asarray(drawn).astype(np.float64).clip(0, 1)
     return torch.from_numpy(opacity)

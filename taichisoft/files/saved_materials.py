@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
+import PIL.Image
 import torch
 
 from taichisoft.files.colors import to_bytes, to_levels
-from taichisoft.files.images import pillow
 from taichisoft.geometry.material import Material
 
 OPAQUE = 255
@@ -55,8 +55,6 @@ def saved_materials(materials: tuple[Material, ...]) -> tuple[list[Saved], list[
 
     Raises
     ------
-    ImportError
-        pillow is missing, and there are images.
     ValueError
         Colours that are not grey or RGB, or far outside of [0, 1].
     """
@@ -105,7 +103,7 @@ def _name(name: str, index: int, taken: set[str]) -> str:
 def _png(material: Material, where: str) -> Image:
     numbers = pixels(material, where)
     out = BytesIO()
-    pillow().fromarray(numbers).save(out, "PNG")
+    PIL.Image.fromarray(numbers).save(out, "PNG")
     return Image(out.getvalue(), numbers.shape[-1] > 3)
 
 

@@ -56,8 +56,6 @@ def save_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
     ------
     FileNotFoundError
         The folder does not exist.
-    ImportError
-        pillow, which writes images, is not installed.
     OSError
         A file cannot be written; each is as it was before, or whole.
     TypeError

@@ -11,7 +11,6 @@ from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_dtype, check_type
 from taichisoft.base.warn import warn_user
 from taichisoft.files.hard_edges import without_needless
-from taichisoft.files.images import pillow
 from taichisoft.files.meshes import check_exists, check_path, merged, read_mesh
 from taichisoft.geometry.material import Material
 from taichisoft.geometry.mesh import Mesh
@@ -63,8 +62,6 @@ def load_textured_mesh(
     ------
     FileNotFoundError
         No such file.
-    ImportError
-        Pillow, which reads the image, is not installed.
     TypeError
         An argument of a wrong type.
     ValueError
@@ -82,7 +79,6 @@ def load_textured_mesh(
     check_type(wrap, "wrap", (Wrap, type(None)))
     check_dtype(dtype)
     check_exists(path)
-    pillow()
 
     told: list[str] = []
     mesh = read_mesh(path, told.append, materials=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import torch
 
 from taichisoft.base.checks import check_dtype, check_type
 from taichisoft.base.warn import warn_user
 from taichisoft.files.colors import levels_of, to_bytes, with_opacity_apart
 from taichisoft.files.gltf_materials import BLEND, OPAQUE, opacity_by_mode
-from taichisoft.files.images import levels, pillow
+from taichisoft.files.images import levels
 from taichisoft.files.saved_materials import check_channels, pixels
 from taichisoft.files.saved_meshes import FIELDS, RGBA, check_single, colors_held
 from taichisoft.geometry.material import Material
@@ -181,7 +182,7 @@ def _material(material: Material) -> Any:
     factor = to_bytes(material.color[None], "color of the material")[0].tolist()
     image = None
     if material.has_texels:
-        image = pillow().fromarray(pixels(material, "the material"))
+        image = PIL.Image.fromarray(pixels(material, "the material"))
     through = material.has_opacity
     return trimesh.visual.material.PBRMaterial(
         name=material.name or None,

@@ -133,8 +133,6 @@ class History:
 
         Raises
         ------
-        ImportError
-            Pillow is missing; it comes with ``taichisoft[train]``.
         TypeError, ValueError
             There are no snapshots, or ``render`` returns something else.
         """

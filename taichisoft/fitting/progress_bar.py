@@ -1,8 +1,7 @@
-"""A progress bar in terminals and notebooks, if tqdm is there."""
+"""A progress bar in terminals and notebooks."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,23 +30,12 @@ class TqdmBar(ProgressBar):
 
 @contextmanager
 def progress_bar(steps: int, visible: bool) -> Iterator[ProgressBar]:
-    """Return a bar for a number of steps; tqdm is imported only if it is to be shown.
-
-    Without tqdm there is a RuntimeWarning instead of a bar.
-    """
+    """Return a bar for a number of steps; tqdm is imported only if it is to be shown."""
     if not visible:
         yield ProgressBar()
         return
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        warnings.warn(
-            "there is no progress bar, since tqdm is not installed: pip install 'taichisoft[train]', or "
-            "say progress=False",
-            RuntimeWarning,
-            stacklevel=5,
-        )
-        yield ProgressBar()
-        return
+    # It looks for a notebook, so that importing it takes a while.
+    from tqdm.auto import tqdm
+
     with tqdm(total=steps, unit="step") as bar:
         yield TqdmBar(bar)

@@ -83,7 +83,7 @@ class SoftImage:
     def save(
         self, path: str | os.PathLike, index: int | None = None, *, opacity: bool = True
     ) -> tuple[Path, ...]:
-        """Write each image as a file of 8 bits: colours and alpha (`rgba`), or what there is; needs pillow.
+        """Write each image as a file of 8 bits: colours and alpha (`rgba`), or what there is.
 
         Parameters
         ----------
@@ -103,8 +103,6 @@ class SoftImage:
 
         Raises
         ------
-        ImportError
-            pillow is missing.
         TypeError
             ``path`` is no path, ``index`` no int, or ``opacity`` no bool.
         ValueError

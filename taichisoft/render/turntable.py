@@ -21,7 +21,6 @@ from taichisoft.base.checks import (
 from taichisoft.base.eager import eager
 from taichisoft.cameras.camera import Camera
 from taichisoft.files.animations import frame_of, write_gif
-from taichisoft.files.images import pillow
 from taichisoft.geometry.mesh import Mesh
 from taichisoft.render.lamps import lamps_for
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -53,7 +52,7 @@ def turntable(
     elevation: float = 20.0,
     fov: float = 40.0,
 ) -> None:
-    """Save an animated GIF of a mesh that turns once about its y axis, which points up; needs pillow.
+    """Save an animated GIF of a mesh that turns once about its y axis, which points up.
 
     The camera goes round the middle of its bounding box, so far away that the mesh is in view from every
     side, and starts in front, on the side of +z.
@@ -87,14 +86,11 @@ def turntable(
 
     Raises
     ------
-    ImportError
-        pillow is missing; it comes with ``taichisoft[train]``.
     TypeError, ValueError
         A bad argument: a path that does not end in .gif, a batch, no vertices, or other channels.
     OSError
         The folder does not exist, or the file cannot be written.
     """
-    pillow()
     path = _checked_path(path)
     _check_one(mesh)
     check_integer(frames, "frames", minimum=1)

@@ -531,14 +531,6 @@ def test_outputs_are_looked_at_before_the_search(
     assert not (tmp_path / "pose.json").exists()
 
 
-def test_missing_pillow_says_what_to_install(mug, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    line = line_of(capsys, "render", mug, "-o", tmp_path / "out.png", "--size", "8x8")
-    assert line.endswith(
-        "images need pillow, which is not installed: pip install 'taichisoft[train]'"
-    )
-
-
 def test_no_command_and_an_unknown_one(capsys):
     assert "required: COMMAND" in line_of(capsys)
     assert "invalid choice: 'draw'" in line_of(capsys, "draw")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 
 import pytest
@@ -285,22 +284,6 @@ def test_progress_bar_only_if_wanted(capsys):
     assert capsys.readouterr() == ("", "")
     ts.fit(lambda p: bowl(p[0]), [zeros(2)], 3)
     assert "3/3" in capsys.readouterr().err
-
-
-def test_without_tqdm_there_is_no_bar_but_a_fit(monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name.startswith("tqdm"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.warns(
-        RuntimeWarning, match=r"tqdm is not installed: pip install 'taichisoft\[train\]'"
-    ):
-        found = ts.fit(lambda p: bowl(p[0]), [zeros(2)], 3)
-    assert len(found.history.loss) == 4
 
 
 @pytest.mark.parametrize(
