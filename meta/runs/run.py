@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -21,6 +21,8 @@ from meta.runs.stopping import undisturbed
 from meta.runs.trainer import Trainer
 from meta.runs.versions import versions
 from taichisoft.base.files import remove_partials
+
+logger = logging.getLogger("meta")
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,5 +268,5 @@ def _restored(
     if group.rank == 0:
         repaired = history.truncate(folder.history, checkpoint.step)
         if repaired:
-            print(f"repaired: {repaired}", file=sys.stderr)
+            logger.warning("repaired: %s", repaired)
     return trainer

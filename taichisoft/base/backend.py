@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from taichisoft.base.log import logger
 from taichisoft.base.memory import keep_freed_memory
 from taichisoft.base.taichi import ti
 from taichisoft.base.vulkan_device import vulkan_devices
@@ -84,6 +85,7 @@ def init(backend: str | None = None) -> str:
         keep_freed_memory()
     _active = name
     _runtime = weakref.ref(ti.lang.impl.get_runtime())
+    logger.info("backend %s (%s)", name, source if wanted else "the best one present")
     return name
 
 

@@ -88,6 +88,33 @@ def test_a_kernel_that_is_built_otherwise_inside_takes_the_front_door():
     assert calls == [True, True]
 
 
+@pytest.mark.parametrize("broken", ["making", "launching"])
+def test_where_the_first_launch_fails_the_front_door_is_taken(broken, monkeypatch, caplog):
+    """As with a fork of Taichi whose inside has the same names and other arguments."""
+    calls = []
+
+    class Counted:
+        __name__ = "counted"
+        _primal = scaled._primal
+
+        def __call__(self, *arguments):
+            calls.append(arguments[0])
+            scaled(*arguments)
+
+    def fails(*_):
+        raise TypeError("no such argument")
+
+    monkeypatch.setattr(direct, "_launcher", fails if broken == "making" else lambda *_: fails)
+    kernel = Direct(Counted())
+    expected = run(scaled, True, 2.0, 5)
+    with caplog.at_level("INFO", "taichisoft"):
+        assert [run(kernel, True, 2.0, 5) for _ in range(3)] == [expected] * 3
+    assert calls == [True] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "kernel counted is launched by Taichi's front door: TypeError('no such argument')"
+    ]
+
+
 def test_arrays_elsewhere_take_the_front_door():
     kinds = direct._kinds(scaled)
     here = (False, torch.zeros(1), 1.0, 1, torch.zeros(1))

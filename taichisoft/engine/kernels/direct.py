@@ -10,12 +10,14 @@ a version of Taichi that is built otherwise inside, every call takes the front d
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum, auto
-from functools import cache
+from functools import cache, partial
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from taichisoft.base.backend import check_usable
+from taichisoft.base.log import logger
 from taichisoft.base.taichi import ti
 
 
@@ -69,11 +71,37 @@ class Direct:
         )
         launcher = launchers.get(key)
         if launcher is None:
+            start = perf_counter()
             with self._compiling(), _reading_quickly():
                 self._kernel(*arguments)
-                launchers[key] = _launcher(self._kernel, runtime.prog, arguments)
+            logger.debug("kernel %s ready after %.2f s", self._name, perf_counter() - start)
+            launchers[key] = partial(self._try, launchers, key)
             return
         launcher(runtime.prog, kinds, arguments)
+
+    @property
+    def _name(self) -> str:
+        return getattr(self._kernel, "__name__", repr(self._kernel))
+
+    def _try(
+        self, launchers: dict, key: tuple, program, kinds: tuple[_Kind, ...], arguments: tuple
+    ) -> None:
+        """Launch directly for the first time; where that fails, by the front door from now on.
+
+        What Taichi has inside is not promised to anyone: whatever a version of it raises is no news to users.
+        """
+        try:
+            with self._compiling(), _reading_quickly():
+                launcher = _launcher(self._kernel, program, arguments)
+            launcher(program, kinds, arguments)
+        except Exception as error:
+            logger.info("kernel %s is launched by Taichi's front door: %r", self._name, error)
+            launcher = self._by_front_door
+            launcher(program, kinds, arguments)
+        launchers[key] = launcher
+
+    def _by_front_door(self, program, kinds: tuple[_Kind, ...], arguments: tuple) -> None:
+        self._kernel(*arguments)
 
 
 def _position(context, node) -> str:
