@@ -23,7 +23,7 @@ from taichisoft.poses.inputs import (
     masks_of,
     start_of,
 )
-from taichisoft.poses.pose_fit import Inverse, OtherPose, PoseFit, verdict_of
+from taichisoft.poses.pose_fit import Inverse, OtherPose, PoseFit, Request, verdict_of
 from taichisoft.poses.poses import Poses
 from taichisoft.poses.search import APART, Report, Search
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -82,7 +82,7 @@ def fit_pose(
         Depth along the view direction in the units of the mesh; NaN, infinity or 0 where none was measured.
         What is outside of the mask is not looked at.
     init : PoseFit or (R, t), optional
-        Refine this pose instead of a search.
+        Refine this pose instead of a search. No other pose is tried then.
     camera : Camera, optional
         In place of K: perspective cameras, one for each mask, of its image size. Their poses say how several
         views stand to each other; the result is then a pose in their world.
@@ -148,7 +148,14 @@ def fit_pose(
         poses = search.found(evidence)
     else:
         poses = search.refined_from(evidence, *start_of(init, frame))
-    found = _result(frame, poses, min_iou, _inverse(search, evidence, poses))
+    request = Request(
+        from_start=init is not None,
+        is_single=init is not None or starts == 1,
+        is_inverted=invert,
+        has_image=image is not None,
+        has_depth=depth is not None,
+    )
+    found = _result(frame, poses, min_iou, _inverse(search, evidence, poses), request)
     if found.inverted:
         warn_user(found.verdict.removeprefix("not ok: "))
     return found
@@ -173,7 +180,9 @@ def _quality(poses: Poses) -> float:
     return min(float(poses.iou[0]), float(poses.background_iou[0]))
 
 
-def _result(frame: Frame, poses: Poses, min_iou: float, inverse: Inverse | None) -> PoseFit:
+def _result(
+    frame: Frame, poses: Poses, min_iou: float, inverse: Inverse | None, request: Request
+) -> PoseFit:
     poses = poses[poses.apart(APART)]
     rotation, translation = frame.to_world(poses.rotation, poses.translation)
     degrees = torch.rad2deg(angle_between(poses.rotation, poses.rotation[:1])).tolist()
@@ -182,7 +191,8 @@ def _result(frame: Frame, poses: Poses, min_iou: float, inverse: Inverse | None)
         OtherPose(rotation[k], translation[k], iou[k], degrees[k], behind[k])
         for k in range(1, len(poses))
     )
-    ok, verdict = verdict_of(iou[0], min_iou, float(poses.background_iou[0]), inverse, others)
+    background = float(poses.background_iou[0])
+    ok, verdict = verdict_of(iou[0], min_iou, background, inverse, others, request)
     camera = frame.seen(rotation[0], translation[0])
     inverted = inverse is not None and inverse.is_better
     return PoseFit(rotation[0], translation[0], iou[0], ok, verdict, inverted, others, camera)

@@ -13,7 +13,9 @@ from torch import Tensor
 import taichisoft as ts
 from taichisoft.geometry.rotations import angle_between, from_axis_angle
 from taichisoft.poses.inputs import masks_of
-from taichisoft.poses.pose_fit import Inverse, verdict_of
+from taichisoft.poses.pose_fit import Inverse, Request, verdict_of
+from taichisoft.poses.poses import Poses
+from taichisoft.poses.search import Search
 from tests.poses.scenes import SIZE, hard_mask, views
 
 # Of a search that is as short as can be.
@@ -222,6 +224,67 @@ def test_verdicts():
     ok, words = verdict(0.95, 0.1, Inverse(0.97, is_better=True))
     assert not ok
     assert words.startswith("not ok: the mask looks inverted")
+
+
+def test_a_verdict_says_that_no_other_pose_was_tried():
+    for request in (Request(is_single=True), Request(from_start=True, is_single=True)):
+        words = verdict_of(0.95, 0.9, 0.9, None, (), request)[1]
+        assert words == "ok: IoU 0.9500; no other pose was tried"
+
+
+@pytest.mark.parametrize(
+    ("asked", "causes"),
+    [
+        (Request(is_single=True), "another mesh, mask or K, or too few starts"),
+        (Request(from_start=True), "another mesh, mask or K, or a start (init) too far off"),
+        (Request(has_depth=True), "another mesh, mask or K, the units of depth, or too few starts"),
+        (Request(has_image=True), "another mesh, mask or K, the photo, or too few starts"),
+    ],
+)
+def test_a_verdict_names_what_may_be_wrong(asked, causes):
+    ok, words = verdict_of(0.5, 0.9, 0.9, None, (), asked)
+    assert not ok
+    assert words == f"not ok: IoU 0.5000 is less than 0.9: {causes}"
+
+
+def test_a_mask_that_was_right_is_not_to_be_inverted():
+    request = Request(is_inverted=True)
+    for iou in (0.5, 0.95):
+        words = verdict_of(iou, 0.9, 0.1, Inverse(0.5, is_better=False), (), request)[1]
+        assert words.endswith("; was the mask right without invert=True (--invert)?")
+    words = verdict_of(0.3, 0.9, 0.9, Inverse(0.97, is_better=True), (), request)[1]
+    assert words.startswith("not ok: the mask looks inverted: ")
+    assert words.endswith("; leave out invert=True (--invert), which turned it round")
+
+
+def poses_of(iou: float) -> Poses:
+    """Return one pose, of which this is known."""
+    value = torch.tensor([iou])
+    return Poses(torch.eye(3)[None], torch.tensor([[0.0, 0.0, 3.0]]), 1 - value, value, value)
+
+
+def test_what_was_asked_for_reaches_the_verdict(monkeypatch):
+    mesh, camera = ts.shapes.cube().with_vertex_colors(torch.rand(8, 3)), views(1)
+    mask, K = hard_mask(mesh, camera)[0], camera.intrinsics[0]
+    ious = {"refined_from": 0.95, "found": 0.3, "coarse": 0.97}
+    for name in ious:
+        monkeypatch.setattr(Search, name, lambda self, *_, name=name: poses_of(ious[name]))
+    found = ts.fit_pose(mesh, mask, K, init=in_frame_of(camera))
+    assert found.verdict == "ok: IoU 0.9500; no other pose was tried"
+    assert found.ambiguous == ()
+    assert found.second_best is None
+    evidence = {"image": torch.rand(*SIZE, 3), "depth": torch.ones(SIZE)}
+    found = ts.fit_pose(mesh, mask, K, **evidence)
+    assert "the photo, the units of depth, or too few starts" in found.verdict
+    ious.update(refined_from=0.5)
+    found = ts.fit_pose(mesh, mask, K, init=in_frame_of(camera))
+    assert "a start (init) too far off" in found.verdict
+    ious.update(found=0.95)
+    assert "no other pose" in ts.fit_pose(mesh, mask, K, starts=1).verdict
+    assert "all that was tried" in ts.fit_pose(mesh, mask, K, starts=2).verdict
+    ious.update(found=0.3)
+    with pytest.warns(UserWarning, match="leave out invert=True"):
+        assert ts.fit_pose(mesh, mask, K, invert=True).inverted
 
 
 # --- what more is known
