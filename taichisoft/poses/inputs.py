@@ -28,6 +28,8 @@ from taichisoft.poses.pose_fit import PoseFit
 MASK_DTYPES = (torch.bool, torch.uint8, *FLOAT_DTYPES)
 IMAGE_DTYPES = (torch.uint8, *FLOAT_DTYPES)
 WHITE = 255
+# Masks and photos that are beyond [0, 1] by no more than this have been rounded: sums of weights are.
+ROUNDING = 1e-5
 
 Pose = PoseFit | Sequence[Values]
 
@@ -102,7 +104,7 @@ def masks_of(mask: Tensor, invert: bool, like: Tensor) -> Tensor:
     masks = levels.float()
     if levels.dtype == torch.uint8 and int(levels.max()) > 1:
         masks = masks / WHITE
-    check_shares(masks, "mask")
+    masks = _shares(masks, "mask")
     masks = masks if masks.ndim == 3 else masks[None]
     masks = 1 - masks if invert else masks
     least, most = float(masks.min()), float(masks.max())
@@ -172,8 +174,16 @@ def _images_of(image: Tensor, masks: Tensor) -> Tensor:
     colors = image.detach().to(masks)
     if image.dtype == torch.uint8:
         colors = colors / WHITE
-    check_shares(colors, "image")
+    colors = _shares(colors, "image")
     return colors if colors.ndim == 4 else colors[None]
+
+
+def _shares(values: Tensor, name: str) -> Tensor:
+    """Return numbers in [0, 1], up to rounding, without what was rounded beyond."""
+    within = values.clamp(0, 1)
+    values = torch.where((values - within).abs() <= ROUNDING, within, values)
+    check_shares(values, name)
+    return values
 
 
 def _opaque(mesh: Mesh) -> Mesh:

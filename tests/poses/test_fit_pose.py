@@ -12,7 +12,8 @@ from torch import Tensor
 
 import taichisoft as ts
 from taichisoft.geometry.rotations import angle_between, from_axis_angle
-from taichisoft.poses.inputs import masks_of
+from taichisoft.poses.framed import Framed
+from taichisoft.poses.inputs import Frame, evidence_of, masks_of
 from taichisoft.poses.pose_fit import Inverse, Request, verdict_of
 from taichisoft.poses.poses import Poses
 from taichisoft.poses.search import Search
@@ -206,6 +207,21 @@ def test_masks_of_every_dtype_are_the_same():
     torch.testing.assert_close(masks_of(mask, True, like), 1 - mask[None].float())
     grey = torch.tensor([[0, 51, 255]], dtype=torch.uint8)
     torch.testing.assert_close(masks_of(grey, False, like), torch.tensor([[[0, 0.2, 1]]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_masks_and_photos_may_be_rounded_beyond_their_range(dtype):
+    mask = torch.tensor([[0.0, 1.0, 1.0 + 1e-6, -1e-6]], dtype=dtype)
+    like, expected = torch.zeros(1), torch.tensor([[[0.0, 1.0, 1.0, 0.0]]])
+    torch.testing.assert_close(masks_of(mask, False, like), expected, rtol=0, atol=0)
+    frame = Frame(Framed.of(PAINTED), views(1).crop((0, 0, 4, 1)))
+    photo = mask[..., None].expand(1, 4, 3)
+    image = evidence_of(frame, expected, photo, None).image
+    torch.testing.assert_close(image[..., 0], expected, rtol=0, atol=0)
+    for beyond, got in ((1.0001, "1.0001"), (-1e-4, "-0.0001")):
+        mask[0, 0] = beyond
+        with pytest.raises(ValueError, match=rf"mask must be in \[0, 1\], got {got}$"):
+            masks_of(mask, False, like)
 
 
 def test_verdicts():
