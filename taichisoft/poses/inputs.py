@@ -20,6 +20,7 @@ from taichisoft.cameras.camera import Camera
 from taichisoft.cameras.construction import Values, as_batch, as_tensors, check_intrinsics
 from taichisoft.cameras.model import NEAR
 from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.stray_vertices import without_stray_vertices
 from taichisoft.poses.alignment import NEAREST
 from taichisoft.poses.evidence import HALF, Evidence
 from taichisoft.poses.framed import Framed
@@ -84,7 +85,7 @@ class Frame:
 
 
 def check_mesh(mesh: Mesh) -> Mesh:
-    """Return a mesh without gradients, after a look whether it is one that can be seen."""
+    """Return a mesh without gradients and stray vertices, after a look whether it is one to be seen."""
     check_type(mesh, "mesh", Mesh)
     if mesh.batch_size > 1 or mesh.vertices.ndim > 2:
         raise ValueError(
@@ -92,7 +93,7 @@ def check_mesh(mesh: Mesh) -> Mesh:
         )
     if mesh.num_faces == 0:
         raise ValueError("mesh must have faces to be seen, got none")
-    return replace(mesh, vertices=mesh.vertices.detach())
+    return without_stray_vertices(replace(mesh, vertices=mesh.vertices.detach()))
 
 
 def masks_of(mask: Tensor, invert: bool, like: Tensor) -> Tensor:

@@ -242,6 +242,16 @@ def test_size_and_place_of_the_mesh_do_not_matter(tmp_path):
     assert np.abs(difference).max() <= 1
 
 
+def test_vertices_that_no_face_uses_do_not_count_for_the_view(mug, tmp_path):
+    stray = tmp_path / "stray.obj"
+    stray.write_text(mug.read_text() + "\nv 20 0 0\n")
+    drawn = []
+    for path in (mug, stray):
+        assert call("render", path, "-o", tmp_path / "out.png", "--size", "24x24") == 0
+        drawn.append(pixels(tmp_path / "out.png"))
+    np.testing.assert_array_equal(*drawn)
+
+
 # --- fit-pose
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 import taichisoft as ts
 from taichisoft.geometry.rotations import angle_between, from_axis_angle
 from taichisoft.poses.framed import Framed
-from taichisoft.poses.inputs import Frame, evidence_of, masks_of
+from taichisoft.poses.inputs import Frame, check_mesh, evidence_of, masks_of
 from taichisoft.poses.pose_fit import Inverse, Request, verdict_of
 from taichisoft.poses.poses import Poses
 from taichisoft.poses.search import Search
@@ -344,6 +344,17 @@ def test_depths_with_holes_tell_how_far_a_mesh_is_that_is_cut_off():
         mesh, seen.alpha[0], camera.intrinsics[0], depth=depth, init=start, steps=25
     )
     assert abs(float(found.t[2] - t[2])) < 0.1
+
+
+def test_vertices_that_no_face_uses_do_not_count():
+    mesh = ts.shapes.cube().with_vertex_colors(torch.rand(8, 3))
+    far = torch.tensor([[20.0, 0.0, 0.0]])
+    more = torch.cat([mesh.vertex_colors, torch.rand(1, 3)])
+    stray = ts.Mesh(torch.cat([mesh.vertices, far]), mesh.faces, vertex_colors=more)
+    framed = Framed.of(check_mesh(stray))
+    assert framed.radius == Framed.of(mesh).radius
+    torch.testing.assert_close(framed.mesh.vertices[:-1], Framed.of(mesh).mesh.vertices)
+    torch.testing.assert_close(framed.mesh.vertex_colors, more)
 
 
 def test_small_units_are_not_cut_by_the_near_plane():
