@@ -128,34 +128,36 @@ def fit_pose(
     that look nearly the same then: more starts help. In rough masks, with steps of 3 pixels in 120, poses
     that were found had from 0.836 to 0.941: lower ``min_iou`` for such. (``python -m benchmarks.pose_iou``)
     """
-    mesh = check_mesh(mesh)
-    check_type(invert, "invert", bool)
-    check_number(min_iou, "min_iou", above=0, below=1)
-    check_integer(steps, "steps", minimum=1)
-    check_integer(starts, "starts", minimum=1)
-    check_integer(seed, "seed", minimum=0, maximum=LARGEST_SEED)
-    if renderer is None:
-        renderer = SoftRasterizer.pretrained(SOFTNESS).to(mesh.device)
-    check_type(renderer, "renderer", SoftRasterizer)
-    if isinstance(renderer.coverage, Heaviside):
-        raise ValueError("renderer must be soft: a hard silhouette has no slope")
-    masks = masks_of(mask, invert, mesh.vertices)
-    framed = Framed.of(mesh)
-    frame = Frame(framed, camera_of(K, camera, masks, framed))
-    evidence = evidence_of(frame, masks, image, depth)
-    search = Search(renderer, steps, starts, seed, report or (lambda line: None))
-    if init is None:
-        poses = search.found(evidence)
-    else:
-        poses = search.refined_from(evidence, *start_of(init, frame))
-    request = Request(
-        from_start=init is not None,
-        is_single=init is not None or starts == 1,
-        is_inverted=invert,
-        has_image=image is not None,
-        has_depth=depth is not None,
-    )
-    found = _result(frame, poses, min_iou, _inverse(search, evidence, poses), request)
+    # The search follows gradients, whatever the mode in which the pose is wanted.
+    with torch.inference_mode(False), torch.enable_grad():
+        mesh = check_mesh(mesh)
+        check_type(invert, "invert", bool)
+        check_number(min_iou, "min_iou", above=0, below=1)
+        check_integer(steps, "steps", minimum=1)
+        check_integer(starts, "starts", minimum=1)
+        check_integer(seed, "seed", minimum=0, maximum=LARGEST_SEED)
+        if renderer is None:
+            renderer = SoftRasterizer.pretrained(SOFTNESS).to(mesh.device)
+        check_type(renderer, "renderer", SoftRasterizer)
+        if isinstance(renderer.coverage, Heaviside):
+            raise ValueError("renderer must be soft: a hard silhouette has no slope")
+        masks = masks_of(mask, invert, mesh.vertices)
+        framed = Framed.of(mesh)
+        frame = Frame(framed, camera_of(K, camera, masks, framed))
+        evidence = evidence_of(frame, masks, image, depth)
+        search = Search(renderer, steps, starts, seed, report or (lambda line: None))
+        if init is None:
+            poses = search.found(evidence)
+        else:
+            poses = search.refined_from(evidence, *start_of(init, frame))
+        request = Request(
+            from_start=init is not None,
+            is_single=init is not None or starts == 1,
+            is_inverted=invert,
+            has_image=image is not None,
+            has_depth=depth is not None,
+        )
+        found = _result(frame, poses, min_iou, _inverse(search, evidence, poses), request)
     if found.inverted:
         warn_user(found.verdict.removeprefix("not ok: "))
     return found

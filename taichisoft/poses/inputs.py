@@ -22,6 +22,7 @@ from taichisoft.cameras.model import NEAR
 from taichisoft.geometry.mesh import Mesh
 from taichisoft.geometry.stray_vertices import without_stray_vertices
 from taichisoft.poses.alignment import NEAREST
+from taichisoft.poses.constant import constant
 from taichisoft.poses.evidence import HALF, Evidence
 from taichisoft.poses.framed import Framed
 from taichisoft.poses.pose_fit import PoseFit
@@ -93,7 +94,7 @@ def check_mesh(mesh: Mesh) -> Mesh:
         )
     if mesh.num_faces == 0:
         raise ValueError("mesh must have faces to be seen, got none")
-    return without_stray_vertices(replace(mesh, vertices=mesh.vertices.detach()))
+    return without_stray_vertices(constant(mesh))
 
 
 def masks_of(mask: Tensor, invert: bool, like: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ def masks_of(mask: Tensor, invert: bool, like: Tensor) -> Tensor:
     check_tensor(mask, "mask", ("H", "W"), ("V", "H", "W"), dtypes=MASK_DTYPES)
     if mask.numel() == 0:
         raise ValueError(f"mask must have pixels, got shape {tuple(mask.shape)}")
-    levels = mask.detach().to(like.device)
+    levels = constant(mask).to(like.device)
     masks = levels.float()
     if levels.dtype == torch.uint8 and int(levels.max()) > 1:
         masks = masks / WHITE
@@ -131,7 +132,7 @@ def camera_of(K: Values | None, camera: Camera | None, masks: Tensor, framed: Fr
             )
         matrix = as_tensors({"K": K}, like.dtype, like.device)["K"]  # type: ignore[dict-item]
         check_tensor(matrix, "K", (3, 3), (1, 3, 3))
-        intrinsics = as_batch(matrix, "K", 3, 3).detach()
+        intrinsics = constant(as_batch(matrix, "K", 3, 3))
         check_intrinsics(intrinsics)
         identity, origin = torch.eye(3).to(like)[None], torch.zeros(1, 3).to(like)
         return Camera(identity, origin, intrinsics, size, True, NEAR * framed.radius)
@@ -148,9 +149,7 @@ def camera_of(K: Values | None, camera: Camera | None, masks: Tensor, framed: Fr
         )
     check_rotation(camera.rotation, "camera.rotation")
     check_intrinsics(camera.intrinsics)
-    moved = camera.to(device=like.device, dtype=like.dtype)
-    matrices = ("rotation", "translation", "intrinsics")
-    return replace(moved, **{name: getattr(moved, name).detach() for name in matrices})
+    return constant(camera.to(device=like.device, dtype=like.dtype))
 
 
 def evidence_of(
@@ -172,7 +171,7 @@ def _images_of(image: Tensor, masks: Tensor) -> Tensor:
     views, height, width = masks.shape
     shapes = [(views, height, width, 3), (height, width, 3)][: 2 if views == 1 else 1]
     check_tensor(image, "image", *shapes, dtypes=IMAGE_DTYPES)
-    colors = image.detach().to(masks)
+    colors = constant(image).to(masks)
     if image.dtype == torch.uint8:
         colors = colors / WHITE
     colors = _shares(colors, "image")
@@ -204,7 +203,7 @@ def _depths_of(depth: Tensor, masks: Tensor) -> Tensor:
     views, height, width = masks.shape
     shapes = [(views, height, width), (height, width)][: 2 if views == 1 else 1]
     check_tensor(depth, "depth", *shapes)
-    depths = depth.detach().to(masks)
+    depths = constant(depth).to(masks)
     if bool((depths < 0).any()):
         raise ValueError(f"depth must not be negative, got {float(depths[depths < 0][0]):g}")
     depths = depths if depths.ndim == 3 else depths[None]
@@ -224,7 +223,7 @@ def start_of(init: Pose, frame: Frame) -> tuple[Tensor, Tensor]:
         raise TypeError(f"init must be a PoseFit or a pair (R, t), got {type(init).__name__}")
     like = frame.camera.rotation
     given = as_tensors({"init R": init[0], "init t": init[1]}, like.dtype, like.device)
-    rotation, translation = (value.detach() for value in given.values())
+    rotation, translation = (constant(value) for value in given.values())
     check_tensor(rotation, "init R", (3, 3))
     check_tensor(translation, "init t", (3,), (3, 1))
     check_rotation(rotation, "init R")

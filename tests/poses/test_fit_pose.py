@@ -12,6 +12,7 @@ from torch import Tensor
 
 import taichisoft as ts
 from taichisoft.geometry.rotations import angle_between, from_axis_angle
+from taichisoft.poses.constant import constant
 from taichisoft.poses.framed import Framed
 from taichisoft.poses.inputs import Frame, check_mesh, evidence_of, masks_of
 from taichisoft.poses.pose_fit import Inverse, Request, verdict_of
@@ -365,6 +366,50 @@ def test_small_units_are_not_cut_by_the_near_plane():
     found = ts.fit_pose(mesh, mask, K, init=in_frame_of(small), steps=2)
     assert found.iou > 0.99
     assert float(ts.iou(hard_mask(mesh, found.camera), mask)[0]) > 0.99
+
+
+# --- modes of torch
+
+
+@torch.inference_mode()
+def fit_in_inference_mode(mesh: ts.Mesh, mask: Tensor, camera: ts.Camera) -> ts.PoseFit:
+    copy = replace(camera, intrinsics=camera.intrinsics.clone())
+    return ts.fit_pose(mesh.with_vertices(mesh.vertices.clone()), mask, camera=copy, **SHORT)
+
+
+def test_a_pose_is_the_same_in_every_mode_of_torch():
+    mesh, camera = ts.shapes.cube(), views(1)
+    mask, K = hard_mask(mesh, camera)[0], camera.intrinsics[0]
+    with torch.inference_mode():
+        kept = mask.clone()
+    expected = ts.fit_pose(mesh, kept, camera=camera, **SHORT)
+    with torch.no_grad():
+        found = [ts.fit_pose(mesh, mask, camera=camera, **SHORT)]
+        assert not torch.is_grad_enabled()
+    found += [fit_in_inference_mode(mesh, mask, camera)]
+    for one in found:
+        torch.testing.assert_close(one.R, expected.R)
+        assert not one.R.is_inference()
+        assert not one.K.is_inference()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = ts.fit_pose(mesh, mask, K, **SHORT)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.R.dtype == mesh.dtype
+
+
+def test_constants_have_no_gradients_and_are_not_of_inference_mode():
+    color = torch.rand(3, requires_grad=True)
+    with torch.inference_mode():
+        image, uv = torch.rand(2, 2, 3), torch.rand(8, 2)
+        mesh = ts.shapes.cube().with_materials([ts.Material(color, image)], uv=uv)
+    found = constant(mesh)
+    for given, kept in ((image, found.materials[0].image), (uv, found.uv)):
+        assert not kept.is_inference()
+        torch.testing.assert_close(kept, given)
+    assert not found.materials[0].color.requires_grad
+    assert constant(views(2)).image_size == SIZE
 
 
 # --- errors
