@@ -81,7 +81,7 @@ def fit_pose(
     depth : Tensor, (H, W) or (V, H, W), optional
         Depth along the view direction in the units of the mesh; NaN, infinity or 0 where none was measured.
         What is outside of the mask is not looked at.
-    init : PoseFit or (R, t), optional
+    init : PoseFit, OtherPose or (R, t), optional
         Refine this pose instead of a search. No other pose is tried then.
     camera : Camera, optional
         In place of K: perspective cameras, one for each mask, of its image size. Their poses say how several
@@ -136,6 +136,8 @@ def fit_pose(
         check_integer(steps, "steps", minimum=1)
         check_integer(starts, "starts", minimum=1)
         check_integer(seed, "seed", minimum=0, maximum=LARGEST_SEED)
+        if report is not None and not callable(report):
+            raise TypeError(f"report must be callable, as print is, got {type(report).__name__}")
         if renderer is None:
             renderer = SoftRasterizer.pretrained(SOFTNESS).to(mesh.device)
         check_type(renderer, "renderer", SoftRasterizer)

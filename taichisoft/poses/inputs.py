@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,15 +26,30 @@ from taichisoft.poses.alignment import NEAREST
 from taichisoft.poses.constant import constant
 from taichisoft.poses.evidence import HALF, Evidence
 from taichisoft.poses.framed import Framed
-from taichisoft.poses.pose_fit import PoseFit
 
 MASK_DTYPES = (torch.bool, torch.uint8, *FLOAT_DTYPES)
 IMAGE_DTYPES = (torch.uint8, *FLOAT_DTYPES)
 WHITE = 255
+# Lengths of a last axis that is one of channels, and not the width of a mask.
+CHANNELS = (1, 3, 4)
 # Masks and photos that are beyond [0, 1] by no more than this have been rounded: sums of weights are.
 ROUNDING = 1e-5
 
-Pose = PoseFit | Sequence[Values]
+
+@runtime_checkable
+class HasPose(Protocol):
+    """What has a rotation and a translation of the mesh, such as a `PoseFit` and each of its others."""
+
+    @property
+    def R(self) -> Tensor:
+        """Rotation, (3, 3)."""
+
+    @property
+    def t(self) -> Tensor:
+        """Translation, (3,)."""
+
+
+Pose = HasPose | Sequence[Values]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +142,7 @@ def camera_of(K: Values | None, camera: Camera | None, masks: Tensor, framed: Fr
     size, like = (height, width), framed.mesh.vertices
     if camera is None:
         if views > 1:
+            _check_no_channels(masks)
             raise ValueError(
                 f"camera must be given for {views} masks: a Camera of {views} views, which says how they "
                 "stand to each other; K is for one"
@@ -140,6 +157,7 @@ def camera_of(K: Values | None, camera: Camera | None, masks: Tensor, framed: Fr
     if not camera.perspective:
         raise ValueError("camera must be a perspective one, got an orthographic one")
     if camera.batch_size != views:
+        _check_no_channels(masks)
         raise ValueError(
             f"camera must have a view for each mask, got {camera.batch_size} for {views}"
         )
@@ -150,6 +168,15 @@ def camera_of(K: Values | None, camera: Camera | None, masks: Tensor, framed: Fr
     check_rotation(camera.rotation, "camera.rotation")
     check_intrinsics(camera.intrinsics)
     return constant(camera.to(device=like.device, dtype=like.dtype))
+
+
+def _check_no_channels(masks: Tensor) -> None:
+    """Raise ValueError if masks, of which there are too many, are one with channels."""
+    if masks.shape[-1] in CHANNELS:
+        raise ValueError(
+            f"mask must have shape (H, W) or (V, H, W), without an axis of channels, got "
+            f"{tuple(masks.shape)}; mask[..., 0] is the first channel"
+        )
 
 
 def evidence_of(
@@ -216,8 +243,8 @@ def _depths_of(depth: Tensor, masks: Tensor) -> Tensor:
 
 
 def start_of(init: Pose, frame: Frame) -> tuple[Tensor, Tensor]:
-    """Return where to start, a pose of the search, given a result or a pair (R, t)."""
-    if isinstance(init, PoseFit):
+    """Return where to start, a pose of the search, given what has R and t or a pair (R, t)."""
+    if isinstance(init, HasPose):
         init = (init.R, init.t)
     if not isinstance(init, tuple | list) or len(init) != 2:
         raise TypeError(f"init must be a PoseFit or a pair (R, t), got {type(init).__name__}")

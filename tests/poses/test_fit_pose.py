@@ -14,7 +14,7 @@ import taichisoft as ts
 from taichisoft.geometry.rotations import angle_between, from_axis_angle
 from taichisoft.poses.constant import constant
 from taichisoft.poses.framed import Framed
-from taichisoft.poses.inputs import Frame, check_mesh, evidence_of, masks_of
+from taichisoft.poses.inputs import Frame, camera_of, check_mesh, evidence_of, masks_of, start_of
 from taichisoft.poses.pose_fit import Inverse, Request, verdict_of
 from taichisoft.poses.poses import Poses
 from taichisoft.poses.search import Search
@@ -121,6 +121,14 @@ def test_a_result_or_its_numbers_are_a_start(searched):
         assert one.others == ()
         torch.testing.assert_close(one.R, again[0].R, rtol=0, atol=0)
         torch.testing.assert_close(one.t, again[0].t, rtol=0, atol=0)
+
+
+def test_another_pose_is_a_start(searched):
+    mesh, found = searched[0], searched[2]
+    framed, other = Framed.of(mesh), found.others[0]
+    frame = Frame(framed, camera_of(found.K[0], None, torch.zeros(1, *SIZE), framed))
+    pair = start_of((other.R, other.t), frame)
+    torch.testing.assert_close(start_of(other, frame), pair, rtol=0, atol=0)
 
 
 def test_several_views_lead_to_a_pose_in_their_world():
@@ -453,6 +461,17 @@ AHEAD = torch.tensor([0.0, 0.0, 3.0])
         ({"K": torch.eye(4)}, ValueError, "K must have shape"),
         ({"K": -torch.eye(3)}, ValueError, "K must have positive focal lengths"),
         ({"mask": MASK.expand(2, 8, 10)}, ValueError, "camera must be given for 2 masks"),
+        (
+            {"mask": MASK[..., None]},
+            ValueError,
+            r"mask must have shape .* got \(8, 10, 1\); mask\[..., 0\]",
+        ),
+        (
+            {"mask": MASK[..., None].repeat(1, 1, 3), "K": None, "camera": TWO[0]},
+            ValueError,
+            r"without an axis of channels, got \(8, 10, 3\); mask\[..., 0\]",
+        ),
+        ({"report": True}, TypeError, "report must be callable, as print is, got bool"),
         ({"K": None, "camera": 3}, TypeError, "camera must be a Camera"),
         (
             {"K": None, "camera": TWO},
