@@ -25,6 +25,16 @@ CURES = (
         "another size of a photo: `camera.crop(box)`, `camera.resize(size)`.",
     ),
     (
+        r"^mask must have shape \(H, W\)",
+        "The file has channels, as a coloured image has, and they were taken for the height and width of many views.",
+        "`mask[..., 0]`, or another channel; of an image with opacity the last one is often the mask.",
+    ),
+    (
+        r"^report must be callable",
+        "It is called with each line that is to be reported.",
+        "`report=print`, or None.",
+    ),
+    (
         r"^camera must be a perspective one",
         "Without perspective a mask does not tell how far away the mesh is.",
         "A perspective camera, such as `ts.Camera.from_opencv`.",

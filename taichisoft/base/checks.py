@@ -182,7 +182,9 @@ def check_shares(value: torch.Tensor, name: str) -> None:
         return
     low, high = (bound.item() for bound in torch.aminmax(beneath(value).detach()))
     if low < 0 or high > 1:
-        raise ValueError(f"{name} must be in [0, 1], got {low if low < 0 else high:g}")
+        # Rounding beyond 1 is seen in the last digit of float32.
+        bound = f"{low:g}" if low < 0 else f"{high:.8g}" if high < 2 else f"{high:g}"
+        raise ValueError(f"{name} must be in [0, 1], got {bound}")
 
 
 def check_holds_numbers(value: torch.Tensor, name: str) -> None:

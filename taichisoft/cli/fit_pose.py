@@ -85,7 +85,8 @@ class FitPose(Command):
             "--init",
             type=Path,
             metavar="POSE.json",
-            help="refine the pose of a file that was written before (R and t), and do not search",
+            help="refine the pose of a file that was written before (R and t), and do not search; its K goes "
+            "with the image in any size",
         )
         parser.add_argument(
             "--min-iou",
@@ -123,9 +124,16 @@ class FitPose(Command):
         mesh = load_mesh(arguments.mesh, materials=arguments.image is not None)
         masks = read_masks(arguments.mask)
         start = None if arguments.init is None else read_pose(arguments.init)
+        if start is not None:
+            start.check_world(arguments.cameras is not None)
         cameras = (
             None if arguments.cameras is None else cameras_of(arguments.mask, arguments.cameras)
         )
+        K = _intrinsics(arguments, masks, start)
+        assumed = K is None and cameras is None
+        if assumed:
+            height, width = masks.shape[1:]
+            K = _of_field_of_view(FOV, (height, width))
         renderer = renderer_of(arguments.softness)
         init(arguments.backend)
         with warnings.catch_warnings():
@@ -134,7 +142,7 @@ class FitPose(Command):
             found = fit_pose(
                 mesh,
                 masks,
-                _intrinsics(arguments, masks, start),
+                K,
                 image=None if arguments.image is None else read_photos(arguments.image),
                 init=None if start is None else (start.R, start.t),
                 camera=cameras,
@@ -148,6 +156,10 @@ class FitPose(Command):
             )
         write_pose(found, output, in_world=cameras is not None)
         write_image(_overlay(mesh, 1 - masks if arguments.invert else masks, found), overlay)
+        if assumed:
+            print(
+                f"assumed: a vertical field of view of {FOV:g} degrees; --fov or --intrinsics says it"
+            )
         print(f"IoU {found.iou:.4f}, written to {output}; overlay: {overlay}")
         print(found.verdict)
         return OK if found.ok else NOT_OK
@@ -176,7 +188,7 @@ def _add_camera(parser: argparse.ArgumentParser) -> None:
 
 
 def _intrinsics(arguments: argparse.Namespace, masks: Tensor, start: Start | None) -> Tensor | None:
-    """Return K, (3, 3), as far as it is not that of ``--cameras``."""
+    """Return K, (3, 3), as far as it is said, and not by ``--cameras``."""
     if arguments.cameras is not None:
         return None
     if len(masks) > 1:
@@ -184,10 +196,13 @@ def _intrinsics(arguments: argparse.Namespace, masks: Tensor, start: Start | Non
     if arguments.intrinsics is not None:
         fx, fy, cx, cy = arguments.intrinsics
         return torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-    if arguments.fov is None and start is not None and start.K is not None:
-        return start.K
-    fov = FOV if arguments.fov is None else arguments.fov
-    size = tuple(masks.shape[1:])
+    height, width = masks.shape[1:]
+    if arguments.fov is not None:
+        return _of_field_of_view(arguments.fov, (height, width))
+    return None if start is None else start.intrinsics((height, width))
+
+
+def _of_field_of_view(fov: float, size: tuple[int, int]) -> Tensor:
     return Camera.look_at((0.0, 0.0, 1.0), fov=fov, image_size=size).intrinsics[0]
 
 

@@ -17,6 +17,7 @@ from taichisoft.diagnosis.situation import situation_of
 from taichisoft.files.images import check_image_format, write_image
 from taichisoft.files.meshes import load_mesh
 from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.stray_vertices import without_stray_vertices
 from taichisoft.render.lamps import lamps_for
 from taichisoft.render.rasterizer import SoftRasterizer
 
@@ -89,7 +90,7 @@ class Render(Command):
         check_output(arguments.output, "--output")
         transparent = arguments.background is None and not arguments.silhouette
         check_image_format(arguments.output, opacity=transparent)
-        mesh = load_mesh(arguments.mesh).normalized()
+        mesh = without_stray_vertices(load_mesh(arguments.mesh)).normalized()
         camera = _camera(arguments, mesh)
         renderer = renderer_of(arguments.softness)
         renderer.set_progress(1.0)

@@ -33,18 +33,17 @@ def aligned(evidence: Evidence, rotation: Tensor, generator: torch.Generator) ->
     generator : torch.Generator
         Of the lengths.
     """
-    count, device = len(rotation), rotation.device
-    matrices = torch.zeros(count, 3, 3, device=device)
-    vectors = torch.zeros(count, 3, device=device)
+    count, dtype = len(rotation), rotation.dtype
+    matrices, vectors = rotation.new_zeros(count, 3, 3), rotation.new_zeros(count, 3)
     for mask, camera in zip(evidence.mask, evidence.camera, strict=True):
         box = _box_of(mask)
         if box is None:
             continue
-        unseen = torch.rand(count, 4, generator=generator).to(device)
+        unseen = torch.rand(count, 4, generator=generator, dtype=dtype).to(rotation.device)
         middles = _middles(evidence.mesh.vertices, camera, rotation, _beyond(box, mask, unseen))
         # The least squares of what the views say of the place of the mesh in the frame of the first one.
         ray = middles / middles.norm(dim=-1, keepdim=True)
-        weight = torch.eye(3, device=device) - (1 - DISTANCE_WEIGHT) * ray[..., None] * ray[:, None]
+        weight = torch.eye(3).to(ray) - (1 - DISTANCE_WEIGHT) * ray[..., None] * ray[:, None]
         weighted = camera.rotation.mT @ weight
         matrices = matrices + weighted @ camera.rotation
         vectors = vectors + (weighted @ (middles - camera.translation)[..., None])[..., 0]

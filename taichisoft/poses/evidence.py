@@ -69,10 +69,10 @@ class Evidence:
         return replace(self, mask=1 - self.mask, image=None, depth=None)
 
     def border_share(self) -> float:
-        """Return the share of the border of the images that the masks cover, in [0, 1]."""
+        """Return the share of the border of an image that its mask covers, the largest of the views."""
         mask = self.mask
         sides = (mask[:, 0], mask[:, -1], mask[:, :, 0], mask[:, :, -1])
-        return float(torch.cat(sides, 1).mean())
+        return float(torch.cat(sides, 1).mean(1).max())
 
     def cameras(self, rotation: Tensor, translation: Tensor) -> Camera:
         """Return the cameras of P poses, those of all views of the first pose first, for the mesh itself."""

@@ -23,7 +23,7 @@ from taichisoft.poses.inputs import (
     masks_of,
     start_of,
 )
-from taichisoft.poses.pose_fit import Inverse, OtherPose, PoseFit, verdict_of
+from taichisoft.poses.pose_fit import Inverse, OtherPose, PoseFit, Request, verdict_of
 from taichisoft.poses.poses import Poses
 from taichisoft.poses.search import APART, Report, Search
 from taichisoft.render.rasterizer import SoftRasterizer
@@ -81,8 +81,8 @@ def fit_pose(
     depth : Tensor, (H, W) or (V, H, W), optional
         Depth along the view direction in the units of the mesh; NaN, infinity or 0 where none was measured.
         What is outside of the mask is not looked at.
-    init : PoseFit or (R, t), optional
-        Refine this pose instead of a search.
+    init : PoseFit, OtherPose or (R, t), optional
+        Refine this pose instead of a search. No other pose is tried then.
     camera : Camera, optional
         In place of K: perspective cameras, one for each mask, of its image size. Their poses say how several
         views stand to each other; the result is then a pose in their world.
@@ -128,27 +128,38 @@ def fit_pose(
     that look nearly the same then: more starts help. In rough masks, with steps of 3 pixels in 120, poses
     that were found had from 0.836 to 0.941: lower ``min_iou`` for such. (``python -m benchmarks.pose_iou``)
     """
-    mesh = check_mesh(mesh)
-    check_type(invert, "invert", bool)
-    check_number(min_iou, "min_iou", above=0, below=1)
-    check_integer(steps, "steps", minimum=1)
-    check_integer(starts, "starts", minimum=1)
-    check_integer(seed, "seed", minimum=0, maximum=LARGEST_SEED)
-    if renderer is None:
-        renderer = SoftRasterizer.pretrained(SOFTNESS).to(mesh.device)
-    check_type(renderer, "renderer", SoftRasterizer)
-    if isinstance(renderer.coverage, Heaviside):
-        raise ValueError("renderer must be soft: a hard silhouette has no slope")
-    masks = masks_of(mask, invert, mesh.vertices)
-    framed = Framed.of(mesh)
-    frame = Frame(framed, camera_of(K, camera, masks, framed))
-    evidence = evidence_of(frame, masks, image, depth)
-    search = Search(renderer, steps, starts, seed, report or (lambda line: None))
-    if init is None:
-        poses = search.found(evidence)
-    else:
-        poses = search.refined_from(evidence, *start_of(init, frame))
-    found = _result(frame, poses, min_iou, _inverse(search, evidence, poses))
+    # The search follows gradients, whatever the mode in which the pose is wanted.
+    with torch.inference_mode(False), torch.enable_grad():
+        mesh = check_mesh(mesh)
+        check_type(invert, "invert", bool)
+        check_number(min_iou, "min_iou", above=0, below=1)
+        check_integer(steps, "steps", minimum=1)
+        check_integer(starts, "starts", minimum=1)
+        check_integer(seed, "seed", minimum=0, maximum=LARGEST_SEED)
+        if report is not None and not callable(report):
+            raise TypeError(f"report must be callable, as print is, got {type(report).__name__}")
+        if renderer is None:
+            renderer = SoftRasterizer.pretrained(SOFTNESS).to(mesh.device)
+        check_type(renderer, "renderer", SoftRasterizer)
+        if isinstance(renderer.coverage, Heaviside):
+            raise ValueError("renderer must be soft: a hard silhouette has no slope")
+        masks = masks_of(mask, invert, mesh.vertices)
+        framed = Framed.of(mesh)
+        frame = Frame(framed, camera_of(K, camera, masks, framed))
+        evidence = evidence_of(frame, masks, image, depth)
+        search = Search(renderer, steps, starts, seed, report or (lambda line: None))
+        if init is None:
+            poses = search.found(evidence)
+        else:
+            poses = search.refined_from(evidence, *start_of(init, frame))
+        request = Request(
+            from_start=init is not None,
+            is_single=init is not None or starts == 1,
+            is_inverted=invert,
+            has_image=image is not None,
+            has_depth=depth is not None,
+        )
+        found = _result(frame, poses, min_iou, _inverse(search, evidence, poses), request)
     if found.inverted:
         warn_user(found.verdict.removeprefix("not ok: "))
     return found
@@ -173,7 +184,9 @@ def _quality(poses: Poses) -> float:
     return min(float(poses.iou[0]), float(poses.background_iou[0]))
 
 
-def _result(frame: Frame, poses: Poses, min_iou: float, inverse: Inverse | None) -> PoseFit:
+def _result(
+    frame: Frame, poses: Poses, min_iou: float, inverse: Inverse | None, request: Request
+) -> PoseFit:
     poses = poses[poses.apart(APART)]
     rotation, translation = frame.to_world(poses.rotation, poses.translation)
     degrees = torch.rad2deg(angle_between(poses.rotation, poses.rotation[:1])).tolist()
@@ -182,7 +195,8 @@ def _result(frame: Frame, poses: Poses, min_iou: float, inverse: Inverse | None)
         OtherPose(rotation[k], translation[k], iou[k], degrees[k], behind[k])
         for k in range(1, len(poses))
     )
-    ok, verdict = verdict_of(iou[0], min_iou, float(poses.background_iou[0]), inverse, others)
+    background = float(poses.background_iou[0])
+    ok, verdict = verdict_of(iou[0], min_iou, background, inverse, others, request)
     camera = frame.seen(rotation[0], translation[0])
     inverted = inverse is not None and inverse.is_better
     return PoseFit(rotation[0], translation[0], iou[0], ok, verdict, inverted, others, camera)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,16 +21,35 @@ from taichisoft.cameras.camera import Camera
 from taichisoft.cameras.construction import Values, as_batch, as_tensors, check_intrinsics
 from taichisoft.cameras.model import NEAR
 from taichisoft.geometry.mesh import Mesh
+from taichisoft.geometry.stray_vertices import without_stray_vertices
 from taichisoft.poses.alignment import NEAREST
+from taichisoft.poses.constant import constant
 from taichisoft.poses.evidence import HALF, Evidence
 from taichisoft.poses.framed import Framed
-from taichisoft.poses.pose_fit import PoseFit
 
 MASK_DTYPES = (torch.bool, torch.uint8, *FLOAT_DTYPES)
 IMAGE_DTYPES = (torch.uint8, *FLOAT_DTYPES)
 WHITE = 255
+# Lengths of a last axis that is one of channels, and not the width of a mask.
+CHANNELS = (1, 3, 4)
+# Masks and photos that are beyond [0, 1] by no more than this have been rounded: sums of weights are.
+ROUNDING = 1e-5
 
-Pose = PoseFit | Sequence[Values]
+
+@runtime_checkable
+class HasPose(Protocol):
+    """What has a rotation and a translation of the mesh, such as a `PoseFit` and each of its others."""
+
+    @property
+    def R(self) -> Tensor:
+        """Rotation, (3, 3)."""
+
+    @property
+    def t(self) -> Tensor:
+        """Translation, (3,)."""
+
+
+Pose = HasPose | Sequence[Values]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +102,7 @@ class Frame:
 
 
 def check_mesh(mesh: Mesh) -> Mesh:
-    """Return a mesh without gradients, after a look whether it is one that can be seen."""
+    """Return a mesh without gradients and stray vertices, after a look whether it is one to be seen."""
     check_type(mesh, "mesh", Mesh)
     if mesh.batch_size > 1 or mesh.vertices.ndim > 2:
         raise ValueError(
@@ -90,7 +110,7 @@ def check_mesh(mesh: Mesh) -> Mesh:
         )
     if mesh.num_faces == 0:
         raise ValueError("mesh must have faces to be seen, got none")
-    return replace(mesh, vertices=mesh.vertices.detach())
+    return without_stray_vertices(constant(mesh))
 
 
 def masks_of(mask: Tensor, invert: bool, like: Tensor) -> Tensor:
@@ -98,11 +118,11 @@ def masks_of(mask: Tensor, invert: bool, like: Tensor) -> Tensor:
     check_tensor(mask, "mask", ("H", "W"), ("V", "H", "W"), dtypes=MASK_DTYPES)
     if mask.numel() == 0:
         raise ValueError(f"mask must have pixels, got shape {tuple(mask.shape)}")
-    levels = mask.detach().to(like.device)
+    levels = constant(mask).to(like.device)
     masks = levels.float()
     if levels.dtype == torch.uint8 and int(levels.max()) > 1:
         masks = masks / WHITE
-    check_shares(masks, "mask")
+    masks = _shares(masks, "mask")
     masks = masks if masks.ndim == 3 else masks[None]
     masks = 1 - masks if invert else masks
     least, most = float(masks.min()), float(masks.max())
@@ -122,13 +142,14 @@ def camera_of(K: Values | None, camera: Camera | None, masks: Tensor, framed: Fr
     size, like = (height, width), framed.mesh.vertices
     if camera is None:
         if views > 1:
+            _check_no_channels(masks)
             raise ValueError(
                 f"camera must be given for {views} masks: a Camera of {views} views, which says how they "
                 "stand to each other; K is for one"
             )
         matrix = as_tensors({"K": K}, like.dtype, like.device)["K"]  # type: ignore[dict-item]
         check_tensor(matrix, "K", (3, 3), (1, 3, 3))
-        intrinsics = as_batch(matrix, "K", 3, 3).detach()
+        intrinsics = constant(as_batch(matrix, "K", 3, 3))
         check_intrinsics(intrinsics)
         identity, origin = torch.eye(3).to(like)[None], torch.zeros(1, 3).to(like)
         return Camera(identity, origin, intrinsics, size, True, NEAR * framed.radius)
@@ -136,6 +157,7 @@ def camera_of(K: Values | None, camera: Camera | None, masks: Tensor, framed: Fr
     if not camera.perspective:
         raise ValueError("camera must be a perspective one, got an orthographic one")
     if camera.batch_size != views:
+        _check_no_channels(masks)
         raise ValueError(
             f"camera must have a view for each mask, got {camera.batch_size} for {views}"
         )
@@ -145,9 +167,16 @@ def camera_of(K: Values | None, camera: Camera | None, masks: Tensor, framed: Fr
         )
     check_rotation(camera.rotation, "camera.rotation")
     check_intrinsics(camera.intrinsics)
-    moved = camera.to(device=like.device, dtype=like.dtype)
-    matrices = ("rotation", "translation", "intrinsics")
-    return replace(moved, **{name: getattr(moved, name).detach() for name in matrices})
+    return constant(camera.to(device=like.device, dtype=like.dtype))
+
+
+def _check_no_channels(masks: Tensor) -> None:
+    """Raise ValueError if masks, of which there are too many, are one with channels."""
+    if masks.shape[-1] in CHANNELS:
+        raise ValueError(
+            f"mask must have shape (H, W) or (V, H, W), without an axis of channels, got "
+            f"{tuple(masks.shape)}; mask[..., 0] is the first channel"
+        )
 
 
 def evidence_of(
@@ -169,11 +198,19 @@ def _images_of(image: Tensor, masks: Tensor) -> Tensor:
     views, height, width = masks.shape
     shapes = [(views, height, width, 3), (height, width, 3)][: 2 if views == 1 else 1]
     check_tensor(image, "image", *shapes, dtypes=IMAGE_DTYPES)
-    colors = image.detach().to(masks)
+    colors = constant(image).to(masks)
     if image.dtype == torch.uint8:
         colors = colors / WHITE
-    check_shares(colors, "image")
+    colors = _shares(colors, "image")
     return colors if colors.ndim == 4 else colors[None]
+
+
+def _shares(values: Tensor, name: str) -> Tensor:
+    """Return numbers in [0, 1], up to rounding, without what was rounded beyond."""
+    within = values.clamp(0, 1)
+    values = torch.where((values - within).abs() <= ROUNDING, within, values)
+    check_shares(values, name)
+    return values
 
 
 def _opaque(mesh: Mesh) -> Mesh:
@@ -193,7 +230,7 @@ def _depths_of(depth: Tensor, masks: Tensor) -> Tensor:
     views, height, width = masks.shape
     shapes = [(views, height, width), (height, width)][: 2 if views == 1 else 1]
     check_tensor(depth, "depth", *shapes)
-    depths = depth.detach().to(masks)
+    depths = constant(depth).to(masks)
     if bool((depths < 0).any()):
         raise ValueError(f"depth must not be negative, got {float(depths[depths < 0][0]):g}")
     depths = depths if depths.ndim == 3 else depths[None]
@@ -206,14 +243,14 @@ def _depths_of(depth: Tensor, masks: Tensor) -> Tensor:
 
 
 def start_of(init: Pose, frame: Frame) -> tuple[Tensor, Tensor]:
-    """Return where to start, a pose of the search, given a result or a pair (R, t)."""
-    if isinstance(init, PoseFit):
+    """Return where to start, a pose of the search, given what has R and t or a pair (R, t)."""
+    if isinstance(init, HasPose):
         init = (init.R, init.t)
     if not isinstance(init, tuple | list) or len(init) != 2:
         raise TypeError(f"init must be a PoseFit or a pair (R, t), got {type(init).__name__}")
     like = frame.camera.rotation
     given = as_tensors({"init R": init[0], "init t": init[1]}, like.dtype, like.device)
-    rotation, translation = (value.detach() for value in given.values())
+    rotation, translation = (constant(value) for value in given.values())
     check_tensor(rotation, "init R", (3, 3))
     check_tensor(translation, "init t", (3,), (3, 1))
     check_rotation(rotation, "init R")

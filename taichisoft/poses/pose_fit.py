@@ -97,12 +97,18 @@ class PoseFit:
 
     @property
     def ambiguous(self) -> tuple[OtherPose, ...]:
-        """Other poses that fit as well to within 0.01: the mesh is symmetric, or looks so in the mask."""
+        """Other poses that fit as well to within 0.01: the mesh is symmetric, or looks so in the mask.
+
+        Empty with `init` or one start, whatever the mesh: no other pose is tried then.
+        """
         return tuple(other for other in self.others if other.behind < AS_GOOD)
 
     @property
     def second_best(self) -> OtherPose | None:
-        """The best of the others, however far behind; None if all that were tried lead to the same pose."""
+        """The best of the others, however far behind; None if all that were tried lead to the same pose.
+
+        None with `init` or one start, too: no other pose is tried then.
+        """
         return self.others[0] if self.others else None
 
 
@@ -122,12 +128,43 @@ class Inverse:
     is_better: bool
 
 
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, as far as a verdict names it.
+
+    Parameters
+    ----------
+    from_start : bool
+        Whether a pose was given to start from (`init`).
+    is_single : bool
+        Whether one pose alone was tried to the end.
+    is_inverted : bool
+        Whether the mask was turned round (`invert`).
+    has_image, has_depth : bool
+        Whether photos and depth maps were compared as well.
+    """
+
+    from_start: bool = False
+    is_single: bool = False
+    is_inverted: bool = False
+    has_image: bool = False
+    has_depth: bool = False
+
+    def causes(self) -> str:
+        """Return what may be wrong if nothing fits."""
+        names = ["another mesh", "mask or K"]
+        names += ["the photo"] * self.has_image + ["the units of depth"] * self.has_depth
+        last = "a start (init) too far off" if self.from_start else "too few starts"
+        return f"{', '.join(names)}, or {last}"
+
+
 def verdict_of(
     iou: float,
     min_iou: float,
     background_iou: float,
     inverse: Inverse | None,
     others: tuple[OtherPose, ...],
+    request: Request = Request(),
 ) -> tuple[bool, str]:
     """Return whether a pose is one, and why in a sentence.
 
@@ -141,28 +178,41 @@ def verdict_of(
         If the mask covers the border, and the mesh fits it badly.
     others : tuple of OtherPose
         The best first.
+    request : Request
+        What was asked for.
     """
     if inverse is not None and inverse.is_better:
+        cure = (
+            "leave out invert=True (--invert), which turned it round"
+            if request.is_inverted
+            else "invert=True (--invert) turns it round"
+        )
         return False, (
             f"not ok: the mask looks inverted: the mesh fits what is outside of it with an IoU of "
-            f"{inverse.iou:.3f}, and the mask with {iou:.3f}; invert=True (--invert) turns it round"
+            f"{inverse.iou:.3f}, and the mask with {iou:.3f}; {cure}"
         )
-    hint = "" if inverse is None else "; is the mask inverted (invert=True, --invert)?"
+    hint = "" if inverse is None else f"; {_doubt(request)}"
     if iou < min_iou:
-        return False, (
-            f"not ok: IoU {iou:.4f} is less than {min_iou:g}: another mesh, mask or K, or too few starts"
-            f"{hint}"
-        )
+        return False, (f"not ok: IoU {iou:.4f} is less than {min_iou:g}: {request.causes()}{hint}")
     if background_iou < FILLED:
         return False, (
             f"not ok: IoU {iou:.4f}, but mesh and mask fill the image, so that other poses fit as well: "
             f"what is outside of both has an IoU of {background_iou:.3f}{hint}"
         )
-    return True, f"ok: IoU {iou:.4f}{_about(others)}"
+    return True, f"ok: IoU {iou:.4f}{_about(others, request)}"
 
 
-def _about(others: tuple[OtherPose, ...]) -> str:
+def _doubt(request: Request) -> str:
+    """Return what to ask of a mask that covers the border, and that nothing fits."""
+    if request.is_inverted:
+        return "was the mask right without invert=True (--invert)?"
+    return "is the mask inverted (invert=True, --invert)?"
+
+
+def _about(others: tuple[OtherPose, ...], request: Request) -> str:
     """Return what is to be said of other poses, after the IoU."""
+    if request.is_single:
+        return "; no other pose was tried"
     if not others:
         return ", and all that was tried leads there"
     close = [other for other in others if other.behind < AS_GOOD]

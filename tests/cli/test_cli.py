@@ -17,6 +17,7 @@ from PIL import Image
 import taichisoft as ts
 from taichisoft.cli.framing import FILL, filling_distance
 from taichisoft.cli.main import COMMANDS, main
+from taichisoft.cli.pose_file import CONVENTION, CONVENTION_OF_VIEWS, Start, read_pose
 from taichisoft.files import images
 from taichisoft.geometry.rotations import angle_between
 from taichisoft.poses.framed import Framed
@@ -241,6 +242,16 @@ def test_size_and_place_of_the_mesh_do_not_matter(tmp_path):
     assert np.abs(difference).max() <= 1
 
 
+def test_vertices_that_no_face_uses_do_not_count_for_the_view(mug, tmp_path):
+    stray = tmp_path / "stray.obj"
+    stray.write_text(mug.read_text() + "\nv 20 0 0\n")
+    drawn = []
+    for path in (mug, stray):
+        assert call("render", path, "-o", tmp_path / "out.png", "--size", "24x24") == 0
+        drawn.append(pixels(tmp_path / "out.png"))
+    np.testing.assert_array_equal(*drawn)
+
+
 # --- fit-pose
 
 
@@ -286,7 +297,15 @@ def part(tmp_path_factory):
     lens = {"fl_x": float(camera.intrinsics[0, 0, 0]), "w": 56, "h": 48}
     (folder / "transforms.json").write_text(json.dumps({**lens, "frames": frames}))
     R, t = camera.rotation[0].tolist(), camera.translation[0].tolist()
-    (folder / "true.json").write_text(json.dumps({"R": R, "t": t}))
+    true = {"R": R, "t": t}
+    K = camera.intrinsics[0].tolist()
+    starts = {
+        "true": true,
+        "placed": {**true, "convention": CONVENTION_OF_VIEWS},
+        "cut": {**true, "K": K, "image_size": [48, 40]},
+    }
+    for name, record in starts.items():
+        (folder / f"{name}.json").write_text(json.dumps(record))
     return folder, camera
 
 
@@ -329,6 +348,64 @@ def test_a_pose_is_refined_from_a_file_and_from_what_was_written(part, capsys):
     assert fitted(folder, "0.png", "--init", folder / "other.json")[1]["K"][0][0] == 70.0
     options = ("--init", folder / "other.json", "--fov", 40)
     assert fitted(folder, "0.png", *options)[1]["K"] == camera.intrinsics[0].tolist()
+
+
+LENS = torch.tensor([[70.0, 0.5, 32.0], [0.0, 72.0, 24.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+
+
+def start_of(folder, **entries: object) -> Start:
+    """Return what is read from a pose file of some entries besides R and t."""
+    path = folder / "start.json"
+    path.write_text(json.dumps({"R": torch.eye(3).tolist(), "t": [0, 0, 3], **entries}))
+    return read_pose(path)
+
+
+def test_the_intrinsics_of_a_start_go_with_the_size_of_the_image(tmp_path):
+    start = start_of(tmp_path, K=LENS.tolist(), image_size=[48, 64])
+    torch.testing.assert_close(start.intrinsics((48, 64)), LENS)
+    camera = ts.Camera.from_opencv(LENS, torch.eye(3), torch.zeros(3), (48, 64))
+    # 85 is 64 * 64 / 48 up to rounding.
+    for size in ((96, 128), (24, 32), (64, 85)):
+        torch.testing.assert_close(start.intrinsics(size), camera.resize(size).intrinsics[0])
+    for size in ((48, 48), (64, 48), (64, 87)):
+        words = (
+            f"{size[1]}x{size[0]} pixels, .* K for 64x48 pixels in .*start.json; --fov or --intr"
+        )
+        with pytest.raises(ValueError, match=words):
+            start.intrinsics(size)
+    # Of a file that says no size they are taken for those of the mask.
+    torch.testing.assert_close(start_of(tmp_path, K=LENS.tolist()).intrinsics((9, 9)), LENS)
+    assert start_of(tmp_path, image_size=[48, 64]).intrinsics((9, 9)) is None
+    for size in ([48, 0], [4.5, 3]):
+        with pytest.raises(
+            ValueError, match=r"start.json: image_size must be a height and a width"
+        ):
+            start_of(tmp_path, image_size=size)
+
+
+def test_a_start_is_in_the_world_of_cameras_or_in_the_frame_of_one(tmp_path):
+    for in_world in (True, False):
+        start_of(tmp_path).check_world(in_world)
+    alone = start_of(tmp_path, convention=CONVENTION)
+    alone.check_world(in_world=False)
+    with pytest.raises(
+        ValueError, match=r"world of --cameras .*x_cam = R x \+ t\) in .*start.json"
+    ):
+        alone.check_world(in_world=True)
+    placed = start_of(tmp_path, convention=CONVENTION_OF_VIEWS, K=[LENS.tolist()] * 2)
+    placed.check_world(in_world=True)
+    assert placed.K is None
+    with pytest.raises(ValueError, match=r"--cameras must be given .*, as .*start.json is"):
+        placed.check_world(in_world=False)
+
+
+def test_a_field_of_view_that_is_assumed_is_said(part, capsys):
+    folder, _ = part
+    words = "assumed: a vertical field of view of 40 degrees"
+    start = ("--init", folder / "true.json")
+    for options, said in (((), True), (("--fov", 40), False)):
+        fitted(folder, "0.png", *start, *options)
+        assert (words in capsys.readouterr().out) == said
 
 
 def test_an_inverted_mask_is_said_and_turned_round(part, capsys):
@@ -396,6 +473,11 @@ def test_a_photo_is_compared_as_well(tmp_path):
         (["0.png", "--init", "none.json"], "path must be an existing pose file, got .*none.json"),
         (["0.png", "--init", "transforms.json"], 'transforms.json: a pose must have "R"'),
         (["0.png", "--image", "0.png"], "mesh must have colours or materials to be compared"),
+        (
+            ["0.png", "--init", "placed.json"],
+            "--cameras must be given with an --init in their world",
+        ),
+        (["0.png", "--init", "cut.json"], "K of the mask, 56x48 pixels, .* for 40x48 pixels"),
         (["0.png", "--min-iou", "1"], "min_iou must be between 0 and 1"),
     ],
 )

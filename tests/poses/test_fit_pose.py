@@ -12,8 +12,12 @@ from torch import Tensor
 
 import taichisoft as ts
 from taichisoft.geometry.rotations import angle_between, from_axis_angle
-from taichisoft.poses.inputs import masks_of
-from taichisoft.poses.pose_fit import Inverse, verdict_of
+from taichisoft.poses.constant import constant
+from taichisoft.poses.framed import Framed
+from taichisoft.poses.inputs import Frame, camera_of, check_mesh, evidence_of, masks_of, start_of
+from taichisoft.poses.pose_fit import Inverse, Request, verdict_of
+from taichisoft.poses.poses import Poses
+from taichisoft.poses.search import Search
 from tests.poses.scenes import SIZE, hard_mask, views
 
 # Of a search that is as short as can be.
@@ -119,6 +123,14 @@ def test_a_result_or_its_numbers_are_a_start(searched):
         torch.testing.assert_close(one.t, again[0].t, rtol=0, atol=0)
 
 
+def test_another_pose_is_a_start(searched):
+    mesh, found = searched[0], searched[2]
+    framed, other = Framed.of(mesh), found.others[0]
+    frame = Frame(framed, camera_of(found.K[0], None, torch.zeros(1, *SIZE), framed))
+    pair = start_of((other.R, other.t), frame)
+    torch.testing.assert_close(start_of(other, frame), pair, rtol=0, atol=0)
+
+
 def test_several_views_lead_to_a_pose_in_their_world():
     mesh, camera = ts.shapes.bracket().to(dtype=torch.float64), views(3).to(dtype=torch.float64)
     true = (
@@ -206,6 +218,21 @@ def test_masks_of_every_dtype_are_the_same():
     torch.testing.assert_close(masks_of(grey, False, like), torch.tensor([[[0, 0.2, 1]]]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_masks_and_photos_may_be_rounded_beyond_their_range(dtype):
+    mask = torch.tensor([[0.0, 1.0, 1.0 + 1e-6, -1e-6]], dtype=dtype)
+    like, expected = torch.zeros(1), torch.tensor([[[0.0, 1.0, 1.0, 0.0]]])
+    torch.testing.assert_close(masks_of(mask, False, like), expected, rtol=0, atol=0)
+    frame = Frame(Framed.of(PAINTED), views(1).crop((0, 0, 4, 1)))
+    photo = mask[..., None].expand(1, 4, 3)
+    image = evidence_of(frame, expected, photo, None).image
+    torch.testing.assert_close(image[..., 0], expected, rtol=0, atol=0)
+    for beyond, got in ((1.0001, "1.0001"), (-1e-4, "-0.0001")):
+        mask[0, 0] = beyond
+        with pytest.raises(ValueError, match=rf"mask must be in \[0, 1\], got {got}$"):
+            masks_of(mask, False, like)
+
+
 def test_verdicts():
     def verdict(iou, background=0.9, inverse=None):
         return verdict_of(iou, 0.9, background, inverse, ())
@@ -222,6 +249,67 @@ def test_verdicts():
     ok, words = verdict(0.95, 0.1, Inverse(0.97, is_better=True))
     assert not ok
     assert words.startswith("not ok: the mask looks inverted")
+
+
+def test_a_verdict_says_that_no_other_pose_was_tried():
+    for request in (Request(is_single=True), Request(from_start=True, is_single=True)):
+        words = verdict_of(0.95, 0.9, 0.9, None, (), request)[1]
+        assert words == "ok: IoU 0.9500; no other pose was tried"
+
+
+@pytest.mark.parametrize(
+    ("asked", "causes"),
+    [
+        (Request(is_single=True), "another mesh, mask or K, or too few starts"),
+        (Request(from_start=True), "another mesh, mask or K, or a start (init) too far off"),
+        (Request(has_depth=True), "another mesh, mask or K, the units of depth, or too few starts"),
+        (Request(has_image=True), "another mesh, mask or K, the photo, or too few starts"),
+    ],
+)
+def test_a_verdict_names_what_may_be_wrong(asked, causes):
+    ok, words = verdict_of(0.5, 0.9, 0.9, None, (), asked)
+    assert not ok
+    assert words == f"not ok: IoU 0.5000 is less than 0.9: {causes}"
+
+
+def test_a_mask_that_was_right_is_not_to_be_inverted():
+    request = Request(is_inverted=True)
+    for iou in (0.5, 0.95):
+        words = verdict_of(iou, 0.9, 0.1, Inverse(0.5, is_better=False), (), request)[1]
+        assert words.endswith("; was the mask right without invert=True (--invert)?")
+    words = verdict_of(0.3, 0.9, 0.9, Inverse(0.97, is_better=True), (), request)[1]
+    assert words.startswith("not ok: the mask looks inverted: ")
+    assert words.endswith("; leave out invert=True (--invert), which turned it round")
+
+
+def poses_of(iou: float) -> Poses:
+    """Return one pose, of which this is known."""
+    value = torch.tensor([iou])
+    return Poses(torch.eye(3)[None], torch.tensor([[0.0, 0.0, 3.0]]), 1 - value, value, value)
+
+
+def test_what_was_asked_for_reaches_the_verdict(monkeypatch):
+    mesh, camera = ts.shapes.cube().with_vertex_colors(torch.rand(8, 3)), views(1)
+    mask, K = hard_mask(mesh, camera)[0], camera.intrinsics[0]
+    ious = {"refined_from": 0.95, "found": 0.3, "coarse": 0.97}
+    for name in ious:
+        monkeypatch.setattr(Search, name, lambda self, *_, name=name: poses_of(ious[name]))
+    found = ts.fit_pose(mesh, mask, K, init=in_frame_of(camera))
+    assert found.verdict == "ok: IoU 0.9500; no other pose was tried"
+    assert found.ambiguous == ()
+    assert found.second_best is None
+    evidence = {"image": torch.rand(*SIZE, 3), "depth": torch.ones(SIZE)}
+    found = ts.fit_pose(mesh, mask, K, **evidence)
+    assert "the photo, the units of depth, or too few starts" in found.verdict
+    ious.update(refined_from=0.5)
+    found = ts.fit_pose(mesh, mask, K, init=in_frame_of(camera))
+    assert "a start (init) too far off" in found.verdict
+    ious.update(found=0.95)
+    assert "no other pose" in ts.fit_pose(mesh, mask, K, starts=1).verdict
+    assert "all that was tried" in ts.fit_pose(mesh, mask, K, starts=2).verdict
+    ious.update(found=0.3)
+    with pytest.warns(UserWarning, match="leave out invert=True"):
+        assert ts.fit_pose(mesh, mask, K, invert=True).inverted
 
 
 # --- what more is known
@@ -267,6 +355,17 @@ def test_depths_with_holes_tell_how_far_a_mesh_is_that_is_cut_off():
     assert abs(float(found.t[2] - t[2])) < 0.1
 
 
+def test_vertices_that_no_face_uses_do_not_count():
+    mesh = ts.shapes.cube().with_vertex_colors(torch.rand(8, 3))
+    far = torch.tensor([[20.0, 0.0, 0.0]])
+    more = torch.cat([mesh.vertex_colors, torch.rand(1, 3)])
+    stray = ts.Mesh(torch.cat([mesh.vertices, far]), mesh.faces, vertex_colors=more)
+    framed = Framed.of(check_mesh(stray))
+    assert framed.radius == Framed.of(mesh).radius
+    torch.testing.assert_close(framed.mesh.vertices[:-1], Framed.of(mesh).mesh.vertices)
+    torch.testing.assert_close(framed.mesh.vertex_colors, more)
+
+
 def test_small_units_are_not_cut_by_the_near_plane():
     mesh = ts.shapes.bracket()
     mesh, camera = mesh.with_vertices(1e-3 * mesh.vertices), views(1)
@@ -275,6 +374,50 @@ def test_small_units_are_not_cut_by_the_near_plane():
     found = ts.fit_pose(mesh, mask, K, init=in_frame_of(small), steps=2)
     assert found.iou > 0.99
     assert float(ts.iou(hard_mask(mesh, found.camera), mask)[0]) > 0.99
+
+
+# --- modes of torch
+
+
+@torch.inference_mode()
+def fit_in_inference_mode(mesh: ts.Mesh, mask: Tensor, camera: ts.Camera) -> ts.PoseFit:
+    copy = replace(camera, intrinsics=camera.intrinsics.clone())
+    return ts.fit_pose(mesh.with_vertices(mesh.vertices.clone()), mask, camera=copy, **SHORT)
+
+
+def test_a_pose_is_the_same_in_every_mode_of_torch():
+    mesh, camera = ts.shapes.cube(), views(1)
+    mask, K = hard_mask(mesh, camera)[0], camera.intrinsics[0]
+    with torch.inference_mode():
+        kept = mask.clone()
+    expected = ts.fit_pose(mesh, kept, camera=camera, **SHORT)
+    with torch.no_grad():
+        found = [ts.fit_pose(mesh, mask, camera=camera, **SHORT)]
+        assert not torch.is_grad_enabled()
+    found += [fit_in_inference_mode(mesh, mask, camera)]
+    for one in found:
+        torch.testing.assert_close(one.R, expected.R)
+        assert not one.R.is_inference()
+        assert not one.K.is_inference()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = ts.fit_pose(mesh, mask, K, **SHORT)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.R.dtype == mesh.dtype
+
+
+def test_constants_have_no_gradients_and_are_not_of_inference_mode():
+    color = torch.rand(3, requires_grad=True)
+    with torch.inference_mode():
+        image, uv = torch.rand(2, 2, 3), torch.rand(8, 2)
+        mesh = ts.shapes.cube().with_materials([ts.Material(color, image)], uv=uv)
+    found = constant(mesh)
+    for given, kept in ((image, found.materials[0].image), (uv, found.uv)):
+        assert not kept.is_inference()
+        torch.testing.assert_close(kept, given)
+    assert not found.materials[0].color.requires_grad
+    assert constant(views(2)).image_size == SIZE
 
 
 # --- errors
@@ -318,6 +461,17 @@ AHEAD = torch.tensor([0.0, 0.0, 3.0])
         ({"K": torch.eye(4)}, ValueError, "K must have shape"),
         ({"K": -torch.eye(3)}, ValueError, "K must have positive focal lengths"),
         ({"mask": MASK.expand(2, 8, 10)}, ValueError, "camera must be given for 2 masks"),
+        (
+            {"mask": MASK[..., None]},
+            ValueError,
+            r"mask must have shape .* got \(8, 10, 1\); mask\[..., 0\]",
+        ),
+        (
+            {"mask": MASK[..., None].repeat(1, 1, 3), "K": None, "camera": TWO[0]},
+            ValueError,
+            r"without an axis of channels, got \(8, 10, 3\); mask\[..., 0\]",
+        ),
+        ({"report": True}, TypeError, "report must be callable, as print is, got bool"),
         ({"K": None, "camera": 3}, TypeError, "camera must be a Camera"),
         (
             {"K": None, "camera": TWO},

@@ -158,9 +158,9 @@ def test_how_much_of_the_border_a_mask_covers():
     mask = torch.zeros(2, 4, 6)
     mask[0, :, 0] = 1
     evidence = Evidence(ts.shapes.cube(), mask, views(2).crop((0, 0, 6, 4)))
-    # Of 20 places along the border, corners twice, 6 of one image.
-    assert evidence.border_share() == pytest.approx(6 / 40)
-    assert evidence.inverted().border_share() == pytest.approx(34 / 40)
+    # Of 20 places along the border, corners twice, 6 of one image and none of the other.
+    assert evidence.border_share() == pytest.approx(6 / 20)
+    assert evidence.inverted().border_share() == pytest.approx(1)
 
 
 def test_poses_that_are_apart():
