@@ -101,9 +101,8 @@ class SoftRasterizer(nn.Module):
     Both sides of a face are drawn, unless one is culled. What is nearer than ``camera.near`` is not: a face
     that crosses that plane is cut there into one or two triangles, whose edges are soft as all edges are, and
     one that is wholly nearer is left out, as is one with a vertex that a lens with a distortion has no image
-    of. The image does not depend on the order of the faces, except for the
-    gradient of exact ties under `Max`; of faces that are exactly equally near, the hard renderer shows the
-    one with the smallest index.
+    of. The image does not depend on the order of the faces, except for the gradient of exact ties under
+    `Max`; of faces that are exactly equally near, the hard renderer shows the one with the smallest index.
 
     After Wu et al., "Learning to Rasterize Differentiably" (EGSR 2024), and Liu et al., "Soft
     Rasterizer" (ICCV 2019).
