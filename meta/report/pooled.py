@@ -44,7 +44,7 @@ class PooledReport:
     other : str
         What the first of the fixed ones is called.
     aim : Aim
-        What is aimed at against it.
+        What it is to win against it.
     suffix : str
         What the name of its picture ends with.
     """
@@ -81,12 +81,12 @@ class PooledReport:
         cells, label = self.paired.cells[BEST], self.paired.label
         stands = {s: _listed(self.paired.where(BEST, s)) for s in Standing}
         points, ratio = cells[MEAN].success, cells[MEAN].ratio
-        reached = "reached" if self.aim.reached(self.paired, BEST) else "not reached"
+        won = "this is one" if self.aim.reached(self.paired, BEST) else "this is none"
         return (
             f"Against {self.other}, {label} is ahead in {stands[Standing.AHEAD]}, behind in "
             f"{stands[Standing.BEHIND]} and level in {stands[Standing.LEVEL]}; in the mean of the families "
-            f"{_points(points)} points of success and {number(ratio)} times the error. What is aimed at, "
-            f"{self.aim.text}, is {reached}."
+            f"{_points(points)} points of success and {number(ratio)} times the error. A win is to be "
+            f"{self.aim.text}: {won}."
         )
 
     def markdown(self) -> str:

@@ -1,4 +1,4 @@
-"""What is aimed at, written down before it was measured."""
+"""What counts as a win, written down before it was measured."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Aim:
 
     @property
     def text(self) -> str:
-        """What is aimed at, for a sentence."""
+        """What it is to be, for a sentence."""
         head = f"ahead in {100 * self.share:g} % of the families and behind in none"
         if self.much is None:
             return head

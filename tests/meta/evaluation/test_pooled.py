@@ -261,7 +261,7 @@ def test_report_tells_what_the_numbers_say():
     report = PooledReport("Title", "About.", families((160, 120), (100, 100), (60, 100)), 0, 200)
     text = report.markdown()
     assert "is ahead in family 0, behind in family 2 and level in family 1" in text
-    assert "is not reached" in text
+    assert "this is none" in text
     assert "| **Learned** | 80.0 [" in text
     assert report.paired.where(BEST, Standing.AHEAD) == ["family 0"]
     values = json.loads(json.dumps(report.to_json(), allow_nan=False))
