@@ -17,11 +17,10 @@ from error_cures import CURES
 
 PACKAGE = Path(__file__).parent.parent / "taichisoft"
 PAGE = Path(__file__).parent / "errors.md"
-# Where an error comes from, by the beginning of the module's path; the first that fits.
+# What one was doing, in the order of a program, by the beginning of the module's path; the first that fits.
 TOPICS = {
-    "Arguments in general": ("base/checks",),
-    "Cameras": ("cameras/", "geometry/rotations"),
-    "Meshes and colours": (
+    "Starting: the backend": ("base/backend",),
+    "Making a mesh": (
         "geometry/mesh",
         "geometry/attributes",
         "geometry/assigned",
@@ -31,17 +30,23 @@ TOPICS = {
         "geometry/joining",
         "engine/job",
     ),
-    "Files": ("files/", "softness/file", "softness/registry", "softness/pretrained"),
-    "Softness": ("softness/",),
+    "Loading and saving files": ("files/",),
+    "Placing a camera; rotations": ("cameras/", "geometry/rotations"),
     "Textures, lights and background": ("appearance/", "engine/shaded"),
-    "Fitting": ("fitting/", "poses/", "diagnosis/suggest", "geometry/losses"),
-    "Rendering, memory and backends": ("",),
+    "Loading and saving a softness": ("softness/file", "softness/registry", "softness/pretrained"),
+    "Choosing a softness": ("softness/", "diagnosis/"),
+    "Differentiating": ("engine/bridge", "engine/transformed", "render/reference"),
+    "Rendering": ("render/", "engine/", "base/memory"),
+    "Fitting and losses": ("fitting/", "geometry/"),
+    "Finding a pose": ("poses/",),
+    "Any call: what an argument is": ("",),
 }
 INTRODUCTION = """# Errors
 
-Every error that the library raises, with its cause and its cure. A message names the argument, what was
-expected and what came; words in *italics* stand for what is filled in. This page is generated from the source
-(`python docs/errors.py`).
+Every error that the library raises, with its cause and its cure, ordered by what one was doing. A message
+names the argument, what was expected and what came; words in *italics* stand for what is filled in. Checks
+that many functions share are [at the end](#any-call-what-an-argument-is). This page is generated from the
+source (`python docs/errors.py`).
 """
 
 

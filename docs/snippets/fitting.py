@@ -13,7 +13,6 @@ def moved(p):
 
 start = {"offset": torch.tensor([0.9, -0.5, 0.0])}
 render = ts.SoftRasterizer(ts.Gaussian(ts.suggest_scale(moved(start), camera, target)))
-print(render.explain(moved(start), camera, target))  # reach, cost, faces drawn, what to change
 found = ts.fit(
     lambda p: ts.iou_loss(render.silhouette(moved(p), camera), target),
     start,
@@ -23,4 +22,5 @@ found = ts.fit(
     snapshot_every=2,
 )
 found.history.animate("fit.gif", lambda p: render.silhouette(moved(p), camera)[0])
+print(found)
 assert found.loss < 0.05

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +16,9 @@ import torch
 import taichisoft as ts
 from meta.evaluate import Arguments
 from meta.train import parse
+from taichisoft.cli.info import describe
+from taichisoft.cli.main import main as command_line
+from tests.documents.alike import differences
 from tests.documents.recipes import RECIPES
 from tests.helpers import ROOT
 from tests.meta.learning.problems import ParameterObjective, flat, spline_method
@@ -22,17 +26,21 @@ from tests.meta.learning.problems import ParameterObjective, flat, spline_method
 DOCS = ROOT / "docs"
 PAGES = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
 SNIPPETS = sorted((DOCS / "snippets").glob("*.py"))
+# What some of them print, as the pages show it: python docs/outputs.py
+OUTPUTS = {path.stem: path.read_text("utf-8") for path in (DOCS / "snippets/outputs").glob("*.txt")}
 # What starts processes, which begin by reading the program again.
 PROGRAMS = sorted((DOCS / "snippets" / "processes").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.stem)
-def test_snippet_runs(path, tmp_path, monkeypatch):
+def test_snippet_runs(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     recipe = RECIPES.get(path.stem)
     if recipe is None:
         # Each checks by itself that what it computes is right.
         runpy.run_path(str(path), run_name="__main__")
+        shown = OUTPUTS.get(path.stem)
+        assert shown is None or not differences(capsys.readouterr().out, shown)
         return
     recipe.files()
     recipe.check(runpy.run_path(str(path), run_name="__main__"))
@@ -66,6 +74,44 @@ def test_pages_show_the_snippets():
     snippets = (DOCS / "snippets").rglob("*.py")
     kept = (path.relative_to(DOCS / "snippets").with_suffix("") for path in snippets)
     assert shown == Counter(path.as_posix() for path in kept)
+
+
+def test_pages_show_the_outputs():
+    pattern = r'--8<-- "docs/snippets/outputs/(.+)\.txt"'
+    shown = [name for text in PAGES.values() for name in re.findall(pattern, text)]
+    assert sorted(shown) == sorted(OUTPUTS)
+    assert set(OUTPUTS) <= {path.stem for path in SNIPPETS}
+
+
+@pytest.mark.cpu_only
+def test_commands_print_what_the_page_shows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = PAGES[DOCS / "command-line.md"]
+    exec(re.search(r"```python\n(.*?)```", page, flags=re.DOTALL)[1], {})
+    blocks = re.findall(r"```console\n\$ taichisoft (.*?)\n(.*?)```", page, flags=re.DOTALL)
+    assert len(blocks) == 4
+    for command, shown in blocks:
+        assert command_line(shlex.split(command)) == 0
+        assert not differences(capsys.readouterr().out, shown), command
+
+
+def test_info_prints_what_the_page_shows():
+    part = PAGES[DOCS / "command-line.md"].split("## What there is")[1]
+    shown = re.findall(r"^(\w+): +\S", part, flags=re.MULTILINE)
+    assert shown == list(describe())
+
+
+def test_gallery_shows_what_is_drawn():
+    text = "".join(PAGES.values())
+    kept = {path.name for path in (DOCS / "images" / "gallery").iterdir()}
+    assert set(re.findall(r"images/gallery/([\w.]+)", text)) == kept
+    script = (DOCS / "gallery.py").read_text("utf-8")
+    sections = set(re.findall(r"\[start:(\w+)\]", script))
+    assert sections == set(re.findall(r'--8<-- "docs/gallery.py:(\w+)"', text))
+    assert sections - {"common"} <= {path.split(".")[0] for path in kept}
+    assert (
+        sum(path.stat().st_size for path in (DOCS / "images" / "gallery").iterdir()) <= 300 * 1024
+    )
 
 
 def test_recipes_have_at_most_fifteen_lines():
