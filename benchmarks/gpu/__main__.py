@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +22,17 @@ import torch
 
 from benchmarks.gpu import driver
 from benchmarks.gpu.page import to_markdown
-from benchmarks.gpu.parts import PEER, TESTS, Outcome, Part, State, part_named, parts, run_part
+from benchmarks.gpu.parts import (
+    PEER,
+    TESTS,
+    Outcome,
+    Part,
+    State,
+    end_all,
+    part_named,
+    parts,
+    run_part,
+)
 from benchmarks.gpu.plan import Plan
 from benchmarks.gpu.report import say
 from meta.runs.folder import write_json_atomically, write_text_atomically
@@ -78,8 +89,13 @@ def outcomes(plan: Plan, seconds: float, chosen: str) -> Iterator[tuple[str, Out
             return run_part(part, plan, min(share, end - time.monotonic()))
 
         with ThreadPoolExecutor(side_by_side) as pool:
-            for part, outcome in zip(wanted, pool.map(run, wanted), strict=True):
-                yield part.name, outcome
+            try:
+                for part, outcome in zip(wanted, pool.map(run, wanted), strict=True):
+                    yield part.name, outcome
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                end_all()
+                raise
 
 
 def has_failed(name: str, outcome: Outcome) -> bool:
@@ -136,4 +152,6 @@ def _write(out: Path, page: Path, result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    # Ended from outside it ends its parts, as it does when it is interrupted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

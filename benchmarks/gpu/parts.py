@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # Seconds of a part below which it is not begun: torch and Taichi are not even imported by then.
 LEAST = 5.0
 
+_running: set[subprocess.Popen[str]] = set()
+
 
 class State(Enum):
     """How a part ended."""
@@ -133,15 +135,15 @@ def run_command(command: Sequence[str], limit: float, variables: dict[str, str])
         start_new_session=True,
     )
     late = False
+    _running.add(process)
     try:
         output, _ = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         late = True
         _end(process)
         output, _ = process.communicate()
-    except BaseException:
-        _end(process)
-        raise
+    finally:
+        _running.discard(process)
     seconds, rows = time.monotonic() - begin, list(rows_of(output))
     if late:
         return Outcome(State.OUT_OF_TIME, seconds, rows, f"ended after {limit:.0f} s")
@@ -149,6 +151,12 @@ def run_command(command: Sequence[str], limit: float, variables: dict[str, str])
         why = f"{_ending(process.returncode)}\n{others_of(output)}"
         return Outcome(State.FAILED, seconds, rows, why)
     return Outcome(State.DONE, seconds, rows)
+
+
+def end_all() -> None:
+    """End the parts that run: they are no children of the terminal, and would go on without the run."""
+    for process in tuple(_running):
+        _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

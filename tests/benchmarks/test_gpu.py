@@ -7,6 +7,7 @@ import re
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 import taichisoft as ts
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import driver, memory
+from benchmarks.gpu import parts as parts_module
 from benchmarks.gpu.cases import Torus, renderers, silhouettes
 from benchmarks.gpu.counts import WAITS, count, launches, waits
 from benchmarks.gpu.machine import describe
@@ -29,6 +31,7 @@ from benchmarks.gpu.parts import (
     Outcome,
     Part,
     State,
+    end_all,
     part_named,
     parts,
     run_command,
@@ -88,6 +91,16 @@ def test_a_part_that_takes_too_long_is_ended():
     assert outcome.rows == [{}]
     assert outcome.why == "ended after 3 s"
     assert time.monotonic() - begin < 120
+
+
+def test_parts_end_with_the_run():
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(program, "import time; time.sleep(600)")
+        while not parts_module._running:
+            time.sleep(0.01)
+        end_all()
+        assert running.result().why == "ended by signal SIGKILL\n"
+    assert not parts_module._running
 
 
 def test_no_part_is_begun_when_the_time_is_over():
