@@ -19,9 +19,16 @@ SHARE   := TI_CPU_MAX_NUM_THREADS=2
 # Of ten: there is no address of an author to state.
 PYROMA  := 8
 SPOT   ?= ../shared/data/spot.obj
+# The backend of `make gpu`, and what else it is to be told (--minutes 20, --quick).
+GPU     ?= cuda
+GPU_RUN ?=
+GPU_OUT := results/gpu$(if $(filter cuda,$(GPU)),,-$(GPU)).json
+# A folder of wheels, from which all is installed without a network.
+WHEELS ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP    += $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: train results compiled test fuzz test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench notebooks package installed clean
+.PHONY: train results compiled test fuzz test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench gpu notebooks package installed clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
@@ -69,6 +76,11 @@ bench: $(VENV)/train.stamp $(VENV)/bench.stamp  ## time the rasterizer next to i
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.scaling
 
+gpu:  ## on a CUDA device: which tests pass, times next to peers, launches, memory, in eight minutes (make gpu GPU=vulkan: without one)
+	$(PYTHON) benchmarks/gpu/driver.py $(GPU)
+	$(MAKE) --no-print-directory $(VENV)/gpu.stamp
+	$(BIN)/python -m benchmarks.gpu --backend $(GPU) --out $(GPU_OUT) $(GPU_RUN)
+
 notebooks: $(VENV)/test.stamp  ## execute all notebooks and write their outputs (about ten minutes)
 	$(BIN)/python -m notebooks.execute
 
@@ -98,6 +110,10 @@ $(VENV)/train.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 
 $(VENV)/test.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	$(PIP) --editable '.[train,test,bench,notebooks]'
+	touch $@
+
+$(VENV)/gpu.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[train,test]'
 	touch $@
 
 $(VENV)/package.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt

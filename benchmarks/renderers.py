@@ -44,27 +44,27 @@ class Renderer:
 def fused(setting: Setting, renderer: ts.SoftRasterizer | None = None, name: str = "") -> Renderer:
     """Return our engine, silhouettes only; with the softness of the setting unless another is given."""
     scene, renderer = setting.scene, renderer or setting.renderer
-    return _timed(scene, name or "taichisoft", lambda mesh: renderer.silhouette(mesh, scene.camera))
+    return timed(scene, name or "taichisoft", lambda mesh: renderer.silhouette(mesh, scene.camera))
 
 
 def fused_color(setting: Setting) -> Renderer:
     """Return our engine, alpha, depth and colour of three channels."""
     scene, renderer = setting.scene, setting.renderer
     colors = vertex_colors(scene)
-    return _timed(scene, "taichisoft", lambda mesh: renderer(mesh, scene.camera, colors).color)
+    return timed(scene, "taichisoft", lambda mesh: renderer(mesh, scene.camera, colors).color)
 
 
 def fused_texture(setting: Setting) -> Renderer:
     """Return our engine, colour of a texture of `TEXELS` x `TEXELS`, which is given a gradient as well."""
     scene, renderer = setting.scene, setting.renderer
     texture = world_map(scene, TEXELS)
-    return _timed(scene, "taichisoft", lambda mesh: renderer(mesh, scene.camera, texture).color)
+    return timed(scene, "taichisoft", lambda mesh: renderer(mesh, scene.camera, texture).color)
 
 
 def dense(setting: Setting) -> Renderer:
     """Return the dense plain-torch twin, silhouettes only."""
     scene, renderer = setting.scene, setting.renderer
-    return _timed(
+    return timed(
         scene,
         "dense torch twin",
         lambda mesh: ts.reference.silhouette(renderer, mesh, scene.camera),
@@ -84,7 +84,8 @@ def world_map(scene: Scene, texels: int) -> ts.Texture:
     return ts.Texture(image.requires_grad_(), uv, torch.arange(len(uv)).reshape(-1, 3))
 
 
-def _timed(scene: Scene, name: str, render: Render) -> Renderer:
+def timed(scene: Scene, name: str, render: Render) -> Renderer:
+    """Return a renderer of all views of a mesh, given what draws them as a tensor."""
     vertices = scene.mesh.vertices.clone().requires_grad_()
     with torch.no_grad():
         upstream = torch.ones_like(render(scene.mesh))
@@ -185,7 +186,7 @@ def pytorch3d(setting: Setting, faces_per_pixel: int = 50) -> Renderer | None:
         camera.rotation,
         camera.translation,
         camera.intrinsics,
-        torch.tensor([[size, size]]).expand(setting.views, 2),
+        torch.tensor([[size, size]], device=setting.device).expand(setting.views, 2),
     )
     rasterizer = MeshRasterizer(
         cameras,
@@ -201,4 +202,4 @@ def pytorch3d(setting: Setting, faces_per_pixel: int = 50) -> Renderer | None:
         meshes = Meshes([mesh.vertices], [mesh.faces]).extend(setting.views)
         return shader(rasterizer(meshes), meshes)[..., 3]
 
-    return _timed(scene, "PyTorch3D", render)
+    return timed(scene, "PyTorch3D", render)

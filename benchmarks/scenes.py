@@ -33,6 +33,10 @@ class Scene:
         """Height and width of the images."""
         return self.camera.image_size[0]
 
+    def to(self, device: str) -> Scene:
+        """Return it with its tensors on a device."""
+        return Scene(self.mesh.to(device), self.camera.to(device))
+
     @property
     def label(self) -> str:
         """What the scene is called in the tables."""
@@ -51,12 +55,15 @@ class Setting:
         Height and width of the images, and their number.
     sigma : float
         Softness of SoftRas, in squared half image heights.
+    device : str
+        Where the tensors of the scene are.
     """
 
     subdivisions: int = 3
     size: int = 256
     views: int = VIEWS
     sigma: float = 1e-4
+    device: str = "cpu"
 
     @property
     def label(self) -> str:
@@ -71,7 +78,7 @@ class Setting:
     @property
     def scene(self) -> Scene:
         """The sphere and its views."""
-        return sphere_scene(self.size, self.subdivisions, self.views)
+        return sphere_scene(self.size, self.subdivisions, self.views).to(self.device)
 
     @property
     def renderer(self) -> ts.SoftRasterizer:
@@ -81,7 +88,11 @@ class Setting:
 
 def sphere_scene(size: int, subdivisions: int = 3, views: int = VIEWS) -> Scene:
     """Return the scene: 3 subdivisions make 1,280 faces, 4 make 5,120."""
+    return Scene(ts.shapes.icosphere(subdivisions), around(views, size))
+
+
+def around(views: int, size: int) -> ts.Camera:
+    """Return cameras that look at the origin from around it."""
     azimuth = torch.arange(views) * 1.5
     eye = DISTANCE * torch.stack([azimuth.sin(), torch.zeros(views), azimuth.cos()], 1)
-    camera = ts.Camera.look_at(eye, fov=FIELD_OF_VIEW, image_size=(size, size))
-    return Scene(ts.shapes.icosphere(subdivisions), camera)
+    return ts.Camera.look_at(eye, fov=FIELD_OF_VIEW, image_size=(size, size))

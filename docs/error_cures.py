@@ -5,6 +5,17 @@ placeholder is a word in braces.
 """
 
 CURES = (
+    # Streams and devices of CUDA
+    (
+        r"^no render is possible while a CUDA graph is captured",
+        "Kernels are launched by Taichi, on the default stream, which a graph that is being captured cannot hold.",
+        "Render before or after `torch.cuda.graph`, or without a graph.",
+    ),
+    (
+        r"^\{name\} must be on cuda:\{FIRST\}",
+        "Taichi runs on the first CUDA device that the process sees, and on no other.",
+        '`.to("cuda:0")`, or the environment variable that the message names: each process has a device of its own then.',
+    ),
     # Items of a glTF file; what follows would take them for tensors
     (
         r"^\{place\}( must be \{expected\}|\.\{name\} is missing)",

@@ -139,9 +139,11 @@ class LayerSums:
         self.first_face, end, _ = faces.indices(job.num_faces)
         self.corners = points.new_zeros(end - self.first_face, 12)
         self.attributes = points.new_zeros(len(self.corners), 3 * inputs.attributes.shape[1])
-        self.log_width = torch.zeros((), dtype=SUM)
-        self.gammas = torch.zeros(job.images, dtype=SUM)
-        self.at_tie = torch.zeros((), dtype=SUM)
+        # Apple's devices have no float64. Others need not be waited for.
+        self.place = torch.device("cpu") if points.device.type == "mps" else points.device
+        self.log_width = torch.zeros((), dtype=SUM, device=self.place)
+        self.gammas = torch.zeros(job.images, dtype=SUM, device=self.place)
+        self.at_tie = torch.zeros((), dtype=SUM, device=self.place)
         self.sizes = [x.shape[0] for x in table_cells(inputs)]
         self.cells = points.new_zeros(4 * sum(self.sizes) if into_cells else 1)
 
@@ -179,8 +181,9 @@ class LayerSums:
             PixelGradients(by_values_out, widths, cells),
         )
         self._add_cells(launch, cells)
-        by_gamma, by_tie = widths.reshape(-1, job.width, 2).sum(1, dtype=SUM).cpu().unbind(-1)
-        image = torch.arange(band.first_row, band.last_row) // job.height
+        of_rows = widths.to(self.place).reshape(-1, job.width, 2).sum(1, dtype=SUM)
+        by_gamma, by_tie = of_rows.unbind(-1)
+        image = torch.arange(band.first_row, band.last_row, device=self.place) // job.height
         self.gammas.index_add_(0, image, by_gamma)
         self.at_tie += by_tie.sum()
 
@@ -207,7 +210,7 @@ class LayerSums:
         self.corners.index_add_(0, index, corners.view(-1, 12))
         if self.attributes.shape[1]:
             self.attributes.index_add_(0, index, attributes.view(chunks.count, -1))
-        self.log_width += log_widths.sum(dtype=SUM).cpu()
+        self.log_width += log_widths.to(self.place).sum(dtype=SUM)
 
     def gradients(self) -> dict[str, Tensor | None]:
         """Return the gradients by the fields of `CompositeInputs`; None for tables unless asked for."""
@@ -223,7 +226,7 @@ class LayerSums:
         if self.into_cells:
             tables = list(self.cells.view(-1, 4).split(self.sizes))
         found = dict(zip(TABLES, tables, strict=True))
-        width = width_gradient(self.log_width, self.layers.numbers.double().cpu())
+        width = width_gradient(self.log_width, self.layers.numbers.to(self.place).double())
         return {
             **found,
             # The result does not depend on them.

@@ -154,6 +154,12 @@ class FragmentMap(Operation):
             for first in range(0, self.size, CAPACITY)
         ]
 
+    @cached_property
+    def end_faces(self) -> list[list[int]]:
+        """The faces of the first and of the last fragment of each chunk; the device is waited for once."""
+        ends = [(chunk.first, chunk.first + chunk.count - 1) for chunk in self._chunks()]
+        return self.fragments.face[torch.tensor(ends, device=self.fragments.face.device)].tolist()
+
     def _rows(self, outputs: Tensor) -> Tensor:
         width = self.outputs
         return outputs[: self.size * width].reshape(self.size, width)
@@ -216,7 +222,7 @@ class _Sums:
     def add(self, chunk: Chunk, by_upstream: Tensor) -> None:
         """Add what is in the fields; store the gradient of the upstream gradient, if there is one."""
         fragments, last = self.map.fragments, chunk.first + chunk.count
-        first_face, last_face = fragments.face[[chunk.first, last - 1]].tolist()
+        first_face, last_face = self.map.end_faces[chunk.first // CAPACITY]
         front = self.front[chunk.first : last] if self.map.kind == SHARES else self.front[:1]
         self.map.transfers.sum_inputs(
             self.stage,

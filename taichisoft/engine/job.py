@@ -10,6 +10,7 @@ from torch import Tensor
 
 from taichisoft.base.backend import backend, kernel_dtype, threads
 from taichisoft.base.memory import check_fits
+from taichisoft.base.streams import check_device
 from taichisoft.engine.kernels.bundles import Corners, Raster
 from taichisoft.engine.kernels.coverage import coverage_kernels
 from taichisoft.engine.kernels.launch import CPU_WORKERS, Launch, launch_for
@@ -40,6 +41,8 @@ class RasterJob:
         self.height, self.width = scene.image_size
         self.images = scene.batch_size
         self.num_faces = scene.faces.shape[0]
+        if backend() == "cuda":
+            check_device(points.device, "vertices")
         _check_countable(scene)
         _check_memory(scene)
         self.points = points.detach().contiguous().reshape(-1)

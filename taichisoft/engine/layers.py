@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -131,7 +131,7 @@ class LayerJob:
             moved[HEADER + 3 :: PIECE] += row
             packed.append(moved)
             row += 1 if table is None else len(table.cells)
-        index = torch.tensor(places, dtype=torch.int32, device=like.device)
+        index = _on_device(tuple(places), like.device)
         divided = int(any(pieces > 1 for pieces, _, _ in tables))
         return divided, index, torch.cat(packed)
 
@@ -161,11 +161,12 @@ class LayerJob:
     def arrays(self, inputs: CompositeInputs) -> LayerArrays:
         """Return what the fragments are evaluated from."""
         channels = inputs.attributes.shape[1]
-        values = flat(inputs.attributes) if inputs.attributes.numel() else self.job.zeros(1)
+        job = self.job
+        values = flat(inputs.attributes) if inputs.attributes.numel() else job.zeros(1)
         return LayerArrays(
             self.raster,
-            Attributes(values, self.job.attribute_index, channels),
-            float(self.numbers[1]),
+            Attributes(values, job.attribute_index, channels),
+            self.curves.coverage.reach(job.points.dtype),
             self.model(inputs),
         )
 
@@ -185,10 +186,8 @@ class LayerJob:
         rows = job.images * job.height
         if not job.num_faces:
             return
-        whole = Band(0, rows, 0, job.num_faces)
-        counts, by_row = self._counts(whole)
+        whole, counts, ends = self._whole
         most = BAND_NUMBERS // (2 * (ATTRIBUTES + channels))
-        ends = by_row.to(torch.int64).cumsum(0).tolist()
         first = 0
         while first < rows:
             last = self._band_end(first, ends, most)
@@ -200,6 +199,14 @@ class LayerJob:
                     band = self._band(first, last)
                     yield band, self.counts(band)
             first = last
+
+    @cached_property
+    def _whole(self) -> tuple[Band, Tensor, list[int]]:
+        """All images as one band, with the fragments of each face, and where those of each row end."""
+        job = self.job
+        whole = Band(0, job.images * job.height, 0, job.num_faces)
+        counts, by_row = self._counts(whole)
+        return whole, counts, by_row.to(torch.int64).cumsum(0).tolist()
 
     def _band_end(self, first: int, ends: list[int], most: int) -> int:
         """Return where the band ends that begins with a row."""
@@ -324,6 +331,13 @@ class LayerJob:
 def table_cells(inputs: CompositeInputs) -> tuple[Tensor, ...]:
     """Return the cells of all tables, in their order."""
     return tuple(getattr(inputs, name) for name in TABLES)
+
+
+@lru_cache(maxsize=16)
+def _on_device(places: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return where tables begin, which is seldom another from one render to the next."""
+    with torch.inference_mode(False):
+        return torch.tensor(places, dtype=torch.int32, device=device)
 
 
 def _chunks(band: Band, counts: Tensor, starts: Tensor) -> Chunks:

@@ -17,7 +17,14 @@ from taichisoft.softness.occlusion import FrontToBack, ReferenceDepth
 from taichisoft.softness.part_table import part_domain, tabulate_part
 from taichisoft.softness.softness import Softness
 from taichisoft.softness.tables.domain import SHARP, Domain
-from taichisoft.softness.tables.table import PIECE_NUMBERS, Table, TableCache, slope_of, tabulate
+from taichisoft.softness.tables.table import (
+    PIECE_NUMBERS,
+    Table,
+    TableCache,
+    reach_of,
+    slope_of,
+    tabulate,
+)
 
 # Within a table coverage stops this short of 1, where a generator may be singular.
 FULL = 1 - 1e-6
@@ -74,12 +81,23 @@ class Curve:
             return _no_cells(like.dtype, like.device)
         return self.slopes.cells_like(like)
 
+    def reach(self, dtype: torch.dtype) -> float:
+        """Return how far outside of a face the curve reaches, in pixels: as in `numbers` of that dtype.
+
+        No device is waited for but that of the width.
+        """
+        reach = reach_of(self.width.item(), self._lowest)
+        return torch.tensor(reach, dtype=torch.float64).to(dtype).item()
+
+    @property
+    def _lowest(self) -> float:
+        """The argument below which neither the curve nor its slope is reached."""
+        lowest = self.table.domain.low
+        return lowest if self.slopes is None else min(lowest, self.slopes.domain.low)
+
     def _numbers(self, table: Table, like: Tensor) -> Tensor:
         check_holds_numbers(self.width, "the renderer")
-        lowest = self.table.domain.low
-        if self.slopes is not None:
-            lowest = min(lowest, self.slopes.domain.low)
-        return table.numbers_like(like, self.width.item(), lowest)
+        return table.numbers_like(like, self.width.item(), self._lowest)
 
 
 @dataclass(frozen=True)

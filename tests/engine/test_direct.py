@@ -1,5 +1,7 @@
 """The short way into a compiled kernel: the same numbers as through Taichi's front door."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -121,6 +123,20 @@ def test_arrays_elsewhere_take_the_front_door():
     elsewhere = (False, torch.zeros(1), 1.0, 1, torch.zeros(1, device="meta"))
     assert direct._all_on_host(kinds, here)
     assert not direct._all_on_host(kinds, elsewhere)
+
+
+def test_kernels_are_put_in_the_order_of_the_stream_of_cuda(monkeypatch):
+    said = []
+
+    @contextmanager
+    def noted(arguments):
+        said.append(("before", arguments))
+        yield
+        said.append(("after", arguments))
+
+    monkeypatch.setattr(direct, "in_order", noted)
+    Direct(lambda *arguments: said.append(("launch", arguments)))(1, 2.0)
+    assert said == [(when, (1, 2.0)) for when in ("before", "launch", "after")]
 
 
 def test_wrong_number_of_arguments():

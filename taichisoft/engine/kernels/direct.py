@@ -4,7 +4,8 @@ Taichi looks at the type, the device and the shape of each argument of each call
 array: of a render of a few faces most of the time. The arguments of our kernels are made in this package,
 always flat arrays of the annotated type and numbers, so on the CPU the first call of an instantiation goes
 through Taichi's front door and later ones hand pointers to what it has compiled. On other backends, and with
-a version of Taichi that is built otherwise inside, every call takes the front door.
+a version of Taichi that is built otherwise inside, every call takes the front door; there it is put in the
+order of the stream of CUDA that torch is on.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from taichisoft.base.backend import check_usable
 from taichisoft.base.log import logger
+from taichisoft.base.streams import in_order
 from taichisoft.base.taichi import ti
 
 
@@ -61,7 +63,7 @@ class Direct:
             found = self._by_runtime[runtime] = (kinds, {})
         kinds, launchers = found
         if kinds is None or not _all_on_host(kinds, arguments):
-            with self._compiling(), _reading_quickly():
+            with self._compiling(), _reading_quickly(), in_order(arguments):
                 self._kernel(*arguments)
             return
         key = tuple(

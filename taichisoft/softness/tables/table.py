@@ -105,7 +105,7 @@ class Table:
         def make() -> Tensor:
             inverse = 1 / width if width else math.inf
             # In float64 first: it rounds, and not every device has it.
-            numbers = (inverse, max(-lowest, 0.0) * width, *self.layout)
+            numbers = (inverse, reach_of(width, lowest), *self.layout)
             return torch.tensor(numbers, dtype=torch.float64).to(like.dtype).to(like.device)
 
         return self._forms.get((like.dtype, like.device, width, lowest), make)
@@ -171,6 +171,14 @@ class Table:
         t = (s - corner) * rate
         c0, c1, c2, c3 = self.cells.to(s.dtype)[cell].unbind(-1)
         return ((c3 * t + c2) * t + c1) * t + c0, cell
+
+
+def reach_of(width: float, lowest: float) -> float:
+    """Return how far outside of a face a curve reaches, in pixels (or scene units).
+
+    Arguments as in `Table.numbers_like`.
+    """
+    return max(-lowest, 0.0) * width
 
 
 def tabulate(
