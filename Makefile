@@ -7,6 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/$(shell date +%Y%m%d-%H%M%S)
 TRAIN  ?=
+DEMO   ?= taichisoft-demo
 # A last option counts, so that TRAIN may say otherwise.
 JUDGED := --validation-problems 32 --validation-every 6
 # Results of the present plan are in the making there; those in results/ are of an earlier one.
@@ -21,8 +22,11 @@ PYROMA  := 8
 SPOT   ?= ../shared/data/spot.obj
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train results compiled test fuzz test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench notebooks package installed clean
+.PHONY: demo train results compiled test fuzz test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench notebooks package installed clean
 .DELETE_ON_ERROR:
+
+demo: $(VENV)/demo.stamp  ## find a pose and a shape, compare a learned softness with fixed ones: three pictures in DEMO, within a minute
+	@$(BIN)/python -m taichisoft demo --out $(DEMO)
 
 train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
 	$(BIN)/python -m meta.train --out $(RUN) $(JUDGED) $(TRAIN)
@@ -90,6 +94,10 @@ clean:  ## remove the virtual environment and caches
 $(VENV)/made.stamp:
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v < (3, 14) else f"Python 3.10-3.13 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/demo.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable .
 	touch $@
 
 $(VENV)/train.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
