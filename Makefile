@@ -28,10 +28,10 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 demo: $(VENV)/demo.stamp  ## find a pose and a shape, compare a learned softness with fixed ones: three pictures in DEMO, within a minute
 	@$(BIN)/python -m taichisoft demo --out $(DEMO)
 
-train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
-	$(BIN)/python -m meta.train --out $(RUN) $(JUDGED) $(TRAIN)
-	$(BIN)/python -m meta.evaluate $(RUN)
-	$(BIN)/python -m meta.report $(RUN)
+train:  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it; says how long it takes
+	@echo "1/3 installing into $(VENV): the first time minutes, to fetch PyTorch"
+	@$(MAKE) --no-print-directory $(VENV)/train.stamp
+	@$(BIN)/python -m meta.pipeline --out $(RUN) $(JUDGED) $(TRAIN)
 
 results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/next/ (hours; goes on where stopped)
 	$(BIN)/python -m meta.results $(RESULTS)
