@@ -7,6 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/$(shell date +%Y%m%d-%H%M%S)
 TRAIN  ?=
+DEMO   ?= taichisoft-demo
 # A last option counts, so that TRAIN may say otherwise.
 JUDGED := --validation-problems 32 --validation-every 6
 # Results of the present plan are in the making there; those in results/ are of an earlier one.
@@ -28,13 +29,16 @@ WHEELS ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PIP    += $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: train results compiled test fuzz test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench gpu notebooks package installed clean
+.PHONY: demo train results compiled test fuzz test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench gpu notebooks package installed clean
 .DELETE_ON_ERROR:
 
-train: $(VENV)/train.stamp  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it
-	$(BIN)/python -m meta.train --out $(RUN) $(JUDGED) $(TRAIN)
-	$(BIN)/python -m meta.evaluate $(RUN)
-	$(BIN)/python -m meta.report $(RUN)
+demo: $(VENV)/demo.stamp  ## find a pose and a shape, compare a learned softness with fixed ones: three pictures in DEMO, within a minute
+	@$(BIN)/python -m taichisoft demo --out $(DEMO)
+
+train:  ## meta-train a softness, compare it with fixed ones on unseen problems, write a page about it; says how long it takes
+	@echo "1/3 installing into $(VENV): the first time minutes, to fetch PyTorch"
+	@$(MAKE) --no-print-directory $(VENV)/train.stamp
+	@$(BIN)/python -m meta.pipeline --out $(RUN) $(JUDGED) $(TRAIN)
 
 results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/next/ (hours; goes on where stopped)
 	$(BIN)/python -m meta.results $(RESULTS)
@@ -102,6 +106,10 @@ clean:  ## remove the virtual environment and caches
 $(VENV)/made.stamp:
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v < (3, 14) else f"Python 3.10-3.13 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/demo.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable .
 	touch $@
 
 $(VENV)/train.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt

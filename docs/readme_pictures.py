@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import numpy as np
 from PIL import Image
-from torch import Tensor
+
+from taichisoft.cli.demonstrations.pictures import compared
+from taichisoft.files.animations import frame_of
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "images" / "readme"
@@ -30,8 +31,6 @@ NOTEBOOKS = {
 SIZE = (300, 170)
 ENLARGED = 2
 FRAME_MS, LAST_FRAME_MS = 90, 2500
-BOTH, MISSING, EXCESS = (232, 232, 228), (58, 134, 210), (230, 126, 34)
-EMPTY = (38, 40, 46)
 
 
 def thumbnail(notebook: str) -> Image.Image:
@@ -58,21 +57,12 @@ def example() -> dict[str, Any]:
     return names
 
 
-def compared(alpha: Tensor, target: Tensor) -> np.ndarray:
-    """Return silhouettes laid over each other, (H, W, 3) bytes: what lacks blue, what is too much orange."""
-    got, wanted = (x.detach().numpy()[0, ..., None] for x in (alpha, target))
-    both, missing, excess = got * wanted, (1 - got) * wanted, got * (1 - wanted)
-    empty = 1 - both - missing - excess
-    parts = zip((both, missing, excess, empty), (BOTH, MISSING, EXCESS, EMPTY), strict=True)
-    return sum(share * np.array(color) for share, color in parts).round().astype(np.uint8)
-
-
 def fit(names: dict[str, Any]) -> list[Image.Image]:
     """Return the frames of the example: soft images over the target."""
     frames = []
     for snapshot in names["found"].history.snapshots:
         alpha = names["render"].silhouette(names["turned"](snapshot.parameters), names["camera"])
-        image = Image.fromarray(compared(alpha, names["target"]))
+        image = frame_of(compared(alpha[0], names["target"][0]), "the frame")
         size = (ENLARGED * image.width, ENLARGED * image.height)
         frames.append(image.resize(size, Image.Resampling.NEAREST))
     return frames

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +24,7 @@ import tyro
 import taichisoft
 from meta.config.command_line import parse
 from meta.config.settings import Index, PositiveFloat, from_fields
+from meta.evaluation.candidate_job import CandidateJob
 from meta.evaluation.candidates import FIXED, LEARNED, Learned
 from meta.evaluation.comparison import Comparison
 from meta.evaluation.family_jobs import RECORDS, compare
@@ -57,6 +58,7 @@ def evaluate(
     settings: EvaluationSettings,
     command: str = "",
     others: Mapping[str, Path] | None = None,
+    on_done: Callable[[CandidateJob], object] | None = None,
 ) -> list[Comparison]:
     """Compare the learned softness of a run with fixed ones, and write all results.
 
@@ -70,6 +72,8 @@ def evaluate(
         Command line to keep with the results.
     others : mapping of str to Path, optional
         Softness files of further learned candidates, by the names that they get.
+    on_done : callable, optional
+        Called with each job that is done. Default: a bar in a terminal.
 
     Returns
     -------
@@ -109,7 +113,9 @@ def evaluate(
     with Lock(RunFolder(out).results_lock):
         remove_partials(out, FILES)
         remove_partials(out / RECORDS)
-        comparisons = compare(families, candidates, training, replace(settings, out=str(out)))
+        comparisons = compare(
+            families, candidates, training, replace(settings, out=str(out)), on_done=on_done
+        )
         write(comparisons, out, settings, command, training.image_size)
     return comparisons
 

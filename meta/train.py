@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from meta.runs import history
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.command import Command, read_command
 from meta.runs.folder import RunFolder
+from meta.runs.history import Record
 from meta.runs.run import Run, create, reopen, train
 from meta.runs.stopping import Terminated, leave, terminable, undisturbed
 from meta.runs.verdict import Verdict
@@ -36,8 +37,17 @@ def parse(arguments: Sequence[str] | None) -> TrainSettings | Path:
     return read_command(arguments).wanted
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, on_step: Callable[[Record], object] | None = None
+) -> int:
     """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+    on_step : callable, optional
+        Called with what is known of each step, in the place of the bar and of the words at the end.
 
     Returns
     -------
@@ -52,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             try:
                 group = join(command.transport, command.timeout)
-                return _run(command, words, group)
+                return _run(command, words, group, on_step)
             except WorkerLost as error:
                 return _stopped(command, group, f"error: {error}", FAILED)
         except Terminated:
@@ -61,7 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _stopped(command, group, "Stopped", INTERRUPTED)
 
 
-def _run(command: Command, words: Sequence[str], group: Group) -> int:
+def _run(
+    command: Command,
+    words: Sequence[str],
+    group: Group,
+    on_step: Callable[[Record], object] | None,
+) -> int:
     try:
         run = _opened(command, words, group)
     except WorkerLost:
@@ -73,7 +88,7 @@ def _run(command: Command, words: Sequence[str], group: Group) -> int:
     # A setting of the process, hence made here and not in what others may call.
     torch.set_num_threads(run.trainer.settings.threads)
     try:
-        run.finish()
+        run.finish(on_step)
     # A file could not be written: the disk is full, or gone.
     except OSError as error:
         space = "; free some space first" if is_full(error) else ""
@@ -81,7 +96,7 @@ def _run(command: Command, words: Sequence[str], group: Group) -> int:
     finally:
         run.release()
     group.close()
-    if group.rank == 0:
+    if group.rank == 0 and on_step is None:
         print(_summary(run.folder))
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -24,6 +24,7 @@ def compare(
     problems: TrainSettings,
     settings: EvaluationSettings,
     fixed: Mapping[str, Sequence[Candidate]] | None = None,
+    on_done: Callable[[CandidateJob], object] | None = None,
 ) -> list[Comparison]:
     """Run what is not yet done of all candidates on all families, and return a comparison for each.
 
@@ -39,6 +40,8 @@ def compare(
         Budget, grid, number of processes and, in ``out`` or ``records``, where records are kept.
     fixed : mapping of str to sequence of Candidate, optional
         The fixed candidates by the name of the family. Default: those of the settings.
+    on_done : callable, optional
+        Called with each job that is done. Default: a bar in a terminal.
     """
     usual = [FIXED[key] for key in settings.baselines]
     jobs = {
@@ -52,8 +55,11 @@ def compare(
         for family in families
     }
     every = [job for both in jobs.values() for part in both for job in part]
-    with tqdm(total=len(every), desc="evaluate", unit="job", disable=None) as bar:
-        run_jobs(every, workers=settings.workers, on_done=lambda job: bar.update())
+    if on_done is None:
+        with tqdm(total=len(every), desc="evaluate", unit="job", disable=None) as bar:
+            run_jobs(every, workers=settings.workers, on_done=lambda job: bar.update())
+    else:
+        run_jobs(every, workers=settings.workers, on_done=on_done)
     return [
         collect(*both, resamples=settings.resamples, seed=settings.seed) for both in jobs.values()
     ]

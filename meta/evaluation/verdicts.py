@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from enum import Enum
 
+from meta.evaluation.candidates import LEARNED
 from meta.evaluation.comparison import Comparison, Result
 from meta.evaluation.statistics import Interval
 
@@ -75,6 +76,24 @@ class Verdict:
         if not clauses:
             return f"No winner: the intervals of {self.ours.label} and the best fixed softness overlap."
         return f"{self.ours.label} {' but '.join(clauses)} against the best fixed softness."
+
+    @property
+    def sentence(self) -> str:
+        """Return the outcome in success rate in one sentence, in which differences are problem by problem."""
+        ours, theirs = self.ours.success, self.by_success.success
+        ahead = self.ours.success_ahead(self.by_success)
+        points = [f"{100 * value:+.1f}" for value in astuple(ahead)]
+        if ahead.low <= 0 <= ahead.high:
+            meaning = "which may be chance"
+        else:
+            meaning = f"so the learned one is {'ahead' if ahead.low > 0 else 'behind'}"
+        count = self.ours.outcome.solved[-1].numel()
+        subject = "The learned softness" if self.ours.key == LEARNED else self.ours.label
+        return (
+            f"{subject} solved {percent(ours)} of {count} unseen problems, the best fixed softness "
+            f"({self.by_success.label}) {percent(theirs)}: {points[0]} percentage points "
+            f"[{points[1]}, {points[2]}], {meaning}."
+        )
 
     @property
     def text(self) -> str:

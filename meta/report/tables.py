@@ -22,13 +22,14 @@ def rows(comparison: Comparison) -> list[Row]:
 
 
 def verdicts(comparison: Comparison) -> dict[str, dict[str, str]]:
-    """Return what can be said of each learned softness, by key: success, error, overall and text."""
+    """Return what can be said of each learned softness, by key: success, error, overall, sentence, text."""
     by_key = {result.key: Verdict.on(comparison, result) for result in comparison.learned}
     return {
         key: {
             "success": verdict.success.value,
             "error": verdict.error.value,
             "overall": verdict.overall.value,
+            "sentence": verdict.sentence,
             "text": verdict.text,
         }
         for key, verdict in by_key.items()

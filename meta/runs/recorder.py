@@ -1,8 +1,9 @@
-"""Recorders of the numbers of each step: history, TensorBoard and progress bar."""
+"""Recorders of the numbers of each step: history, TensorBoard, and a bar or what says how far it is."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 
 from tqdm import tqdm
@@ -45,12 +46,27 @@ class FolderRecorder(Recorder):
         The folder.
     done, total : int
         Steps taken before, and of the whole run.
+    on_step : callable, optional
+        Called with each record, after it was kept. Default: a bar goes on.
     """
 
-    def __init__(self, folder: RunFolder, done: int, total: int):
+    def __init__(
+        self,
+        folder: RunFolder,
+        done: int,
+        total: int,
+        on_step: Callable[[Record], object] | None = None,
+    ):
         self.folder = folder
         self.scalars = Scalars(folder.path / "tensorboard", done)
-        self.bar = tqdm(total=total, initial=done, desc="meta-training", unit="step")
+        self.on_step = on_step
+        self.bar = tqdm(
+            total=total,
+            initial=done,
+            desc="meta-training",
+            unit="step",
+            disable=on_step is not None,
+        )
 
     def add(self, record: Record) -> None:
         """Write the line of the history first: a checkpoint needs it."""
@@ -58,6 +74,8 @@ class FolderRecorder(Recorder):
         self.scalars.add(record)
         self.bar.set_postfix(loss=f"{record.objective:.4f}", scale=f"{record.scale:.3f} px")
         self.bar.update()
+        if self.on_step is not None:
+            self.on_step(record)
 
     def close(self) -> None:
         """Close files and bar."""

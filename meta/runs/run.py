@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +15,7 @@ from meta.learning.settings import TrainSettings
 from meta.runs import history
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder, write_json_atomically
+from meta.runs.history import Record
 from meta.runs.lock import Lock
 from meta.runs.recorder import FolderRecorder, NoRecorder, Recorder
 from meta.runs.stopping import undisturbed
@@ -46,14 +47,20 @@ class Run:
     trainer: Trainer
     lock: Lock | None
 
-    def finish(self) -> None:
-        """Take the remaining steps; whatever stops them, a checkpoint of the last whole one is written."""
+    def finish(self, on_step: Callable[[Record], object] | None = None) -> None:
+        """Take the remaining steps; whatever stops them, a checkpoint of the last whole one is written.
+
+        Parameters
+        ----------
+        on_step : callable, optional
+            Called with what is known of each step, on the first process. Default: a bar.
+        """
         outer = self.trainer.settings.outer
         # A copy, since Ctrl-C may come in the middle of an update.
         last = self.trainer.checkpoint()
         try:
             try:
-                with self._recorder(last.step) as recorder:
+                with self._recorder(last.step, on_step) as recorder:
                     while last.step < outer.steps:
                         recorder.add(self.trainer.step())
                         last = self.trainer.checkpoint()
@@ -79,10 +86,10 @@ class Run:
             self.trainer.save_softness(self.folder.softness)
             checkpoint.save(self.folder.checkpoint)
 
-    def _recorder(self, done: int) -> Recorder:
+    def _recorder(self, done: int, on_step: Callable[[Record], object] | None) -> Recorder:
         if self.trainer.group.rank > 0:
             return NoRecorder()
-        return FolderRecorder(self.folder, done, self.trainer.settings.outer.steps)
+        return FolderRecorder(self.folder, done, self.trainer.settings.outer.steps, on_step)
 
     def _close(self, last: Checkpoint) -> None:
         """Leave learner and folder in the state after a step, which may have been followed by half a one."""

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from taichisoft.cli.command import FAILED, Command
+from taichisoft.cli.demo import Demo
 from taichisoft.cli.fit_pose import FitPose
 from taichisoft.cli.info import Info
 from taichisoft.cli.render import Render
 
-COMMANDS: tuple[Command, ...] = (Render(), FitPose(), Info())
+COMMANDS: tuple[Command, ...] = (Render(), FitPose(), Demo(), Info())
 PROGRAM = "taichisoft"
 
 # What the library and the system raise for what a user can change. All else is a bug, with its traceback.

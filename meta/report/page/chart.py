@@ -33,11 +33,19 @@ class Line:
         Class of the style sheet.
     steps : tuple of (tuple of float)
         Values at each place of the slider; only one if it stays. A value that is not finite is a gap.
+    extra : bool
+        Whether it is shown only when all lines are asked for.
     """
 
     label: str
     look: str
     steps: tuple[tuple[float, ...], ...]
+    extra: bool = False
+
+    @property
+    def classes(self) -> str:
+        """Its classes of the style sheet."""
+        return f"{self.look} extra" if self.extra else self.look
 
     @property
     def last(self) -> tuple[float, ...]:
@@ -72,6 +80,8 @@ class Chart:
         Whether x is the outer step, of which the one of the slider is marked.
     description : str
         What is to be seen, for those who cannot see it.
+    note : str
+        What the words in it mean, to be read below it.
     place : int
         Which place of the slider the SVG shows; -1: the last.
     now, kept : float, optional
@@ -89,6 +99,7 @@ class Chart:
     x_limits: tuple[float, float] | None = None
     along_steps: bool = False
     description: str = ""
+    note: str = ""
     place: int = -1
     now: float | None = None
     kept: float | None = None
@@ -153,7 +164,7 @@ class Chart:
             Markup(
                 '<path class="line {}" id="line-{}-{}" clip-path="url(#box-{})" d="{}"/>'
             ).format(
-                line.look,
+                line.classes,
                 self.key,
                 index,
                 self.key,

@@ -24,6 +24,8 @@ from taichisoft import (
 )
 
 POINTS = 181
+# Fixed curves that are shown beside the learned one; the others on demand.
+SHOWN_FIXED = 3
 FACES = 4
 # A slope this many times as large as those of the other curves is not shown whole: some are infinite.
 UNUSUAL = 3.0
@@ -62,7 +64,7 @@ def curve_charts(
     checkpoints : sequence of Checkpoint
         At least one.
     fixed : sequence of Reference
-        At most as many as there are looks in the style sheet.
+        At most as many as there are looks in the style sheet, the most important first.
     learn : sequence of str
         Parts that are learned, see `meta.config.parts.LEARNABLE`.
     image_height : int
@@ -122,8 +124,8 @@ def _coverage(
     lines = _still(fixed, at(0.5))
     if is_annealed(checkpoints[-1].softness, image_height):
         lines += [
-            _moving("learned, first inner step", "learned-first", checkpoints, at(0.0)),
-            _moving("learned, last inner step", "learned-last", checkpoints, at(1.0)),
+            _moving("learned, first inner step", "learned-first", checkpoints, at(0.0), extra=True),
+            _moving("learned, last inner step", "learned-last", checkpoints, at(1.0), extra=True),
             _moving("learned, half-way", "learned", checkpoints, at(0.5)),
         ]
     else:
@@ -138,6 +140,8 @@ def _coverage(
         (-0.03, 1.03),
         description="Coverage over the signed distance to the boundary of a face in pixels: the learned "
         f"curve at the step of the slider, and {', '.join(f.label for f in fixed) or 'no fixed one'}.",
+        note="How much a face covers a pixel, from 0 to 1: on the left the pixel is outside of the face, on "
+        "the right inside. The width of the rise is the scale.",
     )
 
 
@@ -159,6 +163,8 @@ def _slope(
         tuple(lines),
         (-0.03 * top, 1.05 * top),
         description="The slope of the same curves per pixel, half-way through the inner steps.",
+        note="How far away a boundary is still felt, and how strongly: where the slope is 0, a pixel tells "
+        "nothing about the face.",
     )
 
 
@@ -186,6 +192,7 @@ def _aggregation(checkpoints: Sequence[Checkpoint]) -> Chart:
         (-0.03, 1.03),
         description=f"Alpha of {FACES} faces of equal coverage, learned, as a probabilistic sum and as "
         "a maximum, half-way through the inner steps.",
+        note="Aggregation makes one number, alpha, of the coverages of all faces at a pixel.",
     )
 
 
@@ -208,6 +215,7 @@ def _occlusion(checkpoints: Sequence[Checkpoint]) -> Chart:
         (-0.03, 1.03),
         description="How much a face still shows over its depth behind the nearest one, half-way "
         "through the inner steps.",
+        note="Occlusion weighs the colours of faces by their depth; gamma is how deep they blend.",
     )
 
 
@@ -249,10 +257,23 @@ def _largest(values: Sequence[float]) -> float:
 
 def _still(fixed: Sequence[Reference], curve: Curve) -> list[Line]:
     return [
-        Line(one.label, f"fixed-{index}", (tuple(curve(one.softness).tolist()),))
+        Line(
+            one.label,
+            f"fixed-{index}",
+            (tuple(curve(one.softness).tolist()),),
+            extra=index >= SHOWN_FIXED,
+        )
         for index, one in enumerate(fixed)
     ]
 
 
-def _moving(label: str, look: str, checkpoints: Sequence[Checkpoint], curve: Curve) -> Line:
-    return Line(label, look, tuple(tuple(curve(c.softness).tolist()) for c in checkpoints))
+def _moving(
+    label: str,
+    look: str,
+    checkpoints: Sequence[Checkpoint],
+    curve: Curve,
+    *,
+    extra: bool = False,
+) -> Line:
+    steps = tuple(tuple(curve(c.softness).tolist()) for c in checkpoints)
+    return Line(label, look, steps, extra)

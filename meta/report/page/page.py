@@ -22,6 +22,7 @@ from meta.report.page.run_data import RunData
 from meta.report.page.training import (
     MEASURES,
     SCALE,
+    SHOWN_MEASURES,
     digits,
     history_charts,
     parameter_charts,
@@ -77,7 +78,7 @@ def page(run: RunData, problems: Sequence[Example]) -> str:
         [_shown(chart, run) for chart in charts] for charts in (curves, training, parameters)
     )
     compared = [Compared(ranking, _progress(ranking)) for ranking in run.rankings]
-    places = readings(checkpoints, run.history, height)
+    places = readings(checkpoints, run.history, height, run.verdict)
     return ENVIRONMENT.get_template("page.html").render(
         run=run,
         style=(FOLDER / "page.css").read_text(encoding="utf-8"),
@@ -86,8 +87,9 @@ def page(run: RunData, problems: Sequence[Example]) -> str:
         curves=curves,
         tuned=bool(tuned_rows(run)),
         places=places,
-        training=training,
-        parameters=parameters,
+        extra=any(line.extra for chart in curves for line in chart.lines),
+        training=training[:SHOWN_MEASURES],
+        details=[*training[SHOWN_MEASURES:], *parameters],
         compared=compared,
         cells=cells,
         problems=problems,
@@ -122,7 +124,11 @@ def words(checkpoint: Checkpoint, run: RunData) -> str:
 
 
 def summary(run: RunData) -> dict[str, str]:
-    """Return the first texts to look at, by name."""
+    """Return what there is to say of the training in a few numbers, by name.
+
+    Two numbers are side by side only if they are of the same problems, those of validation: every step of the
+    training solves others.
+    """
     rows, settings = run.history, run.settings
     state = "finished" if run.done >= settings.outer.steps else "not finished"
     texts = {"steps": f"{run.done} of {settings.outer.steps}, {state}"}
@@ -132,10 +138,13 @@ def summary(run: RunData) -> dict[str, str]:
         # A file says nothing of a situation.
         texts["numbers and curves are for"] = str(Situation())
     if run.verdict:
-        texts["kept"] = f"step {run.verdict.kept.step}" if run.verdict.kept.step else "the start"
+        start, kept = run.verdict.start, run.verdict.kept
+        texts["kept"] = f"step {kept.step}" if kept.step else "the start"
+        texts["validation loss, start and kept"] = _both(start.objective, kept.objective)
+        texts["validation solved, start and kept"] = _both(
+            100 * start.success, 100 * kept.success, " %"
+        )
     if rows:
-        texts["loss, first to last"] = _ends(rows, "objective")
-        texts["solved, first to last"] = _ends(rows, "success", 100.0, " %")
         seconds = sum(value for row in rows if math.isfinite(value := number_in(row, "seconds")))
         texts["time of the steps"] = f"{seconds / 60:.1f} min"
         counts = [f"{digits(number_in(rows[-1], name))} {name}" for name in ("clipped", "skipped")]
@@ -143,21 +152,21 @@ def summary(run: RunData) -> dict[str, str]:
     return texts
 
 
-def _ends(rows: Sequence[dict], key: str, factor: float = 1.0, unit: str = "") -> str:
-    first, last = (digits(factor * number_in(rows[i], key), unit) for i in (0, -1))
-    return f"{first} to {last}"
+def _both(start: float, kept: float, unit: str = "") -> str:
+    return f"{digits(start, unit)}, {digits(kept, unit)}"
 
 
 def references(run: RunData) -> list[Reference]:
     """Return fixed softnesses at the scales that an evaluation tuned, or else at the learned one's.
 
     Those of an evaluation are the ones that took part on the first family of the run; of a constant and an
-    annealed one, which counts with its scale half-way, the better.
+    annealed one, which counts with its scale half-way, the better. The one that solved most is the first.
     """
     if not run.checkpoints:
         return []
-    tuned = [_better(key, tuned_rows(run)) for key in BASELINES]
-    found = [_reference(row.softness, row.label, row.scale) for row in tuned if row is not None]
+    better = [_better(key, tuned_rows(run)) for key in BASELINES]
+    tuned = sorted((r for r in better if r is not None), key=lambda r: -r.success.estimate)
+    found = [_reference(row.softness, row.label, row.scale) for row in tuned]
     scale = float(scale_of(run.checkpoints[run.learned].softness, 0.5, run.settings.image_size))
     usual = [_reference(key, baseline.label, scale) for key, baseline in BASELINES.items()]
     return (found or usual)[:MOST_FIXED]

@@ -12,6 +12,8 @@ from typing import Any
 from meta.evaluation.verdicts import number, percent
 from meta.report.row import Row
 
+# Fixed softnesses that are shown beside the learned one.
+SHOWN_FIXED = 3
 # What reading a damaged file may end in.
 DAMAGE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
@@ -28,11 +30,14 @@ class Ranking:
         Held-out problems first.
     verdicts : dict of str
         What can be said of the learned ones, by their keys, the one that it is about first.
+    sentence : str
+        What is to be said first of the one that it is about.
     """
 
     family: str
     rows: tuple[Row, ...]
     verdicts: dict[str, str]
+    sentence: str
 
     @property
     def held_out(self) -> tuple[Row, ...]:
@@ -44,6 +49,14 @@ class Ranking:
         """The held-out row of the learned softness that it is about."""
         first = next(iter(self.verdicts))
         return next(row for row in self.held_out if row.softness == first)
+
+    @property
+    def foremost(self) -> tuple[Row, ...]:
+        """The learned softness that it is about, and the best fixed ones on the same problems."""
+        best = sorted(
+            self.fixed, key=lambda row: (-row.success.estimate, row.error_median.estimate)
+        )
+        return (self.subject, *best[:SHOWN_FIXED])
 
     @property
     def fixed(self) -> tuple[Row, ...]:
@@ -109,7 +122,10 @@ def _ranking(name: str, rows: Sequence[Row], verdicts: Mapping[str, Any]) -> Ran
         raise ValueError(
             f"{name} has verdicts on {', '.join(texts) or 'nothing'}, and no such rows"
         )
-    return Ranking(name, tuple(rows), texts)
+    about = verdicts[next(iter(texts))]
+    # Files of earlier versions begin their text with such a sentence.
+    sentence = about.get("sentence", "{}.".format(about["text"].partition(". ")[0].rstrip(".")))
+    return Ranking(name, tuple(rows), texts, str(sentence))
 
 
 def cells(row: Row) -> dict[str, str]:

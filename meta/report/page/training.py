@@ -12,13 +12,14 @@ from meta.report.page.checkpoints import Checkpoint, distance, numbers_of
 from meta.runs.history import number_in
 from meta.runs.verdict import KEYS, Verdict
 
-# Of the history: key, title and unit, and whether 0 belongs into the picture.
+# Of the history: key, title and unit, and whether 0 belongs into the picture; so many are shown at once.
 MEASURES = (
     ("objective", "Loss (1: everything lost)", True),
     ("success", "Solved problems (rate)", True),
     ("error_mean", "Mean last error (1: lost)", True),
     ("gradient_norm", "Norm of the meta-gradient", True),
 )
+SHOWN_MEASURES = 2
 # For runs whose history has no parameters.
 SCALE = ("scale", "Scale at the first inner step [px]", False)
 CHANGE = "change of all weights (root mean square)"
@@ -83,18 +84,30 @@ def parameter_charts(checkpoints: Sequence[Checkpoint], image_height: int) -> li
 
 
 def readings(
-    checkpoints: Sequence[Checkpoint], history: Sequence[dict], image_height: int
+    checkpoints: Sequence[Checkpoint],
+    history: Sequence[dict],
+    image_height: int,
+    verdict: Verdict | None = None,
 ) -> list[dict[str, str]]:
-    """Return what is said at each place of the slider: texts by name, the same names everywhere."""
-    return [_reading(checkpoint, history, image_height) for checkpoint in checkpoints]
+    """Return what is said at each place of the slider: texts by name, the same names everywhere.
+
+    With a verdict, loss and solved problems are those of validation, the same problems everywhere, and a dash
+    where none were solved. Else they are of the problems of the step, which are others at each place.
+    """
+    return [_reading(each, history, image_height, verdict) for each in checkpoints]
 
 
-def _reading(checkpoint: Checkpoint, history: Sequence[dict], image_height: int) -> dict[str, str]:
+def _reading(
+    checkpoint: Checkpoint, history: Sequence[dict], image_height: int, verdict: Verdict | None
+) -> dict[str, str]:
     # The row of a step tells of the problems that were solved before its update.
     row = history[checkpoint.step - 1] if 0 < checkpoint.step <= len(history) else {}
+    if verdict is not None and checkpoint.step == 0:
+        row = _of_start(verdict)
+    key, whose = ("validation_", "validation") if verdict else ("", "this step's problems")
     texts = {
-        "loss": digits(number_in(row, "objective")),
-        "solved": digits(100 * number_in(row, "success"), " %"),
+        f"loss, {whose}": digits(number_in(row, f"{key}objective")),
+        f"solved, {whose}": digits(100 * number_in(row, f"{key}success"), " %"),
         "gradient norm": digits(number_in(row, "gradient_norm")),
     }
     numbers = numbers_of(checkpoint.softness, image_height)

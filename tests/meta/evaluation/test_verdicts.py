@@ -100,6 +100,25 @@ def test_winning_in_one_measure_and_losing_in_the_other_is_behind():
     assert "wins in success rate but loses in median error" in verdict.headline
 
 
+@pytest.mark.parametrize(
+    ("solved", "meaning"),
+    [
+        (90, "so the learned one is ahead"),
+        (51, "which may be chance"),
+        (20, "so the learned one is behind"),
+    ],
+)
+def test_sentence_says_what_the_differences_allow(solved, meaning):
+    comparison = made_up({"learned": solved, "gaussian": 50})
+    verdict = Verdict.on(comparison, comparison.learned[0])
+    ahead = verdict.ours.success_ahead(verdict.by_success)
+    points = [f"{100 * value:+.1f}" for value in (ahead.estimate, ahead.low, ahead.high)]
+    sentence = verdict.sentence
+    assert sentence.startswith(f"The learned softness solved {solved}.0 % [")
+    assert " of 100 unseen problems, the best fixed softness (Gaussian) 50.0 % [" in sentence
+    assert f": {points[0]} percentage points [{points[1]}, {points[2]}], {meaning}." in sentence
+
+
 def test_the_best_fixed_softness_is_another_one_for_each_measure():
     index = torch.arange(100, dtype=torch.float64)
     many = torch.where(index < 90, 0.9, 1.1).double()[None]

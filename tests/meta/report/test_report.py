@@ -28,6 +28,8 @@ from tests.meta.report.report_cases import drawn, evaluate, points_of, read, sha
 
 GAUSSIAN = {"coverage": "gaussian", "schedule": "exponential", "scale_end": 0.1}
 LIMIT = 3_000_000
+# The parts of the page after the verdict, in their order.
+SECTIONS = ('id="problems"', 'id="curves"', 'id="training"', 'id="made"')
 # Of a closed form.
 TAIL = 1e-4
 CUT = norm.ppf(TAIL)
@@ -181,7 +183,8 @@ def test_history_is_drawn(gaussian):
         place = page.data["places"][row["step"]]["values"]
         assert place[0] == f"{row['objective']:.4g}"
         assert place[2] == f"{row['gradient_norm']:.4g}"
-    assert f"{rows[0]['objective']:.4g} to {rows[-1]['objective']:.4g}" in page.words
+    # Two steps solve different problems.
+    assert not [text for text in page.texts["dd"] if f"{rows[0]['objective']:.4g}" in text]
 
 
 def test_judged_run_shows_both_curves_and_what_is_kept(tmp_path):
@@ -213,6 +216,12 @@ def test_judged_run_shows_both_curves_and_what_is_kept(tmp_path):
     assert page.data["shown"] == kept
     assert page.attributes("step")["value"] == str(kept)
     assert page.data["places"][kept]["words"] == f"after outer step {kept} of 9: kept"
+    # Tiles and readings are of the validation problems, which are the same at all steps.
+    losses = [f"{told[which]['objective']:.4g}" for which in ("start", "kept")]
+    assert ", ".join(losses) in page.words
+    assert [page.data["places"][place]["values"][0] for place in (0, kept)] == losses
+    assert page.data["places"][1]["values"][0] == "\N{EN DASH}"
+    assert "loss, validation" in page.words
     assert Verdict.from_json(told).words() in page.words
     # Without a program, the curve is that of the softness that is kept.
     coverage = page.data["charts"]["coverage"]
@@ -252,8 +261,14 @@ def test_page_has_the_numbers_of_the_run(gaussian, tmp_path):
         assert name in page.words
         if not isinstance(value, tuple):
             assert str(value) in page.words
-    told = json.loads(folder.evaluation.read_text())["verdicts"]["pose"]["learned"]["text"]
-    assert told in page.words
+    told = json.loads(folder.evaluation.read_text())["verdicts"]["pose"]["learned"]
+    assert told["text"] in page.words
+    # The verdict comes first, then its figure, with the best fixed softnesses, and what remains on demand.
+    text = folder.report.read_text(encoding="utf-8")
+    parts = (told["sentence"], 'class="bars"', "<details>", told["text"], *SECTIONS)
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert text.count('<li class="ours"><span>') == 1
     # Only those that took part, at the scales that they chose.
     legend = [line for line in page.texts["li"] if " px" in line]
     fixed = [f"{row['label']}, {row['scale']:.2g} px" for row in made if row["kind"] == "fixed"]
@@ -261,6 +276,31 @@ def test_page_has_the_numbers_of_the_run(gaussian, tmp_path):
     assert len(fixed) == 3
     assert "at scales tuned on training problems" in page.words
     assert "at the scale that the learned one has half-way" in page_of(gaussian).words
+
+
+def test_four_curves_are_shown_and_the_others_on_demand(gaussian):
+    page = page_of(gaussian)
+    for key, moving in (("coverage", 3), ("slope", 1)):
+        classes = [
+            values["class"].split()
+            for tag, values in page.tags
+            if tag == "path" and values.get("id", "").startswith(f"line-{key}-")
+        ]
+        assert len(classes) == 6 + moving
+        shown = [names for names in classes if "extra" not in names]
+        assert [names[1] for names in shown] == ["fixed-0", "fixed-1", "fixed-2", "learned"]
+    assert page.attributes("all")["type"] == "checkbox"
+    assert ".extra { display: none; }" in gaussian.report.read_text(encoding="utf-8")
+
+
+def test_evaluation_of_an_earlier_version_has_its_headline(run, tmp_path):
+    made = evaluate(run, tmp_path / "evaluation")
+    text = "No winner: the intervals overlap. Solved: 1.5 % against 2 %."
+    write_json_atomically(
+        run.evaluation, {"rows": made, "verdicts": {"pose": {"learned": {"text": text}}}}
+    )
+    words = page_of(run).texts["p"]
+    assert words.index("No winner: the intervals overlap.") < words.index(text)
 
 
 def test_page_needs_nothing_else(gaussian):
@@ -355,7 +395,7 @@ def test_history_of_another_softness_is_noted(run):
 def test_numbers_of_the_history_may_be_missing(run):
     run.history.write_text('{"step": 1}\n{"step": 2, "objective": null, "gradient_norm": "much"}\n')
     page = page_of(run)
-    assert "\N{EN DASH} to \N{EN DASH}" in page.words
+    assert page.data["places"][1]["values"][:3] == ["\N{EN DASH}"] * 3
     assert page.attributes("line-objective-0")["d"] == ""
 
 

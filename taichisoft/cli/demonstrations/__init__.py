@@ -1,0 +1,1 @@
+"""What ``taichisoft demo`` makes: one file for each picture, and how they are drawn."""
