@@ -5,6 +5,12 @@ placeholder is a word in braces.
 """
 
 CURES = (
+    # Batches that a DataLoader makes
+    (
+        r"^cameras must have one \{name\} to be a batch|^images must have (the same outputs|one size) to be a batch",
+        "A batch has one image size, one kind of camera, and the same outputs.",
+        "Bring them to one size, `camera.resize(size)`, or give the loader a `collate_fn` that keeps a list.",
+    ),
     # Items of a glTF file; what follows would take them for tensors
     (
         r"^\{place\}( must be \{expected\}|\.\{name\} is missing)",

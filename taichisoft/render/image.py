@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from taichisoft.base.checks import check_integer, check_type
+from taichisoft.base.trees import collated, tree
 from taichisoft.base.words import counted, summary
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.image import least_weight
 from taichisoft.files.images import check_image_format, write_image
 
 
+@tree()
 @dataclass(frozen=True, eq=False)
 class SoftImage:
     """A rendered batch of images.
@@ -176,3 +180,23 @@ def ratio_or_zero(sums: Tensor, weight: Tensor) -> Tensor:
     ratio = (sums / size) / torch.where(held > least, weight / size, 1)
     faint = torch.where(held > 0, sums.detach() / torch.where(held > 0, held, 1), 0)
     return torch.where(held > least, ratio, faint)
+
+
+def stacked(images: Sequence[SoftImage]) -> SoftImage:
+    """Return images of one size, with the same outputs, as one batch.
+
+    Raises
+    ------
+    ValueError
+        Sizes, outputs or channels differ.
+    """
+    given = [pytree.tree_structure(image) for image in images]
+    if any(structure != given[0] for structure in given):
+        raise ValueError("images must have the same outputs to be a batch")
+    shapes = sorted({tuple(image.alpha.shape[1:]) for image in images})
+    if len(shapes) != 1:
+        raise ValueError(f"images must have one size to be a batch, got {shapes}")
+    return pytree.tree_map(lambda *parts: torch.cat(parts), *images)
+
+
+collated(SoftImage, stacked)

@@ -28,6 +28,7 @@ from taichisoft.geometry.mesh import Mesh
 from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.render.composition import Composition
 from taichisoft.render.face_ids import nearest_faces
+from taichisoft.render.hooks import TakesRecords, with_backward_hooks
 from taichisoft.render.image import SoftImage, magnified, mean_of_blocks
 from taichisoft.render.transforms import transformable
 from taichisoft.softness.aggregation import Aggregation, Max, Probabilistic
@@ -47,7 +48,7 @@ ENGINES = {"fused": FusedEngine, "autodiff": AutodiffEngine}
 
 
 @eager_class
-class SoftRasterizer(nn.Module):
+class SoftRasterizer(TakesRecords):
     """Render meshes softly, differentiably in their vertices and colours, the camera and the softness.
 
     For the signed distance d of a pixel to a face (pixels, positive inside), coverage is
@@ -262,6 +263,7 @@ class SoftRasterizer(nn.Module):
             culling=culling,
         )
 
+    @with_backward_hooks
     @transformable
     @full_precision
     def forward(

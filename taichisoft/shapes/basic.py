@@ -56,7 +56,7 @@ def icosphere(subdivisions: int = 3) -> Mesh:
     frequency = 2 ** check_integer(subdivisions, "subdivisions", minimum=0)
     sphere = geodesic(frequency)
     # not through combine: the centre of the bounding box need not be the centre of the sphere
-    vertices = torch.from_numpy(sphere.vertices).to(torch.float32)
+    vertices = torch.from_numpy(sphere.vertices).to(torch.get_default_dtype())
     return Mesh(vertices, torch.from_numpy(np.ascontiguousarray(sphere.faces)))
 
 
@@ -81,5 +81,5 @@ def torus(segments: int = 32, sides: int = 16, *, ratio: float = 0.4) -> Mesh:
     around = circle(segments)
     path = np.stack([around[:, 0], np.zeros(segments), around[:, 1]], 1) / (1 + ratio)
     part = ring(path, ratio / (1 + ratio), sides)
-    vertices = torch.from_numpy(part.vertices).to(torch.float32)
+    vertices = torch.from_numpy(part.vertices).to(torch.get_default_dtype())
     return Mesh(vertices, torch.from_numpy(np.ascontiguousarray(part.faces)))
