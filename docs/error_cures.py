@@ -7,8 +7,8 @@ placeholder is a word in braces.
 CURES = (
     # Batches that a DataLoader makes
     (
-        r"^cameras must have one \{name\} to be a batch|^images must have (the same outputs|one size) to be a batch",
-        "A batch has one image size, one kind of camera, and the same outputs.",
+        r"^\{records\} must agree in \{name\} to be a batch",
+        "Cameras or images that a `DataLoader` makes a batch of differ in what a batch has once: a size, a kind, outputs, a dtype, a device.",
         "Bring them to one size, `camera.resize(size)`, or give the loader a `collate_fn` that keeps a list.",
     ),
     # Items of a glTF file; what follows would take them for tensors

@@ -1,7 +1,7 @@
-"""Records as torch and its neighbours take them apart: pytrees, batches of a DataLoader, Lightning's mapping.
+"""Records as torch and its neighbours take them apart: pytrees, batches of a DataLoader, Lightning's copies.
 
 A record is a frozen dataclass of tensors. Whoever takes it apart puts something else in the place of each
-tensor, not always a tensor: what is put together again is not checked.
+tensor, not always a tensor: what is put together again is checked where it is used, by `checked`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,25 @@ from typing import Any, TypeVar
 from torch.utils import _pytree as pytree
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from taichisoft.base.words import summary
+
 C = TypeVar("C", bound=type)
+R = TypeVar("R")
 # The fields that are data, and the others with their values.
 Kept = tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]
-# In a copy that may be changed field by field.
-OPEN = "_open"
+# Of a record that was put together unchecked: which fields are data.
+UNCHECKED = "_unchecked"
+# Of a copy whose fields are about to be set: which are yet to be.
+UNSET = "_unset"
+
+
+def checked(value: R) -> R:
+    """Return a value; a record that was put together unchecked has the checks of its constructor now."""
+    if getattr(value, UNCHECKED, None) is not None and hasattr(value, "__post_init__"):
+        value.__post_init__()
+        # Another thread may have been as quick.
+        vars(value).pop(UNCHECKED, None)
+    return value
 
 
 def tree(*, but: Sequence[str] = ()) -> Callable[[C], C]:
@@ -31,35 +45,53 @@ def tree(*, but: Sequence[str] = ()) -> Callable[[C], C]:
 
     Notes
     -----
-    Lightning maps over a dataclass by setting the fields of a deep copy, which a frozen one refuses. So those
-    of a deep copy may be set, without checks.
+    To torch None is a leaf; here it is the absence of one, so that functions of tensors can be mapped over
+    any record. But a field that was data when a record was taken apart stays data in what is made of the
+    parts, whatever they are: a tree of axes for ``vmap``, some of them None, has the structure of the record.
+
+    Lightning maps over a dataclass by setting the fields of a copy, which a frozen one refuses. So those of
+    such a copy can be set, each once.
     """
 
     def registered(kind: C) -> C:
         every = tuple(field.name for field in fields(kind))
 
+        def data_of(record: Any) -> tuple[str, ...]:
+            default = (n for n in every if n not in but and getattr(record, n) is not None)
+            return vars(record).get(UNCHECKED) or tuple(default)
+
         def parts(record: Any) -> tuple[list[Any], Kept]:
-            values = {name: getattr(record, name) for name in every}
-            # To torch None is a leaf like a tensor; here it is the absence of one.
-            kept = {n: v for n, v in values.items() if n in but or v is None}
-            data = tuple(name for name in every if name not in kept)
-            return [values[name] for name in data], (data, tuple(kept.items()))
+            data = data_of(record)
+            kept = tuple((name, getattr(record, name)) for name in every if name not in data)
+            return [getattr(record, name) for name in data], (data, kept)
 
         def named(record: Any) -> tuple[list[tuple[Any, Any]], Kept]:
-            values, (data, kept) = parts(record)
-            keys = (pytree.GetAttrKey(name) for name in data)
-            return list(zip(keys, values, strict=True)), (data, kept)
+            values, structure = parts(record)
+            keys = map(pytree.GetAttrKey, structure[0])
+            return list(zip(keys, values, strict=True)), structure
 
         def whole(values: Any, structure: Kept) -> Any:
-            made: Any = object.__new__(kind)
             data, kept = structure
-            for name, value in (*zip(data, values, strict=True), *kept):
-                object.__setattr__(made, name, value)
-            return made
+            record: Any = object.__new__(kind)
+            vars(record).update(zip(data, values, strict=True))
+            vars(record).update({**dict(kept), UNCHECKED: data})
+            return record
+
+        def copied(record: Any, memo: dict[int, Any]) -> Any:
+            # Lightning says beforehand that the fields are to be kept as they are; a copy proper never does.
+            to_be_set = all(memo.get(id(x), memo) is x for x in (getattr(record, n) for n in every))
+            copy = memo[id(record)] = object.__new__(type(record))
+            vars(copy).update({name: deepcopy(x, memo) for name, x in _state(record).items()})
+            if to_be_set:
+                vars(copy).update({UNCHECKED: data_of(record), UNSET: set(every)})
+            return copy
 
         pytree.register_pytree_node(kind, parts, whole, flatten_with_keys_fn=named)
-        kind.__deepcopy__ = _open_copy  # type: ignore[attr-defined]
-        kind.__setattr__ = _settable_if_open(kind.__setattr__)  # type: ignore[method-assign, assignment]
+        changed: Any = kind
+        changed.__deepcopy__ = copied
+        changed.__getstate__ = _state
+        changed.__setattr__ = _settable(changed.__setattr__)
+        changed.__repr__ = _said(changed.__repr__)
         return kind
 
     return registered
@@ -70,19 +102,36 @@ def collated(kind: type, together: Callable[[Sequence[Any]], Any]) -> None:
     default_collate_fn_map[kind] = lambda batch, *, collate_fn_map=None: together(batch)
 
 
-def _open_copy(record: Any, memo: dict[int, Any]) -> Any:
-    copy = object.__new__(type(record))
-    memo[id(record)] = copy
-    for name, value in vars(record).items():
-        object.__setattr__(copy, name, deepcopy(value, memo))
-    object.__setattr__(copy, OPEN, True)
-    return copy
+def _state(record: Any) -> dict[str, Any]:
+    """Return what is copied and pickled: fields that are yet to be set can be in the record alone."""
+    return {name: value for name, value in vars(record).items() if name != UNSET}
 
 
-def _settable_if_open(refuse: Any) -> Callable[[Any, str, Any], None]:
-    """Return what sets a field of an open copy, and refuses it as before in others."""
+def _settable(refuse: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any], None]:
+    """Return what sets a field that is yet to be set, and refuses all others."""
 
     def put(record: Any, name: str, value: Any) -> None:
-        (object.__setattr__ if OPEN in vars(record) else refuse)(record, name, value)
+        unset = vars(record).get(UNSET, ())
+        if name not in unset:
+            refuse(record, name, value)
+            return
+        vars(record)[name] = value
+        unset.remove(name)
+        if not unset:
+            del vars(record)[UNSET]
 
     return put
+
+
+def _said(describe: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Return what describes a record; one that is unchecked, and that it fails for, field by field."""
+
+    def say(record: Any) -> str:
+        try:
+            return describe(record)
+        except Exception:
+            if UNCHECKED not in vars(record):
+                raise
+            return summary(record, type(record).__name__)
+
+    return say

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from taichisoft.base.checks import check_batch, check_image_size
+from taichisoft.base.checks import check_alike, check_batch, check_image_size
 from taichisoft.base.eager import eager_class
 from taichisoft.base.trees import collated, tree
 from taichisoft.cameras import blender, clip, opencv, opengl, pytorch3d
@@ -591,12 +591,10 @@ def as_one(cameras: Sequence[Camera]) -> Camera:
     Raises
     ------
     ValueError
-        Image sizes, kinds or near depths differ.
+        Image sizes, kinds, near depths, dtypes or devices differ.
     """
-    for name in ("image_size", "perspective", "near"):
-        values = {getattr(camera, name) for camera in cameras}
-        if len(values) != 1:
-            raise ValueError(f"cameras must have one {name} to be a batch, got {sorted(values)}")
+    shared = ("image_size", "perspective", "near", "dtype", "device")
+    check_alike("cameras", {name: [getattr(x, name) for x in cameras] for name in shared})
     return joined(cameras)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from taichisoft.base.checks import check_dtype, check_finite
+from taichisoft.base.trees import checked
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -17,7 +18,8 @@ R = TypeVar("R", bound="DataclassInstance")
 
 
 def replace_unchecked(record: R, **changes: Any) -> R:
-    """Copy a frozen record without running its checks; the caller checks what it changed."""
+    """Copy a frozen record without running its checks again; the caller checks what it changed."""
+    checked(record)
     copy = object.__new__(type(record))
     for field in fields(record):
         value = changes[field.name] if field.name in changes else getattr(record, field.name)
@@ -53,7 +55,7 @@ def _moved(
             if id(value) not in done:
                 made = value.to(device=device, dtype=dtype if value.is_floating_point() else None)
                 if made.dtype != value.dtype and made.dtype == torch.float32:
-                    check_finite(made, f"{field.name} in float32")
+                    check_finite(made, f"{field.name} in {made.dtype}")
                 done[id(value)] = made
             changes[field.name] = done[id(value)]
         elif isinstance(value, tuple):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from taichisoft.base.checks import check_integer, check_type
+from taichisoft.base.checks import check_alike, check_integer, check_type
 from taichisoft.base.trees import collated, tree
 from taichisoft.base.words import counted, summary
 from taichisoft.cameras.camera import Camera
@@ -188,15 +187,21 @@ def stacked(images: Sequence[SoftImage]) -> SoftImage:
     Raises
     ------
     ValueError
-        Sizes, outputs or channels differ.
+        Sizes, outputs, channels, dtypes or devices differ.
     """
-    given = [pytree.tree_structure(image) for image in images]
-    if any(structure != given[0] for structure in given):
-        raise ValueError("images must have the same outputs to be a batch")
-    shapes = sorted({tuple(image.alpha.shape[1:]) for image in images})
-    if len(shapes) != 1:
-        raise ValueError(f"images must have one size to be a batch, got {shapes}")
-    return pytree.tree_map(lambda *parts: torch.cat(parts), *images)
+    given = [{n: x for n, x in vars(one).items() if isinstance(x, Tensor)} for one in images]
+    check_alike("images", {"outputs": [", ".join(sorted(outputs)) for outputs in given]})
+    made = {}
+    for name in given[0]:
+        parts = [outputs[name] for outputs in given]
+        alike: dict[str, list] = {
+            f"shape[1:] of {name}": [tuple(part.shape[1:]) for part in parts],
+            "dtype": [part.dtype for part in parts],
+            "device": [part.device for part in parts],
+        }
+        check_alike("images", alike)
+        made[name] = torch.cat(parts)
+    return replace(images[0], **made)
 
 
 collated(SoftImage, stacked)

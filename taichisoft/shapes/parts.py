@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from taichisoft.base.precision import default_dtype
 from taichisoft.geometry.mesh import Mesh
 
 Point = Sequence[float] | np.ndarray
@@ -51,7 +52,7 @@ def combine(parts: Sequence[Part]) -> Mesh:
     vertices = np.concatenate([part.vertices for part in parts])
     faces = np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=True)])
     mesh = Mesh(torch.from_numpy(vertices), torch.from_numpy(faces.astype(np.int64)))
-    return mesh.normalized().to(dtype=torch.get_default_dtype())
+    return mesh.normalized().to(dtype=default_dtype())
 
 
 def outward(vertices: np.ndarray, faces: np.ndarray) -> Part:
