@@ -360,9 +360,9 @@ class CameraModel:
         if dtype is not None:
             check_dtype(dtype)
         parts = {name: part.to(device=device, dtype=dtype) for name, part in self.parts.items()}
-        if dtype not in (None, self.dtype):
+        if dtype == torch.float32 != self.dtype:
             for name, part in parts.items():
-                check_finite(part, f"{name} in {part.dtype}")
+                check_finite(part, f"{name} in float32")
         return self.with_parts(parts)
 
     def __len__(self) -> int:

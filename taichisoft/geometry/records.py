@@ -55,7 +55,7 @@ def _moved(
             if id(value) not in done:
                 made = value.to(device=device, dtype=dtype if value.is_floating_point() else None)
                 if made.dtype != value.dtype and made.dtype == torch.float32:
-                    check_finite(made, f"{field.name} in {made.dtype}")
+                    check_finite(made, f"{field.name} in float32")
                 done[id(value)] = made
             changes[field.name] = done[id(value)]
         elif isinstance(value, tuple):
