@@ -16,6 +16,12 @@ CURES = (
         "Taichi runs on the first CUDA device that the process sees, and on no other.",
         '`.to("cuda:0")`, or the environment variable that the message names: each process has a device of its own then.',
     ),
+    # Batches that a DataLoader makes
+    (
+        r"^\{records\} must agree in \{name\} to be a batch",
+        "Cameras or images that a `DataLoader` makes a batch of differ in what a batch has once: a size, a kind, outputs, a dtype, a device.",
+        "Bring them to one size, `camera.resize(size)`, or give the loader a `collate_fn` that keeps a list.",
+    ),
     # Items of a glTF file; what follows would take them for tensors
     (
         r"^\{place\}( must be \{expected\}|\.\{name\} is missing)",

@@ -13,6 +13,7 @@ from torch import Tensor
 from taichisoft.base.checks import check_finite, check_tensor, check_type
 from taichisoft.base.eager import eager_class
 from taichisoft.base.transforms import beneath
+from taichisoft.base.trees import tree
 from taichisoft.cameras.construction import Values, as_tensors
 from taichisoft.geometry.vectors import unit_or_zero
 
@@ -63,6 +64,7 @@ class Light(ABC):
 
 
 @eager_class
+@tree()
 @dataclass(frozen=True, eq=False)
 class AmbientLight(Light):
     """Light from everywhere.
@@ -113,6 +115,7 @@ class _Directed(Light):
 
 
 @eager_class
+@tree()
 @dataclass(frozen=True, eq=False)
 class DirectionalLight(_Directed):
     """Parallel light, as from the sun.
@@ -141,6 +144,7 @@ class DirectionalLight(_Directed):
 
 
 @eager_class
+@tree()
 @dataclass(frozen=True, eq=False)
 class PointLight(_Directed):
     """Light from a point, as strong at any distance.
@@ -212,6 +216,7 @@ class Shading(Enum):
 
 
 @eager_class
+@tree(but=("shading", "two_sided"))
 @dataclass(frozen=True, eq=False)
 class Lighting:
     """Lights, and how the surface answers them (Phong, "Illumination for Computer Generated Pictures", 1975).

@@ -19,11 +19,13 @@ from taichisoft.base.checks import (
     check_type,
 )
 from taichisoft.base.eager import eager_class
+from taichisoft.base.trees import tree
 from taichisoft.base.words import summary
 from taichisoft.geometry.wrap import Wrap
 
 
 @eager_class
+@tree(but=("wrap", "mipmaps"))
 @dataclass(frozen=True, eq=False)
 class Texture:
     """An image that is spread over a mesh, sampled bilinearly.

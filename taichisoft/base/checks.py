@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any, TypeVar, overload
 
@@ -14,6 +14,7 @@ import torch
 from taichisoft.base.eager import eager
 from taichisoft.base.precision import full_precision
 from taichisoft.base.transforms import beneath
+from taichisoft.base.trees import checked
 
 FLOAT_DTYPES = (torch.float32, torch.float64)
 
@@ -31,13 +32,16 @@ def check_type(value: object, name: str, expected: type[T]) -> T: ...
 @overload
 def check_type(value: object, name: str, expected: tuple[type, ...]) -> Any: ...
 def check_type(value: object, name: str, expected: type | tuple[type, ...]) -> object:
-    """Return ``value`` if it is an instance of ``expected``, else raise TypeError."""
+    """Return ``value`` if it is an instance of ``expected``, else raise TypeError.
+
+    A record that was put together unchecked is checked now, and raises what its constructor does.
+    """
     if not isinstance(value, expected):
         types = expected if isinstance(expected, tuple) else (expected,)
         names = " or ".join(t.__name__ for t in types)
         wanted = f"an {names}" if names[0] in "AEIOaeio" else f"a {names}"
         raise TypeError(f"{name} must be {wanted}, got {_kind_of(value, types)}")
-    return value
+    return checked(value)
 
 
 def _kind_of(value: object, types: tuple[type, ...]) -> str:
@@ -288,6 +292,16 @@ def check_batch(sizes: Mapping[str, int]) -> int:
         got = ", ".join(f"{name} has {size}" for name, size in sizes.items())
         raise ValueError(f"batch sizes must be equal or 1, and at least 1: {got}")
     return largest
+
+
+def check_alike(records: str, values: Mapping[str, Iterable[object]]) -> None:
+    """Raise ValueError unless records that are to be a batch have, of each property by name, one value."""
+    for name, given in values.items():
+        different = sorted({str(value) for value in given})
+        if len(different) > 1:
+            raise ValueError(
+                f"{records} must agree in {name} to be a batch, got {' and '.join(different)}"
+            )
 
 
 def _matches(actual: torch.Size, shape: Shape) -> bool:

@@ -1,4 +1,4 @@
-"""Full precision: code that `torch.autocast` does not reach, so that float32 stays float32."""
+"""Precision: code that `torch.autocast` does not reach, so that float32 stays float32; the default dtype."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ DEVICE_TYPES = ("cpu", "cuda")
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def default_dtype() -> torch.dtype:
+    """Return torch's default dtype if it is float64, else float32: there are no others here."""
+    return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
 
 
 def full_precision(function: Callable[P, R]) -> Callable[P, R]:

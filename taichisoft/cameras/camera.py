@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from taichisoft.base.checks import check_batch, check_image_size
+from taichisoft.base.checks import check_alike, check_batch, check_image_size
 from taichisoft.base.eager import eager_class
+from taichisoft.base.trees import collated, tree
 from taichisoft.cameras import blender, clip, opencv, opengl, pytorch3d
 from taichisoft.cameras.construction import (
     ImageSize,
@@ -27,10 +29,11 @@ from taichisoft.cameras.construction import (
     view_from,
     with_one_batch,
 )
-from taichisoft.cameras.model import NEAR, CameraModel, near_or_default
+from taichisoft.cameras.model import NEAR, CameraModel, joined, near_or_default
 
 
 @eager_class
+@tree(but=("image_size", "perspective", "near"))
 @dataclass(frozen=True, eq=False, repr=False)
 class Camera(CameraModel):
     """A batch of B pinhole or orthographic cameras that share an image size.
@@ -580,3 +583,19 @@ class Camera(CameraModel):
             A camera with skew or a distortion, or whose ``rotation`` is none.
         """
         return blender.to_blender(self, sensor_width)
+
+
+def as_one(cameras: Sequence[Camera]) -> Camera:
+    """Return cameras of one image size and kind as one batch.
+
+    Raises
+    ------
+    ValueError
+        Image sizes, kinds, near depths, dtypes or devices differ.
+    """
+    shared = ("image_size", "perspective", "near", "dtype", "device")
+    check_alike("cameras", {name: [getattr(x, name) for x in cameras] for name in shared})
+    return joined(cameras)
+
+
+collated(Camera, as_one)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taichisoft.base.checks import check_batch, check_dtype, check_finite, check_tensor
-from taichisoft.base.precision import full_precision
+from taichisoft.base.precision import default_dtype, full_precision
 from taichisoft.base.transforms import beneath
 from taichisoft.geometry.rotations import look_at
 
@@ -42,8 +42,8 @@ def as_tensors(
     given = {name: value for name, value in values.items() if isinstance(value, Tensor)}
     floats = [value.dtype for value in given.values() if value.is_floating_point()]
     if dtype is None:
-        wide = torch.float64 in floats or (not floats and torch.get_default_dtype().itemsize == 8)
-        dtype = torch.float64 if wide else torch.float32
+        wide = torch.float64 in floats
+        dtype = torch.float64 if wide else torch.float32 if floats else default_dtype()
     check_dtype(dtype)
     devices = {name: value.device for name, value in given.items()}
     if device is None:

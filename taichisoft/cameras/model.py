@@ -350,10 +350,20 @@ class CameraModel:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Self:
-        """Return the cameras on another device, or with another floating dtype. Differentiable."""
+        """Return the cameras on another device, or with another floating dtype. Differentiable.
+
+        Raises
+        ------
+        ValueError
+            A float64 number is beyond what float32 holds, about 3.4e38.
+        """
         if dtype is not None:
             check_dtype(dtype)
-        return self.mapped(lambda value: value.to(device=device, dtype=dtype))
+        parts = {name: part.to(device=device, dtype=dtype) for name, part in self.parts.items()}
+        if dtype == torch.float32 != self.dtype:
+            for name, part in parts.items():
+                check_finite(part, f"{name} in float32")
+        return self.with_parts(parts)
 
     def __len__(self) -> int:
         return self.batch_size

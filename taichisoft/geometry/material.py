@@ -15,12 +15,14 @@ from taichisoft.base.checks import (
     check_type,
 )
 from taichisoft.base.eager import eager_class
+from taichisoft.base.trees import tree
 from taichisoft.base.words import summary
 from taichisoft.geometry.records import moved
 from taichisoft.geometry.wrap import Wrap
 
 
 @eager_class
+@tree(but=("wrap_u", "wrap_v", "mipmaps", "name"))
 @dataclass(frozen=True, eq=False, repr=False)
 class Material:
     """What faces of a mesh look like: a colour, an image, or the product of both; likewise of opacity.

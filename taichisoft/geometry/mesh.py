@@ -18,6 +18,7 @@ from taichisoft.base.checks import (
 )
 from taichisoft.base.eager import eager_class
 from taichisoft.base.precision import full_precision
+from taichisoft.base.trees import tree
 from taichisoft.base.words import summary
 from taichisoft.geometry.assigned import Assigned
 from taichisoft.geometry.look import (
@@ -39,6 +40,7 @@ from taichisoft.geometry.records import moved, replace_unchecked
 
 
 @eager_class
+@tree()
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """A triangle mesh, or a batch of meshes that share their faces.

@@ -16,6 +16,7 @@ from taichisoft.base.checks import (
     check_type,
 )
 from taichisoft.base.eager import eager_class
+from taichisoft.base.trees import collated, tree
 from taichisoft.base.words import counted, summary
 from taichisoft.geometry.assigned import pack, split
 from taichisoft.geometry.look import (
@@ -44,6 +45,7 @@ from taichisoft.geometry.records import moved, replace_unchecked
 
 
 @eager_class
+@tree(but=("face_counts", "vertex_counts"))
 @dataclass(frozen=True, eq=False)
 class MeshBatch:
     """Meshes with different topologies, packed. Usually made by `from_meshes`.
@@ -325,3 +327,6 @@ def _split_or_none(
     values: torch.Tensor | None, counts: tuple[int, ...]
 ) -> Sequence[torch.Tensor | None]:
     return [None] * len(counts) if values is None else values.split(counts)
+
+
+collated(Mesh, MeshBatch.from_meshes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from taichisoft.base.checks import check_dtype, check_finite
+from taichisoft.base.trees import checked
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -17,7 +18,8 @@ R = TypeVar("R", bound="DataclassInstance")
 
 
 def replace_unchecked(record: R, **changes: Any) -> R:
-    """Copy a frozen record without running its checks; the caller checks what it changed."""
+    """Copy a frozen record without running its checks again; the caller checks what it changed."""
+    checked(record)
     copy = object.__new__(type(record))
     for field in fields(record):
         value = changes[field.name] if field.name in changes else getattr(record, field.name)

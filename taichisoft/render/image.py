@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from taichisoft.base.checks import check_integer, check_type
+from taichisoft.base.checks import check_alike, check_integer, check_type
+from taichisoft.base.trees import collated, tree
 from taichisoft.base.words import counted, summary
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.image import least_weight
 from taichisoft.files.images import check_image_format, write_image
 
 
+@tree()
 @dataclass(frozen=True, eq=False)
 class SoftImage:
     """A rendered batch of images.
@@ -176,3 +179,29 @@ def ratio_or_zero(sums: Tensor, weight: Tensor) -> Tensor:
     ratio = (sums / size) / torch.where(held > least, weight / size, 1)
     faint = torch.where(held > 0, sums.detach() / torch.where(held > 0, held, 1), 0)
     return torch.where(held > least, ratio, faint)
+
+
+def stacked(images: Sequence[SoftImage]) -> SoftImage:
+    """Return images of one size, with the same outputs, as one batch.
+
+    Raises
+    ------
+    ValueError
+        Sizes, outputs, channels, dtypes or devices differ.
+    """
+    given = [{n: x for n, x in vars(one).items() if isinstance(x, Tensor)} for one in images]
+    check_alike("images", {"outputs": [", ".join(sorted(outputs)) for outputs in given]})
+    made = {}
+    for name in given[0]:
+        parts = [outputs[name] for outputs in given]
+        alike: dict[str, list] = {
+            f"shape[1:] of {name}": [tuple(part.shape[1:]) for part in parts],
+            "dtype": [part.dtype for part in parts],
+            "device": [part.device for part in parts],
+        }
+        check_alike("images", alike)
+        made[name] = torch.cat(parts)
+    return replace(images[0], **made)
+
+
+collated(SoftImage, stacked)

@@ -17,6 +17,7 @@ from taichisoft.appearance.texture import Texture
 from taichisoft.base.checks import check_holds_numbers, check_integer, check_type
 from taichisoft.base.eager import eager_class
 from taichisoft.base.precision import full_precision
+from taichisoft.base.trees import checked
 from taichisoft.cameras.camera import Camera
 from taichisoft.engine.engines import AutodiffEngine, FusedEngine
 from taichisoft.engine.job import RasterJob
@@ -28,6 +29,7 @@ from taichisoft.geometry.mesh import Mesh
 from taichisoft.geometry.mesh_batch import MeshBatch
 from taichisoft.render.composition import Composition
 from taichisoft.render.face_ids import nearest_faces
+from taichisoft.render.hooks import TakesRecords
 from taichisoft.render.image import SoftImage, magnified, mean_of_blocks
 from taichisoft.render.transforms import transformable
 from taichisoft.softness.aggregation import Aggregation, Max, Probabilistic
@@ -47,7 +49,7 @@ ENGINES = {"fused": FusedEngine, "autodiff": AutodiffEngine}
 
 
 @eager_class
-class SoftRasterizer(nn.Module):
+class SoftRasterizer(TakesRecords):
     """Render meshes softly, differentiably in their vertices and colours, the camera and the softness.
 
     For the signed distance d of a pixel to a face (pixels, positive inside), coverage is
@@ -97,6 +99,9 @@ class SoftRasterizer(nn.Module):
     other parameters. ``vmap`` over vertices, colours or cameras of one scene is a batch, over anything else
     a loop. Forward mode over forward mode raises RuntimeError, as does forward mode over a gradient of a
     `StraightThrough`: reverse mode has both. ``torch.compile`` compiles what is around a render.
+
+    Hooks of torch are called by a call of the renderer, and by no method. Full backward hooks see the
+    tensors within meshes, cameras and images, in the order of the pytree.
 
     Both sides of a face are drawn, unless one is culled. What is nearer than ``camera.near`` is not: a face
     that crosses that plane is cut there into one or two triangles, whose edges are soft as all edges are, and
@@ -410,9 +415,8 @@ class SoftRasterizer(nn.Module):
         opacity: Opacity | None = None,
     ) -> tuple[Surface, Scene]:
         """Return the look and the projected geometry of what `forward` renders, ``ssaa`` times as large."""
-        mesh = as_drawable(mesh)
+        mesh, colors, source = as_drawable(mesh), checked(colors), None
         check_type(camera, "camera", Camera)
-        source = None
         if opacity is not None:
             mesh = with_opacity(mesh, opacity)
         if self.deterministic:

@@ -1,4 +1,4 @@
-"""Procedural meshes: deterministic, in float32, facing outwards, within the unit sphere.
+"""Procedural meshes: deterministic, in torch's default dtype, facing outwards, within the unit sphere.
 
 The y axis points up. The objects are centred on their bounding box, their largest radius is 1
 and they face +z. They have several closed parts that overlap, no face without area, and no

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from taichisoft.base.checks import check_integer, check_number
+from taichisoft.base.precision import default_dtype
 from taichisoft.geometry.mesh import Mesh
 from taichisoft.shapes.parts import combine
 from taichisoft.shapes.solids import box, geodesic
@@ -17,8 +18,8 @@ def triangle() -> Mesh:
 
     Its corners are at distance 1 from the origin, the first one straight up.
     """
-    corners = torch.tensor([[0.0, 1.0, 0.0], [-(0.75**0.5), -0.5, 0.0], [0.75**0.5, -0.5, 0.0]])
-    return Mesh(corners, torch.tensor([[0, 1, 2]]))
+    x = 0.75**0.5
+    return _flat([[0.0, 1.0], [-x, -0.5], [x, -0.5]], [[0, 1, 2]])
 
 
 def quad() -> Mesh:
@@ -27,8 +28,7 @@ def quad() -> Mesh:
     Its corners are at distance 1 from the origin.
     """
     s = 0.5**0.5
-    corners = torch.tensor([[-s, -s, 0.0], [s, -s, 0.0], [s, s, 0.0], [-s, s, 0.0]])
-    return Mesh(corners, torch.tensor([[0, 1, 2], [0, 2, 3]]))
+    return _flat([[-s, -s], [s, -s], [s, s], [-s, s]], [[0, 1, 2], [0, 2, 3]])
 
 
 def cube(subdivisions: int = 0) -> Mesh:
@@ -56,7 +56,7 @@ def icosphere(subdivisions: int = 3) -> Mesh:
     frequency = 2 ** check_integer(subdivisions, "subdivisions", minimum=0)
     sphere = geodesic(frequency)
     # not through combine: the centre of the bounding box need not be the centre of the sphere
-    vertices = torch.from_numpy(sphere.vertices).to(torch.float32)
+    vertices = torch.from_numpy(sphere.vertices).to(default_dtype())
     return Mesh(vertices, torch.from_numpy(np.ascontiguousarray(sphere.faces)))
 
 
@@ -81,5 +81,10 @@ def torus(segments: int = 32, sides: int = 16, *, ratio: float = 0.4) -> Mesh:
     around = circle(segments)
     path = np.stack([around[:, 0], np.zeros(segments), around[:, 1]], 1) / (1 + ratio)
     part = ring(path, ratio / (1 + ratio), sides)
-    vertices = torch.from_numpy(part.vertices).to(torch.float32)
+    vertices = torch.from_numpy(part.vertices).to(default_dtype())
     return Mesh(vertices, torch.from_numpy(np.ascontiguousarray(part.faces)))
+
+
+def _flat(corners: list[list[float]], faces: list[list[int]]) -> Mesh:
+    vertices = torch.tensor([[*corner, 0.0] for corner in corners], dtype=default_dtype())
+    return Mesh(vertices, torch.tensor(faces))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from taichisoft.base.precision import default_dtype
 from taichisoft.geometry.mesh import Mesh
 
 Point = Sequence[float] | np.ndarray
@@ -45,13 +46,13 @@ class Part:
 
 
 def combine(parts: Sequence[Part]) -> Mesh:
-    """Join parts into one float32 mesh, centred on its bounding box, with largest radius 1."""
+    """Join parts into one mesh of the default dtype, centred on its bounding box, with largest radius 1."""
     counts = [len(part.vertices) for part in parts]
     starts = np.cumsum([0, *counts[:-1]])
     vertices = np.concatenate([part.vertices for part in parts])
     faces = np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=True)])
     mesh = Mesh(torch.from_numpy(vertices), torch.from_numpy(faces.astype(np.int64)))
-    return mesh.normalized().to(dtype=torch.float32)
+    return mesh.normalized().to(dtype=default_dtype())
 
 
 def outward(vertices: np.ndarray, faces: np.ndarray) -> Part:

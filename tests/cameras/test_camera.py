@@ -242,6 +242,14 @@ def test_dtype_follows_the_tensors():
         camera.to(dtype=torch.bfloat16)
 
 
+def test_numbers_that_another_dtype_does_not_hold_are_told_with_it():
+    camera = Camera.look_at((2, 2, 2), image_size=SIZE, dtype=torch.float64)
+    bent = camera.with_parts({"distortion": torch.tensor([[1e300, 0, 0, 0]], dtype=torch.float64)})
+    with pytest.raises(ValueError, match=r"^distortion in float32 must be finite, got inf"):
+        bent.to(dtype=torch.float32)
+    assert bent.to(dtype=torch.float64).distortion is bent.distortion
+
+
 BAD_VIEWS = {
     "eye is at": ({"eye": (0, 0, 0)}, ValueError, "eye must differ from at"),
     "one eye is at": ({"eye": [(0, 0, 1), (0, 0, 0)]}, ValueError, "eye must differ from at"),

@@ -163,6 +163,14 @@ def test_files_named_in_the_text_exist():
             assert (ROOT / name).exists(), f"{path.name}: {name}"
 
 
+def test_rows_of_what_works_with_torch_name_tests_that_are_there():
+    rows = [row for row in PAGES[DOCS / "torch.md"].splitlines() if row.startswith("| ")][1:]
+    assert len(rows) > 10
+    for row in rows:
+        file, name = re.findall(r"`(tests/[\w/]+\.py)::(\w+)` \|$", row)[0]
+        assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8"), name
+
+
 def options_in_tables(page: str) -> set[str]:
     rows = re.findall(r"^\| (`--.*?) \|", PAGES[DOCS / page], flags=re.MULTILINE)
     return {name for row in rows for name in re.findall(r"`(--[\w.-]+)", row)}

@@ -251,3 +251,17 @@ def test_combine_offsets_the_faces_of_later_parts():
     mesh = combine([part, part.moved((3, 0, 0))])
     assert (mesh.num_vertices, mesh.num_faces) == (16, 24)
     assert mesh.faces[12:].equal(mesh.faces[:12] + 8)
+
+
+@pytest.mark.parametrize("make", [shapes.mug, shapes.quad, shapes.icosphere, shapes.torus])
+@pytest.mark.parametrize(
+    ("default", "expected"), [(torch.float64, torch.float64), (torch.bfloat16, torch.float32)]
+)
+def test_shapes_have_the_default_dtype_or_float32(make, default, expected):
+    torch.set_default_dtype(default)
+    try:
+        mesh = make()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert mesh.dtype == expected
+    torch.testing.assert_close(mesh.vertices.float(), make().vertices)
