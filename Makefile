@@ -16,7 +16,7 @@ RESULTS ?= --out results/next
 WORKERS ?= 2
 # Random scenes and damaged files of a long fuzzing.
 SCENES  ?= 2000
-SHARE   := TI_CPU_MAX_NUM_THREADS=2
+SHARE   := TI_CPU_MAX_NUM_THREADS=2 QD_CPU_MAX_NUM_THREADS=2
 # Of ten: there is no address of an author to state.
 PYROMA  := 8
 SPOT   ?= ../shared/data/spot.obj
@@ -29,7 +29,7 @@ WHEELS ?=
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PIP    += $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: demo train results compiled test fuzz test-bounds test-vulkan test-vulkan-all lint docs docs-pictures bench gpu notebooks package installed clean
+.PHONY: demo train results compiled test fuzz test-bounds test-quadrants test-quadrants-short test-vulkan test-vulkan-all lint docs docs-pictures bench gpu notebooks package installed clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp  ## find a pose and a shape, compare a learned softness with fixed ones: three pictures in DEMO, within a minute
@@ -55,6 +55,13 @@ fuzz: $(VENV)/test.stamp  ## hold random scenes and damaged files against indepe
 test-bounds: $(VENV)/test.stamp  ## run tests of the kernels with checked array bounds
 	$(BIN)/python -m tests.elsewhere bounds
 
+test-quadrants: $(VENV)/test.stamp $(VENV)/quadrants.stamp  ## run all tests with quadrants in the place of Taichi
+	$(SHARE) TAICHISOFT_ENGINE=quadrants $(BIN)/python -m tests.compiled
+	$(SHARE) TAICHISOFT_ENGINE=quadrants $(BIN)/python -m pytest -n $(WORKERS)
+
+test-quadrants-short: $(VENV)/test.stamp $(VENV)/quadrants.stamp  ## run some tests of the kernels with quadrants
+	$(SHARE) TAICHISOFT_ENGINE=quadrants $(BIN)/python -m tests.elsewhere quadrants
+
 test-vulkan: $(VENV)/test.stamp  ## run the tests of the engine on Vulkan, in float32
 	$(BIN)/python -m tests.elsewhere vulkan
 
@@ -72,9 +79,10 @@ docs: $(VENV)/docs.stamp  ## build the documentation into site/; a warning is an
 docs-pictures: $(VENV)/train.stamp  ## draw the pictures of the documentation anew, and print the numbers that it quotes
 	$(BIN)/python docs/pictures.py
 
-bench: $(VENV)/train.stamp $(VENV)/bench.stamp  ## time the rasterizer next to its peers, and all that is in results/ about speed
+bench: $(VENV)/train.stamp $(VENV)/bench.stamp $(VENV)/quadrants.stamp  ## time the rasterizer next to its peers, and all that is in results/ about speed
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.backends
+	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.workloads $(if $(wildcard $(SPOT)),--mesh $(SPOT))
 	$(BIN)/python -m benchmarks.profile_step $(if $(wildcard $(SPOT)),--mesh $(SPOT))
 	$(BIN)/python -m benchmarks.kernels
@@ -98,13 +106,13 @@ package: $(VENV)/package.stamp  ## build wheel and sdist, check both; install th
 	build/package/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
 	cd build && package/bin/python ../tests/documents/smoke.py
 
-installed: $(VENV)/lint.stamp $(VENV)/docs.stamp $(VENV)/test.stamp  ## install what lint, docs and all tests need
+installed: $(VENV)/lint.stamp $(VENV)/docs.stamp $(VENV)/test.stamp $(VENV)/quadrants.stamp  ## install what lint, docs and all tests need
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
 
 $(VENV)/made.stamp:
-	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v < (3, 14) else f"Python 3.10-3.13 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.12")'
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v < (3, 15) else f"Python 3.10-3.14 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
@@ -122,6 +130,10 @@ $(VENV)/test.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 
 $(VENV)/gpu.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	$(PIP) --editable '.[train,test]'
+	touch $@
+
+$(VENV)/quadrants.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[quadrants]' || { echo 'quadrants cannot be installed here: it has wheels for Python 3.10-3.14 on Linux (x86-64, ARM), Windows and Macs with Apple processors; this is' "$$($(BIN)/python -VV)" >&2; exit 1; }
 	touch $@
 
 $(VENV)/package.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt

@@ -13,11 +13,12 @@ import torch
 import taichisoft as ts
 from meta.runs.folder import write_json_atomically, write_text_atomically
 from taichisoft.base.backend import threads
+from taichisoft.base.engine import ENGINE
 from taichisoft.base.processor import processor
 
 
 def about(module: str, arguments: list[str] | None) -> dict[str, object]:
-    """Return command, processor, threads, backend and versions."""
+    """Return command, processor, threads, backend, engine and versions."""
     given = sys.argv[1:] if arguments is None else arguments
     backend = ts.backend()
     return {
@@ -26,6 +27,7 @@ def about(module: str, arguments: list[str] | None) -> dict[str, object]:
         "kernel_threads": threads(),
         "torch_threads": torch.get_num_threads(),
         "backend": backend,
+        "engine": f"{ENGINE.name} {version(ENGINE.name)}",
         "taichisoft": ts.__version__,
         "torch": torch.__version__,
     }

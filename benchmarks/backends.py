@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 import taichisoft as ts
 from benchmarks.about import about, headline, write_results
 from benchmarks.renderers import fused
 from benchmarks.scenes import Setting
+from benchmarks.timed import timed
 from benchmarks.timing import measure
 from meta.report.markdown import markdown_table
 from taichisoft.base.vulkan_device import vulkan_devices
@@ -43,10 +41,7 @@ def time_here(settings: tuple[Setting, ...]) -> dict[str, float]:
 
 def time_elsewhere(backend: str, quick: bool) -> dict[str, float]:
     """Return the same of a fresh process on a backend."""
-    command = [sys.executable, "-m", "benchmarks.backends", "--here", *["--quick"] * quick]
-    environment = {**os.environ, "TAICHISOFT_BACKEND": backend}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return timed("benchmarks.backends", quick, TAICHISOFT_BACKEND=backend)
 
 
 def compare(rounds: int, quick: bool) -> list[dict[str, object]]:

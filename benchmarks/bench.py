@@ -112,14 +112,19 @@ def run(plan: Plan, rounds: int) -> Iterator[PeerTimes]:
 
 
 def compare_learned(setting: Setting, rounds: int) -> Iterator[PeerTimes]:
-    """Time the learned network, frozen and being learned, against a Gaussian of the same cut-off."""
-    gaussian = ts.Gaussian(1.0)
-    peer = fused(setting, ts.SoftRasterizer(gaussian), "Gaussian, equal cut-off")
+    """Time the learned network against a Gaussian of the same cut-off."""
+    peer = fused(setting, ts.SoftRasterizer(ts.Gaussian(1.0)), "Gaussian, equal cut-off")
+    for label, network in learned(setting):
+        yield from compare(label, network, peer, rounds)
+
+
+def learned(setting: Setting) -> Iterator[tuple[str, Renderer]]:
+    """Yield the learned network, frozen and being learned, with the cut-off of a Gaussian, and what it is."""
     for state in ("frozen", "learning"):
-        network = ts.MLPCoverage(1.0, reach=-gaussian.domain().low)
+        network = ts.MLPCoverage(1.0, reach=-ts.Gaussian(1.0).domain().low)
         network.requires_grad_(state == "learning")
         label = f"MLPCoverage ({state}), {setting.scene.label}"
-        yield from compare(label, fused(setting, ts.SoftRasterizer(network)), peer, rounds)
+        yield label, fused(setting, ts.SoftRasterizer(network))
 
 
 MEMORY_PROBE = """

@@ -68,9 +68,8 @@ def compare_all(settings: Iterable[Setting], rounds: int) -> list[Cost]:
     costs = []
     for setting in settings:
         scene = setting.scene
-        for part in (_coverages, _parameters, _double_backward, _engines):
-            for work, target, contestants in part(scene):
-                costs += compete(scene, work, target, contestants, rounds)
+        for work, target, contestants in comparisons(scene):
+            costs += compete(scene, work, target, contestants, rounds)
     return costs
 
 
@@ -114,6 +113,12 @@ LEARNED: dict[str, Make] = {
 }
 
 
+def comparisons(scene: Scene) -> Comparisons:
+    """Yield all comparisons of a scene."""
+    for part in (_coverages, _parameters, _double_backward, _engines):
+        yield from part(scene)
+
+
 def with_equal_reach(make: Make, *, learn: bool = False) -> ts.Coverage:
     """Return a coverage whose cut-off radius is `REACH`, frozen or with all its parameters learned."""
     return make(REACH / -make(1.0).domain().low).requires_grad_(learn)
@@ -132,7 +137,7 @@ def _parameters(scene: Scene) -> Comparisons:
             Graph(scene, ts.SoftRasterizer(with_equal_reach(make, learn=learn)), silhouette)
             for learn in (False, True)
         )
-        contestants = {"frozen": frozen.backward, name: learned.backward}
+        contestants = {f"{name}, frozen": frozen.backward, name: learned.backward}
         yield "backward", PARAMETERS_TARGET, contestants
 
 

@@ -95,11 +95,11 @@ CURES = (
     ),
     (
         r"this process was forked",
-        "Taichi's threads do not survive a fork, so that a render in the child would wait for them for ever.",
+        "The threads of the kernels do not survive a fork, so that a render in the child would wait for them for ever.",
         "Start the processes by `spawn` or `forkserver`, or render in the parent only. Workers that do not render are fine.",
     ),
     (
-        r"Taichi was reset",
+        r"was reset \(",
         "`ti.reset()` or a second `ti.init()` deleted what this library had compiled.",
         "Call `ti.init` before the first render and never `ti.reset`; a new process starts afresh.",
     ),
@@ -671,18 +671,28 @@ CURES = (
         "`mesh.to(dtype=torch.float32)`, or `ts.init('cpu')`.",
     ),
     (
+        r"environment variable \{VARIABLE\} must be one of",
+        "`TAICHISOFT_ENGINE` is neither of the two names.",
+        "`taichi`, `quadrants`, or nothing, which is Taichi where it is installed.",
+    ),
+    (
+        r"nor quadrants is installed|asks for \{wanted\}",
+        "What compiles and runs the kernels is not installed for the Python that runs.",
+        "`python -m pip install taichi` (Python 3.10 to 3.13), or `python -m pip install quadrants` (3.10 to 3.14).",
+    ),
+    (
         r"\{source\} must be one of",
         "A backend that does not exist, from `ts.init` or `TAICHISOFT_BACKEND`.",
         "'cpu', 'cuda', 'vulkan' or 'metal'.",
     ),
     (
         r"cannot be had",
-        "The backend was asked for by name and is not there: no driver, no device, or Taichi started another one.",
+        "The backend was asked for by name and is not there: no driver, no device, or the engine started another one.",
         "`ts.available_backends()` lists what there is; without a name the best is taken. There is no silent fallback.",
     ),
     (
         r"cannot be chosen",
-        "Taichi runs already; it has one backend for each process.",
+        "Taichi, or quadrants in its place, runs already; it has one backend for each process.",
         "Call `ts.init` first of all, or restart the notebook's kernel.",
     ),
 )

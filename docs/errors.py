@@ -141,7 +141,7 @@ PLUMBING = {
     "max",
     "self",
 }
-PLUMBING |= {"__name__", "arch_name", "repr"}
+PLUMBING |= {"__name__", "arch_name", "repr", "title"}
 
 
 def _in_words(message: str) -> str:

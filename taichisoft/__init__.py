@@ -13,6 +13,7 @@ from taichisoft.appearance.sides import Culling as Culling
 from taichisoft.appearance.texture import Texture as Texture
 from taichisoft.base.backend import available_backends as available_backends
 from taichisoft.base.backend import backend as backend
+from taichisoft.base.backend import engine_name as engine_name
 from taichisoft.base.backend import init as init
 from taichisoft.base.version import __version__ as __version__
 from taichisoft.cameras.blender import SensorFit as SensorFit

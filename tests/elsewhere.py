@@ -1,7 +1,8 @@
-"""The engine's tests elsewhere: ``python -m tests.elsewhere vulkan`` or ``bounds``.
+"""The engine's tests elsewhere: ``python -m tests.elsewhere vulkan``, ``bounds`` or ``quadrants``.
 
-On Vulkan in float32, and on the CPU with checked array bounds. A run fails if another backend ran than was
-asked for, if a test was skipped, or if so few were found that files must be missing.
+On Vulkan in float32, on the CPU with checked array bounds, and, some of them, with quadrants in the place of
+Taichi (``TAICHISOFT_ENGINE=quadrants``, which is read before this module). A run fails if another backend or
+engine ran than was asked for, if a test was skipped, or if so few were found that files must be missing.
 """
 
 from __future__ import annotations
@@ -41,6 +42,17 @@ AT_ENDS = (
     "test_image_sizes or test_hard_coverage or test_meshes_of_different_sizes "
     "or test_heights_around_the_bands or test_widths_around_the_lanes or test_kinds_of_colours"
 )
+# What an engine of another name could do otherwise: launches, vectors, first and second derivatives, threads.
+OF_ENGINES = (
+    "engine/test_direct.py",
+    "engine/test_kernels_vs_reference.py",
+    "engine/test_second_derivatives.py",
+    "base/test_engine.py",
+)
+SHORT = (
+    "test_direct or test_engine or test_widths_around_the_lanes "
+    "or test_silhouette_is_alpha or (test_gradgradcheck and gaussian)"
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,8 @@ class Place:
         Number of tests.
     variables : mapping
         Of the environment.
+    engine : str, optional
+        That must run them. By default any.
     """
 
     backend: str
@@ -66,6 +80,7 @@ class Place:
     options: tuple[str, ...]
     at_least: int
     variables: Mapping[str, str] = field(default_factory=dict)
+    engine: str | None = None
 
 
 PLACES = {
@@ -77,6 +92,7 @@ PLACES = {
         50,
         {"TAICHISOFT_DEBUG": "1"},
     ),
+    "quadrants": Place("cpu", OF_ENGINES, ("-k", SHORT), 35, engine="quadrants"),
 }
 
 
@@ -96,6 +112,8 @@ class Outcomes:
         found = []
         if backend != place.backend:
             found.append(f"the backend was {backend}, not {place.backend}")
+        if place.engine not in (None, ts.engine_name()):
+            found.append(f"the engine was {ts.engine_name()}, not {place.engine}")
         if self.numbers["skipped"]:
             found.append(f"{self.numbers['skipped']} tests were skipped")
         if self.numbers["passed"] < place.at_least:

@@ -14,8 +14,19 @@ import tempfile
 from multiprocessing import forkserver
 from pathlib import Path
 
+from taichisoft.base.engine import VARIABLE as ENGINE
+
 # By itself it would outlive this process for a moment.
 atexit.register(forkserver._forkserver._stop)
+
+
+def outside() -> dict[str, str]:
+    """Return the environment as users have it: without what was set for the tests, but for the engine."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == ENGINE or not name.startswith("TAICHISOFT_")
+    }
 
 
 class Program:

@@ -98,13 +98,14 @@ class CandidateJob(Job):
 
     @cached_property
     def origin(self) -> dict[str, Any]:
-        """Everything that the result depends on: problems, softnesses, protocol, backend, code."""
+        """Everything that the result depends on: problems, softnesses, protocol, engine, code."""
         candidate, grid = self.candidate, self.protocol.grid(self.family)
         return {
             "format": FORMAT,
             "taichisoft": taichisoft.__version__,
             "code": code_digest((*CODE, *candidate.code)),
             "draws": {name: version(name) for name in DRAWS},
+            "engine": taichisoft.engine_name(),
             "backend": taichisoft.backend(),
             "family": plain(self.family),
             "protocol": plain(self.protocol),

@@ -17,11 +17,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from meta.learning.group import Alone, Group
+from taichisoft.base.engine import ENGINE
 
 T = TypeVar("T")
 
 TRANSPORTS = ("gloo", "nccl")
-KERNEL_THREADS = "TI_CPU_MAX_NUM_THREADS"
+KERNEL_THREADS = ENGINE.variable("CPU_MAX_NUM_THREADS")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 POLL = 1e-3
 

@@ -11,6 +11,7 @@ from meta.evaluation.verdicts import Verdict, number, percent
 from meta.report.markdown import markdown_table
 from meta.report.row import Row
 from meta.runs.versions import versions
+from taichisoft.base.engine import ENGINE
 
 
 def rows(comparison: Comparison) -> list[Row]:
@@ -51,7 +52,8 @@ def processors(comparisons: Sequence[Comparison]) -> list[str]:
 
 def origin(comparisons: Sequence[Comparison]) -> str:
     """Return where the numbers come from, in a paragraph."""
-    software = ", ".join(f"{name} {versions()[name]}" for name in ("taichisoft", "torch", "taichi"))
+    names = ("taichisoft", "torch", ENGINE.name)
+    software = ", ".join(f"{name} {versions()[name]}" for name in names)
     where = " and ".join(processors(comparisons)) or "a processor that was not noted"
     return (
         f"Made on {where}, with {software}. Another seed gives other numbers, and so does the same seed on a "

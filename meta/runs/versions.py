@@ -8,15 +8,16 @@ from importlib.metadata import version
 import torch
 
 import taichisoft
+from taichisoft.base.engine import ENGINE
 from taichisoft.base.processor import processor
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of taichisoft, torch, taichi and Python, and the processor."""
+    """Return the versions of taichisoft, torch, the engine and Python, and the processor."""
     return {
         "taichisoft": taichisoft.__version__,
         "torch": torch.__version__,
-        "taichi": version("taichi"),
+        ENGINE.name: version(ENGINE.name),
         "python": platform.python_version(),
         "processor": processor(),
     }

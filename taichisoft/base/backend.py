@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from taichisoft.base.engine import ENGINE
+from taichisoft.base.inside import INSIDE
 from taichisoft.base.log import logger
 from taichisoft.base.memory import keep_freed_memory
 from taichisoft.base.taichi import ti
@@ -23,7 +25,7 @@ DEBUG_VARIABLE = "TAICHISOFT_DEBUG"
 # Bytes of compiled kernels on disk. Those of `tests.compiled` alone take 60 MB, and a program that ends while
 # there are more than Taichi's own limit, 100 MB, deletes a quarter of them.
 CACHE_SIZE = 2**30
-CACHE_SIZE_VARIABLE = "TI_OFFLINE_CACHE_MAX_SIZE_OF_FILES"
+CACHE_SIZE_VARIABLE = ENGINE.variable("OFFLINE_CACHE_MAX_SIZE_OF_FILES")
 
 _active: str | None = None
 # Taichi's runtime that kernels were compiled in. Not held: what is alive at exit keeps their cache unwritten.
@@ -85,7 +87,9 @@ def init(backend: str | None = None) -> str:
         keep_freed_memory()
     _active = name
     _runtime = weakref.ref(ti.lang.impl.get_runtime())
-    logger.info("backend %s (%s)", name, source if wanted else "the best one present")
+    logger.info(
+        "backend %s of %s (%s)", name, ENGINE.title, source if wanted else "the best one present"
+    )
     return name
 
 
@@ -95,20 +99,36 @@ def backend() -> str:
     return _active or init()
 
 
+def engine_name() -> str:
+    """Return what compiles and runs the kernels: "taichi", or "quadrants", the fork of it that goes on.
+
+    The environment variable ``TAICHISOFT_ENGINE`` chooses it, before taichisoft is imported. By default it is
+    Taichi where that is installed, else quadrants.
+
+    Raises
+    ------
+    ValueError
+        From the import: the variable is neither name.
+    ImportError
+        From the import: what the variable names is not installed, or neither is.
+    """
+    return ENGINE.name
+
+
 def check_usable() -> None:
     """Raise RuntimeError where no kernel can run: in a fork, or after Taichi was reset."""
     if _forked:
         raise RuntimeError(
-            "no render is possible here: this process was forked after taichisoft or Taichi had started, and "
-            "threads do not survive that; start it by spawn or forkserver "
+            f"no render is possible here: this process was forked after taichisoft or {ENGINE.title} "
+            "had started, and threads do not survive that; start it by spawn or forkserver "
             '(torch.multiprocessing.set_start_method("spawn"), multiprocessing_context="spawn" of a '
             "DataLoader), or fork before the first render"
         )
     if _runtime is not None and _runtime() is not ti.lang.impl.get_runtime():
         raise RuntimeError(
-            "no render is possible any more: Taichi was reset (ti.reset, or ti.init for a second time) after "
-            "taichisoft had started, which deleted what it had compiled; call ti.init before the first "
-            "render only, or start a new process"
+            f"no render is possible any more: {ENGINE.title} was reset ({ENGINE.alias}.reset, or "
+            f"{ENGINE.alias}.init for a second time) after taichisoft had started, which deleted what it had "
+            f"compiled; call {ENGINE.alias}.init before the first render only, or start a new process"
         )
 
 
@@ -138,8 +158,8 @@ def in_debug_mode() -> bool:
 
 
 def cache_folder() -> Path:
-    """Return where Taichi keeps compiled kernels; ``XDG_CACHE_HOME`` moves it."""
-    return Path(ti._lib.core.get_repo_dir()) / "ticache"
+    """Return where compiled kernels are kept; ``XDG_CACHE_HOME`` moves it."""
+    return INSIDE.cache_folder
 
 
 def kernel_dtype(dtype: torch.dtype) -> Any:
@@ -169,16 +189,16 @@ def _reason_missing(name: str) -> str | None:
         return "the Vulkan loader finds no device (no loader, no driver, or no permission)"
     with contextlib.redirect_stdout(io.StringIO()):
         supported = ti.lang.misc.is_arch_supported(getattr(ti, name))
-    return None if supported else f"Taichi finds no {name} driver or device"
+    return None if supported else f"{ENGINE.title} finds no {name} driver or device"
 
 
 def _start(name: str, source: str) -> None:
-    if ti.lang.impl.get_runtime().prog is not None:
+    if INSIDE.program is not None:
         running = ti.lang.impl.current_cfg().arch
         if running != getattr(ti, name):
             raise RuntimeError(
-                f"backend {name!r} ({source}) cannot be chosen: this process has initialised Taichi "
-                f"itself, on {ti._lib.core.arch_name(running)}"
+                f"backend {name!r} ({source}) cannot be chosen: this process has initialised "
+                f"{ENGINE.title} itself, on {ti._lib.core.arch_name(running)}"
             )
         return
     missing = _reason_missing(name)
@@ -187,8 +207,9 @@ def _start(name: str, source: str) -> None:
         raise RuntimeError(
             f"backend {name!r} ({source}) cannot be had: {missing}; present here: {present}"
         )
-    # Taichi would follow these variables to another device without a word.
-    overrides = {key: os.environ.pop(key) for key in ("TI_ARCH",) if key in os.environ}
+    # Taichi would follow this variable to another device without a word.
+    variable = ENGINE.variable("ARCH")
+    override = os.environ.pop(variable, None)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             ti.init(
@@ -199,12 +220,13 @@ def _start(name: str, source: str) -> None:
                 **_cache_size(),
             )
     finally:
-        os.environ.update(overrides)
+        if override is not None:
+            os.environ[variable] = override
     started = ti.lang.impl.current_cfg().arch
     if started != getattr(ti, name):
         ti.reset()
         raise RuntimeError(
-            f"backend {name!r} ({source}) cannot be had: Taichi started "
+            f"backend {name!r} ({source}) cannot be had: {ENGINE.title} started "
             f"{ti._lib.core.arch_name(started)} instead"
         )
 
@@ -219,7 +241,7 @@ def _cache_size() -> dict[str, int]:
 def _note_fork() -> None:
     """Remember, in the child of a fork, that Taichi ran in the parent."""
     global _forked
-    if _active is not None or ti.lang.impl.get_runtime().prog is not None:
+    if _active is not None or INSIDE.program is not None:
         _forked = True
         # At exit it would wait for threads that are not there.
         atexit.unregister(ti.reset)

@@ -1,16 +1,19 @@
-"""Taichi, imported in this one place.
+"""Taichi, or quadrants in its place: imported in this one place.
 
-Everything else takes ``ti`` from here, so that its banner and its driver warnings are silenced once and
-a compatible fork could be swapped in with one line.
+Everything else takes ``ti`` from here, so that its banner and its driver warnings are silenced once, and
+either engine serves.
 """
 
 import os
+from importlib import import_module
 
-os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "False")
+from taichisoft.base.engine import ENGINE
+
+os.environ.setdefault(f"ENABLE_{ENGINE.name.upper()}_HEADER_PRINT", "False")
 # Already while it is imported: in a notebook it has something to say then.
-os.environ.setdefault("TI_LOG_LEVEL", "error")
+os.environ.setdefault(ENGINE.variable("LOG_LEVEL"), "error")
 
-import taichi as ti
+ti = import_module(ENGINE.name)
 
 # A missing driver of a backend nobody asked for is no news; one that was asked for is an error of ours.
 ti.set_logging_level(ti.ERROR)

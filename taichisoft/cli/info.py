@@ -9,6 +9,7 @@ from importlib.metadata import version
 import torch
 
 from taichisoft.base.backend import available_backends, backend, cache_folder, threads
+from taichisoft.base.engine import ENGINE
 from taichisoft.base.version import __version__
 from taichisoft.base.vulkan_device import vulkan_devices
 from taichisoft.cli.command import OK, Command
@@ -46,7 +47,7 @@ def describe() -> dict[str, str]:
         "taichisoft": __version__,
         "python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
         "torch": torch.__version__,
-        "taichi": version("taichi"),
+        ENGINE.name: version(ENGINE.name),
         "backend": f"{runs} (present: {', '.join(present)})",
         "devices": ", ".join(_devices()) or "the CPU alone",
         "threads": f"{threads()} of the kernels, {torch.get_num_threads()} of torch",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -11,7 +10,8 @@ import torch
 
 import taichisoft as ts
 from taichisoft.base import backend as runtime
-from tests.forks import Program
+from taichisoft.base.engine import ENGINE
+from tests.forks import Program, outside
 
 RENDER = """
 import torch, taichisoft as ts
@@ -24,7 +24,7 @@ ts.SoftRasterizer()(mesh, camera).alpha.sum().backward()
 
 def environment(**variables: str) -> dict[str, str]:
     """Return the variables of a program, without the backend of this process."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAICHISOFT_", "TI_ARCH"))}
+    kept = {k: v for k, v in outside().items() if k != ENGINE.variable("ARCH")}
     return {**kept, **variables}
 
 
@@ -98,7 +98,9 @@ def test_unavailable_backends_say_why():
         assert done.returncode != 0
         assert f"RuntimeError: backend '{name}' (argument backend) cannot be had: " in done.stderr
         reason = (
-            "finds no device" if name == "vulkan" else f"Taichi finds no {name} driver or device"
+            "finds no device"
+            if name == "vulkan"
+            else f"{ENGINE.title} finds no {name} driver or device"
         )
         assert reason in done.stderr
         assert "; present here: cpu" in done.stderr
@@ -129,8 +131,9 @@ def test_variable_is_followed_and_the_argument_goes_before_it():
 
 @pytest.mark.cpu_only
 def test_taichis_own_variable_changes_nothing():
-    code = "import os, taichisoft as ts; print(ts.init('cpu'), os.environ['TI_ARCH'])"
-    assert answer(code, TI_ARCH="vulkan") == "cpu vulkan"
+    variable = ENGINE.variable("ARCH")
+    code = f"import os, taichisoft as ts; print(ts.init('cpu'), os.environ['{variable}'])"
+    assert answer(code, **{variable: "vulkan"}) == "cpu vulkan"
 
 
 @pytest.mark.cpu_only
@@ -184,8 +187,8 @@ def test_a_software_driver_is_never_the_default(monkeypatch):
 
 @pytest.mark.cpu_only
 def test_taichi_initialised_by_someone_else_is_noticed():
-    code = """
-import taichi as ti
+    code = f"""
+import {ENGINE.name} as ti
 ti.init(arch=ti.cpu, log_level=ti.ERROR, offline_cache=False)
 import taichisoft as ts
 print(ts.init("cpu"))
@@ -195,9 +198,10 @@ try:
     backend._active = None
     ts.init("vulkan" if ts.available_backends()["vulkan"] else "metal")
 except RuntimeError as error:
-    print("has initialised Taichi itself" in str(error))
+    print("has initialised {ENGINE.title} itself" in str(error))
 """
-    lines = answer(code, python, ENABLE_TAICHI_HEADER_PRINT="False").splitlines()
+    quiet = {f"ENABLE_{ENGINE.name.upper()}_HEADER_PRINT": "False"}
+    lines = answer(code, python, **quiet).splitlines()
     assert lines[-2:] == ["cpu", "True"]
 
 
@@ -238,6 +242,8 @@ def in_child(function):
         print(file.read()[:60])
     os.waitpid(child, 0)
 """
+# What an engine that a program starts itself begins with.
+SAYING = f"[{ENGINE.name.capitalize()}]"
 FORKED = "no render is possible here: this process was forked after ta"
 
 
@@ -248,7 +254,7 @@ FORKED = "no render is possible here: this process was forked after ta"
 def test_a_fork_of_a_process_that_has_rendered_says_so_at_once(started):
     code = f"{IN_A_CHILD}\n{started}\nin_child(render)\nin_child(lambda: 1 + 1)\nrender()"
     said = answer(code, TAICHISOFT_BACKEND="cpu").splitlines()
-    assert [line for line in said if not line.startswith("[Taichi]")] == [FORKED, "2"]
+    assert [line for line in said if not line.startswith(SAYING)] == [FORKED, "2"]
 
 
 @pytest.mark.cpu_only
@@ -286,5 +292,7 @@ def test_a_render_after_taichi_was_reset_says_so(again):
         "\n        print(str(error)[:55])"
     )
     said = answer(code, TAICHISOFT_BACKEND="cpu").splitlines()
-    wanted = ["no render is possible any more: Taichi was reset (ti.re"] * 3
-    assert [line for line in said if not line.startswith("[Taichi]")] == wanted
+    wanted = [
+        f"no render is possible any more: {ENGINE.title} was reset ({ENGINE.alias}.reset"[:55]
+    ] * 3
+    assert [line for line in said if not line.startswith(SAYING)] == wanted

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.forks import Program
+from taichisoft.base.engine import ENGINE
+from tests.forks import Program, outside
 
 pytestmark = pytest.mark.cpu_only
 
@@ -24,8 +24,7 @@ print(alpha.sum().item(), mesh.vertices.grad.abs().sum().item())
 
 
 def start(cache: Path) -> Program:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAICHISOFT_")}
-    return Program(RENDER, {**kept, "XDG_CACHE_HOME": str(cache)})
+    return Program(RENDER, {**outside(), "XDG_CACHE_HOME": str(cache)})
 
 
 def answers(programs: list[Program]) -> set[str]:
@@ -41,5 +40,5 @@ def answers(programs: list[Program]) -> set[str]:
 def test_processes_share_an_empty_and_then_a_filled_cache(tmp_path):
     first = answers([start(tmp_path) for _ in range(2)])
     assert len(first) == 1
-    assert any(tmp_path.rglob("*.tic"))
+    assert any(tmp_path.rglob(f"*.{ENGINE.alias}c"))
     assert answers([start(tmp_path) for _ in range(2)]) == first

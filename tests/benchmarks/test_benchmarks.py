@@ -17,6 +17,7 @@ from benchmarks import (
     compiled,
     cost,
     depth_bias,
+    engines,
     kernels,
     large_steps,
     pose_iou,
@@ -29,6 +30,7 @@ from benchmarks.scenes import Setting, sphere_scene
 from benchmarks.timing import LEAST_ROUNDS, Ratio, measure
 from meta.learning.gradients import AntitheticSettings
 from taichisoft.base.checks import check_number
+from taichisoft.base.engine import VARIABLE, Engine
 from taichisoft.engine.fragments import Fragments, count_fragments
 from taichisoft.engine.job import RasterJob
 from taichisoft.engine.projection import build_scene
@@ -165,6 +167,49 @@ def test_backends_smoke(tmp_path, capsys):
     assert [row["backend"] for row in result["rows"]] == others
     assert all(row["ratio"] == pytest.approx(row["ms"] / row["cpu_ms"]) for row in result["rows"])
     assert out.with_suffix(".md").read_text() in capsys.readouterr().out
+
+
+def test_engines_smoke(tmp_path, capsys, monkeypatch):
+    seconds = {"quadrants": 1.65, "taichi": 1.5}
+
+    def timed(module: str, quick: bool, **variables: str) -> dict[str, float]:
+        assert (module, quick) == ("benchmarks.engines", True)
+        taken = seconds[variables[VARIABLE]]
+        return {"sphere, forward": taken, "sphere, both": 2 * taken if taken > 1.5 else taken}
+
+    monkeypatch.setattr(engines, "timed", timed)
+    monkeypatch.setattr(Engine, "is_installed", lambda self: True)
+    out = tmp_path / "engines"
+    engines.main(["--out", str(out), "--quick", "--rounds", "2"])
+    forward, both = json.loads(out.with_suffix(".json").read_text())["rows"]
+    assert forward == {
+        "row": "sphere, forward",
+        "taichi_ms": 1500,
+        "quadrants_ms": 1650,
+        "ratio": pytest.approx(1.1),
+        "met": True,
+    }
+    assert (both["ratio"], both["met"]) == (pytest.approx(2.2), False)
+    said = out.with_suffix(".md").read_text()
+    assert said in capsys.readouterr().out
+    assert "1 of 2 rows are within 1.2" in said
+    assert said.index("sphere, both") < said.index("sphere, forward")
+
+
+def test_an_engine_is_timed_here():
+    setting = Setting(0, 16, 2)
+    plan = bench.Plan((setting,), *[()] * 5)
+    seconds = engines.time_here(plan, 0.0)
+    label = setting.label
+    assert list(seconds) == [f"{label}: forward", f"{label}: forward+backward"]
+    assert min(seconds.values()) > 0
+
+
+def test_engines_cannot_be_compared_where_one_is_missing(capsys, monkeypatch):
+    monkeypatch.setattr(Engine, "is_installed", lambda self: self.name == "taichi")
+    with pytest.raises(SystemExit):
+        engines.main(["--quick"])
+    assert "quadrants is not installed" in capsys.readouterr().err
 
 
 def test_kernels_smoke(tmp_path, capsys):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -15,12 +15,14 @@ import torch
 from PIL import Image
 
 import taichisoft as ts
+from taichisoft.base.engine import ENGINE
 from taichisoft.cli.framing import FILL, filling_distance
 from taichisoft.cli.main import COMMANDS, main
 from taichisoft.cli.pose_file import CONVENTION, CONVENTION_OF_VIEWS, Start, read_pose
 from taichisoft.files import images
 from taichisoft.geometry.rotations import angle_between
 from taichisoft.poses.framed import Framed
+from tests.forks import outside
 
 
 @pytest.fixture
@@ -32,10 +34,9 @@ def mug(tmp_path):
 
 def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess:
     """Run the command line in a process of its own."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("TAICHISOFT_")}
     return subprocess.run(
         [sys.executable, "-m", "taichisoft", *map(str, arguments)],
-        env={**kept, **variables},
+        env={**outside(), **variables},
         capture_output=True,
         text=True,
         timeout=240,
@@ -101,7 +102,8 @@ def test_info_says_what_runs(tmp_path):
     assert lines["taichisoft"].strip() == ts.__version__
     assert lines["torch"].strip() == torch.__version__
     assert lines["backend"].strip().startswith("cpu (present: cpu")
-    assert lines["cache"].strip().startswith(f"{tmp_path / 'taichi' / 'ticache'} (")
+    assert lines["cache"].strip().startswith(f"{tmp_path / ENGINE.name / ENGINE.alias}cache (")
+    assert lines[ENGINE.name].strip() == version(ENGINE.name)
     assert lines["softnesses"].strip() == ", ".join(ts.pretrained_names())
 
 

@@ -23,7 +23,7 @@ ASIDE = (
 )
 CONFIG = f"""
 [mypy]
-[mypy-{",".join(f"torch.{name}.*" for name in ASIDE)},sympy.*,taichi.*]
+[mypy-{",".join(f"torch.{name}.*" for name in ASIDE)},sympy.*]
 follow_imports = skip
 """
 

@@ -1,10 +1,13 @@
 """The short way into a compiled kernel: the same numbers as through Taichi's front door."""
 
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 import torch
 
+from taichisoft.base.engine import ENGINE
+from taichisoft.base.inside import INSIDE
 from taichisoft.base.taichi import ti
 from taichisoft.engine.kernels import direct
 from taichisoft.engine.kernels.direct import Direct
@@ -63,19 +66,22 @@ def test_the_front_door_is_passed_once_per_instantiation():
 
 
 def test_the_source_of_a_function_is_looked_for_once():
-    reader, function = ti.lang.kernel_impl, scaled._primal.func
-    slow = reader.getsourcelines, reader.textwrap
-    found = reader.getsourcelines(function)
+    function = scaled._primal.func
+    reader = INSIDE.slow_readings[0][0]
+    look_ups = [name for _, name, quicker in INSIDE.slow_readings if quicker is cache]
+    assert look_ups
+    slow = {name: getattr(of, name) for of, name, _ in INSIDE.slow_readings}
+    found = [slow[name](function) for name in look_ups]
     with direct._reading_quickly():
-        first = reader.getsourcelines(function)
+        first = [getattr(reader, name)(function) for name in look_ups]
         assert first == found
-        assert reader.getsourcelines(function) is first
-        assert reader.getsourcefile(function) == __file__
+        again = [getattr(reader, name)(function) for name in look_ups]
+        assert all(one is other for one, other in zip(first, again, strict=True))
         assert [reader.textwrap.fill(line, tabsize=4, width=9999) for line in ("a\tb", "c")] == [
             "a   b",
             "c",
         ]
-    assert (reader.getsourcelines, reader.textwrap) == slow
+    assert {name: getattr(of, name) for of, name, _ in INSIDE.slow_readings} == slow
 
 
 def test_a_kernel_that_is_built_otherwise_inside_takes_the_front_door():
@@ -113,7 +119,7 @@ def test_where_the_first_launch_fails_the_front_door_is_taken(broken, monkeypatc
         assert [run(kernel, True, 2.0, 5) for _ in range(3)] == [expected] * 3
     assert calls == [True] * 3
     assert [record.getMessage() for record in caplog.records] == [
-        "kernel counted is launched by Taichi's front door: TypeError('no such argument')"
+        f"kernel counted is launched by the front door of {ENGINE.title}: TypeError('no such argument')"
     ]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+import taichisoft as ts
 from tests import elsewhere
 from tests.elsewhere import NO_DEVICE, PLACES, WITHOUT, Outcomes, main
 from tests.forks import Program
@@ -20,6 +22,7 @@ def test_numbers_and_files():
     assert {name: place.at_least for name, place in PLACES.items()} == {
         "vulkan": 400,
         "bounds": 50,
+        "quadrants": 35,
     }
     for place in PLACES.values():
         assert all((ROOT / "tests" / file).is_file() for file in place.files)
@@ -38,6 +41,15 @@ def test_complaints(numbers, backend, complaint):
     outcomes = Outcomes()
     outcomes.numbers = Counter(numbers)
     assert outcomes.complaints(PLACES["vulkan"], backend) == [complaint] * (complaint is not None)
+
+
+@pytest.mark.parametrize("engine", ["taichi", "quadrants"])
+def test_another_engine_is_complained_of(engine):
+    outcomes = Outcomes()
+    place = replace(PLACES["bounds"], at_least=0, engine=engine)
+    complaint = f"the engine was {ts.engine_name()}, not {engine}"
+    found = outcomes.complaints(place, "cpu")
+    assert found == [complaint] * (engine != ts.engine_name())
 
 
 def test_outcomes_are_counted():

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 import taichisoft as ts
+from taichisoft.base.engine import ENGINE
 from taichisoft.engine.bridge import Gradients, Rendered
 from taichisoft.engine.inputs import CoverageInputs
 from taichisoft.engine.job import RasterJob
@@ -404,7 +405,7 @@ def test_threads_do_not_race():
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
                 "OMP_NUM_THREADS": "1",
-                "TI_CPU_MAX_NUM_THREADS": str(threads),
+                ENGINE.variable("CPU_MAX_NUM_THREADS"): str(threads),
             },
             capture_output=True,
             text=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 
 import taichisoft as ts
+from tests.forks import outside
 from tests.helpers import (
     AGGREGATIONS,
     assert_close,
@@ -290,7 +290,7 @@ print(faces, peak() - before)
 def test_memory_grows_with_faces_and_pixels_not_with_their_product():
     done = subprocess.run(
         [sys.executable, "-c", PEAK],
-        env={k: v for k, v in os.environ.items() if not k.startswith("TAICHISOFT_")},
+        env=outside(),
         capture_output=True,
         text=True,
         timeout=240,

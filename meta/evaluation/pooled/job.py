@@ -204,6 +204,7 @@ class PooledJob(Job):
             "taichisoft": taichisoft.__version__,
             "code": code_digest(POOLED_CODE),
             "draws": {name: version(name) for name in DRAWS},
+            "engine": taichisoft.engine_name(),
             "backend": taichisoft.backend(),
         }
 

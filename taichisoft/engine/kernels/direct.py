@@ -11,13 +11,13 @@ order of the stream of CUDA that torch is on.
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum, auto
-from functools import cache, partial
+from functools import partial
 from time import perf_counter
-from types import SimpleNamespace
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from taichisoft.base.backend import check_usable
+from taichisoft.base.engine import ENGINE
+from taichisoft.base.inside import INSIDE
 from taichisoft.base.log import logger
 from taichisoft.base.streams import in_order
 from taichisoft.base.taichi import ti
@@ -79,7 +79,7 @@ class Direct:
             logger.debug("kernel %s ready after %.2f s", self._name, perf_counter() - start)
             launchers[key] = partial(self._try, launchers, key)
             return
-        launcher(runtime.prog, kinds, arguments)
+        launcher(INSIDE.program, kinds, arguments)
 
     @property
     def _name(self) -> str:
@@ -94,10 +94,15 @@ class Direct:
         """
         try:
             with self._compiling(), _reading_quickly():
-                launcher = _launcher(self._kernel, program, arguments)
+                launcher = _launcher(self._kernel, arguments)
             launcher(program, kinds, arguments)
         except Exception as error:
-            logger.info("kernel %s is launched by Taichi's front door: %r", self._name, error)
+            logger.info(
+                "kernel %s is launched by the front door of %s: %r",
+                self._name,
+                ENGINE.title,
+                error,
+            )
             launcher = self._by_front_door
             launcher(program, kinds, arguments)
         launchers[key] = launcher
@@ -106,36 +111,12 @@ class Direct:
         self._kernel(*arguments)
 
 
-def _position(context, node) -> str:
-    """Return where in the source a node is."""
-    line = node.lineno + context.lineno_offset
-    return f'File "{context.file}", line {line}, in {context.func.func.__name__}:\n'
-
-
-def _quick_readings() -> tuple[tuple[Any, str, Any, Any], ...]:
-    """Return where Taichi reads slowly: an object, the name in it, what stands there and what is quicker."""
-    reader = ti.lang.kernel_impl
-    context = ti.lang.ast.ast_transformer_utils.ASTTransformerContext
-    found = [
-        # The source of a function, which is looked for in its file and wrapped at each call that is inlined:
-        # thousands of times in a kernel.
-        *((reader, name, cache) for name in ("getsourcelines", "getsourcefile")),
-        (
-            reader,
-            "textwrap",
-            lambda of: SimpleNamespace(fill=cache(of.fill), dedent=cache(of.dedent)),
-        ),
-        # The line of each expression, printed with marks under it for an error that may come.
-        (context, "get_pos_info", lambda _: _position),
-    ]
-    return tuple(
-        (of, name, getattr(of, name), quicker(getattr(of, name)))
-        for of, name, quicker in found
-        if hasattr(of, name)
-    )
-
-
-_QUICK = _quick_readings()
+# What reads slowly: an object, the name in it, what stands there and what is quicker.
+_QUICK = tuple(
+    (of, name, getattr(of, name), quicker(getattr(of, name)))
+    for of, name, quicker in INSIDE.slow_readings
+    if hasattr(of, name)
+)
 
 
 @contextmanager
@@ -170,7 +151,7 @@ def _all_on_host(kinds: tuple[_Kind, ...], arguments: tuple) -> bool:
 def _kinds(kernel: Callable) -> tuple[_Kind, ...] | None:
     """Return what the arguments of a kernel are; None where its inside is not as expected."""
     try:
-        return tuple(_kind(argument.annotation) for argument in kernel._primal.arguments)
+        return tuple(_kind(annotation) for annotation in INSIDE.annotations(kernel))
     except AttributeError:
         return None
 
@@ -185,11 +166,10 @@ def _kind(annotation) -> _Kind:
     return _Kind.TEMPLATE
 
 
-def _launcher(kernel: Callable, program, arguments: tuple) -> Callable:
+def _launcher(kernel: Callable, arguments: tuple) -> Callable:
     """Return a function that runs what Taichi has compiled for a call with such arguments."""
-    primal = kernel._primal
-    compiled = primal.compiled_kernels[primal.ensure_compiled(*arguments)]
-    binary = program.compile_kernel(program.config(), program.get_device_caps(), compiled)
+    compiled, binary = INSIDE.compiled(kernel, arguments)
+    places = [INSIDE.place(index) for index in range(len(arguments))]
 
     def launch(program, kinds: tuple[_Kind, ...], arguments: tuple) -> None:
         context = compiled.make_launch_context()
@@ -200,12 +180,12 @@ def _launcher(kernel: Callable, program, arguments: tuple) -> Callable:
             if kind is _Kind.ARRAY:
                 count = argument.numel()
                 context.set_arg_external_array_with_shape(
-                    (at,), argument.data_ptr(), count * argument.element_size(), (count,), 0
+                    places[at], argument.data_ptr(), count * argument.element_size(), (count,), 0
                 )
             elif kind is _Kind.INTEGER:
-                context.set_arg_int((at,), argument)
+                context.set_arg_int(places[at], argument)
             else:
-                context.set_arg_float((at,), argument)
+                context.set_arg_float(places[at], argument)
             at += 1
         program.launch_kernel(binary, context)
 

@@ -332,7 +332,7 @@ def evaluated(run, tmp_path_factory):
 def test_evaluation_writes_its_rows(evaluated):
     evaluation = json.loads((evaluated / "evaluation.json").read_text())
     assert set(evaluation) >= {"rows", "settings", "versions", "command", "verdicts"}
-    assert {"taichisoft", "torch", "taichi", "python"} <= set(evaluation["versions"])
+    assert {"taichisoft", "torch", ts.engine_name(), "python"} <= set(evaluation["versions"])
     assert evaluation["settings"]["counts"]["pose"]["problems"] == 2
     held_out = [row for row in evaluation["rows"] if row["split"] == "held-out"]
     names = {row["softness"] for row in held_out}

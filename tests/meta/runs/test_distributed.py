@@ -171,7 +171,7 @@ def test_shares_of_a_machine():
     place = Place.of({"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"})
     assert place == Place(5, 8, 1, 4)
     assert Place.of({}) == Place(0, 1, 0, 1)
-    name = "TI_CPU_MAX_NUM_THREADS"
+    name = KERNEL_THREADS
     assert shared({}, place, cores=10, gpus=0) == {name: "2"}
     assert shared({}, place, cores=2, gpus=0) == {name: "1"}
     assert shared({name: "7"}, place, cores=10, gpus=0) == {}

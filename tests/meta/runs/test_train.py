@@ -109,7 +109,7 @@ def test_run_folder_contents(points, tmp_path):
     run.finish()
     assert run.folder.read_settings() == settings
     config = json.loads(run.folder.config.read_text())
-    names = {"taichisoft", "torch", "taichi", "python", "processor"}
+    names = {"taichisoft", "torch", taichisoft.engine_name(), "python", "processor"}
     assert config["versions"].keys() == names
     assert config["backend"] == taichisoft.backend()
     assert config["command"] == ["python", "-m", "meta.train"]
