@@ -1,4 +1,4 @@
-"""Inverse-rendering problems to learn a softness from, and to test it on. No learning code."""
+"""Inverse-rendering problems to learn a softness from, and to test it on. No learning of a softness."""
 
 from types import MappingProxyType
 

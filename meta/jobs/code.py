@@ -14,8 +14,9 @@ from types import ModuleType
 def code_digest(modules: tuple[ModuleType, ...]) -> str:
     """Return a hash of the code of modules and, for packages, of all modules below them.
 
-    It is the hash of all statements at the top of the modules, sorted: comments, docstrings, imports, layout
-    and which file a function stands in have no part in it.
+    A package below that is a program, with a ``__main__.py``, is left out: nothing else imports it. It is the
+    hash of all statements at the top of the modules, sorted: comments, docstrings, imports, layout and which
+    file a function stands in have no part in it.
     """
     files = {path for module in modules for path in _files(module)}
     statements = sorted(s for path in files for s in _statements(path.read_text(encoding="utf-8")))
@@ -24,7 +25,10 @@ def code_digest(modules: tuple[ModuleType, ...]) -> str:
 
 def _files(module: ModuleType) -> Iterable[Path]:
     path = Path(module.__file__)
-    return path.parent.rglob("*.py") if path.name == "__init__.py" else [path]
+    if path.name != "__init__.py":
+        return [path]
+    programs = {main.parent for main in path.parent.glob("*/**/__main__.py")}
+    return [file for file in path.parent.rglob("*.py") if programs.isdisjoint(file.parents)]
 
 
 def _statements(source: str) -> Iterator[str]:

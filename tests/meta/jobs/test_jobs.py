@@ -276,6 +276,22 @@ def test_hash_of_a_package_is_that_of_its_modules(tmp_path):
     assert code_digest((package,)) != before
 
 
+def test_hash_of_a_package_leaves_out_programs_below_it(tmp_path):
+    """A program beside the task families changes no record of theirs."""
+    package = ModuleType("package")
+    package.__file__ = str(tmp_path / "__init__.py")
+    (tmp_path / "__init__.py").write_text("x = 1")
+    before = code_digest((package,))
+    (tmp_path / "program" / "part").mkdir(parents=True)
+    for name in ("__main__.py", "__init__.py", "part/module.py"):
+        (tmp_path / "program" / name).write_text("y = 2")
+    code_digest.cache_clear()
+    assert code_digest((package,)) == before
+    (tmp_path / "program" / "__main__.py").unlink()
+    code_digest.cache_clear()
+    assert code_digest((package,)) != before
+
+
 class _Other(PointFamily):
     pass
 

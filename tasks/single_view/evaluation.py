@@ -1,0 +1,148 @@
+"""Evaluation on objects that were never seen: volume, silhouettes and colours, without any softness."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from taichisoft import Mesh, iou
+from tasks.hard import hard_renderer
+from tasks.single_view.alignment import (
+    azimuths_of,
+    believed_azimuths,
+    best_turn,
+    turned_back,
+    turned_by,
+)
+from tasks.single_view.photographs import Photographs
+from tasks.single_view.supervision import Model, UnknownPoses
+from tasks.single_view.volume import occupancy, volume_iou
+
+CELLS = 24
+# Images of each object that a shape is told from, evenly chosen among its views.
+INPUTS = 2
+# An azimuth that is nearer counts as right, as in the literature.
+RIGHT = 30.0
+
+
+@torch.no_grad()
+def evaluate(
+    model: Model,
+    shown: Photographs,
+    judged: Photographs,
+    learned_from: Photographs,
+    *,
+    cells: int = CELLS,
+    inputs: int = INPUTS,
+) -> dict[str, Any]:
+    """Return how well shapes are told from single images of objects.
+
+    Parameters
+    ----------
+    model : Model
+        The networks.
+    shown : Photographs
+        Of the objects; shapes are told from them.
+    judged : Photographs
+        Of the same objects in the same order, to compare silhouettes and colours with. A view that is the
+        very image that the shape was told from is left out.
+    learned_from : Photographs
+        What was learned from. Without poses the turn about the vertical axis is found on them.
+    cells : int
+        Of the grid for volumes, along each axis of a cube from -1 to 1.
+    inputs : int
+        Images of each object.
+
+    Returns
+    -------
+    dict
+        ``volume_iou`` (None without true shapes), ``silhouette_iou`` and ``color_error`` (mean absolute
+        difference over black), means over the images; ``volume_iou_of_another``, of the shape of the next
+        object in the list, which tells how much is gained by looking at the image; ``categories`` with the
+        means of each; without known poses ``azimuth_error`` (median, degrees) and ``azimuth_right`` (share
+        within 30 degrees), and ``turn``.
+    """
+    if judged is shown:
+        shown.check_several()
+    found, turn = alignment(model, shown, learned_from)
+    truths = [None if s.mesh is None else occupancy(s.mesh, cells) for s in shown.subjects]
+    rows: list[dict[str, float]] = []
+    for index in range(len(shown.subjects)):
+        every = shown.rows_of(index)
+        chosen = every[torch.linspace(0, len(every) - 1, inputs + 1)[:-1].round().long()]
+        meshes = turned_back(model.shapes(shown.pictures(chosen)), turn)
+        for number, row in enumerate(chosen.tolist()):
+            mesh = single(meshes, number)
+            measured = _in_views(mesh, shown, row, judged, index)
+            rows.append(measured | _in_volume(mesh, truths, index, cells))
+    return _mean(rows) | {"categories": _by_category(rows, shown, inputs)} | found
+
+
+def alignment(
+    model: Model, shown: Photographs, learned_from: Photographs
+) -> tuple[dict[str, float], float]:
+    """Return what is measured of poses, and the turn of the shapes: none where poses are known."""
+    if not isinstance(model, UnknownPoses):
+        return {}, 0.0
+    turn = best_turn(believed_azimuths(model.poses, learned_from), azimuths_of(learned_from.camera))
+    told = believed_azimuths(model.poses, shown) - turn
+    errors = turned_by(told, azimuths_of(shown.camera))
+    return {
+        "turn": turn,
+        "azimuth_error": float(errors.median()),
+        "azimuth_right": float((errors < RIGHT).float().mean()),
+    }, turn
+
+
+def _in_views(
+    mesh: Mesh, shown: Photographs, row: int, judged: Photographs, index: int
+) -> dict[str, float]:
+    others = judged.rows_of(index)
+    if judged is shown:
+        others = others[others != row]
+    targets = judged.pictures(others)
+    image = hard_renderer()(mesh, judged.camera[others])
+    difference = (image.color.permute(0, 3, 1, 2) - targets[:, :3]).abs()
+    return {
+        "silhouette_iou": float(iou(image.alpha, targets[:, 3] >= 0.5).mean()),
+        "color_error": float(difference.mean()),
+    }
+
+
+def _in_volume(mesh: Mesh, truths: list[Tensor | None], index: int, cells: int) -> dict[str, float]:
+    truth, another = truths[index], truths[(index + 1) % len(truths)]
+    if truth is None or another is None:
+        return {}
+    own = occupancy(mesh, cells)
+    return {
+        "volume_iou": float(volume_iou(own, truth)),
+        "volume_iou_of_another": float(volume_iou(own, another)),
+    }
+
+
+def single(meshes: Mesh, index: int) -> Mesh:
+    """Return one mesh of a batch with colours of vertices."""
+    return Mesh(meshes.vertices[index], meshes.faces, vertex_colors=meshes.vertex_colors[index])
+
+
+def _mean(rows: list[dict[str, float]]) -> dict[str, float | None]:
+    """Return the mean of each number over the rows that have it, None if none has."""
+    names = ("volume_iou", "volume_iou_of_another", "silhouette_iou", "color_error")
+    found: dict[str, float | None] = {}
+    for name in names:
+        values = [row[name] for row in rows if name in row]
+        found[name] = sum(values) / len(values) if values else None
+    return found
+
+
+def _by_category(
+    rows: list[dict[str, float]], shown: Photographs, inputs: int
+) -> Mapping[str, dict[str, float | None]]:
+    groups = defaultdict(list)
+    for index, row in enumerate(rows):
+        groups[shown.subjects[index // inputs].category].append(row)
+    return {category: _mean(some) for category, some in groups.items()}
