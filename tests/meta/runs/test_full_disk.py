@@ -132,7 +132,7 @@ def test_reports_and_evaluations_say_how_to_go_on(points, tmp_path, capsys, monk
         said = capsys.readouterr().err.splitlines()
         assert f"No space left on device: '{folder.report}'" in said[-1]
     monkeypatch.setattr(
-        evaluate, "compare", lambda *rest: write_atomically(folder.evaluation, _full)
+        evaluate, "compare", lambda *rest, **options: write_atomically(folder.evaluation, _full)
     )
     assert evaluate.main([str(tmp_path)]) == 1
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
