@@ -15,10 +15,11 @@ from benchmarks.gpu.driver import NoDeviceError, cuda_devices
 from benchmarks.gpu.plan import Plan
 from benchmarks.gpu.report import Say
 from taichisoft.base.backend import threads
+from taichisoft.base.engine import ENGINE
 from taichisoft.base.processor import processor
 from taichisoft.base.vulkan_device import vulkan_devices
 
-PACKAGES = ("taichi", "numpy", "nvdiffrast", "pytorch3d", "gsplat")
+PACKAGES = (ENGINE.name, "numpy", "nvdiffrast", "pytorch3d", "gsplat")
 
 
 def describe(plan: Plan, say: Say) -> None:

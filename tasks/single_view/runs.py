@@ -16,6 +16,7 @@ import torch
 import taichisoft
 from taichisoft import save_mesh
 from taichisoft.base.backend import threads
+from taichisoft.base.engine import ENGINE
 from taichisoft.base.files import write_atomically
 from taichisoft.base.processor import processor
 from taichisoft.files.images import write_image
@@ -149,12 +150,12 @@ def about(command: str) -> dict[str, object]:
     return {
         "command": command,
         "processor": processor(),
+        "backend": taichisoft.backend(),
         "kernel_threads": threads(),
         "torch_threads": torch.get_num_threads(),
-        "backend": taichisoft.backend(),
         "taichisoft": taichisoft.__version__,
         "torch": torch.__version__,
-        "taichi": version("taichi"),
+        ENGINE.name: version(ENGINE.name),
         "python": platform.python_version(),
         "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
     }

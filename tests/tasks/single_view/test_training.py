@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from taichisoft import Mesh
+from taichisoft.base.engine import ENGINE
 from tasks.single_view import __main__ as program
 from tasks.single_view import renderers, training
 from tasks.single_view.checkpoint import Checkpoint
@@ -151,6 +152,7 @@ def test_a_run_goes_on_and_is_not_done_again(dots, tmp_path, monkeypatch):
     assert len(calls) == 4
     assert result["end"]["volume_iou"] > 0
     assert result["about"]["command"] == "x"
+    assert ENGINE.name in result["about"]
     assert [row["step"] for row in result["history"]] == [1, 2, 3, 4]
     assert (tmp_path / "examples.png").is_file()
     assert len(list((tmp_path / "shapes").glob("*.ply"))) == 4
