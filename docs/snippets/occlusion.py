@@ -30,7 +30,7 @@ color = ts.SoftRasterizer(ts.Gaussian(0.5), occlusion=Fade(0.5))(layers, camera)
 # Weights of 1 and 1 - 0.25 / 0.5.
 torch.testing.assert_close(color[0, 8, 8], torch.tensor([2 / 3, 1 / 3, 0.0]), atol=1e-5, rtol=0)
 
-# Front to back the order is a coverage: a quarter of a unit is a gamma here, from which on it is whole.
+# Front to back the order is a coverage. One gamma apart, the red layer hides the green one.
 occlusion = ts.FrontToBack(order=ts.Uniform(), gamma=0.25)
 color = ts.SoftRasterizer(ts.Gaussian(0.5), occlusion=occlusion)(layers, camera).color
 torch.testing.assert_close(color[0, 8, 8], torch.tensor([1.0, 0.0, 0.0]), atol=1e-5, rtol=0)

@@ -1,7 +1,7 @@
 import taichisoft as ts
 
-# A CAD model (`ts.load_mesh("bracket.obj")`), K of the camera, and what a detector found in its photo: a box,
-# and a mask within the box. Here the photo is drawn.
+# A CAD model, as from `ts.load_mesh("bracket.obj")`, K of the camera, and what a detector found in
+# its photo: a box, and a mask within the box. Here the photo is drawn.
 part = ts.shapes.bracket()
 taken = ts.Camera.look_at((2.0, 1.5, 2.6), (0.6, 0.2, 0.0), image_size=(240, 320))
 box = left, top, right, bottom = (44, 36, 184, 206)
