@@ -111,7 +111,7 @@ CURES = (
     ),
     (
         r"cannot be mapped over",
-        "The twin decides by numbers what it computes, where the near plane cuts a face.",
+        "The torch reference reads numbers to decide where the near plane cuts a face.",
         "`mesh.with_vertices(vertices)` with vertices (B, V, 3) and a batch of cameras in one call; or `vmap` over the renderer.",
     ),
     (
