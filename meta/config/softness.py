@@ -31,6 +31,7 @@ from meta.config.settings import AtLeast, PositiveFloat, Settings, check_differe
 from taichisoft import Coverage, Pixels, Scale, Softness, SoftRasterizer, StraightThrough
 from taichisoft.base.checks import check_finite, check_tensor, check_type
 from taichisoft.softness.courses import RealOrCourse
+from taichisoft.softness.registry import describe
 from taichisoft.softness.trained import Trained
 
 Part = Literal[(*LEARNABLE, RATE)]
@@ -219,6 +220,16 @@ def with_parameters(softness: Softness, parameters: Mapping[str, Any]) -> Softne
         check_finite(value, f"parameters[{name!r}]")
         state[name].copy_(value)
     return made
+
+
+def can_be_saved(softness: Softness) -> bool:
+    """Return whether a file can hold a softness: all of its parts are of classes of the library."""
+    try:
+        for part in softness.settings().values():
+            describe(part)
+    except TypeError:
+        return False
+    return True
 
 
 def load_renderer(path: Path) -> SoftRasterizer:
