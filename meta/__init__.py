@@ -2,3 +2,4 @@
 
 from meta.runs.learn import LearnedRenderer as LearnedRenderer
 from meta.runs.learn import learn as learn
+from meta.runs.learn import load as load

@@ -128,6 +128,12 @@ class TrainSettings(LearningSettings):
     outer: Annotated[OuterLoop, FLAT] = OuterLoop()  # How the softness is improved.
 
     def __post_init__(self):
+        given = self.families if isinstance(self.families, tuple) else ()
+        if any(isinstance(family, TaskFamily) for family in given):
+            raise TypeError(
+                "families must be options of families, as PoseRun() or OwnRun(path='my_module:MyFamily'): "
+                "objects are learned from by meta.learn(renderer, families)"
+            )
         self.check()
         check_different(self.family_names, "families", "names")
         check_different(self.sizes, "image_sizes")
@@ -159,7 +165,8 @@ class TrainSettings(LearningSettings):
 
     def family(self, name: str) -> FamilyRun:
         """Return the options of a family: as in the run, or else the usual ones."""
-        return next((run for run in self.families if run.name == name), FAMILIES[name]())
+        found = next((run for run in self.families if run.name == name), None)
+        return FAMILIES[name]() if found is None else found
 
     def with_families(self, names: Sequence[str]) -> TrainSettings:
         """Return these settings for other families."""

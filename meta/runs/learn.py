@@ -18,9 +18,10 @@ from meta.learning.method import Method
 from meta.learning.object_settings import ObjectSettings
 from meta.learning.settings import InnerLoop, OuterLoop, ValidationSettings
 from meta.runs import history
+from meta.runs.folder import RunFolder
 from meta.runs.history import Record
 from meta.runs.recorder import Progress
-from meta.runs.run import resume_or_begin
+from meta.runs.run import learner_of, resume_or_begin
 from meta.runs.subject import Subject
 from meta.runs.trainer import Trainer
 from meta.runs.verdict import Verdict
@@ -138,6 +139,30 @@ def learn(
     trainer = Trainer(settings, subject=Subject(method, (families,)))
     records = _steps(trainer, on_step) if out is None else _kept_steps(trainer, Path(out), on_step)
     return _learned(trainer, records)
+
+
+def load(folder: str | os.PathLike[str]) -> LearnedRenderer:
+    """Return what a run of ``python -m meta.train`` has learned so far, from its last checkpoint.
+
+    It has what no softness file holds: a coverage that the command line named by import path. Its module, and
+    those of families that are named so, are imported and run.
+
+    Parameters
+    ----------
+    folder : path
+        The run folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no run.
+    ValueError, TypeError
+        It is damaged, it is one of `learn` (which returns it, called as before), or a module cannot be
+        imported.
+    """
+    trainer = learner_of(Path(folder))
+    rows = history.read(RunFolder(Path(folder)).history)
+    return _learned(trainer, [Record.of_row(row) for row in rows[: trainer.done]])
 
 
 def _steps(trainer: Trainer, on_step: OnStep | None) -> list[Record]:

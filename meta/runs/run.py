@@ -196,6 +196,18 @@ def resume_or_begin(trainer: Trainer, path: Path) -> Run:
     return Run(folder, trainer, lock)
 
 
+def learner_of(path: Path) -> Trainer:
+    """Return the learner of a run in the state of its last checkpoint, and leave the folder as it is.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, TypeError
+        As `reopen`.
+    """
+    folder = RunFolder(path)
+    return _restored(folder, folder.read_settings(), Checkpoint.load(folder.checkpoint), Alone())
+
+
 def train(settings: TrainSettings) -> RunFolder:
     """Learn a softness in a new run folder; see `create` and `Run.finish`."""
     run = create(settings)

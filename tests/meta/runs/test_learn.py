@@ -14,6 +14,8 @@ import meta
 import taichisoft as ts
 from meta import train
 from meta.config.softness import initial_renderer
+from meta.evaluate import evaluate
+from meta.evaluation.settings import EvaluationSettings
 from meta.learning.gradients import AntitheticSettings, UnrolledSettings
 from meta.learning.inner import solve
 from meta.learning.method import Method
@@ -29,7 +31,7 @@ from meta.runs.folder import RunFolder
 from meta.runs.history import Record
 from tasks import Split, Task, TaskFamily
 from tests.meta.learning.problems import PointFamily, PointTask, tiny
-from tests.meta.runs.run_cases import points, rendered
+from tests.meta.runs.run_cases import points, rendered, stop_at
 
 __all__ = ["points"]
 
@@ -290,3 +292,53 @@ def test_what_was_learned_is_learned_further():
     twice = meta.learn(start, [PointFamily()], **QUICK)
     assert twice.history[-1].scale > once.history[-1].scale
     assert once.softness.trained["step"] == 3
+
+
+OWN = [
+    *("--families", f"{__name__}:SteepFamily", "--own.problems", "4", "--learn", "coverage"),
+    *("--coverage", f"{__name__}:Steepness", "--schedule", "constant", "--scale", "1"),
+    *("--inner-steps", "8", "--outer-steps", "3", "--learning-rate", "0.1"),
+    *("--es.sigma", "0.3", "--es.pairs", "2", "--checkpoint-every", "2"),
+    *("--validation-problems", "5", "--validation-every", "2"),
+]
+
+
+def test_a_run_by_import_paths_goes_on_and_is_loaded(tmp_path, monkeypatch, capsys):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert train.main([*OWN, "--out", str(whole)]) == 0
+    told = capsys.readouterr().out
+    assert f'softness: meta.load("{whole}") in Python' in told
+    assert "compare:  docs/own-problems.md" in told
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2, KeyboardInterrupt)
+        assert train.main([*OWN, "--out", str(cut)]) == 130
+    stopped = meta.load(cut)
+    assert (len(stopped.history), stopped.softness.trained["step"]) == (1, 0)
+    assert train.main(["--resume", str(cut)]) == 0
+    one, other = meta.load(whole), meta.load(cut)
+    assert without_times(one.history) == without_times(other.history)
+    assert one.verdict == other.verdict
+    value = one.softness.coverage.module.value
+    assert torch.equal(value, other.softness.coverage.module.value)
+    assert not RunFolder(whole).softness.exists()
+    with pytest.raises(ValueError, match="SteepFamily is not of the library"):
+        evaluate(whole, EvaluationSettings())
+
+
+def test_a_run_by_import_paths_that_are_wrong_does_not_begin(tmp_path, capsys):
+    words = ["--families", f"{__name__}:Flat", "--out", str(tmp_path)]
+    assert train.main(words) == 1
+    assert (
+        f"families: {__name__}:Flat is not there: {__name__} has no Flat" in capsys.readouterr().err
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_the_library_is_loaded(tmp_path):
+    folder = train.train(rendered(families=("pose",), out=str(tmp_path), outer_steps=1))
+    loaded, saved = meta.load(tmp_path), ts.Softness.load(folder.softness)
+    assert loaded.softness.trained == saved.trained
+    for name, value in saved.state_dict().items():
+        assert torch.equal(loaded.softness.state_dict()[name], value)
+    with pytest.raises(FileNotFoundError, match="no training run in"):
+        meta.load(tmp_path / "elsewhere")
