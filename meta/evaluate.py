@@ -92,7 +92,7 @@ def evaluate(
         A file cannot be written.
     """
     folder = RunFolder(Path(run))
-    training = folder.read_settings()
+    training = settings.problems_of(folder.read_settings())
     if not folder.softness.is_file():
         raise FileNotFoundError(
             f"no learned softness in {folder.path}: {folder.softness} is missing; "
@@ -101,7 +101,6 @@ def evaluate(
     files = {LEARNED: folder.softness, **(others or {})}
     out = Path(settings.out) if settings.out else folder.path
     out.mkdir(parents=True, exist_ok=True)
-    training = training.with_families(settings.family_names(training.family_names))
     families = build_families(training)
     candidates = {
         family.name: [

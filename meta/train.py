@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from meta.config.softness import load_renderer, scale_in_pixels
+from meta.config.softness import can_be_saved, scale_in_pixels
 from meta.jobs.full_disk import is_full
 from meta.learning.distributed import WorkerLost, join
 from meta.learning.group import Alone, Group
@@ -21,7 +21,6 @@ from meta.runs.folder import RunFolder
 from meta.runs.history import Record
 from meta.runs.run import Run, create, reopen, train
 from meta.runs.stopping import Terminated, leave, terminable, undisturbed
-from meta.runs.verdict import Verdict
 
 __all__ = ["Run", "create", "main", "parse", "reopen", "train"]
 
@@ -97,7 +96,7 @@ def _run(
         run.release()
     group.close()
     if group.rank == 0 and on_step is None:
-        print(_summary(run.folder))
+        print(_summary(run))
     return 0
 
 
@@ -148,18 +147,23 @@ def _advice(path: Path, group: Group) -> str:
     return f"To continue: python -m meta.train --resume {path}"
 
 
-def _summary(folder: RunFolder) -> str:
+def _summary(run: Run) -> str:
+    folder, trainer = run.folder, run.trainer
     steps = history.read(folder.history)
-    renderer = load_renderer(folder.softness)
-    scale = scale_in_pixels(renderer, folder.read_settings().image_size)
+    renderer, verdict = trainer.kept().renderer, trainer.verdict()
+    scale = scale_in_pixels(renderer, trainer.settings.image_size)
     first, last = (history.number_in(steps[index], "objective") for index in (0, -1))
-    verdict = Verdict.of(renderer.softness.trained)
     judged = f"{verdict.words()}\n" if verdict else ""
+    if can_be_saved(renderer.softness):
+        found = f"softness: {folder.softness}\n"
+        following = f"compare:  python -m meta.evaluate {folder.path}"
+    else:
+        found = f'softness: meta.load("{folder.path}") in Python, since a class of yours is in no file\n'
+        following = "compare:  docs/own-problems.md"
     return (
         f"{len(steps)} steps, loss {first:.4f} at the first and "
         f"{last:.4f} at the last (other problems), scale {scale:.3f} px\n"
-        f"{judged}softness: {folder.softness}\nhistory:  {folder.history}\n"
-        f"compare:  python -m meta.evaluate {folder.path}"
+        f"{judged}{found}history:  {folder.history}\n{following}"
     )
 
 

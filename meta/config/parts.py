@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import torch
+from torch import nn
+
+from meta.config.imported import imported, is_import_path
 from taichisoft import (
     AczelAlsina,
     Aggregation,
@@ -13,6 +19,7 @@ from taichisoft import (
     Cauchy,
     Coverage,
     CubicHermite,
+    CustomCoverage,
     DepthFraction,
     DepthSoftmax,
     Dombi,
@@ -47,6 +54,7 @@ from taichisoft import (
     Yager,
 )
 from taichisoft.softness.courses import PositiveOrCourse, RealOrCourse
+from taichisoft.softness.scale import as_scale
 
 MakeShift = Callable[[], RealOrCourse]
 MakeCoverage = Callable[[Scale | float, MakeShift, int, float | None], Coverage]
@@ -77,6 +85,25 @@ COVERAGES: dict[str, MakeCoverage] = {
     "uniform": _closed_form(Uniform),
 }
 """Coverages: from a scale, what makes shifts in scales, a seed for weights, and where tails are cut."""
+
+
+def coverage_of(name: str) -> MakeCoverage:
+    """Return what makes the coverage of a name in `COVERAGES`, or of an import path."""
+    return partial(_own, name) if is_import_path(name) else COVERAGES[name]
+
+
+def _own(
+    path: str, scale: Scale | float, shift: MakeShift, seed: int, reach: float | None
+) -> Coverage:
+    """Return a coverage of the user, or a module as one, with another scale."""
+    # Weights that are drawn when it is made are those of the seed.
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        found = copy.deepcopy(imported(path, "coverage", nn.Module))
+    made = found if isinstance(found, Coverage) else CustomCoverage(found)
+    made.scale = as_scale(scale)
+    return made
+
 
 CLOSED_FORMS = ("gaussian", "logistic", "exponential", "uniform")
 """Those whose tails can be cut."""

@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import tyro
 
+from meta.config.imported import is_import_path
 from taichisoft.base.backend import BACKENDS
 from taichisoft.base.checks import check_integer, check_number, check_type
 
@@ -47,9 +48,18 @@ class Above(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Kinds:
-    """The classes that a field, or each element of it, may have, by name; for reading JSON."""
+    """The classes that a field, or each element of it, may have, by name; for reading JSON.
+
+    Parameters
+    ----------
+    by_name : mapping of str to type
+        The classes.
+    by_path : type, optional
+        That of one whose name is an import path, which is its field ``path``.
+    """
 
     by_name: Mapping[str, type[Settings]]
+    by_path: type[Settings] | None = None
 
 
 Index = Annotated[int, AtLeast(0)]
@@ -252,13 +262,16 @@ def _read(value: Any, name: str, hint: Any) -> Any:
     if not isinstance(value, dict):
         return value
     marks = getattr(hint, "__metadata__", ())
-    kinds = next((mark.by_name for mark in marks if isinstance(mark, Kinds)), None)
+    kinds = next((mark for mark in marks if isinstance(mark, Kinds)), None)
     if kinds is None:
         return getattr(hint, "__origin__", hint).from_json(value)
     kind = value.get("name")
-    if kind not in kinds:
-        raise ValueError(f"name in {name} must be one of {', '.join(kinds)}, got {kind!r}")
-    return kinds[kind].from_json({key: part for key, part in value.items() if key != "name"})
+    rest = {key: part for key, part in value.items() if key != "name"}
+    if kinds.by_path is not None and isinstance(kind, str) and is_import_path(kind):
+        return kinds.by_path.from_json({**rest, "path": kind})
+    if kind not in kinds.by_name:
+        raise ValueError(f"name in {name} must be one of {', '.join(kinds.by_name)}, got {kind!r}")
+    return kinds.by_name[kind].from_json(rest)
 
 
 @cache

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from meta.config.conditioned import follow_situation
+from meta.config.imported import is_import_path, named_or_imported
 from meta.config.parts import (
     AGGREGATION_SCHEDULES,
     AGGREGATIONS,
@@ -26,11 +27,13 @@ from meta.config.parts import (
     RATE,
     SCHEDULES,
     SHIFT_SCHEDULES,
+    coverage_of,
 )
 from meta.config.settings import AtLeast, PositiveFloat, Settings, check_different
 from taichisoft import Coverage, Pixels, Scale, Softness, SoftRasterizer, StraightThrough
 from taichisoft.base.checks import check_finite, check_tensor, check_type
 from taichisoft.softness.courses import RealOrCourse
+from taichisoft.softness.registry import describe
 from taichisoft.softness.trained import Trained
 
 Part = Literal[(*LEARNABLE, RATE)]
@@ -46,7 +49,8 @@ class SoftnessSettings(Settings):
     start: str = ""
     # Let all numbers that can be learned follow the situation of a scene, with weights that start at 0.
     conditioned: bool = False
-    coverage: Literal[tuple(COVERAGES)] = "gaussian"  # Kind of coverage.
+    # Kind of coverage, by name or import path.
+    coverage: Annotated[str, named_or_imported(COVERAGES, "--coverage")] = "gaussian"
     # Coverage whose slope the gradient follows instead of the image's (straight-through).
     slope: Literal[("none", *COVERAGES)] = "none"
     # Scale over the inner steps: constant, from scale to scale-end (exponential, or by knots), or any (free).
@@ -76,7 +80,17 @@ class SoftnessSettings(Settings):
 
     def check(self, prefix: str = "") -> None:
         """Check every field; see `Settings.check`."""
+        if isinstance(self.coverage, nn.Module | type):
+            raise TypeError(
+                f"{prefix}coverage must be a name or an import path as my_module:MyCoverage: an object is "
+                "learned by meta.learn(renderer, families)"
+            )
         super().check(prefix)
+        if self.coverage not in COVERAGES and not is_import_path(self.coverage):
+            raise ValueError(
+                f"{prefix}coverage must be one of {', '.join(COVERAGES)}, or an import path as "
+                f"my_module:MyCoverage, got {self.coverage!r}"
+            )
         check_different(self.learn, f"{prefix}learn", "names")
         if self.gamma_unit != "scene" and self.occlusion != "front_to_back":
             raise ValueError(
@@ -108,7 +122,7 @@ class SoftnessSettings(Settings):
 
     def _coverage(self, seed: int) -> Coverage:
         def make(name: str, scale: Scale | float) -> Coverage:
-            return COVERAGES[name](scale, shift, seed, self.reach or None)
+            return coverage_of(name)(scale, shift, seed, self.reach or None)
 
         def shift() -> RealOrCourse:
             return SHIFT_SCHEDULES[self.shift_schedule](self.shift, self.knots)
@@ -219,6 +233,16 @@ def with_parameters(softness: Softness, parameters: Mapping[str, Any]) -> Softne
         check_finite(value, f"parameters[{name!r}]")
         state[name].copy_(value)
     return made
+
+
+def can_be_saved(softness: Softness) -> bool:
+    """Return whether a file can hold a softness: all of its parts are of classes of the library."""
+    try:
+        for part in softness.settings().values():
+            describe(part)
+    except TypeError:
+        return False
+    return True
 
 
 def load_renderer(path: Path) -> SoftRasterizer:

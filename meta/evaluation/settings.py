@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from meta.config.families import FAMILIES
 from meta.config.families.base import ProblemCounts
+from meta.config.imported import is_import_path
 from meta.config.settings import (
     FLAT,
     AtLeast,
@@ -74,6 +75,24 @@ class EvaluationSettings(Settings):
         if "all" in self.families:
             return tuple(FAMILIES)
         return tuple(self.families or usual)
+
+    def problems_of(self, training: TrainSettings) -> TrainSettings:
+        """Return the settings of a run for the families to test on.
+
+        Raises
+        ------
+        ValueError
+            They are the user's, whose problems no record of a result tells apart, or the coverage is, which
+            no softness file holds.
+        """
+        names = self.family_names(training.family_names)
+        for name in (*names, training.softness.coverage):
+            if is_import_path(name):
+                raise ValueError(
+                    f"{name} is not of the library, whose families and coverages alone are compared by "
+                    "command: docs/own-problems.md says how to compare it in Python"
+                )
+        return training.with_families(names)
 
     def with_problems(self, count: int) -> EvaluationSettings:
         """Return these settings with a number of held-out problems for every family and seed."""

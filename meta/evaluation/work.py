@@ -27,7 +27,7 @@ def planned_work(problems: TrainSettings, settings: EvaluationSettings) -> dict[
         Of the comparison.
     """
     planned = {}
-    chosen = problems.with_families(settings.family_names(problems.family_names))
+    chosen = settings.problems_of(problems)
     for family in build_families(chosen):
         protocol = settings.protocol(chosen, family.name)
         grid = protocol.grid(family)

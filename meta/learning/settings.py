@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
@@ -21,7 +22,7 @@ from meta.config.settings import (
 )
 from meta.config.softness import SoftnessSettings
 from meta.learning import flat_settings
-from meta.learning.gradients import AntitheticSettings, Estimator
+from meta.learning.gradients import AntitheticSettings, Estimator, MetaGradientSettings
 from meta.learning.inner import InnerSettings
 from meta.learning.method import rate_of
 from meta.learning.objective import SHARPNESS, WINDOWS
@@ -75,8 +76,34 @@ class ValidationSettings(Settings):
         return self.problems > 0 and (step % self.every == 0 or step == last)
 
 
+class LearningSettings(Settings, ABC):
+    """How a softness is learned, whatever it is and whatever the problems are."""
+
+    seed: int  # Seed of the problems and perturbations.
+    gradient: MetaGradientSettings  # Estimator of the meta-gradient, with its options.
+    inner: InnerLoop  # How problems are solved.
+    validation: ValidationSettings  # How the softness is judged.
+    outer: OuterLoop  # How the softness is improved.
+    image_size: int  # Image height and width in pixels.
+
+    @property
+    @abstractmethod
+    def family_names(self) -> tuple[str, ...]:
+        """The names of the families."""
+
+    @property
+    @abstractmethod
+    def counts(self) -> tuple[int, ...]:
+        """How many problems of each family make an outer step."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, ...]:
+        """The image sizes that are learned from, in pixels."""
+
+
 @dataclass(frozen=True)
-class TrainSettings(Settings):
+class TrainSettings(LearningSettings):
     """Settings of `meta.train`; every field is an option of its command line.
 
     The defaults take minutes on two CPU cores: the seconds of each step are in `history.jsonl`.
@@ -101,6 +128,12 @@ class TrainSettings(Settings):
     outer: Annotated[OuterLoop, FLAT] = OuterLoop()  # How the softness is improved.
 
     def __post_init__(self):
+        given = self.families if isinstance(self.families, tuple) else ()
+        if any(isinstance(family, TaskFamily) for family in given):
+            raise TypeError(
+                "families must be options of families, as PoseRun() or OwnRun(path='my_module:MyFamily'): "
+                "objects are learned from by meta.learn(renderer, families)"
+            )
         self.check()
         check_different(self.family_names, "families", "names")
         check_different(self.sizes, "image_sizes")
@@ -125,9 +158,15 @@ class TrainSettings(Settings):
         """The names of the families."""
         return tuple(family.name for family in self.families)
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many problems of each family make an outer step."""
+        return tuple(family.problems for family in self.families)
+
     def family(self, name: str) -> FamilyRun:
         """Return the options of a family: as in the run, or else the usual ones."""
-        return next((run for run in self.families if run.name == name), FAMILIES[name]())
+        found = next((run for run in self.families if run.name == name), None)
+        return FAMILIES[name]() if found is None else found
 
     def with_families(self, names: Sequence[str]) -> TrainSettings:
         """Return these settings for other families."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meta.learning.object_settings import ObjectSettings
 from meta.learning.settings import TrainSettings
 from taichisoft.base.files import write_atomically
 
@@ -96,14 +97,40 @@ class RunFolder:
         ValueError
             The file is damaged or from another version; the message names the field.
         """
-        about = self.read_about()
-        if "settings" not in about:
-            raise ValueError(f"{self.config} is damaged: the field 'settings' is missing")
+        values = self._read_values()
+        if _is_of_objects(values):
+            raise ValueError(
+                f"{self.path} holds a run of meta.learn, of objects that are in no file: the same call in "
+                "Python goes on with it, and returns the softness"
+            )
         try:
-            return TrainSettings.from_json(about["settings"])
+            return TrainSettings.from_json(values)
         # What else than numbers, texts and lists may be in the place of any of them.
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
             raise ValueError(f"{self.config} is damaged: settings: {error}") from error
+
+    def check_object_settings(self, settings: ObjectSettings) -> None:
+        """Raise ValueError unless the folder holds a run of `meta.learn` with just these settings."""
+        values = self._read_values()
+        if not _is_of_objects(values):
+            raise ValueError(f"{self.path} holds a run of meta.train: name another folder")
+        names = [name for name, value in settings.to_json().items() if values.get(name) != value]
+        if names:
+            raise ValueError(
+                f"{self.path} holds a run with another {', '.join(names)}: go on with what it was begun "
+                "with, or name another folder"
+            )
+
+    def _read_values(self) -> Any:
+        """Return the settings in config.json, as they are there."""
+        about = self.read_about()
+        if "settings" not in about:
+            raise ValueError(f"{self.config} is damaged: the field 'settings' is missing")
+        return about["settings"]
+
+
+def _is_of_objects(values: Any) -> bool:
+    return isinstance(values, dict) and values.get("name") == ObjectSettings.name
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,18 @@ class Record:
     validation_ahead: float | None = None
     validation_noise: float | None = None
     validation_seconds: float | None = None
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Record:
+        """Return the step of a line, as `read` gives it. What was not finite is NaN."""
+        judged = row.get("validation_objective") is not None
+        lost = {
+            field.name: math.nan
+            for field in fields(cls)
+            if field.name in row and row[field.name] is None
+            if judged or not field.name.startswith("validation_")
+        }
+        return cls(**{**row, **lost})
 
     def line(self) -> str:
         """Return the line of the file."""

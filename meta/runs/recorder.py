@@ -37,8 +37,41 @@ class Recorder(ABC):
         self.close()
 
 
+class Progress(Recorder):
+    """Shows each step: a bar goes on.
+
+    Parameters
+    ----------
+    done, total : int
+        Steps taken before, and of the whole run.
+    on_step : callable, optional
+        Called with each record in the place of the bar.
+    """
+
+    def __init__(self, done: int, total: int, on_step: Callable[[Record], object] | None = None):
+        self.on_step = on_step
+        self.bar = tqdm(
+            total=total,
+            initial=done,
+            desc="meta-training",
+            unit="step",
+            disable=on_step is not None,
+        )
+
+    def add(self, record: Record) -> None:
+        """Let the bar go on."""
+        self.bar.set_postfix(loss=f"{record.objective:.4f}", scale=f"{record.scale:.3f} px")
+        self.bar.update()
+        if self.on_step is not None:
+            self.on_step(record)
+
+    def close(self) -> None:
+        """Close the bar."""
+        self.bar.close()
+
+
 class FolderRecorder(Recorder):
-    """Records in a run folder and on the terminal.
+    """Records in a run folder, and shows the progress.
 
     Parameters
     ----------
@@ -59,27 +92,17 @@ class FolderRecorder(Recorder):
     ):
         self.folder = folder
         self.scalars = Scalars(folder.path / "tensorboard", done)
-        self.on_step = on_step
-        self.bar = tqdm(
-            total=total,
-            initial=done,
-            desc="meta-training",
-            unit="step",
-            disable=on_step is not None,
-        )
+        self.progress = Progress(done, total, on_step)
 
     def add(self, record: Record) -> None:
         """Write the line of the history first: a checkpoint needs it."""
         history.append(self.folder.history, record)
         self.scalars.add(record)
-        self.bar.set_postfix(loss=f"{record.objective:.4f}", scale=f"{record.scale:.3f} px")
-        self.bar.update()
-        if self.on_step is not None:
-            self.on_step(record)
+        self.progress.add(record)
 
     def close(self) -> None:
         """Close files and bar."""
-        self.bar.close()
+        self.progress.close()
         self.scalars.close()
 
 

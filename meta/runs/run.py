@@ -10,8 +10,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import taichisoft
+from meta.config.softness import can_be_saved
 from meta.learning.group import Alone, Group, together
-from meta.learning.settings import TrainSettings
+from meta.learning.settings import LearningSettings, TrainSettings
 from meta.runs import history
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder, write_json_atomically
@@ -61,8 +62,8 @@ class Run:
         try:
             try:
                 with self._recorder(last.step, on_step) as recorder:
-                    while last.step < outer.steps:
-                        recorder.add(self.trainer.step())
+                    for record in self.trainer.steps():
+                        recorder.add(record)
                         last = self.trainer.checkpoint()
                         if last.step % outer.checkpoint_every == 0:
                             self.save(last)
@@ -81,9 +82,14 @@ class Run:
             self.lock.release()
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint of the current state, and the softness to keep; the first process does."""
+        """Write a checkpoint of the current state, and the softness to keep; the first process does.
+
+        A softness that no file can hold, since a part of it is of a class of the user, is in the checkpoint
+        alone.
+        """
         if self.trainer.group.rank == 0:
-            self.trainer.save_softness(self.folder.softness)
+            if can_be_saved(self.trainer.renderer.softness):
+                self.trainer.save_softness(self.folder.softness)
             checkpoint.save(self.folder.checkpoint)
 
     def _recorder(self, done: int, on_step: Callable[[Record], object] | None) -> Recorder:
@@ -156,7 +162,50 @@ def reopen(path: Path, group: Group | None = None) -> Run:
     with _released_on_failure(lock):
         settings, checkpoint = group.gather(together(group, lambda: _read(folder, group)))[0]
         trainer = together(group, lambda: _restored(folder, settings, checkpoint, group))
+        together(group, lambda: _cut(folder, trainer))
     return Run(folder, trainer, lock)
+
+
+def resume_or_begin(trainer: Trainer, path: Path) -> Run:
+    """Begin the run of a learner in a folder, or continue the one that is there.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        The learner, before any step; of objects, which a folder does not hold (`ObjectSettings`).
+    path : Path
+        The run folder.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The folder holds a run of `meta.train`, one with other settings, or a damaged one.
+    RuntimeError
+        Another process writes the folder (`InUse`).
+    OSError
+        A file cannot be read or written.
+    """
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        return _begun(folder, trainer, ())
+    lock = _lock_run(folder, trainer.group)
+    with _released_on_failure(lock):
+        folder.check_object_settings(trainer.settings)
+        _restore(folder, trainer, Checkpoint.load(folder.checkpoint))
+        _cut(folder, trainer)
+    return Run(folder, trainer, lock)
+
+
+def learner_of(path: Path) -> Trainer:
+    """Return the learner of a run in the state of its last checkpoint, and leave the folder as it is.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, TypeError
+        As `reopen`.
+    """
+    folder = RunFolder(path)
+    return _restored(folder, folder.read_settings(), Checkpoint.load(folder.checkpoint), Alone())
 
 
 def train(settings: TrainSettings) -> RunFolder:
@@ -166,7 +215,7 @@ def train(settings: TrainSettings) -> RunFolder:
     return run.folder
 
 
-def describe(settings: TrainSettings, command: Sequence[str], processes: int) -> dict:
+def describe(settings: LearningSettings, command: Sequence[str], processes: int) -> dict:
     """Return what config.json holds."""
     return {
         "settings": settings.to_json(),
@@ -263,6 +312,12 @@ def _restored(
         trainer = _trainer(settings, group)
     except ValueError as error:
         raise ValueError(f"{folder.config} cannot be continued: {error}") from error
+    _restore(folder, trainer, checkpoint)
+    return trainer
+
+
+def _restore(folder: RunFolder, trainer: Trainer, checkpoint: Checkpoint) -> None:
+    """Put a learner into the state of a checkpoint."""
     try:
         trainer.restore(checkpoint)
     # What does not fit fails in any of the three, each in its own way.
@@ -272,8 +327,11 @@ def _restored(
             f"{folder.checkpoint} is damaged, or is not of the run that {folder.config.name} "
             f"describes: {text}"
         ) from error
-    if group.rank == 0:
-        repaired = history.truncate(folder.history, checkpoint.step)
+
+
+def _cut(folder: RunFolder, trainer: Trainer) -> None:
+    """Cut the history at the step of a learner."""
+    if trainer.group.rank == 0:
+        repaired = history.truncate(folder.history, trainer.done)
         if repaired:
             logger.warning("repaired: %s", repaired)
-    return trainer

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,13 +17,15 @@ from meta.learning.group import Alone, Group
 from meta.learning.method import Method
 from meta.learning.objective import WINDOWS, Rollout, TrajectoryObjective
 from meta.learning.outer import OuterOptimizer
-from meta.learning.settings import TrainSettings, build_families
+from meta.learning.settings import LearningSettings, TrainSettings, build_families
 from meta.learning.sharding import Part, parts_of
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.history import Record
 from meta.runs.seeds import derived_seed
 from meta.runs.selection import Judged, Selection
+from meta.runs.subject import Subject
 from meta.runs.validation import Validation
+from meta.runs.verdict import Verdict
 from taichisoft import Positive, SoftRasterizer
 from tasks import Split
 
@@ -31,10 +35,13 @@ class Trainer:
 
     Parameters
     ----------
-    settings : TrainSettings
-        Everything that matters.
+    settings : LearningSettings
+        Everything that matters but for the subject.
     group : Group, optional
         The processes that share the problems of a step; default: this one alone.
+    subject : Subject, optional
+        What is learned, and of which problems. Default: what the settings describe, which are `TrainSettings`
+        then.
 
     Raises
     ------
@@ -43,18 +50,19 @@ class Trainer:
         than processes.
     """
 
-    def __init__(self, settings: TrainSettings, group: Group | None = None):
+    def __init__(
+        self,
+        settings: LearningSettings,
+        group: Group | None = None,
+        subject: Subject | None = None,
+    ):
         self.settings = settings
         self.group = Alone() if group is None else group
-        counts = [family.problems for family in settings.families]
-        self.parts = parts_of(counts, settings.outer.shards, self.group)
-        self.families = [build_families(replace(settings, image_size=n)) for n in settings.sizes]
+        self.parts = parts_of(settings.counts, settings.outer.shards, self.group)
+        subject = described(settings) if subject is None else subject
+        self.families, self.method = subject.families, subject.method
         self.validation = Validation(settings, self.families, self.group)
         self.selection: Selection | None = None
-        learn = settings.softness.learn
-        self.method = Method(
-            initial_renderer(settings.softness, settings.seed), Positive(1.0, learn=RATE in learn)
-        )
         self.gradient = settings.gradient.build(settings.inner.steps)
         self.outer = OuterOptimizer(
             self.method,
@@ -82,15 +90,28 @@ class Trainer:
         kept.load_state_dict(self.selection.method)
         return kept
 
+    def verdict(self) -> Verdict | None:
+        """Return what validation says so far; None if nothing was judged."""
+        return None if self.selection is None else self.selection.verdict(self.done)
+
+    def trained(self) -> dict[str, Any]:
+        """Return what is to be said of the softness to keep: its step, learned rate, settings and verdict."""
+        verdict = self.verdict()
+        return {
+            "step": verdict.kept.step if verdict else self.done,
+            **self.kept().learned_rate(self.settings.inner.rate),
+            "settings": self.settings.to_json(),
+            **({"validation": verdict.to_json()} if verdict else {}),
+        }
+
     def save_softness(self, path: Path) -> None:
-        """Write the softness to keep, with its step, the rate that was learned with it, and the settings."""
-        kept, step, judged = self.kept(), self.done, {}
-        if self.selection is not None:
-            verdict = self.selection.verdict(self.done)
-            step, judged = verdict.kept.step, {"validation": verdict.to_json()}
-        rate = kept.learned_rate(self.settings.inner.rate)
-        trained = {"step": step, **rate, "settings": self.settings.to_json(), **judged}
-        kept.renderer.softness.save(path, trained)
+        """Write the softness to keep, with what is to be said of it."""
+        self.kept().renderer.softness.save(path, self.trained())
+
+    def steps(self) -> Iterator[Record]:
+        """Take the steps that are left, one after the other."""
+        while self.done < self.settings.outer.steps:
+            yield self.step()
 
     def step(self) -> Record:
         """Take one outer step, and judge the softness if that is due; before the first one, the start."""
@@ -180,3 +201,11 @@ class Trainer:
         self.selection = Selection.from_state(state) if state else None
         # It must fit.
         self.kept()
+
+
+def described(settings: TrainSettings) -> Subject:
+    """Return the subject that settings describe."""
+    families = [build_families(replace(settings, image_size=n)) for n in settings.sizes]
+    renderer = initial_renderer(settings.softness, settings.seed)
+    rate = Positive(1.0, learn=RATE in settings.softness.learn)
+    return Subject(Method(renderer, rate), families)

@@ -20,7 +20,7 @@ from meta.learning.objective import (
     capped,
     values_of,
 )
-from meta.learning.settings import TrainSettings
+from meta.learning.settings import LearningSettings
 from meta.learning.sharding import even
 from meta.runs.seeds import derived_seed
 from tasks import Split, TaskFamily
@@ -49,7 +49,7 @@ class Validation:
 
     Parameters
     ----------
-    settings : TrainSettings
+    settings : LearningSettings
         Of the run.
     families : sequence of (sequence of TaskFamily)
         The families at each image size.
@@ -58,7 +58,7 @@ class Validation:
     """
 
     def __init__(
-        self, settings: TrainSettings, families: Sequence[Sequence[TaskFamily]], group: Group
+        self, settings: LearningSettings, families: Sequence[Sequence[TaskFamily]], group: Group
     ):
         self.settings = settings
         self.families = families
@@ -79,7 +79,7 @@ class Validation:
         found = {k: numbers for share in self.group.gather(own) for k, numbers in share.items()}
         rows = [
             torch.cat([found[k] for k, batch in enumerate(self.batches) if batch.family == f], 1)
-            for f in range(len(self.settings.families))
+            for f in range(len(self.settings.counts))
         ]
         return torch.stack(rows, 1)
 
@@ -99,12 +99,13 @@ class Validation:
         return torch.stack([values, *(other.double().cpu() for other in others)])
 
 
-def _batches(settings: TrainSettings) -> Iterator[Batch]:
+def _batches(settings: LearningSettings) -> Iterator[Batch]:
     """Yield batches no larger than those of a step, which the run has memory for."""
-    for family, run in enumerate(settings.families):
-        most = even(run.problems, settings.outer.shards)[0]
+    named = zip(settings.family_names, settings.counts, strict=True)
+    for family, (name, problems) in enumerate(named):
+        most = even(problems, settings.outer.shards)[0]
         # As equally many of each size as they can be.
         for size, total in enumerate(even(settings.validation.problems, len(settings.sizes))):
             for number, count in enumerate(even(total, -(-total // most))):
-                purpose = f"validation {run.name} {settings.sizes[size]} {number}"
+                purpose = f"validation {name} {settings.sizes[size]} {number}"
                 yield Batch(family, size, derived_seed(settings.seed, 0, purpose), count)

@@ -28,6 +28,8 @@ PAGES = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*
 SNIPPETS = sorted((DOCS / "snippets").glob("*.py"))
 # What some of them print, as the pages show it: python docs/outputs.py
 OUTPUTS = {path.stem: path.read_text("utf-8") for path in (DOCS / "snippets/outputs").glob("*.txt")}
+# What learns from problems of the user, which are in a module of their own: one program after the other.
+OWN_PROBLEMS = [DOCS / "snippets" / "own" / f"{name}.py" for name in ("learn", "compare")]
 # What starts processes, which begin by reading the program again.
 PROGRAMS = sorted((DOCS / "snippets" / "processes").glob("*.py"))
 
@@ -44,6 +46,24 @@ def test_snippet_runs(path, tmp_path, monkeypatch, capsys):
         return
     recipe.files()
     recipe.check(runpy.run_path(str(path), run_name="__main__"))
+
+
+def test_softness_is_learned_from_own_problems_and_compared(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(OWN_PROBLEMS[0].parent)
+    learn, compare = (runpy.run_path(str(path), run_name="__main__") for path in OWN_PROBLEMS)
+    learned, kept = learn["learned"], learn["learned"].softness.state_dict()
+    weights = [record.parameters["coverage.module.weight"] for record in learned.history]
+    # They start at 0.
+    assert len({0.0, *weights}) == 5
+    assert learned.verdict.ahead >= 0
+    assert learned.verdict.words() in capsys.readouterr().out
+    assert all(torch.equal(compare["softness"].state_dict()[name], kept[name]) for name in kept)
+    assert compare["solved"].keys() == {"learned", "gaussian", "gaussian-annealed"}
+    with pytest.raises(
+        TypeError, match="cannot be saved, since its class is not one of taichisoft"
+    ):
+        learned.softness.save("blend.safetensors")
 
 
 def shown_in(text: str) -> list[str]:
