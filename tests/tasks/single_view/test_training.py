@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from taichisoft import Mesh
+from taichisoft import Mesh, SoftRasterizer
 from taichisoft.base.engine import ENGINE
 from tasks.single_view import __main__ as program
 from tasks.single_view import renderers, training
@@ -56,7 +56,7 @@ def test_going_on_gives_the_same_as_going_through(dots, tmp_path, known_poses):
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_a_checkpoint_is_of_one_training(dots, tmp_path):
+def test_a_checkpoint_is_of_one_training(dots, tmp_path, monkeypatch):
     file = tmp_path / "checkpoint.pt"
     Training(settings(), data().train, "dots", 0).checkpoint().save(file)
     with pytest.raises(ValueError, match="same training, got another seed: 0 there, 1 here"):
@@ -65,6 +65,9 @@ def test_a_checkpoint_is_of_one_training(dots, tmp_path):
         Training(settings(), data().train, "again", 0).resume(file)
     with pytest.raises(ValueError, match="another steps: 30 there, 31 here"):
         Training(settings(steps=31), data().train, "dots", 0).resume(file)
+    monkeypatch.setattr(Dots, "fingerprint", lambda self: "other")
+    with pytest.raises(ValueError, match="another softness:  there, other here"):
+        Training(settings(), data().train, "dots", 0).resume(file)
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint, or is damaged"):
         Checkpoint.load(file)
@@ -94,6 +97,19 @@ def test_every_renderer_gives_gradients(name):
     learning.run()
     pairs = zip(before, learning.model.parameters(), strict=True)
     assert all(not torch.equal(a, b) and b.isfinite().all() for a, b in pairs)
+
+
+def test_a_softness_is_known_by_its_settings_and_its_weights(monkeypatch):
+    """Another one of the same name is another training."""
+    names = ("general", "softras", "softras-recon", "suggested")
+    prints = {name: RENDERERS[name].make().fingerprint() for name in names}
+    assert len(set(prints.values())) == len(prints)
+    assert RENDERERS["general"].make().fingerprint() == prints["general"]
+    softness = SoftRasterizer.pretrained("general").softness
+    assert renderers.Soft(softness).fingerprint() == prints["general"]
+    with torch.no_grad():
+        next(softness.parameters()).add_(1e-3)
+    assert renderers.Soft(softness).fingerprint() != prints["general"]
 
 
 def test_unknown_renderers_are_named():
