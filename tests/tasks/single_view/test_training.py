@@ -259,9 +259,10 @@ def test_histories_are_thinned_to_means():
         (lambda: NetworkSettings(hypotheses=0), "hypotheses must be at least 1"),
         (lambda: ViewSettings(elevations=()), "elevations must be of at least one ring"),
         (lambda: ViewSettings(elevations=(95.0,)), "elevations must be between -90 and 90"),
+        (lambda: ViewSettings(elevations=[10.0]), "elevations must be a tuple"),
         (lambda: ViewSettings(distance=1), "distance must be"),
     ],
 )
 def test_wrong_settings_are_named(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         make()
