@@ -64,8 +64,8 @@ def evaluate(
     -------
     dict
         ``volume_iou`` (None without true shapes), ``silhouette_iou`` and ``color_error`` (mean absolute
-        difference over black), means over the images; ``volume_iou_of_another``, of the shape of the next
-        object in the list, which tells how much is gained by looking at the image; ``categories`` with the
+        difference over black), means over the images; ``volume_iou_of_another``, with the next object of the
+        category, which tells how much is gained by looking at the image; ``categories`` with the
         means of each; without known poses ``azimuth_error`` (median, degrees) and ``azimuth_right`` (share
         within 30 degrees), and ``turn``.
     """
@@ -81,7 +81,8 @@ def evaluate(
         for number, row in enumerate(chosen.tolist()):
             mesh = single(meshes, number)
             measured = _in_views(mesh, shown, row, judged, index)
-            rows.append(measured | _in_volume(mesh, truths, index, cells))
+            another = truths[_another(shown, index)]
+            rows.append(measured | _in_volume(mesh, truths[index], another, cells))
     return _mean(rows) | {"categories": _by_category(rows, shown, inputs)} | found
 
 
@@ -122,8 +123,17 @@ def _in_views(
     }
 
 
-def _in_volume(mesh: Mesh, truths: list[Tensor | None], index: int, cells: int) -> dict[str, float]:
-    truth, another = truths[index], truths[(index + 1) % len(truths)]
+def _another(shown: Photographs, index: int) -> int:
+    """Return the next object of the category after one, the next of all if it is the only one."""
+    category = shown.subjects[index].category
+    later = [(index + ahead) % len(shown.subjects) for ahead in range(1, len(shown.subjects))]
+    own = [other for other in later if shown.subjects[other].category == category]
+    return [*own, *later, index][0]
+
+
+def _in_volume(
+    mesh: Mesh, truth: Tensor | None, another: Tensor | None, cells: int
+) -> dict[str, float]:
     if truth is None or another is None:
         return {}
     own = occupancy(mesh, cells)

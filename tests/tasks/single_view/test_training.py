@@ -11,7 +11,7 @@ import torch
 from taichisoft import Mesh, SoftRasterizer
 from taichisoft.base.engine import ENGINE
 from tasks.single_view import __main__ as program
-from tasks.single_view import renderers, training
+from tasks.single_view import evaluation, renderers, training
 from tasks.single_view.checkpoint import Checkpoint
 from tasks.single_view.evaluation import evaluate
 from tasks.single_view.photographs import Photographs
@@ -141,6 +141,15 @@ def test_a_true_shape_is_measured_as_one():
     assert found["volume_iou"] == pytest.approx(
         sum(category["volume_iou"] for category in categories.values()) / 4
     )
+
+
+def test_another_object_is_of_the_same_category():
+    """The next one, round about; of all, where an object is alone in its category."""
+    kinds = ("car", "jug", "car", "chair", "car")
+    subjects = [replace(data().shown.subjects[0], category=kind) for kind in kinds]
+    shown = Photographs(subjects)
+    assert [evaluation._another(shown, index) for index in range(5)] == [2, 2, 4, 4, 0]
+    assert evaluation._another(Photographs(subjects[:1]), 0) == 0
 
 
 def test_views_to_judge_by_leave_out_the_image_itself():
