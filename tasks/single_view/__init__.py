@@ -11,7 +11,9 @@ from tasks.single_view.network import Reconstructor as Reconstructor
 from tasks.single_view.photographs import Photographs as Photographs
 from tasks.single_view.procedural import procedural as procedural
 from tasks.single_view.renderers import RENDERERS as RENDERERS
+from tasks.single_view.runs import Data as Data
 from tasks.single_view.runs import load_model as load_model
+from tasks.single_view.settings import DataSettings as DataSettings
 from tasks.single_view.settings import Settings as Settings
 from tasks.single_view.settings import quick as quick
 from tasks.single_view.training import Training as Training

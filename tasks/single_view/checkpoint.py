@@ -30,7 +30,7 @@ class Checkpoint:
     step : int
         Steps taken, which is also the length of the history.
     origin : dict
-        Settings, renderer and seed, as `origin_of` makes it.
+        Settings, renderer, its softness and seed, as `origin_of` makes it.
     model, optimizer : dict
         Their ``state_dict``.
     history : list of dict
@@ -75,9 +75,10 @@ class Checkpoint:
         return cls(**values)
 
 
-def origin_of(settings: Settings, renderer: str, seed: int) -> dict[str, Any]:
-    """Return what makes a training what it is, in plain values."""
-    return {"renderer": renderer, "seed": seed, **_plain(asdict(settings))}
+def origin_of(settings: Settings, renderer: str, softness: str, seed: int) -> dict[str, Any]:
+    """Return what makes a training what it is, in plain values; the softness by its fingerprint."""
+    own = {"renderer": renderer, "softness": softness, "seed": seed}
+    return own | _plain(asdict(settings))
 
 
 def settings_of(origin: dict[str, Any]) -> Settings:
@@ -88,7 +89,8 @@ def settings_of(origin: dict[str, Any]) -> Settings:
     ValueError
         They are those of another version.
     """
-    values = {name: value for name, value in origin.items() if name not in ("renderer", "seed")}
+    own = ("renderer", "softness", "seed")
+    values = {name: value for name, value in origin.items() if name not in own}
     try:
         data = dict(values.pop("data"))
         views = dict(data.pop("views"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -49,6 +51,10 @@ class Renderer(ABC):
     def tell(self, mesh: Mesh, camera: Camera) -> None:  # noqa: B027 - most need none
         """Show what is drawn before the first step, which some scales follow."""
 
+    def fingerprint(self) -> str:
+        """Return what tells it from another one of its name, as a short text."""
+        return ""
+
 
 @final
 class Soft(Renderer):
@@ -60,6 +66,7 @@ class Soft(Renderer):
     def __init__(self, softness: Softness):
         softness.requires_grad_(False)
         self._softness = softness
+        self._fingerprint = _fingerprint(softness)
         self._plain = SoftRasterizer(softness=softness)
         self._culled = SoftRasterizer(softness=softness, culling=Culling.BACK)
 
@@ -75,6 +82,9 @@ class Soft(Renderer):
     def tell(self, mesh: Mesh, camera: Camera) -> None:  # noqa: D102 - inherited
         if self._softness.is_conditioned:
             self._softness.set_situation(situation_of(mesh, camera, colors=True))
+
+    def fingerprint(self) -> str:  # noqa: D102 - inherited
+        return self._fingerprint
 
 
 @final
@@ -120,6 +130,12 @@ class Entrant:
 
     label: str
     make: Callable[[], Renderer]
+
+
+def _fingerprint(softness: Softness) -> str:
+    """Return a hash of the kinds, the settings and the weights of a softness."""
+    weights = {name: value.tolist() for name, value in softness.state_dict().items()}
+    return hashlib.sha256(json.dumps([repr(softness), weights]).encode()).hexdigest()[:12]
 
 
 def _general() -> Renderer:

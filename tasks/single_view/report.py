@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.single_view.renderers import RENDERERS
@@ -44,7 +44,7 @@ def summary(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "label": RENDERERS[renderer].label,
                 "seeds": [result["seed"] for result in own],
                 **{when: _measures([result[when] for result in own]) for when in times},
-                "cpu_seconds": _spread([result["cpu_seconds"] for result in own]),
+                "cpu_seconds": spread([result["cpu_seconds"] for result in own]),
             }
         )
     return rows
@@ -55,10 +55,10 @@ def to_markdown(rows: Sequence[dict[str, Any]]) -> str:
     names = [name for name in MEASURES if all(name in row["end"] for row in rows)]
     head = ["trained through", *(MEASURES[name][0] for name in names), "CPU minutes"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    start = [_cell(rows[0]["start"].get(name), MEASURES[name][1]) for name in names]
+    start = [cell(rows[0]["start"].get(name), MEASURES[name][1]) for name in names]
     lines.append("| " + " | ".join(["nothing: the start", *start, "-"]) + " |")
     for row in rows:
-        cells = [_cell(row["end"][name], MEASURES[name][1]) for name in names]
+        cells = [cell(row["end"][name], MEASURES[name][1]) for name in names]
         minutes = f"{row['cpu_seconds']['mean'] / 60:.1f}"
         lines.append("| " + " | ".join([row["label"], *cells, minutes]) + " |")
     return "\n".join(lines) + "\n"
@@ -66,15 +66,17 @@ def to_markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 def _measures(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     names = [name for name in MEASURES if all(one.get(name) is not None for one in found)]
-    return {name: _spread([one[name] for one in found]) for name in names}
+    return {name: spread([one[name] for one in found]) for name in names}
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | None]:
-    spread = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "spread": spread}
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    """Return the ``mean``, and the standard deviation as ``spread``, None for a single value."""
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.fmean(values), "spread": deviation}
 
 
-def _cell(value: dict[str, float | None] | None, digits: int) -> str:
+def cell(value: Mapping[str, float | None] | None, digits: int) -> str:
+    """Return what `spread` found as text; a dash for nothing."""
     if value is None:
         return "-"
     text = f"{value['mean']:.{digits}f}"

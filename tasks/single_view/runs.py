@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def run(
         "settings": training.checkpoint().origin,
         "parameters": parameters_of(training.model),
         "cpu_seconds": training.seconds,
-        "start": evaluate(model_of(settings, seed), data.shown, data.judged, data.train),
+        "start": _start(settings, data, seed),
         "end": evaluate(training.model, data.shown, data.judged, data.train),
         "history": thinned(training.history),
     }
@@ -176,6 +177,12 @@ def write_json(path: Path, value: object) -> None:
     """Write JSON atomically."""
     text = json.dumps(value, indent=1, allow_nan=False) + "\n"
     write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)
+def _start(settings: Settings, data: Data, seed: int) -> dict[str, Any]:
+    """Return how well the untrained networks do; kept, as all renderers start from the same."""
+    return evaluate(model_of(settings, seed), data.shown, data.judged, data.train)
 
 
 def _write_examples(model: Model, data: Data, folder: Path) -> None:

@@ -31,6 +31,7 @@ class ViewSettings:
     fov: float = 30.0
 
     def __post_init__(self) -> None:
+        check_type(self.elevations, "elevations", tuple)
         if not self.elevations:
             raise ValueError("elevations must be of at least one ring, got none")
         for elevation in self.elevations:

@@ -60,8 +60,8 @@ class Training:
         self.model = model_of(settings, seed)
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
-        self._origin = origin_of(settings, renderer, seed)
         self._renderer = RENDERERS[renderer].make()
+        self._origin = origin_of(settings, renderer, self._renderer.fingerprint(), seed)
         self._tell()
         self._optimizer = torch.optim.Adam(self.model.parameters(), settings.learning_rate)
 
@@ -102,8 +102,8 @@ class Training:
         Raises
         ------
         FileNotFoundError, ValueError
-            There is no such file, it is damaged, or it is of other settings, another renderer or another
-            seed.
+            There is no such file, it is damaged, or it is of other settings, another renderer, another
+            softness of that name or another seed.
         """
         found = Checkpoint.load(path)
         differing = [k for k in self._origin if found.origin.get(k) != self._origin[k]]

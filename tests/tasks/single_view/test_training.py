@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from taichisoft import Mesh
+from taichisoft import Mesh, SoftRasterizer
 from taichisoft.base.engine import ENGINE
 from tasks.single_view import __main__ as program
-from tasks.single_view import renderers, training
+from tasks.single_view import evaluation, renderers, training
 from tasks.single_view.checkpoint import Checkpoint
 from tasks.single_view.evaluation import evaluate
 from tasks.single_view.photographs import Photographs
@@ -56,7 +56,7 @@ def test_going_on_gives_the_same_as_going_through(dots, tmp_path, known_poses):
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_a_checkpoint_is_of_one_training(dots, tmp_path):
+def test_a_checkpoint_is_of_one_training(dots, tmp_path, monkeypatch):
     file = tmp_path / "checkpoint.pt"
     Training(settings(), data().train, "dots", 0).checkpoint().save(file)
     with pytest.raises(ValueError, match="same training, got another seed: 0 there, 1 here"):
@@ -65,6 +65,9 @@ def test_a_checkpoint_is_of_one_training(dots, tmp_path):
         Training(settings(), data().train, "again", 0).resume(file)
     with pytest.raises(ValueError, match="another steps: 30 there, 31 here"):
         Training(settings(steps=31), data().train, "dots", 0).resume(file)
+    monkeypatch.setattr(Dots, "fingerprint", lambda self: "other")
+    with pytest.raises(ValueError, match="another softness:  there, other here"):
+        Training(settings(), data().train, "dots", 0).resume(file)
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"checkpoint.pt is no checkpoint, or is damaged"):
         Checkpoint.load(file)
@@ -96,6 +99,19 @@ def test_every_renderer_gives_gradients(name):
     assert all(not torch.equal(a, b) and b.isfinite().all() for a, b in pairs)
 
 
+def test_a_softness_is_known_by_its_settings_and_its_weights(monkeypatch):
+    """Another one of the same name is another training."""
+    names = ("general", "softras", "softras-recon", "suggested")
+    prints = {name: RENDERERS[name].make().fingerprint() for name in names}
+    assert len(set(prints.values())) == len(prints)
+    assert RENDERERS["general"].make().fingerprint() == prints["general"]
+    softness = SoftRasterizer.pretrained("general").softness
+    assert renderers.Soft(softness).fingerprint() == prints["general"]
+    with torch.no_grad():
+        next(softness.parameters()).add_(1e-3)
+    assert renderers.Soft(softness).fingerprint() != prints["general"]
+
+
 def test_unknown_renderers_are_named():
     with pytest.raises(ValueError, match=r"renderer must be one of general, softras.*got 'best'"):
         Training(settings(), data().train, "best", 0)
@@ -125,6 +141,15 @@ def test_a_true_shape_is_measured_as_one():
     assert found["volume_iou"] == pytest.approx(
         sum(category["volume_iou"] for category in categories.values()) / 4
     )
+
+
+def test_another_object_is_of_the_same_category():
+    """The next one, round about; of all, where an object is alone in its category."""
+    kinds = ("car", "jug", "car", "chair", "car")
+    subjects = [replace(data().shown.subjects[0], category=kind) for kind in kinds]
+    shown = Photographs(subjects)
+    assert [evaluation._another(shown, index) for index in range(5)] == [2, 2, 4, 4, 0]
+    assert evaluation._another(Photographs(subjects[:1]), 0) == 0
 
 
 def test_views_to_judge_by_leave_out_the_image_itself():
@@ -243,9 +268,10 @@ def test_histories_are_thinned_to_means():
         (lambda: NetworkSettings(hypotheses=0), "hypotheses must be at least 1"),
         (lambda: ViewSettings(elevations=()), "elevations must be of at least one ring"),
         (lambda: ViewSettings(elevations=(95.0,)), "elevations must be between -90 and 90"),
+        (lambda: ViewSettings(elevations=[10.0]), "elevations must be a tuple"),
         (lambda: ViewSettings(distance=1), "distance must be"),
     ],
 )
 def test_wrong_settings_are_named(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         make()
