@@ -42,6 +42,7 @@ from meta.learning.settings import build_families
 from meta.report.animation import save_examples
 from meta.report.claim import write_claim
 from meta.report.conditions import make_conditions
+from meta.report.gains import gains
 from meta.report.matrix import Matrix, save_heat_maps
 from meta.report.overview import save_overview
 from meta.report.plots import save_convergence, save_softness_curves
@@ -122,6 +123,7 @@ def _make(plan: Plan, settings: ResultsSettings, out: Path, command: str) -> lis
     pool = choose_all(plan.problems, plan.pooled, _evaluation(plan, settings))
     comparisons = _compare(plan, runs, files, pool, settings)
     matrix = Matrix.of(comparisons, {name: name for name in (GENERAL, *plan.learned)})
+    gained = [gain for comparison in comparisons for gain in gains(comparison, list(plan.curves))]
     every = [row for comparison in comparisons for row in rows(comparison)]
     for name in plan.learned:
         publish(runs[name], name, every, softness=name, folder=settings.weights_folder)
@@ -133,9 +135,10 @@ def _make(plan: Plan, settings: ResultsSettings, out: Path, command: str) -> lis
         "rows": [row.to_json() for row in every],
         "verdicts": {c.family.name: verdicts(c) for c in comparisons},
         "matrix": matrix.to_json(),
+        "gains": [gain.to_json() for gain in gained],
     }
     write_json_atomically(out / "results.json", values)
-    write_text_atomically(out / "results.md", results_markdown(comparisons, matrix, about))
+    write_text_atomically(out / "results.md", results_markdown(comparisons, matrix, gained, about))
     write_text_atomically(out / "table.md", table_markdown(comparisons))
     _draw(comparisons, matrix, plan, out)
     known_ones = [pool.with_best(c, alone(c.family.name), KNOWN_LABEL) for c in comparisons]

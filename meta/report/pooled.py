@@ -81,12 +81,12 @@ class PooledReport:
         cells, label = self.paired.cells[BEST], self.paired.label
         stands = {s: _listed(self.paired.where(BEST, s)) for s in Standing}
         points, ratio = cells[MEAN].success, cells[MEAN].ratio
-        won = "this is one" if self.aim.reached(self.paired, BEST) else "this is none"
+        won = "is" if self.aim.reached(self.paired, BEST) else "is not"
         return (
-            f"Against {self.other}, {label} is ahead in {stands[Standing.AHEAD]}, behind in "
-            f"{stands[Standing.BEHIND]} and level in {stands[Standing.LEVEL]}; in the mean of the families "
-            f"{_points(points)} points of success and {number(ratio)} times the error. A win is to be "
-            f"{self.aim.text}: {won}."
+            f"Against {self.other}, {label} is ahead in {stands[Standing.AHEAD]}, level in "
+            f"{stands[Standing.LEVEL]} and behind in {stands[Standing.BEHIND]}. In the mean of the families "
+            f"the difference is {_points(points)} points of success, and {number(ratio)} times the error is "
+            f"left. By the measure set beforehand ({self.aim.text}) that {won} a win."
         )
 
     def markdown(self) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple
 from typing import Any
 
 from meta.evaluation.comparison import Comparison, Result
-from meta.evaluation.verdicts import Standing, Verdict, number
+from meta.evaluation.verdicts import Standing, Verdict
+from meta.report.gains import MAIN, Gain, gains_markdown
 from meta.report.matrix import Matrix
 from meta.report.overview import table
 from meta.report.tables import SHARED, section
-
-# A family's own softness, the general one, and what its own started from come first.
-MAIN = 3
 
 CHOSEN = """\
 Fixed softnesses chose their scale, T-conorm, gamma and learning rate for each family alone, on training
@@ -59,7 +56,10 @@ def goal(comparisons: Sequence[Comparison]) -> str:
 
 
 def results_markdown(
-    comparisons: Sequence[Comparison], matrix: Matrix, about: dict[str, Any]
+    comparisons: Sequence[Comparison],
+    matrix: Matrix,
+    gained: Sequence[Gain],
+    about: dict[str, Any],
 ) -> str:
     """Return the whole report.
 
@@ -69,6 +69,8 @@ def results_markdown(
         One for each family; the first learned softnesses are its own, the general one and its start.
     matrix : Matrix
         Generalisation.
+    gained : sequence of Gain
+        What learning and the shape of a curve added.
     about : dict
         How it was made: command, versions and backend, evaluation and problems with their seeds.
     """
@@ -81,34 +83,17 @@ def results_markdown(
         "## Generalisation",
         matrix.markdown().strip(),
         "![trained on each family, tested on each](matrix.png)",
+        "## What was gained",
+        gains_markdown(gained),
     ]
     for comparison in comparisons:
         name = comparison.family.name
         parts += [
             section(comparison).strip(),
-            _shape(comparison),
             f"![convergence]({name}-convergence.png)",
             f"![curves]({name}-softness.png)",
         ]
     return "\n\n".join(parts) + "\n"
-
-
-def _shape(comparison: Comparison) -> str:
-    """Return what the learning adds to its start, and what is lost by learning for all families."""
-    own, general, start = main_results(comparison)
-    return (
-        f"Problem by problem, the learned softness against the one that its learning started from: "
-        f"{_gain(own, start)}. That of all families against the one learned on this alone: "
-        f"{_gain(general, own)}."
-    )
-
-
-def _gain(ours: Result, theirs: Result) -> str:
-    points = [100 * value for value in astuple(ours.success_ahead(theirs))]
-    return (
-        f"{points[0]:+.1f} percentage points solved (interval {points[1]:+.1f} to {points[2]:+.1f}), and in "
-        f"the median {number(ours.error_ratios(theirs)[1])} times the error"
-    )
 
 
 def _made(about: dict[str, Any]) -> str:

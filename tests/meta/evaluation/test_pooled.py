@@ -260,8 +260,8 @@ def test_standing_and_goal_follow_from_paired_differences(numbers, standings, re
 def test_report_tells_what_the_numbers_say():
     report = PooledReport("Title", "About.", families((160, 120), (100, 100), (60, 100)), 0, 200)
     text = report.markdown()
-    assert "is ahead in family 0, behind in family 2 and level in family 1" in text
-    assert "this is none" in text
+    assert "is ahead in family 0, level in family 1 and behind in family 2" in text
+    assert "that is not a win" in text
     assert "| **Learned** | 80.0 [" in text
     assert report.paired.where(BEST, Standing.AHEAD) == ["family 0"]
     values = json.loads(json.dumps(report.to_json(), allow_nan=False))

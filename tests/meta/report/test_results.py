@@ -148,7 +148,21 @@ def test_results_say_how_they_were_made(made):
     on_train = {(r["family"], r["softness"]) for r in told["rows"] if r["split"] == "train"}
     assert on_train == {(family, key) for family in TWO for key in (family, GENERAL)}
     assert set(told["verdicts"]["pose"]) == of_pose - fixed
+    gained = [(gain["family"], gain["ours"], gain["theirs"]) for gain in told["gains"]]
+    start, general = "Start of the learning", "Learned on all families"
+    assert gained == [
+        ("pose", "Learned", start),
+        ("pose", "Learned: pose-spline", "Learned"),
+        ("pose", general, "Learned"),
+        ("occlusion", "Learned", start),
+        ("occlusion", general, "Learned"),
+    ]
+    success = {(r["family"], r["label"]): r["success_mean"] for r in held_out}
+    for gain in told["gains"]:
+        ours, theirs = (success[gain["family"], gain[who]] for who in ("ours", "theirs"))
+        assert gain["success"]["estimate"] == pytest.approx(ours - theirs)
     text = (made / "results.md").read_text()
+    assert "| pose | Learned: pose-spline | Learned | " in text
     assert "`the command`" in text
     assert "seed of the training runs 0" in text
     assert (made / "table.md").read_text().strip() in text
