@@ -22,11 +22,13 @@ FOLDER = ROOT / "docs" / "images" / "readme"
 # The picture of each notebook: which of its outputs, and the part of it (left, top, right, bottom; 1 is all).
 NOTEBOOKS = {
     "01_softness": (3, (0.0, 0.0, 1.0, 1.0)),
-    "02_inverse_rendering": (4, (0.0, 0.0, 1.0, 1.0)),
+    "02_inverse_rendering": (3, (0.0, 0.0, 1.0, 1.0)),
     "03_meta_learning": (1, (0.0, 0.0, 1.0, 1.0)),
     "04_learned_vs_fixed": (0, (0.0, 0.0, 0.515, 1.0)),
     "05_backends": (0, (0.0, 0.0, 1.0, 1.0)),
     "06_appearance": (2, (0.0, 0.0, 1.0, 1.0)),
+    "07_single_view": (2, (0.0, 0.0, 1.0, 0.4)),
+    "08_from_photographs": (2, (0.0, 0.0, 1.0, 1.0)),
 }
 SIZE = (300, 170)
 ENLARGED = 2
