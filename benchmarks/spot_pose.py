@@ -149,6 +149,14 @@ def add_results(
     return rows
 
 
+def with_rows(
+    there: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], order: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the rows of a file with new ones in the places of those with the same keys."""
+    found = {row["key"]: row for row in (*there, *rows)}
+    return sorted(found.values(), key=lambda row: order.index(row["key"]))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -217,7 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
         "backend": ts.backend(),
         **versions(),
     }
-    results["rows"] = rows
+    results["rows"] = with_rows(results.get("rows", ()), rows, list(candidates))
     text = to_markdown(results)
     write_json_atomically(path, results)
     write_text_atomically(path.with_suffix(".md"), text)

@@ -179,6 +179,14 @@ def test_published_table_is_that_of_the_published_numbers():
         assert spot_pose.row_json(candidate, list(results["runs"][row["key"]].values())) == row
 
 
+def test_entries_that_are_not_asked_for_keep_their_rows(tmp_path, mesh_path, weights):
+    command = ["--out", str(tmp_path), "--mesh", str(mesh_path), "--weights", str(weights), *SHORT]
+    for entry in ("gaussian", "pretrained-pose"):
+        assert spot_pose.main([*command, "--entries", entry]) == 0
+    result = json.loads((tmp_path / "spot_pose.json").read_text())
+    assert [row["key"] for row in result["rows"]] == ["pretrained-pose", "gaussian"]
+
+
 def test_results_of_another_protocol_are_kept(tmp_path, mesh_path, weights, capsys):
     command = ["--out", str(tmp_path), "--mesh", str(mesh_path), "--weights", str(weights), *SHORT]
     command += ["--entries", "pretrained-pose"]
