@@ -10,8 +10,8 @@ TRAIN  ?=
 DEMO   ?= taichisoft-demo
 # A last option counts, so that TRAIN may say otherwise.
 JUDGED := --validation-problems 32 --validation-every 6
-# Results of the present plan are in the making there; those in results/ are of an earlier one.
-RESULTS ?= --out results/next
+# More options of `make results`, as --out elsewhere.
+RESULTS ?=
 # Processes that run tests, and threads of the kernels in each: one thread would hide what threads do to each other.
 WORKERS ?= 2
 # Random scenes and damaged files of a long fuzzing.
@@ -40,7 +40,7 @@ train:  ## meta-train a softness, compare it with fixed ones on unseen problems,
 	@$(MAKE) --no-print-directory $(VENV)/train.stamp
 	@$(BIN)/python -m meta.pipeline --out $(RUN) $(JUDGED) $(TRAIN)
 
-results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/next/ (hours; goes on where stopped)
+results: $(VENV)/train.stamp  ## train and evaluate all that is published, into results/ (hours; goes on where stopped)
 	$(BIN)/python -m meta.results $(RESULTS)
 
 compiled: $(VENV)/test.stamp  ## compile the kernels that most tests need

@@ -1,5 +1,7 @@
 """Write numbers of ``results/`` into the pages: ``python docs/results_in_text.py``. `mkdocs` does so, too.
 
+It also takes pictures of that folder along, to which the pages link.
+
 In a page ``<!--r NAME-->...<!--/r-->`` holds what belongs to a name, so that the page can be read as it is.
 """
 
@@ -14,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 MARKED = re.compile(r"<!--r (?P<name>[\w. ]+)-->(?P<space>\s*).*?<!--/r-->", re.DOTALL)
 PLACED = "<!--r {0}-->{2}{1}{2}<!--/r-->"
 
+PICTURES = ("claim.png",)
+PICTURE = re.compile(r"\]\(\.\./results/(?=[\w-]+\.png\))")
 # The rows of the table of times: a scene of results/bench.json.
 TIMES = (
     "1280 faces, 4 x 64 x 64, sigma 1e-05",
@@ -30,7 +34,7 @@ TIMES = (
 )
 NARROW, WIDE = TIMES[1], TIMES[3]
 COLOUR = TIMES[9]
-# The rows and columns of the table of coverages: labels of results/results.json.
+# The rows and columns of the table of coverages: labels of results/tuned_alone.json.
 COVERAGES = {
     "Gaussian": "Gaussian, annealed",
     "logistic": "Logistic, annealed",
@@ -66,11 +70,39 @@ def values() -> dict[str, str]:
         "spot.gaussian": _spot_seconds("Gaussian"),
         "spot.shape2d": _spot_seconds("Learned: shape2d"),
         "success.coverages": _coverages(),
-        **{f"success.general.{family}": _success(family, GENERAL) for family in FAMILIES},
+        **{
+            f"success.general.{family}": _success("results", family, GENERAL) for family in FAMILIES
+        },
+        "claim.solved": _solved(0, CLAIM),
+        "claim.unseen": _solved(1, UNSEEN),
+        "claim.alone": _solved(2, ALONE),
+        "claim.learned": _listed(0, GENERAL),
+        "claim.fixed": _listed(0, FIXED),
+        "claim.defaults": _span(0, DEFAULTS),
+        "claim.elsewhere": f"{_mean(1, OTHERS):.0f} against {_mean(1, FIXED):.0f} %",
+        "claim.ahead": _ahead(),
+        "claim.conditions": _conditions(),
+        "claim.gains": _gains(),
+        "claim.runs": _runs(),
     }
 
 
 GENERAL = "Learned on all families"
+FIXED = "One fixed setting"
+# Labels of results/pooled.json, and what the tables call them.
+CLAIM = {
+    GENERAL: "**learned on all four**",
+    FIXED: "the one fixed setting",
+    "suggest_scale": "`ts.suggest_scale`",
+    "PyTorch3D's default": "PyTorch3D's default",
+    "GenDR's default": "GenDR's default",
+    "SoftRas's default": "SoftRas's default",
+}
+DEFAULTS = [label for label in CLAIM if label.endswith(" default")]
+OTHERS = "Learned on the others"
+UNSEEN = {OTHERS: "**learned on the other three**", FIXED: "chosen on the other three"}
+ALONE = {"Learned": "**learned on it**", "Best setting for the family": "chosen for it"}
+REPORTS = ("one setting for all", "a family never seen", "each family on its own")
 
 
 def filled(text: str) -> str:
@@ -85,14 +117,29 @@ def filled(text: str) -> str:
     return MARKED.sub(lambda m: PLACED.format(m["name"], known[m["name"]], m["space"]), text)
 
 
+def on_files(files, config, **_):
+    """Add the pictures."""
+    from mkdocs.structure.files import File
+
+    for name in PICTURES:
+        content = (ROOT / "results" / name).read_bytes()
+        files.append(File.generated(config, f"results/{name}", content=content))
+    return files
+
+
 def on_page_markdown(markdown: str, **_) -> str:
-    """Put the numbers of today into a page."""
-    return filled(markdown)
+    """Put the numbers of today into a page, and link to the pictures where they are in the site."""
+    return PICTURE.sub("](results/", filled(markdown))
+
+
+def pages() -> list[Path]:
+    """Return the files that have such numbers: those of the site, and the README."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def main() -> None:
     """Write them into the pages."""
-    for path in sorted((ROOT / "docs").glob("*.md")):
+    for path in pages():
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
@@ -133,22 +180,140 @@ def _spot_seconds(label: str) -> str:
     return f"{next(row['seconds'] for row in rows if row['label'] == label):.0f}"
 
 
-def _success(family: str, label: str) -> str:
+def _success(name: str, family: str, label: str) -> str:
     wanted = (family, "held-out", label)
-    rows = _read("results")["rows"]
+    rows = _read(name)["rows"]
     row = next(r for r in rows if (r["family"], r["split"], r["label"]) == wanted)
     return f"{100 * row['success_mean']:.0f} %"
 
 
 def _coverages() -> str:
     lines = ["| | " + " | ".join(FAMILIES) + " |", "|---" * (len(FAMILIES) + 1) + "|"]
-    columns = {f: [_success(f, label) for label in COVERAGES.values()] for f in FAMILIES}
+    columns = {
+        f: [_success("tuned_alone", f, label) for label in COVERAGES.values()] for f in FAMILIES
+    }
     best = {f: max(column, key=lambda cell: float(cell[:-2])) for f, column in columns.items()}
     for index, name in enumerate(COVERAGES):
         cells = [columns[family][index] for family in FAMILIES]
         bold = [f"**{c}**" if c == best[f] else c for f, c in zip(FAMILIES, cells, strict=True)]
         lines.append("| " + " | ".join([name, *bold]) + " |")
     return "\n".join(lines)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _percent(row: dict, name: str = "success") -> str:
+    ends = (row[f"{name}_{end}"] for end in ("mean", "low", "high"))
+    return "{:.0f} % [{:.0f}, {:.0f}]".format(*(100 * end for end in ends))
+
+
+def _of(report: int, label: str) -> list[dict]:
+    """Return the rows of a softness in a report of results/pooled.json, in the order of the families."""
+    rows = _read("pooled")["reports"][report]["rows"]
+    found = {row["family"]: row for row in rows if row["label"] == label}
+    return [found[family] for family in FAMILIES]
+
+
+def _mean(report: int, label: str) -> float:
+    of = _of(report, label)
+    return 100 * sum(row["success_mean"] for row in of) / len(of)
+
+
+def _listed(report: int, label: str) -> str:
+    *most, last = (f"{100 * row['success_mean']:.0f}" for row in _of(report, label))
+    return f"{', '.join(most)} and {last} %"
+
+
+def _span(report: int, labels: list[str]) -> str:
+    means = [_mean(report, label) for label in labels]
+    return f"{min(means):.0f} to {max(means):.0f} %"
+
+
+def _solved(report: int, labels: dict[str, str]) -> str:
+    """Return which share of the held-out problems some softnesses of a report solve."""
+    rows = [
+        [name, *map(_percent, _of(report, label)), f"{_mean(report, label):.0f} %"]
+        for label, name in labels.items()
+    ]
+    return _table(["", *FAMILIES, "mean"], rows)
+
+
+def _ahead() -> str:
+    """Return where the learned ones stand against what was chosen from as many problems."""
+    rows = []
+    for name, report in zip(REPORTS, _read("pooled")["reports"], strict=True):
+        found = {r["family"]: r for r in report["paired"] if r["softness"] == "pooled-best"}
+        rows.append([name, *(_stand(found[family]) for family in (*FAMILIES, "mean"))])
+    return _table(["", *FAMILIES, "mean"], rows)
+
+
+def _stand(row: dict) -> str:
+    points = [100 * row[name] for name in ("success", "success_low", "success_high")]
+    words = "{}: {:+.0f} [{:+.0f}, {:+.0f}]".format(row["overall"], *points)
+    return f"{words}; error x {row['error_ratio']:.2f}".replace("+0 ", "0 ")
+
+
+def _conditions() -> str:
+    """Return the mean success of the families under each condition, for each entrant."""
+    cells = _read("conditions")["cells"]
+    keys = list(cells[0]["success"])
+    names = ["**learned on all four**", "the one fixed setting", "`ts.suggest_scale`"]
+    shares: dict[str, list[dict]] = {}
+    for cell in cells:
+        shares.setdefault(cell["label"], []).append(cell["success"])
+    means = {
+        name: [sum(one[key] for one in some) / len(some) for key in keys]
+        for name, some in shares.items()
+    }
+    rows = [[name, *(f"{100 * mean:.0f} %" for mean in of)] for name, of in means.items()]
+    whole = [sum(column) / len(means) for column in zip(*means.values(), strict=True)]
+    rows.append(["**mean**", *(f"**{100 * mean:.1f} %**" for mean in whole)])
+    return _table(["condition", *names], rows)
+
+
+def _gains() -> str:
+    """Return what learning added to its start, and a free curve to a closed form."""
+    rows = []
+    for gain in _read("results")["gains"]:
+        if gain["ours"] == GENERAL:
+            continue
+        points = [100 * gain["success"][end] for end in ("estimate", "low", "high")]
+        ratio = [gain["ratio"][end] for end in ("estimate", "low", "high")]
+        rows.append(
+            [
+                gain["family"],
+                gain["ours"].removeprefix("Learned: ").replace("Learned", "learned"),
+                gain["theirs"].replace("Learned", "learned").replace("Start", "start"),
+                "{:+.1f} [{:+.1f}, {:+.1f}]".format(*points),
+                "{:.3f} [{:.3f}, {:.3f}]".format(*ratio),
+            ]
+        )
+    return _table(["family", "", "against", "points of success", "times the error"], rows)
+
+
+def _runs() -> str:
+    """Return which softness each run kept, how sure it is ahead of the start, and what it could have seen."""
+    rows = []
+    for path in sorted((ROOT / "results" / "runs").glob("*/softness.safetensors")):
+        data = path.read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        judged = json.loads(header["__metadata__"]["trained"])["validation"]
+        start, kept = judged["start"]["objective"], judged["kept"]["objective"]
+        low, high = judged["interval"]
+        rows.append(
+            [
+                path.parent.name,
+                f"{judged['kept']['step']} of {judged['taken']}",
+                f"{start:.3f}",
+                f"{kept:.3f}",
+                f"{judged['ahead']:+.3f} [{low:+.3f}, {high:+.3f}]",
+                f"{judged['visible']:.3f}",
+            ]
+        )
+    return _table(["run", "kept step", "start", "kept", "ahead", "visible"], rows)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def conditions_json(
     return [
         {
             "condition": one.condition.key,
+            "label": one.condition.label,
             "family": c.family.name,
             "problems": c.protocol.total,
             "steps": c.protocol.steps,

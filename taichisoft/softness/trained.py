@@ -45,6 +45,9 @@ class Trained(dict):
         if judged := _judged(_mapping(self.get("validation"))):
             known.add("validation")
             lines.insert(1 if parts else 0, judged)
+        if rate := _rate(self.get("rate")):
+            known.add("rate")
+            lines.append(rate)
         return lines + [f"{name}: {_short(self[name])}" for name in self if name not in known]
 
     def _origin(self) -> Iterator[str]:
@@ -99,6 +102,18 @@ def _judged(verdict: dict) -> str:
     low, high = (_list(verdict["interval"]) + [None, None])[:2]
     ends = "" if low is None or high is None else f" [{_number(low)}, {_number(high)}]"
     return f"{parts}, ahead of the start by {_number(verdict['ahead'])}{ends}"
+
+
+def _rate(rate: Any) -> str:
+    """Return which learning rate belongs to it; nothing if that is not said as it is by ``meta``."""
+    times = "times the learning rate that a family of problems has"
+    if isinstance(rate, float):
+        return f"rate: {_number(rate)} {times}"
+    bounds = [_mapping(rate).get(name) for name in ("low", "high")]
+    if not all(isinstance(bound, float) for bound in bounds):
+        return ""
+    low, high = map(_number, bounds)
+    return f"rate: {low} to {high} {times}, by the situation"
 
 
 def _percent(share: Any) -> str:

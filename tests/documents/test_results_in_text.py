@@ -10,7 +10,7 @@ import pytest
 from tests.helpers import ROOT
 
 HOOK = runpy.run_path(str(ROOT / "docs" / "results_in_text.py"))
-PAGES = {path: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+PAGES = {path: path.read_text("utf-8") for path in HOOK["pages"]()}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

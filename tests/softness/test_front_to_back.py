@@ -232,9 +232,9 @@ def test_the_units_are_those_of_gamma():
     assert "gamma 0.2 scene units" in str(number)
 
 
-def test_what_was_shipped_keeps_its_occlusion():
+def test_what_is_shipped_composites_front_to_back():
     for name in ts.pretrained_names():
-        assert isinstance(ts.SoftRasterizer.pretrained(name).occlusion, ts.DepthSoftmax)
+        assert isinstance(ts.SoftRasterizer.pretrained(name).occlusion, ts.FrontToBack)
 
 
 def learned_scale() -> ts.Gaussian:

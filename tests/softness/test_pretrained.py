@@ -64,7 +64,7 @@ def test_a_frozen_softness_in_a_module_does_not_drift_and_a_trainable_one_does()
     target = ts.SoftRasterizer.hard().silhouette(mesh, camera)
     for trainable in (False, True):
         module = torch.nn.Module()
-        module.renderer = ts.SoftRasterizer.pretrained("general", trainable=trainable)
+        module.renderer = ts.SoftRasterizer.pretrained("pose", trainable=trainable)
         module.offset = torch.nn.Parameter(torch.tensor([0.3, 0.0, 0.0]))
         before = {n: p.detach().clone() for n, p in module.renderer.named_parameters()}
         assert len(before) >= 3

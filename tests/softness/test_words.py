@@ -102,13 +102,21 @@ def test_a_shipped_softness_says_what_its_file_says(name):
         header = json.loads(file.metadata()["trained"])
     text = softness.describe()
     assert "all frozen" in text
-    assert f"{header['step']} outer steps on {', '.join(header['settings']['families'])};" in text
-    assert f"of its parts {', '.join(header['settings']['learn'])};" in text
+    if "merged" in header:
+        assert f"merged: from {', '.join(header['merged'])}" in text
+        low, high = (header["rate"][name] for name in ("low", "high"))
+        assert f"rate: {low:.3g} to {high:.3g} times the learning rate" in text
+    else:
+        families = [family["name"] for family in header["settings"]["families"]]
+        assert f"{header['step']} outer steps on {', '.join(families)};" in text
+        assert f"of its parts {', '.join(header['settings']['softness']['learn'])};" in text
+        assert f"rate: {header['rate']:.3g} times the learning rate" in text
     for row in header["evaluation"]:
         solved = round(100 * row["success_mean"])
         (line,) = [x for x in text.splitlines() if x.startswith(f"  {row['family']}, held-out:")]
         assert f" {solved} % solved [" in line
-        assert f"median error {row['error_median']:.3g}, 100 problems x 5 seeds" in line
+        count = f"{row['problems']} problems x {row['seeds']} seeds"
+        assert f"median error {row['error_median']:.3g}, {count}" in line
     printed = str(softness.trained)
     assert printed.splitlines() == text.splitlines()[-len(printed.splitlines()) :]
     assert len(printed.splitlines()) <= 8
