@@ -69,6 +69,7 @@ def values() -> dict[str, str]:
         "workloads.filled": f"{started['filled']:.1f}",
         "spot.gaussian": _spot_seconds("Gaussian"),
         "spot.shape2d": _spot_seconds("Learned: shape2d"),
+        "spot.table": _spot_table(),
         "success.coverages": _coverages(),
         **{
             f"success.general.{family}": _success("results", family, GENERAL) for family in FAMILIES
@@ -178,6 +179,24 @@ def _short(number: float) -> str:
 def _spot_seconds(label: str) -> str:
     rows = _read("spot_pose")["rows"]
     return f"{next(row['seconds'] for row in rows if row['label'] == label):.0f}"
+
+
+def _spot_table() -> str:
+    """Return which share of the poses each softness solves, and its median error."""
+    rows = []
+    for row in _read("spot_pose")["rows"]:
+        shipped = row["key"].startswith("pretrained-")
+        success = [100 * row["success_last"][end] for end in ("estimate", "low", "high")]
+        error = [row["median_error"][end] for end in ("estimate", "low", "high")]
+        rows.append(
+            [
+                row["label"].replace("Learned: ", "shipped: "),
+                "" if shipped else row["choice"],
+                "{:.1f} % [{:.0f}, {:.0f}]".format(*success),
+                "{:.2f}° [{:.2f}, {:.2f}]".format(*error),
+            ]
+        )
+    return _table(["softness", "", "solved at the last step", "median error"], rows)
 
 
 def _success(name: str, family: str, label: str) -> str:
