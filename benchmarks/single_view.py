@@ -35,7 +35,7 @@ from tasks.single_view.training import Training
 
 COMPARED = ("general", "softras", "antialiased", "suggested")
 SEEDS = 3
-# Of a training; of four renderers and three seeds they take 20 minutes of a processor.
+# Of a training.
 STEPS = 700
 PRINTED = 100
 # What of a run is not published: what is the same for all, and how the loss went.

@@ -156,7 +156,7 @@ def _against_deodr(scene: str) -> dict:
 
 
 def _times() -> str:
-    lines = ["| scene | sigma | taichisoft | deodr | ratio |", "|---|---|---|---|---|"]
+    rows = []
     for scene in TIMES:
         row = _against_deodr(scene)
         what, sigma = scene.split(", sigma ")
@@ -165,8 +165,8 @@ def _times() -> str:
         count, rest = what.split(" ", 1)
         numbers = (row["ours_ms"], row["peer_ms"], row["ratio"])
         cells = [f"{int(count):,} {rest}", f"{float(sigma):.0e}".replace("e-0", "e-")]
-        lines.append("| " + " | ".join(cells + [_short(number) for number in numbers]) + " |")
-    return "\n".join(lines)
+        rows.append(cells + [_short(number) for number in numbers])
+    return _table(["scene", "sigma", "taichisoft", "deodr", "ratio"], rows)
 
 
 def _short(number: float) -> str:
@@ -207,7 +207,7 @@ def _success(name: str, family: str, label: str) -> str:
 
 
 def _coverages() -> str:
-    lines = ["| | " + " | ".join(FAMILIES) + " |", "|---" * (len(FAMILIES) + 1) + "|"]
+    rows = []
     columns = {
         f: [_success("tuned_alone", f, label) for label in COVERAGES.values()] for f in FAMILIES
     }
@@ -215,8 +215,8 @@ def _coverages() -> str:
     for index, name in enumerate(COVERAGES):
         cells = [columns[family][index] for family in FAMILIES]
         bold = [f"**{c}**" if c == best[f] else c for f, c in zip(FAMILIES, cells, strict=True)]
-        lines.append("| " + " | ".join([name, *bold]) + " |")
-    return "\n".join(lines)
+        rows.append([name, *bold])
+    return _table(["", *FAMILIES], rows)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -171,7 +171,7 @@ FULL = Plan(
         "pose": _run("pose", 8, 8, 25, _SILHOUETTES),
         "shape3d": _run("shape3d", 1, 6, 100, _SILHOUETTES),
         "shape2d": _run("shape2d", 3, 6, 50, _FLAT),
-        # By CMA-ES with two problems a generation the step size grew from 0.3 to 1.5 in 55 generations.
+        # By CMA-ES with two problems a generation the step size grew from 0.3 to 1.4 in 52 generations.
         "occlusion": _evolved("occlusion", 2, _DEEP),
     },
     # So that a rule for widths can tell a height in pixels from a family.
