@@ -83,6 +83,7 @@ bench: $(VENV)/train.stamp $(VENV)/bench.stamp $(VENV)/quadrants.stamp  ## time 
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.backends
 	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.start_up
 	$(BIN)/python -m benchmarks.workloads $(if $(wildcard $(SPOT)),--mesh $(SPOT))
 	$(BIN)/python -m benchmarks.profile_step $(if $(wildcard $(SPOT)),--mesh $(SPOT))
 	$(BIN)/python -m benchmarks.kernels

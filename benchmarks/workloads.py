@@ -2,16 +2,12 @@
 
 A step of the published pose protocol (24 views of Spot's 5,856 faces at 64 x 64; the authors report 7.8 to
 10.6 steps a second on their GPU), a step of the problems of meta-training, and a render so small that only
-its overhead counts. Start-up is timed in fresh processes, with an empty and with a filled cache of kernels.
+its overhead counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import torch
@@ -24,20 +20,6 @@ from meta.learning.inner import InnerSettings, adam_step, start
 from meta.report.markdown import markdown_table
 from tasks import PoseFamily, Split, Task
 from tasks.look_at_pose import LookAtPoseFamily
-
-# With cached kernels, of which the fastest counts.
-START_UPS = 3
-START_UP = """
-import time
-begin = time.perf_counter()
-import taichisoft as ts
-render = ts.SoftRasterizer()
-mesh = ts.shapes.icosphere(0)
-mesh = mesh.with_vertices(mesh.vertices.clone().requires_grad_())
-camera = ts.Camera.look_at((0.0, 0.0, 3.0), image_size=(16, 16))
-render.silhouette(mesh, camera).sum().backward()
-print(time.perf_counter() - begin)
-"""
 
 
 def workloads(mesh: Path | None) -> dict[str, Work]:
@@ -88,24 +70,6 @@ def small_render() -> Work:
     return work
 
 
-def start_up() -> dict[str, float]:
-    """Return the seconds from the import to the first gradient, without and with cached kernels."""
-    with tempfile.TemporaryDirectory() as cache:
-        environment = {**os.environ, "XDG_CACHE_HOME": cache}
-
-        def seconds() -> float:
-            done = subprocess.run(
-                [sys.executable, "-c", START_UP],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            return float(done.stdout.split()[-1])
-
-        return {"empty": seconds(), "filled": min(seconds() for _ in range(3))}
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Measure, and write JSON and Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -115,15 +79,12 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     head = about("benchmarks.workloads", arguments)
     rows = []
-    result = {"about": head, "seconds": {}, "start_up_seconds": start_up()}
+    result = {"about": head, "seconds": {}}
     for name, work in workloads(options.mesh).items():
         times = torch.tensor(measure(work, rounds=2000, seconds=options.seconds))
         median = float(times.median())
         result["seconds"][name] = median
         rows.append((name, f"{1e3 * median:.2f}", f"{1 / median:.1f}"))
-    for state, seconds in result["start_up_seconds"].items():
-        name = f"import and first gradient, {state} cache of kernels"
-        rows.append((name, f"{1e3 * seconds:.0f}", ""))
     table = markdown_table(("workload", "ms", "per second"), rows)
     text = f"# Workloads\n\n{headline(head)}; backend {head['backend']}; medians.\n\n{table}\n"
     write_results(options.out, result, text)

@@ -52,7 +52,6 @@ def values() -> dict[str, str]:
     memory, workloads = _read("bench")["memory_mb"], _read("workloads")
     a_second = [1 / seconds for seconds in workloads["seconds"].values()]
     small = 1000 * next(iter(workloads["seconds"].values()))
-    started = workloads["start_up_seconds"]
     return {
         "bench.times": _times(),
         "bench.narrow": _short(_against_deodr(NARROW)["ratio"]),
@@ -65,8 +64,7 @@ def values() -> dict[str, str]:
         "workloads.gaussian": f"{a_second[2]:.0f}",
         "workloads.logistic": f"{a_second[3]:.0f}",
         "workloads.small": f"{small:.2f}",
-        "workloads.empty": f"{started['empty']:.1f}",
-        "workloads.filled": f"{started['filled']:.1f}",
+        **_start_up(),
         "spot.gaussian": _spot_seconds("Gaussian"),
         "spot.shape2d": _spot_seconds("Learned: shape2d"),
         "spot.table": _spot_table(),
@@ -167,6 +165,15 @@ def _times() -> str:
         cells = [f"{int(count):,} {rest}", f"{float(sigma):.0e}".replace("e-0", "e-")]
         rows.append(cells + [_short(number) for number in numbers])
     return _table(["scene", "sigma", "taichisoft", "deodr", "ratio"], rows)
+
+
+def _start_up() -> dict[str, str]:
+    table = (ROOT / "results" / "start_up.md").read_text(encoding="utf-8").split("\n\n")[2]
+    until = {row["cache"]: row["until_gradient"] for row in _read("start_up")["rows"][:2]}
+    return {
+        "start_up.table": table.strip(),
+        **{f"start_up.{cache}": f"{times['seconds']:.1f}" for cache, times in until.items()},
+    }
 
 
 def _short(number: float) -> str:
