@@ -83,6 +83,7 @@ def values() -> dict[str, str]:
         "claim.conditions": _conditions(),
         "claim.gains": _gains(),
         "claim.runs": _runs(),
+        **_single_view(),
     }
 
 
@@ -168,10 +169,9 @@ def _times() -> str:
 
 
 def _start_up() -> dict[str, str]:
-    table = (ROOT / "results" / "start_up.md").read_text(encoding="utf-8").split("\n\n")[2]
     until = {row["cache"]: row["until_gradient"] for row in _read("start_up")["rows"][:2]}
     return {
-        "start_up.table": table.strip(),
+        "start_up.table": _first_table("start_up"),
         **{f"start_up.{cache}": f"{times['seconds']:.1f}" for cache, times in until.items()},
     }
 
@@ -224,6 +224,12 @@ def _coverages() -> str:
         bold = [f"**{c}**" if c == best[f] else c for f, c in zip(FAMILIES, cells, strict=True)]
         rows.append([name, *bold])
     return _table(["", *FAMILIES], rows)
+
+
+def _first_table(name: str) -> str:
+    """Return the first table of a Markdown file in results."""
+    parts = (ROOT / "results" / f"{name}.md").read_text(encoding="utf-8").split("\n\n")
+    return next(part for part in parts if part.startswith("|")).strip()
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -340,6 +346,28 @@ def _runs() -> str:
             ]
         )
     return _table(["run", "kept step", "start", "kept", "ahead", "visible"], rows)
+
+
+def _single_view() -> dict[str, str]:
+    results = _read("single_view")
+    rows = {row["renderer"]: row for row in results["rows"]}
+    data, categories = results["settings"]["data"], len(results["categories"]["general"])
+    entrants = ("general", "softras", "antialiased", "suggested")
+    iou = {name: row["end"]["volume_iou"]["mean"] for name, row in rows.items()}
+    return {
+        "single.table": _first_table("single_view"),
+        "single.steps": str(results["settings"]["steps"]),
+        "single.objects": str(categories * data["objects"]),
+        "single.unseen": str(categories * data["held_out"]),
+        "single.lead": f"{iou['general'] - iou['softras']:.2f}",
+        "single.start": _spread(rows["general"]["start"]["volume_iou"], 2),
+        **{f"single.{name}": _spread(rows[name]["end"]["volume_iou"], 2) for name in entrants},
+    }
+
+
+def _spread(value: dict, digits: int) -> str:
+    """Return a mean with its standard deviation."""
+    return f"{value['mean']:.{digits}f} ± {value['spread']:.{digits}f}"
 
 
 if __name__ == "__main__":

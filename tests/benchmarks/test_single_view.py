@@ -7,10 +7,12 @@ import json
 import pytest
 
 from benchmarks import single_view
-from benchmarks.single_view import folder_of
+from benchmarks.single_view import by_category, folder_of, to_text
 from tasks.single_view import renderers, training
 from tasks.single_view.renderers import RENDERERS, Entrant
+from tasks.single_view.report import summary
 from tasks.single_view.settings import quick
+from tests.helpers import ROOT
 from tests.tasks.single_view.cases import DATA, Dots, data
 
 QUICK = ["--quick", "--steps", "2", "--renderers", "general", "antialiased", "--seeds"]
@@ -67,6 +69,15 @@ def test_another_softness_is_another_training(dots, tmp_path, monkeypatch):
     assert folder_of(quick(steps=31), "general", 0, tmp_path) != before
     monkeypatch.setattr(Dots, "fingerprint", lambda self: "learned anew")
     assert folder_of(wanted, "general", 0, tmp_path) != before
+
+
+def test_published_table_is_that_of_the_published_numbers():
+    """Rows follow from the runs in the file, and the table from the file."""
+    path = ROOT / "results" / "single_view.json"
+    results = json.loads(path.read_text())
+    assert to_text(results) == path.with_suffix(".md").read_text()
+    assert summary(results["runs"]) == results["rows"]
+    assert by_category(results["runs"]) == results["categories"]
 
 
 def test_wrong_options_are_told(tmp_path, capsys):
