@@ -103,7 +103,7 @@ def start_up() -> dict[str, float]:
             )
             return float(done.stdout.split()[-1])
 
-        return {"empty": seconds(), "filled": min(seconds() for _ in range(3))}
+        return {"empty": seconds(), "filled": min(seconds() for _ in range(START_UPS))}
 
 
 def main(arguments: list[str] | None = None) -> None:
