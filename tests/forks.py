@@ -1,7 +1,8 @@
 """Programs in processes of their own that are spared importing torch, Taichi and the library.
 
-A server, which starts no thread and no backend, imports them once; every program is a fork of it. What says
-something about importing itself needs a process from the start.
+A server, which starts no thread and no backend, imports them once, and what torch imports for the first
+optimiser; every program is a fork of it. What says something about importing itself needs a process from the
+start.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import multiprocessing
 import os
 import subprocess
 import tempfile
+import time
 from multiprocessing import forkserver
 from pathlib import Path
 
 from taichisoft.base.engine import VARIABLE as ENGINE
 
+PRELOADED = ["meta.train", "torch._dynamo"]
 # By itself it would outlive this process for a moment.
 atexit.register(forkserver._forkserver._stop)
 
@@ -34,10 +37,29 @@ class Program:
 
     def __init__(self, code: str, environment: dict[str, str]):
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["taichisoft"])
+        context.set_forkserver_preload(PRELOADED)
         self._outputs = tempfile.TemporaryDirectory()
         self._process = context.Process(target=_run, args=(code, environment, self._outputs.name))
         self._process.start()
+        # Known after its end, too.
+        self.pid: int = self._process.pid
+
+    def said(self, timeout: float = 240) -> str:
+        """Wait for the first line of its output and return it."""
+        limit = time.monotonic() + timeout
+        while "\n" not in (said := self._text("out")):
+            assert self._process.is_alive(), self._text("err")
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        return said.splitlines()[0]
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def running(self) -> bool:
+        """Return whether it has not ended."""
+        return self._process.is_alive()
 
     def finished(self, timeout: float = 240) -> subprocess.CompletedProcess:
         """Wait for the end; return what came of it."""
@@ -47,10 +69,15 @@ class Program:
             self._process.kill()
             self._process.join()
             raise TimeoutError(f"the program has not ended after {timeout:g} seconds")
-        out, err = ((Path(self._outputs.name) / name).read_text() for name in ("out", "err"))
+        out, err = map(self._text, ("out", "err"))
         self._process.close()
         self._outputs.cleanup()
         return subprocess.CompletedProcess([], code, out, err)
+
+    def _text(self, name: str) -> str:
+        path = Path(self._outputs.name) / name
+        # It may not have begun.
+        return path.read_text() if path.exists() else ""
 
 
 def _run(code: str, environment: dict[str, str], outputs: str) -> None:

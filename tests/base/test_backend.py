@@ -70,7 +70,7 @@ def test_unknown_backend():
 
 
 def test_importing_loads_nothing_that_only_some_need():
-    optional = {"trimesh", "scipy", "matplotlib"}
+    optional = {"trimesh", "scipy", "matplotlib", "torch._dynamo"}
     code = f"import sys, taichisoft; print({optional} & set(sys.modules))"
     assert answer(code, python) == "set()"
 

@@ -22,7 +22,7 @@ from taichisoft.cli.pose_file import CONVENTION, CONVENTION_OF_VIEWS, Start, rea
 from taichisoft.files import images
 from taichisoft.geometry.rotations import angle_between
 from taichisoft.poses.framed import Framed
-from tests.forks import outside
+from tests.forks import Program, outside
 
 
 @pytest.fixture
@@ -42,6 +42,15 @@ def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess:
         timeout=240,
         check=False,
     )
+
+
+def forked(*arguments: object, **variables: str) -> subprocess.CompletedProcess:
+    """Run the command line in a process that is spared the imports."""
+    words = ["taichisoft", *map(str, arguments)]
+    code = (
+        f"import sys; from taichisoft.cli.main import main; sys.argv = {words!r}; sys.exit(main())"
+    )
+    return Program(code, {**outside(), **variables}).finished()
 
 
 def call(*arguments: object) -> int:
@@ -96,7 +105,7 @@ def test_render_says_nothing(mug, tmp_path):
 
 @pytest.mark.cpu_only
 def test_info_says_what_runs(tmp_path):
-    done = run("info", TAICHISOFT_BACKEND="cpu", XDG_CACHE_HOME=str(tmp_path))
+    done = forked("info", TAICHISOFT_BACKEND="cpu", XDG_CACHE_HOME=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     lines = dict(line.split(":", 1) for line in done.stdout.splitlines())
     assert lines["taichisoft"].strip() == ts.__version__
@@ -109,7 +118,7 @@ def test_info_says_what_runs(tmp_path):
 
 @pytest.mark.cpu_only
 def test_an_error_is_one_line_and_no_traceback(tmp_path):
-    done = run("render", tmp_path / "none.obj", "-o", tmp_path / "out.png")
+    done = forked("render", tmp_path / "none.obj", "-o", tmp_path / "out.png")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("taichisoft render: error: path must be an existing file, got ")
     assert done.stderr.count("\n") == 1

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +14,7 @@ from meta.evaluation.candidates import FIXED, Choice
 from meta.evaluation.comparison import Comparison
 from meta.report import animation, plots
 from tasks import Split
+from tests.forks import Program
 from tests.meta.evaluation.evaluation_cases import PROTOCOL, made_up, points
 from tests.meta.learning.problems import PointFamily, PointTask
 
@@ -106,7 +106,7 @@ def test_drawing_leaves_the_global_state_of_matplotlib_alone():
         "import sys, meta.report.plots, meta.report.animation; "
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert Program(code, dict(os.environ)).finished().returncode == 0
 
 
 def test_animation_has_a_frame_per_measurement_and_moves(comparison, tmp_path):

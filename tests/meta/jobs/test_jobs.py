@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from meta.jobs.code import _files, code_digest
 from meta.jobs.jobs import Job, run_jobs
 from meta.jobs.records import Record, plain, plain_softness, read_record, write_record
 from tasks import MeshSplit, PoseFamily, Split
+from tests.forks import Program
 from tests.helpers import ROOT
 from tests.meta.evaluation.evaluation_cases import PROTOCOL, jobs, softness_file
 from tests.meta.learning.problems import PointFamily
@@ -301,22 +300,20 @@ class _LearnsAlong(Learned):
 
 
 KILLED = """
-import sys
 from pathlib import Path
 from meta.jobs.jobs import run_jobs
 from tests.meta.evaluation.evaluation_cases import jobs
-learned, fixed = jobs(Path(sys.argv[1]), {"learned": 1.0})
+learned, fixed = jobs(Path(FOLDER), {"learned": 1.0})
 run_jobs([*learned, *fixed], on_done=lambda job: print(job.name, flush=True))
 """
 
 
 @pytest.mark.cpu_only
 def test_killed_evaluation_keeps_what_is_done(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout.readline() == "pose learned\n"
-        process.kill()
+    process = Program(f"FOLDER = {str(tmp_path)!r}\n{KILLED}", dict(os.environ))
+    assert process.said() == "pose learned"
+    process.signal(signal.SIGKILL)
+    process.finished()
     learned, fixed = jobs(tmp_path, {"learned": 1.0})
     work = [*learned, *fixed]
     kept = {job.name: job.path.stat().st_mtime_ns for job in work if job.done()}

@@ -29,7 +29,8 @@ class FullDisk:
 
     def __init__(self, patch: pytest.MonkeyPatch, folder: Path, free: int):
         self.folder, self.free = str(folder), free
-        self.taken = 0
+        # Bytes of each write.
+        self.written: list[int] = []
         self._open = io.open
         patch.setattr(io, "open", self.open)
         patch.setattr(builtins, "open", self.open)
@@ -59,5 +60,5 @@ class _Limited(io.FileIO):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written = super().write(fits)
         self._disk.free -= written
-        self._disk.taken += written
+        self._disk.written.append(written)
         return written

@@ -1,6 +1,6 @@
-"""Kill training runs, continue them, and report: ``python -m tests.meta.runs.killed_runs FOLDER SEED``.
+"""Kill training runs, continue them, and report.
 
-Importing torch and Taichi takes seconds. It happens once, in this process, which starts no thread and no
+Importing torch and Taichi takes seconds. It has happened in this process, which starts no thread and no
 Taichi; every run is a fork of it.
 """
 
@@ -20,11 +20,10 @@ from itertools import count
 from pathlib import Path
 
 from meta import train
-from meta.learning.outer import OuterOptimizer
 from meta.runs import run, trainer
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder
-from tests.meta.learning.problems import PointFamily, spline_method, tiny
+from tests.meta.learning.problems import PointFamily, tiny
 from tests.meta.runs.run_cases import rendered, words_of
 
 KILLED = -signal.SIGKILL
@@ -55,8 +54,8 @@ def exact() -> None:
     run.taichisoft = types.SimpleNamespace(init=lambda name: None, backend=lambda: "cpu")
 
 
-def start(words: list[str], prepare: Callable[[], object]) -> int:
-    """Run a command line in a forked process and return its number."""
+def start(prepare: Callable[[], object], *commands: list[str]) -> int:
+    """Run command lines, until one fails, in a forked process and return its number."""
     process = os.fork()
     if process:
         return process
@@ -65,7 +64,7 @@ def start(words: list[str], prepare: Callable[[], object]) -> int:
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
         prepare()
-        os._exit(train.main(words))
+        os._exit(next(filter(None, map(train.main, commands)), 0))
     finally:
         os._exit(99)
 
@@ -97,12 +96,12 @@ def at_random(settings, prepare: Callable[[], None], path: Path, kills: int, see
     """
     numbers, found = random.Random(seed), []
     begin = time.perf_counter()
-    codes = [wait(start(words_for(settings, RunFolder(path / "whole")), prepare))]
+    codes = [wait(start(prepare, words_for(settings, RunFolder(path / "whole"))))]
     whole = time.perf_counter() - begin
     run_number = 0
     while len(found) < kills or (len({f.step for f in found}) <= 3 and len(found) < 10 * kills):
         folder = RunFolder(path / str(run_number))
-        process = start(words_for(settings, folder), prepare)
+        process = start(prepare, words_for(settings, folder))
         # Up to half a run, so that a run is killed about four times before its end.
         time.sleep(numbers.uniform(0, whole / 2))
         os.kill(process, signal.SIGKILL)
@@ -112,25 +111,28 @@ def at_random(settings, prepare: Callable[[], None], path: Path, kills: int, see
         else:
             codes.append(code)
             run_number += 1
-    codes.append(wait(start(words_for(settings, RunFolder(path / str(run_number))), prepare)))
+    codes.append(wait(start(prepare, words_for(settings, RunFolder(path / str(run_number))))))
     return {"codes": codes, "found": [asdict(f) for f in found], "runs": run_number + 1}
 
 
 def at_operations(
     settings, prepare: Callable[[], None], path: Path, operations: Iterable[int]
 ) -> dict:
-    """Kill runs just before their k-th file operation and continue them, for each k that comes."""
-    found, codes = [], [wait(start(words_for(settings, RunFolder(path / "whole")), prepare))]
-    for operation in operations:
-        number = len(found)
+    """Kill runs just before their k-th file operation, for each k that comes, and then continue them all.
+
+    One process continues them and makes the whole run at last, as each would compile kernels for itself.
+    """
+    found, codes = [], []
+    for number, operation in enumerate(operations):
         folder = RunFolder(path / str(number))
-        words = words_for(settings, folder)
-        code = wait(start(words, partial(kill_before, folder.path, operation, prepare)))
+        killing = partial(kill_before, folder.path, operation, prepare)
+        code = wait(start(killing, words_for(settings, folder)))
         if code != KILLED:
             codes.append(code)
             break
         found.append(found_in(folder, number))
-        codes.append(wait(start(words_for(settings, folder), prepare)))
+    folders = [RunFolder(path / str(kill.run)) for kill in found] + [RunFolder(path / "whole")]
+    codes.append(wait(start(prepare, *(words_for(settings, folder) for folder in folders))))
     return {"codes": codes, "found": [asdict(f) for f in found], "runs": len(found)}
 
 
@@ -166,7 +168,6 @@ def report(path: Path, seed: int) -> dict:
     }
 
 
-if __name__ == "__main__":
-    # Torch imports a lot more when the first optimiser is made.
-    OuterOptimizer(spline_method(), learning_rate=1.0, steps=1, clip=1.0)
-    print(json.dumps(report(Path(sys.argv[1]), int(sys.argv[2]))))
+def main(path: str, seed: int) -> None:
+    """Print a report."""
+    print(json.dumps(report(Path(path), seed)))

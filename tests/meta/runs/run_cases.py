@@ -13,6 +13,7 @@ from meta.learning.outer import OuterOptimizer
 from meta.learning.settings import TrainSettings
 from meta.runs import history, trainer
 from meta.runs.folder import RunFolder
+from tests.forks import Program
 from tests.meta.learning.problems import PointFamily, tiny
 
 
@@ -58,6 +59,13 @@ def stop_at(patch: pytest.MonkeyPatch, step: int, error: type[BaseException]) ->
 def environment() -> dict[str, str]:
     """Return the variables of processes that run alone."""
     return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def training(words: list[str]) -> Program:
+    """Start `meta.train` in a process of its own."""
+    return Program(
+        f"import sys; from meta import train; sys.exit(train.main({words!r}))", environment()
+    )
 
 
 def rendered(**changes):

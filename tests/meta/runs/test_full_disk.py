@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import subprocess
 import sys
@@ -17,10 +18,10 @@ from meta.runs import history
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder
 from taichisoft.base.files import append_line, write_atomically
-from tests.helpers import ROOT
+from tests.forks import Program
 from tests.meta.learning.problems import tiny
 from tests.meta.runs.full_disk import FullDisk
-from tests.meta.runs.run_cases import assert_same, environment, points, steps_of, words_of
+from tests.meta.runs.run_cases import assert_same, environment, points, words_of
 
 __all__ = ["points"]
 
@@ -33,19 +34,27 @@ def full_disk(folder, free):
         yield FullDisk(patch, folder, free)
 
 
-def size_of(folder) -> int:
-    """Return the bytes that a run writes from its first file to its last."""
+def moments_of(folder) -> list[int]:
+    """Return the bytes that a run has written when it begins to write something, and when it has half of it.
+
+    They differ by a few from run to run, which has other names and times.
+    """
     with full_disk(folder, MANY) as disk:
         train.train(tiny(out=str(folder), checkpoint_every=1))
-    return disk.taken
+    ends = itertools.accumulate(disk.written)
+    return [
+        end - left
+        for end, size in zip(ends, disk.written, strict=True)
+        for left in (size, size // 2)
+    ]
 
 
 def test_a_run_ends_with_one_line_and_goes_on(points, tmp_path, capsys):
     settings = tiny(checkpoint_every=1)
-    needed = size_of(tmp_path / "whole")
+    moments = moments_of(tmp_path / "whole")
     whole = RunFolder(tmp_path / "whole")
     states = set()
-    for number, free in enumerate(range(0, needed, needed // 60)):
+    for number, free in enumerate(moments):
         folder = RunFolder(tmp_path / str(number))
         capsys.readouterr()
         with full_disk(folder.path, free):
@@ -145,37 +154,44 @@ def _full(partial):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+# Trains in one folder, in another one until a file is too large, and there to the end.
+LIMITED = """
+import resource
+from pathlib import Path
+from meta import train
+from meta.runs.checkpoint import Checkpoint
+from meta.runs.folder import RunFolder
+from tests.meta.runs import killed_runs
+from tests.meta.runs.run_cases import steps_of
+
+killed_runs.exact()
+whole, folder = map(RunFolder, map(Path, FOLDERS))
+assert train.main([*WORDS, f"--out={whole.path}"]) == 0
+# The history is the file that grows.
+limit = whole.history.stat().st_size // 2
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+assert train.main([*WORDS, f"--out={folder.path}"]) == 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+step, lines = Checkpoint.load(folder.checkpoint).step, len(steps_of(folder))
+assert train.main(["--resume", str(folder.path)]) == 0
+print(limit, step, lines)
+"""
+
+
 @pytest.mark.cpu_only
 def test_files_that_may_not_grow(tmp_path):
     """The same with a real limit, of the size of any file, in a process of its own."""
-    whole = tmp_path / "whole"
-    settings = tiny(outer_steps=40, checkpoint_every=1)
-    run = "import resource, sys; from tests.meta.runs import killed_runs; killed_runs.exact()\n"
-    limited = f"{run}resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES, resource.RLIM_INFINITY))\n"
-    end = "from meta import train; sys.exit(train.main(sys.argv[1:]))"
-
-    def start(program, *words):
-        return subprocess.run(
-            [sys.executable, "-c", program + end, *words],
-            cwd=ROOT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    done = start(run, *words_of(settings), f"--out={whole}")
+    whole, folder = (RunFolder(tmp_path / name) for name in ("whole", "limited"))
+    words = words_of(tiny(outer_steps=20, checkpoint_every=1))
+    given = f"WORDS, FOLDERS = {words!r}, {(str(whole.path), str(folder.path))!r}"
+    done = Program(f"{given}\n{LIMITED}", environment()).finished()
     assert done.returncode == 0, done.stderr
-    # The history is the file that grows.
-    limit = RunFolder(whole).history.stat().st_size // 2
-    assert limit > RunFolder(whole).checkpoint.stat().st_size
-    folder = RunFolder(tmp_path / "limited")
-    done = start(limited.replace("BYTES", str(limit)), *words_of(settings), f"--out={folder.path}")
-    assert done.returncode == 1
-    said = done.stderr.splitlines()[-1]
-    assert said.startswith(
+    limit, step, lines = map(int, done.stdout.splitlines()[-1].split())
+    assert limit > whole.checkpoint.stat().st_size
+    assert lines == step > 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert len(said) == 1
+    assert said[0].startswith(
         f"error: [Errno {errno.EFBIG}] File too large: '{folder.history}'. Kept: "
     )
-    assert len(steps_of(folder)) == Checkpoint.load(folder.checkpoint).step > 0
-    assert start(run, "--resume", str(folder.path)).returncode == 0
-    assert_same(folder, RunFolder(whole))
+    assert_same(folder, whole)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from meta import train
 from meta.runs import history
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder
-from tests.helpers import ROOT
+from tests.forks import Program
 from tests.meta.learning.problems import tiny
 from tests.meta.runs.run_cases import assert_same, environment, points, steps_of
 
@@ -27,14 +25,8 @@ def killed(tmp_path_factory) -> tuple[Path, dict]:
     path = tmp_path_factory.mktemp("killed")
     for name in ("random", "operations", "rendered"):
         (path / name).mkdir()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.meta.runs.killed_runs", str(path), "7"],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    code = f"from tests.meta.runs import killed_runs; killed_runs.main({str(path)!r}, 7)"
+    done = Program(code, environment()).finished(600)
     assert done.returncode == 0, done.stderr
     return path, json.loads(done.stdout)
 

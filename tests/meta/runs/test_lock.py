@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,7 +14,7 @@ from meta.evaluation.settings import EvaluationSettings
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder
 from meta.runs.lock import InUse, Lock
-from tests.helpers import ROOT
+from tests.forks import Program
 from tests.meta.learning.problems import tiny
 from tests.meta.runs.run_cases import (
     assert_same,
@@ -24,28 +22,27 @@ from tests.meta.runs.run_cases import (
     points,
     rendered,
     steps_of,
+    training,
     words_of,
 )
 
 __all__ = ["points"]
 
-HOLD = "import sys, time; from pathlib import Path; from meta.runs.lock import Lock\n"
+HOLD = "import time; from pathlib import Path; from meta.runs.lock import Lock\n"
 
 
-def holding(path, then: str = "time.sleep(300)") -> subprocess.Popen:
+def holding(path) -> Program:
     """Start a process that locks a file, and wait until it has it."""
-    program = f"{HOLD}lock = Lock(Path({str(path)!r})); print('locked', flush=True); {then}"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "locked\n"
+    code = f"{HOLD}lock = Lock(Path({str(path)!r})); print('locked', flush=True); time.sleep(300)"
+    process = Program(code, environment())
+    assert process.said() == "locked"
     return process
 
 
-def killed(process: subprocess.Popen) -> None:
+def killed(process: Program) -> None:
     """Kill a process and wait for its end."""
-    process.kill()
-    process.communicate()
+    process.signal(signal.SIGKILL)
+    process.finished()
 
 
 def test_another_process_is_told_who_holds_it(tmp_path):
@@ -145,22 +142,13 @@ def test_two_at_once_leave_the_run_that_one_would_have_made(tmp_path):
         families=("pose",), backend="cpu", outer_steps=30, checkpoint_every=1, inner_steps=2
     )
     folder = RunFolder(tmp_path / "run")
-
-    def start(*words: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            [sys.executable, "-m", "meta.train", *words],
-            cwd=ROOT,
-            env=environment(),
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-
     new = [*words_of(settings), f"--out={folder.path}"]
-    both = [start(*new), start(*new)]
-    errors = [process.communicate(timeout=300)[1] for process in both]
-    assert sorted(process.returncode for process in both) == [0, 1], errors
-    loser = errors[[process.returncode for process in both].index(1)]
+    both = [training(new), training(new)]
+    first, second = sorted(
+        (process.finished() for process in both), key=lambda done: done.returncode
+    )
+    assert (first.returncode, second.returncode) == (0, 1), first.stderr + second.stderr
+    loser = second.stderr
     # By which process, the other may not have written yet.
     assert "is in use by" in loser or "holds a run already" in loser
     assert [row["step"] for row in steps_of(folder)] == list(range(1, 31))

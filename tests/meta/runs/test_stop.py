@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -15,15 +13,14 @@ from meta import train
 from meta.runs import history
 from meta.runs.checkpoint import Checkpoint
 from meta.runs.folder import RunFolder
-from tests.helpers import ROOT
 from tests.meta.learning.problems import tiny
 from tests.meta.runs.run_cases import (
     assert_same,
-    environment,
     points,
     rendered,
     steps_of,
     stop_at,
+    training,
     words_of,
 )
 
@@ -115,23 +112,18 @@ def test_no_signal_disturbs_the_last_saving(points, tmp_path, monkeypatch):
 @pytest.mark.cpu_only
 def test_sigterm_ends_a_process_cleanly(tmp_path):
     words = words_of(rendered(families=("pose",), outer_steps=10000, checkpoint_every=10000))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "meta.train", *words, f"--out={tmp_path / 'run'}"],
-        cwd=ROOT,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = training([*words, f"--out={tmp_path / 'run'}"])
     folder = RunFolder(tmp_path / "run")
     limit = time.monotonic() + 300
     while len(steps_of(folder)) < 2:
-        assert process.poll() is None, process.stderr.read()
+        assert process.running(), process.finished().stderr
         assert time.monotonic() < limit
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert f"Stopped by SIGTERM. To continue: python -m meta.train --resume {folder.path}" in errors
+    process.signal(signal.SIGTERM)
+    done = process.finished(60)
+    assert done.returncode == 143
+    said = f"Stopped by SIGTERM. To continue: python -m meta.train --resume {folder.path}"
+    assert said in done.stderr
     assert Checkpoint.load(folder.checkpoint).step == len(steps_of(folder)) >= 1
 
 
