@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from meta.config.families import FAMILIES, FamilyRun, FamilyRuns, PoseRun, Shape3DRun
+from meta.config.misplaced import says_where
 from meta.config.settings import (
     FLAT,
     AtLeast,
@@ -102,6 +103,7 @@ class LearningSettings(Settings, ABC):
         """The image sizes that are learned from, in pixels."""
 
 
+@says_where
 @dataclass(frozen=True)
 class TrainSettings(LearningSettings):
     """Settings of `meta.train`; every field is an option of its command line.
@@ -128,8 +130,7 @@ class TrainSettings(LearningSettings):
     outer: Annotated[OuterLoop, FLAT] = OuterLoop()  # How the softness is improved.
 
     def __post_init__(self):
-        given = self.families if isinstance(self.families, tuple) else ()
-        if any(isinstance(family, TaskFamily) for family in given):
+        if _are_objects(self.families):
             raise TypeError(
                 "families must be options of families, as PoseRun() or OwnRun(path='my_module:MyFamily'): "
                 "objects are learned from by meta.learn(renderer, families)"
@@ -171,6 +172,12 @@ class TrainSettings(LearningSettings):
     def with_families(self, names: Sequence[str]) -> TrainSettings:
         """Return these settings for other families."""
         return replace(self, families=tuple(self.family(name) for name in names))
+
+
+def _are_objects(families: object) -> bool:
+    """Return whether families, or one in their place, are given as objects or classes of problems."""
+    given = families if isinstance(families, list | tuple) else (families,)
+    return any(issubclass(f if isinstance(f, type) else type(f), TaskFamily) for f in given)
 
 
 def build_families(settings: TrainSettings) -> list[TaskFamily]:
