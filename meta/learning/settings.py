@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from meta.config.families import FAMILIES, FamilyRun, FamilyRuns, PoseRun, Shape3DRun
+from meta.config.imported import is_import_path
 from meta.config.misplaced import says_where
 from meta.config.settings import (
     FLAT,
@@ -163,6 +164,11 @@ class TrainSettings(LearningSettings):
     def counts(self) -> tuple[int, ...]:
         """How many problems of each family make an outer step."""
         return tuple(family.problems for family in self.families)
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The import paths of families and coverage of the user."""
+        return tuple(filter(is_import_path, (*self.family_names, self.softness.coverage)))
 
     def family(self, name: str) -> FamilyRun:
         """Return the options of a family: as in the run, or else the usual ones."""

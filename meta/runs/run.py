@@ -314,7 +314,7 @@ def _restored(folder: RunFolder, checkpoint: Checkpoint, make: Callable[[], Trai
     try:
         trainer = make()
     except ValueError as error:
-        raise ValueError(f"{folder.config} cannot be continued: {error}") from error
+        raise ValueError(f"the run of {folder.config} cannot be made again: {error}") from error
     _restore(folder, trainer, checkpoint)
     return trainer
 

@@ -190,7 +190,10 @@ def _rankings(
 ) -> tuple[Ranking, ...]:
     if evaluation.is_file():
         return read_rankings(evaluation)
-    own = any(map(is_import_path, (*settings.family_names, settings.softness.coverage)))
-    how = "docs/own-problems.md says how" if own else f"python -m meta.evaluate {folder.path}"
+    how = (
+        "docs/own-problems.md says how"
+        if settings.own
+        else f"python -m meta.evaluate {folder.path}"
+    )
     notes["rankings"] = f"Not compared with fixed softnesses yet: {how}"
     return ()
