@@ -76,8 +76,9 @@ lint: $(VENV)/lint.stamp  ## check formatting, style and types
 docs: $(VENV)/docs.stamp  ## build the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-docs-pictures: $(VENV)/train.stamp  ## draw the pictures of the documentation anew, and print the numbers that it quotes
+docs-pictures: $(VENV)/pictures.stamp  ## draw the pictures of the pages and of the gallery anew, and print the numbers that the pages quote
 	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/gallery.py
 
 bench: $(VENV)/train.stamp $(VENV)/bench.stamp $(VENV)/quadrants.stamp  ## time the rasterizer next to its peers, and all that is in results/ about speed
 	$(BIN)/python -m benchmarks.bench
@@ -123,6 +124,10 @@ $(VENV)/demo.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 
 $(VENV)/train.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
 	$(PIP) --editable '.[train]'
+	touch $@
+
+$(VENV)/pictures.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt
+	$(PIP) --editable '.[train,large-steps]'
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/made.stamp pyproject.toml constraints.txt

@@ -1,12 +1,14 @@
-"""Draw the pictures of the gallery: ``python docs/gallery.py``. The page shows the functions below.
+"""Draw the pictures of the gallery: part of ``make docs-pictures``. The page shows the functions below.
 
-Each returns a picture (H, W) or (H, W, 3), or a list of frames.
+Each returns a picture (H, W) or (H, W, 3), or a list of frames. ``python docs/gallery.py softness order``
+draws those alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
 import runpy
 import sys
 import tempfile
@@ -353,7 +355,9 @@ def save(name: str) -> None:
 def main(names: list[str]) -> None:
     """Draw those that are named, or all, in a folder of their own."""
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as end:
+        end.callback(os.chdir, Path.cwd())
+        os.chdir(folder)
         for name in names or PICTURES:
             torch.manual_seed(0)
             save(name)

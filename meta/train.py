@@ -156,14 +156,14 @@ def _summary(run: Run) -> str:
     judged = f"{verdict.words()}\n" if verdict else ""
     if can_be_saved(renderer.softness):
         found = f"softness: {folder.softness}\n"
-        following = f"compare:  python -m meta.evaluate {folder.path}"
     else:
         found = f'softness: meta.load("{folder.path}") in Python, since a class of yours is in no file\n'
-        following = "compare:  docs/own-problems.md"
+    own = folder.read_settings().own
+    following = "docs/own-problems.md" if own else f"python -m meta.evaluate {folder.path}"
     return (
         f"{len(steps)} steps, loss {first:.4f} at the first and "
         f"{last:.4f} at the last (other problems), scale {scale:.3f} px\n"
-        f"{judged}{found}history:  {folder.history}\n{following}"
+        f"{judged}{found}history:  {folder.history}\ncompare:  {following}"
     )
 
 

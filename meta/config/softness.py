@@ -80,10 +80,11 @@ class SoftnessSettings(Settings):
 
     def check(self, prefix: str = "") -> None:
         """Check every field; see `Settings.check`."""
-        if isinstance(self.coverage, nn.Module | type):
+        if not isinstance(self.coverage, str):
+            kind = type(self.coverage).__name__
             raise TypeError(
-                f"{prefix}coverage must be a name or an import path as my_module:MyCoverage: an object is "
-                "learned by meta.learn(renderer, families)"
+                f"{prefix}coverage must be a name or an import path as my_module:MyCoverage, got {kind}: an "
+                "object is learned by meta.learn(renderer, families)"
             )
         super().check(prefix)
         if self.coverage not in COVERAGES and not is_import_path(self.coverage):

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 from meta.config.families import FAMILIES
 from meta.config.families.base import ProblemCounts
-from meta.config.imported import is_import_path
 from meta.config.settings import (
     FLAT,
     AtLeast,
@@ -85,14 +84,13 @@ class EvaluationSettings(Settings):
             They are the user's, whose problems no record of a result tells apart, or the coverage is, which
             no softness file holds.
         """
-        names = self.family_names(training.family_names)
-        for name in (*names, training.softness.coverage):
-            if is_import_path(name):
-                raise ValueError(
-                    f"{name} is not of the library, whose families and coverages alone are compared by "
-                    "command: docs/own-problems.md says how to compare it in Python"
-                )
-        return training.with_families(names)
+        chosen = training.with_families(self.family_names(training.family_names))
+        if chosen.own:
+            raise ValueError(
+                f"{chosen.own[0]} is not of the library, whose families and coverages alone are compared by "
+                "command: docs/own-problems.md says how to compare it in Python"
+            )
+        return chosen
 
     def with_problems(self, count: int) -> EvaluationSettings:
         """Return these settings with a number of held-out problems for every family and seed."""

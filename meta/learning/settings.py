@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import tyro
 
 from meta.config.families import FAMILIES, FamilyRun, FamilyRuns, PoseRun, Shape3DRun
+from meta.config.imported import is_import_path
+from meta.config.misplaced import says_where
 from meta.config.settings import (
     FLAT,
     AtLeast,
@@ -102,6 +104,7 @@ class LearningSettings(Settings, ABC):
         """The image sizes that are learned from, in pixels."""
 
 
+@says_where
 @dataclass(frozen=True)
 class TrainSettings(LearningSettings):
     """Settings of `meta.train`; every field is an option of its command line.
@@ -128,8 +131,7 @@ class TrainSettings(LearningSettings):
     outer: Annotated[OuterLoop, FLAT] = OuterLoop()  # How the softness is improved.
 
     def __post_init__(self):
-        given = self.families if isinstance(self.families, tuple) else ()
-        if any(isinstance(family, TaskFamily) for family in given):
+        if _are_objects(self.families):
             raise TypeError(
                 "families must be options of families, as PoseRun() or OwnRun(path='my_module:MyFamily'): "
                 "objects are learned from by meta.learn(renderer, families)"
@@ -163,6 +165,11 @@ class TrainSettings(LearningSettings):
         """How many problems of each family make an outer step."""
         return tuple(family.problems for family in self.families)
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The import paths of families and coverage of the user."""
+        return tuple(filter(is_import_path, (*self.family_names, self.softness.coverage)))
+
     def family(self, name: str) -> FamilyRun:
         """Return the options of a family: as in the run, or else the usual ones."""
         found = next((run for run in self.families if run.name == name), None)
@@ -171,6 +178,12 @@ class TrainSettings(LearningSettings):
     def with_families(self, names: Sequence[str]) -> TrainSettings:
         """Return these settings for other families."""
         return replace(self, families=tuple(self.family(name) for name in names))
+
+
+def _are_objects(families: object) -> bool:
+    """Return whether families, or one in their place, are given as objects or classes of problems."""
+    given = families if isinstance(families, list | tuple) else (families,)
+    return any(issubclass(f if isinstance(f, type) else type(f), TaskFamily) for f in given)
 
 
 def build_families(settings: TrainSettings) -> list[TaskFamily]:

@@ -59,9 +59,9 @@ def _problems(data: RunData, count: int) -> list[Example]:
         softnesses["initial"] = data.checkpoints[0].softness
     try:
         return examples(data.settings, softnesses, count)
-    # Meshes may be elsewhere by now, and the kernels may not run here.
-    except (OSError, ValueError, RuntimeError) as error:
-        data.notes["problems"] = f"No problem could be solved here: {error}"
+    # Meshes may be elsewhere by now, the kernels may not run here, and families of the user raise anything.
+    except Exception as error:
+        data.notes["problems"] = f"No problem could be solved here: {type(error).__name__}: {error}"
         return []
 
 

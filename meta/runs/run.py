@@ -161,7 +161,9 @@ def reopen(path: Path, group: Group | None = None) -> Run:
     lock = together(group, lambda: _lock_run(folder, group))
     with _released_on_failure(lock):
         settings, checkpoint = group.gather(together(group, lambda: _read(folder, group)))[0]
-        trainer = together(group, lambda: _restored(folder, settings, checkpoint, group))
+        trainer = together(
+            group, lambda: _restored(folder, checkpoint, lambda: _trainer(settings, group))
+        )
         together(group, lambda: _cut(folder, trainer))
     return Run(folder, trainer, lock)
 
@@ -199,13 +201,16 @@ def resume_or_begin(trainer: Trainer, path: Path) -> Run:
 def learner_of(path: Path) -> Trainer:
     """Return the learner of a run in the state of its last checkpoint, and leave the folder as it is.
 
+    It need not be able to go on: the backend of the run, which may not be had here, is not chosen.
+
     Raises
     ------
     FileNotFoundError, ValueError, TypeError
         As `reopen`.
     """
     folder = RunFolder(path)
-    return _restored(folder, folder.read_settings(), Checkpoint.load(folder.checkpoint), Alone())
+    settings = folder.read_settings()
+    return _restored(folder, Checkpoint.load(folder.checkpoint), lambda: Trainer(settings))
 
 
 def train(settings: TrainSettings) -> RunFolder:
@@ -305,13 +310,11 @@ def _read(folder: RunFolder, group: Group) -> tuple[TrainSettings, Checkpoint] |
     return folder.read_settings(), Checkpoint.load(folder.checkpoint)
 
 
-def _restored(
-    folder: RunFolder, settings: TrainSettings, checkpoint: Checkpoint, group: Group
-) -> Trainer:
+def _restored(folder: RunFolder, checkpoint: Checkpoint, make: Callable[[], Trainer]) -> Trainer:
     try:
-        trainer = _trainer(settings, group)
+        trainer = make()
     except ValueError as error:
-        raise ValueError(f"{folder.config} cannot be continued: {error}") from error
+        raise ValueError(f"the run of {folder.config} cannot be made again: {error}") from error
     _restore(folder, trainer, checkpoint)
     return trainer
 

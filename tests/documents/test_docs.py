@@ -176,6 +176,14 @@ def test_pictures_are_those_that_are_drawn_and_shown():
     assert shown == drawn == kept
 
 
+def test_make_draws_all_of_them():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = re.search(r"^docs-pictures:.*\n((?:\t.*\n)+)", makefile, flags=re.MULTILINE)[1]
+    scripts = {p.name for p in DOCS.glob("*.py") if "\nPICTURES: " in p.read_text(encoding="utf-8")}
+    assert scripts == {"gallery.py", "pictures.py"}
+    assert set(re.findall(r"docs/(\w+\.py)", recipe)) == scripts
+
+
 def test_files_named_in_the_text_exist():
     folders = "results|tests|meta|benchmarks|tasks"
     for path, text in PAGES.items():

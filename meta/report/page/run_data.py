@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from meta.config.imported import is_import_path
 from meta.config.softness import initial_renderer, learn_only
 from meta.learning.settings import TrainSettings
 from meta.report.page.checkpoints import Checkpoint, checkpoints_over_steps
 from meta.report.page.ranking import Ranking, read_rankings
 from meta.runs import history
 from meta.runs.folder import RunFolder
+from meta.runs.learn import load
 from meta.runs.verdict import Verdict
 from taichisoft import Softness
 
@@ -104,14 +106,19 @@ def read_run_data(path: Path, evaluation: Path | None = None) -> RunData:
     evaluation = evaluation or folder.evaluation
     notes: dict[str, str] = {}
     steps = _attempt("history", notes, lambda: _history(folder, notes), [])
-    checkpoints = _attempt(
-        "checkpoints", notes, lambda: _checkpoints(folder, settings, steps, notes), ()
-    )
-    rankings = _attempt("rankings", notes, lambda: _rankings(folder, evaluation, notes), ())
-    # What is wrong with the softness is said already.
+    kept = _attempt("checkpoints", notes, lambda: _kept(folder, settings), None)
+    checkpoints: tuple[Checkpoint, ...] = ()
     verdict = None
-    if "checkpoints" not in notes:
-        verdict = _attempt("verdict", notes, lambda: _verdict(folder), None)
+    # What is wrong with the softness is said already.
+    if kept is not None:
+        checkpoints = _attempt(
+            "checkpoints", notes, lambda: _checkpoints(folder, settings, kept, steps, notes), ()
+        )
+    if checkpoints:
+        verdict = _attempt("verdict", notes, lambda: Verdict.of(kept.trained), None)
+    rankings = _attempt(
+        "rankings", notes, lambda: _rankings(folder, settings, evaluation, notes), ()
+    )
     return RunData(
         folder, settings, about, steps, checkpoints, rankings, evaluation, notes, verdict
     )
@@ -138,20 +145,36 @@ def _history(folder: RunFolder, notes: dict[str, str]) -> list[dict]:
 
 
 def _checkpoints(
-    folder: RunFolder, settings: TrainSettings, steps: list[dict], notes: dict[str, str]
+    folder: RunFolder,
+    settings: TrainSettings,
+    kept: Softness,
+    steps: list[dict],
+    notes: dict[str, str],
 ) -> tuple[Checkpoint, ...]:
-    saved = _loaded(folder.softness, settings)
     start = _attempt("start", notes, lambda: _start(folder, settings), None)
-    return checkpoints_over_steps(saved, start, steps)
+    return checkpoints_over_steps(kept, start, steps)
 
 
-def _verdict(folder: RunFolder) -> Verdict | None:
-    return Verdict.of(Softness.load(folder.softness).trained)
+def _kept(folder: RunFolder, settings: TrainSettings) -> Softness:
+    """Return the softness that a run keeps; one with a coverage of the user is in its checkpoint alone."""
+    if is_import_path(settings.softness.coverage) and not folder.softness.is_file():
+        return _of_run(load(folder.path).softness, folder.checkpoint, settings)
+    return _of_file(folder.softness, settings)
 
 
-def _loaded(path: Path, settings: TrainSettings) -> Softness:
-    """Return the softness of a file, of which only what the run learns requires gradients."""
-    softness = Softness.load(path)
+def _start(folder: RunFolder, settings: TrainSettings) -> Softness:
+    """Return the softness before the first step: kept, or made again as the run made it."""
+    if folder.start.is_file():
+        return _of_file(folder.start, settings)
+    return initial_renderer(settings.softness, settings.seed).softness
+
+
+def _of_file(path: Path, settings: TrainSettings) -> Softness:
+    return _of_run(Softness.load(path), path, settings)
+
+
+def _of_run(softness: Softness, path: Path, settings: TrainSettings) -> Softness:
+    """Return the softness of a file, of which only what the run learns requires gradients from now on."""
     step = softness.trained.get("step", 0)
     if type(step) is not int or step < 0:
         raise ValueError(f"{path} is damaged: trained: step must be an int from 0, got {step!r}")
@@ -162,17 +185,15 @@ def _loaded(path: Path, settings: TrainSettings) -> Softness:
     return softness
 
 
-def _start(folder: RunFolder, settings: TrainSettings) -> Softness:
-    """Return the softness before the first step: kept, or made again as the run made it."""
-    if folder.start.is_file():
-        return _loaded(folder.start, settings)
-    return initial_renderer(settings.softness, settings.seed).softness
-
-
-def _rankings(folder: RunFolder, evaluation: Path, notes: dict[str, str]) -> tuple[Ranking, ...]:
-    if not evaluation.is_file():
-        notes["rankings"] = (
-            f"Not compared with fixed softnesses yet: python -m meta.evaluate {folder.path}"
-        )
-        return ()
-    return read_rankings(evaluation)
+def _rankings(
+    folder: RunFolder, settings: TrainSettings, evaluation: Path, notes: dict[str, str]
+) -> tuple[Ranking, ...]:
+    if evaluation.is_file():
+        return read_rankings(evaluation)
+    how = (
+        "docs/own-problems.md says how"
+        if settings.own
+        else f"python -m meta.evaluate {folder.path}"
+    )
+    notes["rankings"] = f"Not compared with fixed softnesses yet: {how}"
+    return ()

@@ -162,8 +162,30 @@ def test_wrong_options(words, message, capsys):
             "objects are learned from by meta.learn",
         ),
         (
+            lambda: TrainSettings(families=[PointFamily()]),
+            "objects are learned from by meta.learn",
+        ),
+        (
+            lambda: TrainSettings(families=PointFamily),
+            "objects are learned from by meta.learn",
+        ),
+        (
             lambda: TrainSettings(softness=SoftnessSettings(coverage=Logistic())),
-            "coverage must be a name or an import path as my_module:MyCoverage: an object is learned by",
+            "coverage must be a name or an import path as my_module:MyCoverage, got Logistic: an object is "
+            "learned by meta.learn",
+        ),
+        (
+            lambda: TrainSettings(coverage=Logistic()),
+            "coverage must be a name or an import path as my_module:MyCoverage, got Logistic: an object is "
+            "learned by meta.learn",
+        ),
+        (
+            lambda: TrainSettings(coverage=torch.nn),
+            "got module: an object is learned by meta.learn",
+        ),
+        (
+            lambda: TrainSettings(coverage="mine:Curve"),
+            r"got coverage: give softness=SoftnessSettings\(coverage=...\)$",
         ),
     ],
 )

@@ -175,6 +175,25 @@ def test_wrong_values(changes, error, message):
 
 
 @pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (
+            {"steps": 3},
+            TypeError,
+            r"got steps: give inner=InnerLoop\(steps=...\) or outer=OuterLoop\(steps",
+        ),
+        ({"outer_steps": 3}, TypeError, r"got outer_steps: give outer=OuterLoop\(steps=...\)$"),
+        ({"sigma": 0.1}, TypeError, r"got sigma: give gradient=AntitheticSettings\(sigma=...\)$"),
+        ({"outer_steps": 0}, ValueError, "outer_steps must be at least 1, got 0"),
+        ({"nonsense": 3}, TypeError, "unexpected keyword argument 'nonsense'"),
+    ],
+)
+def test_fields_of_what_is_nested_are_told_where_they_belong(changes, error, message):
+    with pytest.raises(error, match=message):
+        TrainSettings(**changes)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda values: values.update(sede=1), "fields of TrainSettings only, got sede"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import io
 import json
 
@@ -12,6 +13,8 @@ import torch
 from PIL import Image
 from scipy.stats import norm
 
+import meta
+from meta import train
 from meta.config.softness import learn_only
 from meta.learning.settings import ValidationSettings
 from meta.report.command import main, report
@@ -19,12 +22,13 @@ from meta.report.page import chart, problems
 from meta.report.page.chart import Chart, Line, thinned
 from meta.report.page.checkpoints import MOST_STEPS, numbers_of
 from meta.runs import history
-from meta.runs.folder import write_json_atomically
+from meta.runs.folder import RunFolder, write_json_atomically
 from meta.runs.verdict import Verdict
 from taichisoft import Softness
 from tasks import Split
 from tests.meta.learning.problems import PointFamily, PointTask, tiny
 from tests.meta.report.report_cases import drawn, evaluate, points_of, read, shake, trained
+from tests.meta.runs.test_learn import OWN
 
 GAUSSIAN = {"coverage": "gaussian", "schedule": "exponential", "scale_end": 0.1}
 LIMIT = 3_000_000
@@ -486,6 +490,49 @@ def test_problems_are_shown_while_being_solved(monkeypatch):
     assert problems.examples(settings, {"learned": softness}, 0) == []
 
 
+def test_run_with_classes_of_the_user(tmp_path, capsys):
+    words = [*OWN, "--validation-every", "1", "--out", str(tmp_path)]
+    assert train.main(words) == 0
+    # It is read where the backend that it was made on cannot be had.
+    folder = RunFolder(tmp_path)
+    config = json.loads(folder.config.read_text())
+    config["settings"]["backend"] = "metal"
+    write_json_atomically(folder.config, config)
+    capsys.readouterr()
+    assert main([str(tmp_path), "--problems", "1"]) == 0
+    assert capsys.readouterr().out == f"{folder.report}\n"
+    page, loaded = read(folder.report), meta.load(tmp_path)
+    assert [place["step"] for place in page.data["places"]] == [0, 1, 2, 3]
+    rows = history.read(folder.history)
+    steepness = [0.3, *(row["parameters"]["coverage.module.value"] for row in rows)]
+    d = torch.tensor(page.data["charts"]["coverage"]["x"], dtype=torch.float64)
+    (line,) = lines_of(page, "coverage")
+    for value, curve in zip(steepness, line, strict=True):
+        coverage = copy.deepcopy(loaded.softness.coverage)
+        coverage.module.value.fill_(value)
+        expected = coverage.without_tail(d)
+        assert curve == pytest.approx(expected.numpy(), abs=1e-4)
+    assert page.data["shown"] == loaded.verdict.kept.step > 0
+    assert loaded.verdict.words() in page.words
+    assert "steep problem 1" in page.words
+    assert "With the initial softness" in page.words
+    assert "docs/own-problems.md says how" in page.words
+    assert "meta.evaluate" not in page.words
+    assert "Left out" not in page.words
+
+
+def test_run_with_a_class_that_is_gone(tmp_path):
+    assert train.main([*OWN, "--out", str(tmp_path)]) == 0
+    folder = RunFolder(tmp_path)
+    config = json.loads(folder.config.read_text())
+    config["settings"]["softness"]["coverage"] = "gone_since:Curve"
+    write_json_atomically(folder.config, config)
+    page = page_of(folder)
+    assert "coverage: gone_since:Curve cannot be imported: there is no module" in page.words
+    assert "softness.safetensors" not in page.words
+    assert ("objective" in page.data["charts"], "coverage" in page.data["charts"]) == (True, False)
+
+
 def decoded(still):
     """Return the picture of a data address."""
     kind, content = still.data.split(";base64,")
@@ -502,6 +549,15 @@ def test_problems_that_cannot_be_made_are_noted(run, capsys):
     assert capsys.readouterr().out == f"{out}\n"
     assert "No problem could be solved here" in read(out).words
     assert "nowhere.obj" in read(out).words
+
+
+def test_problems_of_the_user_that_fail_are_noted(run, monkeypatch):
+    def unseen(task, unknowns, problem):
+        raise KeyError("angle")
+
+    monkeypatch.setattr(Grey, "views", unseen)
+    monkeypatch.setattr(problems, "build_families", lambda settings: [Greys()])
+    assert "No problem could be solved here: KeyError: 'angle'" in read(report(run.path)).words
 
 
 def test_line_has_gaps_where_there_is_no_number():

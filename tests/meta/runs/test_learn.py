@@ -325,6 +325,28 @@ def test_a_run_by_import_paths_goes_on_and_is_loaded(tmp_path, monkeypatch, caps
         evaluate(whole, EvaluationSettings())
 
 
+def test_a_run_by_an_import_path_with_a_softness_of_the_library(tmp_path, capsys):
+    words = ["--families", f"{PointFamily.__module__}:PointFamily", "--coverage", "gaussian"]
+    budget = ["--learn", "scale", "--inner-steps", "2", "--outer-steps", "1", "--es.pairs", "1"]
+    assert train.main([*words, *budget, "--out", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert f"softness: {RunFolder(tmp_path).softness}\n" in told
+    # What meta.evaluate refuses is not advised.
+    assert "compare:  docs/own-problems.md" in told
+    assert "meta.evaluate" not in told
+
+
+def test_a_run_whose_module_is_gone_says_so(tmp_path):
+    assert train.main([*OWN, "--out", str(tmp_path)]) == 0
+    config = RunFolder(tmp_path).config
+    config.write_text(config.read_text().replace(f"{__name__}:SteepFamily", "gone_since:Steep"))
+    message = r"config.json cannot be made again: families: gone_since:Steep cannot be imported"
+    with pytest.raises(ValueError, match=message):
+        meta.load(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        train.reopen(tmp_path)
+
+
 def test_a_run_by_import_paths_that_are_wrong_does_not_begin(tmp_path, capsys):
     words = ["--families", f"{__name__}:Flat", "--out", str(tmp_path)]
     assert train.main(words) == 1
