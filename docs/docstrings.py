@@ -11,8 +11,15 @@ TOGETHER = re.compile(
     r"^(?P<names>\w+(?:, \w+)+)(?P<type> : [^\n]*)?\n(?P<text>(?:[ ]+\S[^\n]*\n?|\n(?=[ ]))+)",
     re.MULTILINE,
 )
-# Otherwise it would be shown as a tuple.
-SHAPE = re.compile(r"(?<= : )Tensor, (?=\()")
+# Otherwise these would be shown as tuples: ``Tensor, (F, 3)``, and ``float, Positive or (C,)``.
+SHAPE = re.compile(
+    r"(?:(?<= : )|^)(Tensor|array|Parameter|Parameter or buffer), (?=\()", re.MULTILINE
+)
+KIND = r"(?:\w+|\([^()]*\))"
+CHOICE = re.compile(rf"(?<= : ){KIND}(?:, {KIND})+ or {KIND}$", re.MULTILINE)
+BETWEEN = re.compile(r", (?![^(]*\))")
+# A type is code as a whole.
+TICKS = re.compile(r"^(?:\w+(?:, \w+)* : |Tensor, ).*``.*$", re.MULTILINE)
 
 
 class Readable(griffe.Extension):
@@ -21,7 +28,9 @@ class Readable(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **_) -> None:
         """Change the docstring of an object."""
         if obj.docstring is not None:
-            text = SHAPE.sub("Tensor of shape ", obj.docstring.value)
+            text = TICKS.sub(lambda found: found[0].replace("``", ""), obj.docstring.value)
+            text = SHAPE.sub(r"\1 of shape ", text)
+            text = CHOICE.sub(lambda found: BETWEEN.sub(" or ", found[0]), text)
             obj.docstring.value = TOGETHER.sub(_apart, text)
 
 

@@ -146,7 +146,9 @@ PLUMBING |= {"__name__", "arch_name", "repr", "title"}
 
 def _in_words(message: str) -> str:
     escaped = re.sub(r"([*_\[\]<>|])", r"\\\1", message)
-    return re.sub(r"\{([^}]*)\}", lambda m: "*" + m[1].replace("\\_", " ").lower() + "*", escaped)
+    named = re.sub(r"\{([^}]*)\}", lambda m: "*" + m[1].replace("\\_", " ").lower() + "*", escaped)
+    # Two that follow each other would be one, with the asterisks between them.
+    return named.replace("**", "* *")
 
 
 if __name__ == "__main__":

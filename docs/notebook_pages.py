@@ -18,6 +18,8 @@ FORMULA = re.compile(r"(?P<code>`[^`]*`)|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$
 # What stands for a formula until the page is HTML: letters that Markdown has no use for.
 MARK = re.compile("formula(block|inline)x([0-9a-f]+)x")
 LINK = re.compile(r"\(\.\./notebooks/(\w+)\.ipynb\)")
+# Characters that fit beside both sidebars of a screen of 1280 pixels.
+LINE = 100
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,16 @@ def _mathml(kind: str, formula: str) -> str:
 def _output(output: dict, name: str, pictures: dict[str, bytes]) -> str:
     """Return what a cell printed, or its picture, which is added to those of the page."""
     if output["output_type"] == "stream":
-        return f"``` {{ .text .output }}\n{''.join(output['text']).rstrip()}\n```"
+        return _printed("".join(output["text"]).rstrip())
     data = output["data"]
     if "image/png" not in data:
-        return f"``` {{ .text .output }}\n{''.join(data['text/plain'])}\n```"
+        return _printed("".join(data["text/plain"]))
     file = f"{name}_{len(pictures) + 1}.png"
     pictures[file] = base64.b64decode("".join(data["image/png"]))
     return f"![picture {len(pictures)} of the notebook]({file})"
+
+
+def _printed(text: str) -> str:
+    """Return what was printed; long lines are wrapped, while tables stay aligned and scroll on a phone."""
+    long = max(map(len, text.splitlines()), default=0) > LINE
+    return f"``` {{ .text{' .output' if long else ''} }}\n{text}\n```"

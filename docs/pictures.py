@@ -73,7 +73,7 @@ def distance() -> Figure:
     signed = far * (2 * alpha - 1)
     figure, axes = plt.subplots(figsize=(3.4, 2.8), layout="constrained")
     shown = axes.imshow(signed, cmap="RdBu", vmin=-12, vmax=12)
-    lines = axes.contour(signed, levels=[-9, -6, -3, 0, 3], colors=INK, linewidths=0.7)
+    lines = axes.contour(signed, levels=[-6, -3, 0, 3], colors=INK, linewidths=0.7)
     axes.clabel(lines, fontsize=7, fmt="%d px")
     axes.set(xlim=(18, 78), ylim=(72, 24))
     axes.axis("off")
@@ -234,15 +234,16 @@ def card() -> Figure:
         place.set_title(name, fontsize=8)
         place.axis("off")
         if isinstance(conorm, ts.Probabilistic):
-            axes[3].plot(columns, seen[CARD_SIZE // 2, :, 0], ".-", color=color, markersize=4)
-            axes[4].plot(columns, slope / 40, ".-", color=color, markersize=4, label=name)
+            across = seen[CARD_SIZE // 2, :, 0]
+            axes[3].plot(columns, across, ".-", color=color, markersize=4, label=name)
+            axes[4].plot(columns, slope / 40, ".-", color=color, markersize=4)
         print_card(name, render)
     for place, title in ((axes[3], "red across the edge"), (axes[4], "its gradient to the edge")):
         place.axvline(CARD_EDGE, color=INK, linewidth=0.7, linestyle=":")
         place.set_xlim(CARD_EDGE - 8, CARD_EDGE + 8)
         place.set_title(title, fontsize=8)
         plain(place, "pixels from the centre", "")
-    axes[4].legend(fontsize=6, frameon=False, loc="upper right")
+    axes[3].legend(fontsize=6, frameon=False, loc="lower left", handlelength=1)
     return figure
 
 
@@ -272,7 +273,7 @@ def straight_through() -> Figure:
         place.set_title(name, fontsize=9)
         place.set_ylim(-0.05, 1.05)
         plain(place, "pixels beyond the edge", "")
-    axes[0].legend(fontsize=7, frameon=False)
+    axes[2].legend(fontsize=7, frameon=False, loc="upper right", handlelength=1)
     return figure
 
 

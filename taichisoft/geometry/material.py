@@ -37,7 +37,7 @@ class Material:
         default white, with the channels, dtype and device of the image; without one (3,), float32.
     image : Tensor, (H, W, C), optional
         Colours of the texels, of as many channels as ``color``.
-    opacity : Tensor, scalar, optional
+    opacity : scalar Tensor, optional
         What opacity is multiplied by, in [0, 1].
     image_opacity : Tensor, (H, W), optional
         How much of what is behind each texel hides, from 0 (nothing) to 1 (all, the default); of the size of
