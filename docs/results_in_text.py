@@ -198,12 +198,12 @@ def _spot_table() -> str:
         rows.append(
             [
                 row["label"].replace("Learned: ", "shipped: "),
-                "" if shipped else row["choice"],
+                "its own" if shipped else row["choice"],
                 "{:.1f} % [{:.0f}, {:.0f}]".format(*success),
                 "{:.2f}° [{:.2f}, {:.2f}]".format(*error),
             ]
         )
-    return _table(["softness", "", "solved at the last step", "median error"], rows)
+    return _table(["softness", "setting", "solved at the last step", "median error"], rows)
 
 
 def _success(name: str, family: str, label: str) -> str:
@@ -223,7 +223,7 @@ def _coverages() -> str:
         cells = [columns[family][index] for family in FAMILIES]
         bold = [f"**{c}**" if c == best[f] else c for f, c in zip(FAMILIES, cells, strict=True)]
         rows.append([name, *bold])
-    return _table(["", *FAMILIES], rows)
+    return _table(["softness", *FAMILIES], rows)
 
 
 def _first_table(name: str) -> str:
@@ -270,7 +270,7 @@ def _solved(report: int, labels: dict[str, str]) -> str:
         [name, *map(_percent, _of(report, label)), f"{_mean(report, label):.0f} %"]
         for label, name in labels.items()
     ]
-    return _table(["", *FAMILIES, "mean"], rows)
+    return _table(["softness", *FAMILIES, "mean"], rows)
 
 
 def _ahead() -> str:
@@ -279,7 +279,7 @@ def _ahead() -> str:
     for name, report in zip(REPORTS, _read("pooled")["reports"], strict=True):
         found = {r["family"]: r for r in report["paired"] if r["softness"] == "pooled-best"}
         rows.append([name, *(_stand(found[family]) for family in (*FAMILIES, "mean"))])
-    return _table(["", *FAMILIES, "mean"], rows)
+    return _table(["comparison", *FAMILIES, "mean"], rows)
 
 
 def _stand(row: dict) -> str:
@@ -323,7 +323,7 @@ def _gains() -> str:
                 "{:.3f} [{:.3f}, {:.3f}]".format(*ratio),
             ]
         )
-    return _table(["family", "", "against", "points of success", "times the error"], rows)
+    return _table(["family", "softness", "against", "points of success", "times the error"], rows)
 
 
 def _runs() -> str:
@@ -360,8 +360,8 @@ def _single_view() -> dict[str, str]:
         "single.objects": str(categories * data["objects"]),
         "single.unseen": str(categories * data["held_out"]),
         "single.lead": f"{iou['general'] - iou['softras']:.2f}",
-        "single.start": _spread(rows["general"]["start"]["volume_iou"], 2),
-        **{f"single.{name}": _spread(rows[name]["end"]["volume_iou"], 2) for name in entrants},
+        "single.start": _spread(rows["general"]["start"]["volume_iou"], 3),
+        **{f"single.{name}": _spread(rows[name]["end"]["volume_iou"], 3) for name in entrants},
     }
 
 
