@@ -33,7 +33,7 @@ from tasks.single_view.runs import Data, run
 from tasks.single_view.settings import Settings, quick
 from tasks.single_view.training import Training
 
-COMPARED = ("general", "softras", "antialiased", "suggested")
+COMPARED = ("general", "softras", "softras-recon", "antialiased", "suggested")
 SEEDS = 3
 # Of a training.
 STEPS = 700

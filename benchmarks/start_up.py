@@ -1,4 +1,4 @@
-"""Times from the start of Python to first gradients, for each engine: `python -m benchmarks.start_up`.
+"""Times from the first import to first gradients, for each engine: `python -m benchmarks.start_up`.
 
 Every time is that of a fresh process: with an empty cache of kernels, and with the one that it filled. The
 engines and versions take turns. The processor's time counts all threads; it says more on a machine that
@@ -83,17 +83,12 @@ class Entrant:
 
     def start(self, cache: str) -> dict[str, list[float]]:
         """Return seconds, and those of the processor, of each stage in a fresh process."""
-        environment = {
-            **os.environ,
-            VARIABLE: self.engine,
-            "XDG_CACHE_HOME": cache,
-            "PYTHONPATH": os.pathsep.join(
-                (str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")]))
-            ),
-        }
+        environment = {**os.environ, VARIABLE: self.engine, "XDG_CACHE_HOME": cache}
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM],
             env=environment,
+            # What is in this folder is imported first.
+            cwd=self.folder,
             stdout=subprocess.PIPE,
             text=True,
             check=True,
@@ -105,7 +100,8 @@ def entrants(earlier: Path | None) -> list[Entrant]:
     """Return the engines that are installed, and an earlier version with the first of them."""
     found = [Entrant(one.title, one.name, ROOT) for one in ENGINES if one.is_installed()]
     if earlier is not None:
-        found.append(Entrant(f"{earlier.name}, {found[0].label}", found[0].engine, earlier))
+        folder = earlier.resolve()
+        found.append(Entrant(f"{folder.name}, {found[0].label}", found[0].engine, folder))
     return found
 
 

@@ -48,7 +48,11 @@ class Program:
         """Wait for the first line of its output and return it."""
         limit = time.monotonic() + timeout
         while "\n" not in (said := self._text("out")):
-            assert self._process.is_alive(), self._text("err")
+            if not self._process.is_alive():
+                # Its last words may have come since.
+                said = self._text("out")
+                assert said, self._text("err")
+                break
             assert time.monotonic() < limit
             time.sleep(0.02)
         return said.splitlines()[0]

@@ -17,7 +17,7 @@ MAIN = 3
 ABOUT = """\
 Problem by problem, with 95 % intervals that are not corrected for their number: how many more problems in a
 hundred the first softness solves than the second, and how many times the error it leaves, in the geometric
-mean. A curve of any shape was learned as the closed form was, from the same start and problems."""
+mean. A curve of any shape was learned as the closed form was, on the same problems."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import pytest
 
@@ -26,6 +27,15 @@ def test_an_earlier_version_takes_part(tmp_path, monkeypatch):
     (one,) = entrants(None)
     assert (one.label, one.engine, one.folder) == ("Taichi", "taichi", start_up.ROOT)
     assert entrants(tmp_path / "first")[1] == Entrant("first, Taichi", "taichi", tmp_path / "first")
+
+
+def test_what_is_in_its_folder_is_started(tmp_path):
+    library = tmp_path / "first" / "taichisoft"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("open('imported', 'w'); raise SystemExit(3)")
+    with pytest.raises(CalledProcessError, match="exit status 3"):
+        Entrant("first", ENGINE.name, tmp_path / "first").start(str(tmp_path))
+    assert (tmp_path / "first" / "imported").exists()
 
 
 def test_medians_of_both_caches_are_told(tmp_path, capsys, monkeypatch):

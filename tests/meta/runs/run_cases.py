@@ -62,10 +62,9 @@ def environment() -> dict[str, str]:
 
 
 def training(words: list[str]) -> Program:
-    """Start `meta.train` in a process of its own."""
-    return Program(
-        f"import sys; from meta import train; sys.exit(train.main({words!r}))", environment()
-    )
+    """Start `meta.train` in a process of its own, which ends as the command does."""
+    code = f"from meta import train; train.leave(train.main({words!r}))"
+    return Program(code, environment())
 
 
 def rendered(**changes):
