@@ -81,7 +81,9 @@ class SoftnessSettings(Settings):
     def check(self, prefix: str = "") -> None:
         """Check every field; see `Settings.check`."""
         if not isinstance(self.coverage, str):
-            kind = getattr(self.coverage, "__name__", type(self.coverage).__name__)
+            kind = (
+                self.coverage if isinstance(self.coverage, type) else type(self.coverage)
+            ).__name__
             raise TypeError(
                 f"{prefix}coverage must be a name or an import path as my_module:MyCoverage, got {kind}: an "
                 "object is learned by meta.learn(renderer, families)"
