@@ -11,16 +11,16 @@ from meta.report.markdown import markdown_table
 Values = Mapping[str, Any]
 
 CONCLUSION = """\
-**The learned softness for all families is worth its cost here: with as many steps, and in as many seconds, it
-is level with DEODR on poses and 13 points ahead on shapes.** A step of it takes 1.1 to 1.2 times as long as one
-of DEODR with constant edges. In 30 steps it solves 64 % of the poses and 52 % of the shapes, a tuned Gaussian
-that is annealed 66 and 54 %. DEODR with edges of constant width solves 35 and 39 %. With edges that are wide
-at first, which is a softness too, it is level with the Gaussian on poses, after 30 and after 90 steps. On
-shapes it is 15 and 18 points behind the Gaussian, with whichever edges are better.
+**The learned softness for all families is worth its cost here: with as many steps, and in as many seconds,
+it is level with DEODR on poses and 13 points ahead on shapes.** A step of it takes 1.1 to 1.2 times as
+long as one of DEODR with constant edges. In 30 steps it solves 64 % of the poses and 52 % of the shapes, a
+tuned Gaussian that is annealed 66 and 54 %. DEODR with edges of constant width solves 35 and 39 %. With
+edges that are wide at first, which is a softness too, it is level with the Gaussian on poses, after 30 and
+after 90 steps. On shapes it is 15 and 18 points behind the Gaussian, with whichever edges are better.
 
 Not measured: the learned softness over other numbers of steps than it was learned for, colours and larger
-images. Settings for shapes were chosen on three problems only, and DEODR's width or rate is often at an end of
-what there was to choose from, so that more choice might help it."""
+images. Settings for shapes were chosen on three problems only, and DEODR's width or rate is often at an
+end of what there was to choose from, so that more choice might help it."""
 
 METHOD = """\
 Every row solves the same held-out problems with the same loss (1 - IoU of silhouettes, and the regularisers
