@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.about import about, versions, write_results
 from benchmarks.entrants import DEODR, TUNED, general
-from benchmarks.other_renderers_report import CONCLUSION, to_markdown
+from benchmarks.other_renderers_report import to_markdown
 from benchmarks.race import PEERS, Choosing, Entrant, Lap, Solving
 from benchmarks.race_rows import Finish, Race
 from meta.config.families import FamilyRun
@@ -174,8 +174,7 @@ def main(arguments: list[str] | None = None) -> None:
         for course in courses
     ]
     result = {"about": head, "families": families}
-    conclusion = "" if options.quick else CONCLUSION
-    write_results(options.out, result, to_markdown(result, conclusion))
+    write_results(options.out, result, to_markdown(result))
 
 
 if __name__ == "__main__":

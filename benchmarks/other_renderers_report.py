@@ -10,18 +10,6 @@ from meta.report.markdown import markdown_table
 
 Values = Mapping[str, Any]
 
-CONCLUSION = """\
-**The learned softness for all families is worth its cost here: with as many steps, and in as many seconds,
-it is level with DEODR on poses and 13 points ahead on shapes.** A step of it takes 1.1 to 1.2 times as
-long as one of DEODR with constant edges. In 30 steps it solves 64 % of the poses and 52 % of the shapes, a
-tuned Gaussian that is annealed 66 and 54 %. DEODR with edges of constant width solves 35 and 39 %. With
-edges that are wide at first, which is a softness too, it is level with the Gaussian on poses, after 30 and
-after 90 steps. On shapes it is 15 and 18 points behind the Gaussian, with whichever edges are better.
-
-Not measured: the learned softness over other numbers of steps than it was learned for, colours and larger
-images. Settings for shapes were chosen on three problems only, and DEODR's width or rate is often at an
-end of what there was to choose from, so that more choice might help it."""
-
 METHOD = """\
 Every row solves the same held-out problems with the same loss (1 - IoU of silhouettes, and the regularisers
 of shapes) and the same Adam. DEODR and the Gaussian chose a width and a learning rate on training problems,
@@ -40,15 +28,13 @@ after as many steps, or in the seconds that the row itself took. Which row of DE
 these results, which favours DEODR. Brackets are 95 % intervals of a bootstrap over problems."""
 
 
-def to_markdown(result: Values, conclusion: str) -> str:
+def to_markdown(result: Values) -> str:
     """Return the report.
 
     Parameters
     ----------
     result : dict
         What `benchmarks.other_renderers` writes as JSON.
-    conclusion : str
-        What follows from it.
     """
     head = result["about"]
     names = "".join(f", {name} {version}" for name, version in head["peers"].items())
@@ -57,12 +43,11 @@ def to_markdown(result: Values, conclusion: str) -> str:
         "# Other renderers",
         f"{headline(head)}; taichisoft {head['taichisoft']}, torch {head['torch']}{names}; seed "
         f"{head['seed']}.",
-        conclusion,
         "\n".join(f"- {line}" for line in lines),
         METHOD,
         *(_family(family) for family in result["families"]),
     )
-    return "\n\n".join(section for section in sections if section) + "\n"
+    return "\n\n".join(sections) + "\n"
 
 
 def verdicts(family: Values) -> Iterator[str]:

@@ -15,7 +15,7 @@ from taichisoft.base.engine import ENGINE, Engine
 
 
 def test_an_engine_starts_and_computes_all_gradients():
-    """With the kernels that are cached here: compiling them takes minutes."""
+    """With the kernels that are cached here: compiling them takes half a minute."""
     cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
     times = Entrant("this", ENGINE.name, start_up.ROOT).start(cache)
     assert list(times) == list(STAGES)

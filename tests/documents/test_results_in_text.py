@@ -9,7 +9,10 @@ import pytest
 
 from tests.helpers import ROOT
 
-HOOK = runpy.run_path(str(ROOT / "docs" / "results_in_text.py"))
+with pytest.MonkeyPatch.context() as patch:
+    # As for the script, and for mkdocs.
+    patch.syspath_prepend(ROOT / "docs")
+    HOOK = runpy.run_path(str(ROOT / "docs" / "results_in_text.py"))
 PAGES = {path: path.read_text("utf-8") for path in HOOK["pages"]()}
 
 
