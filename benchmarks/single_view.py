@@ -1,8 +1,9 @@
 """A network that learns shapes from pictures, through several renderers: `python -m benchmarks.single_view`.
 
-Writes `single_view.json` and `single_view.md`. Each training has a folder in records beside them, so the same
-command goes on where it was stopped, and more renderers or seeds can be added later. What a training depends
-on is in the name of its folder: with another softness, or other code, it is done again.
+Writes `single_view.json` and `single_view.md`, with `--unknown-poses` those of `single_view_poses`. Each
+training has a folder in records beside them, so the same command goes on where it was stopped, and more
+renderers or seeds can be added later. What a training depends on is in the name of its folder: with another
+softness, or other code, it is done again.
 """
 
 from __future__ import annotations
@@ -127,7 +128,8 @@ def to_text(results: Mapping[str, Any]) -> str:
         "# A shape from one image",
         f"{headline(head)}; {head['engine']}, taichisoft {head['taichisoft']}, torch {head['torch']}.",
         f"A network of {results['parameters']:,} numbers learns from {views} images of each of "
-        f"{data['objects'] * len(names)} objects ({size} x {size} pixels, cameras known), in "
+        f"{data['objects'] * len(names)} objects ({size} x {size} pixels, cameras "
+        f"{'known' if settings['known_poses'] else 'unknown'}), in "
         f"{settings['steps']} steps of {settings['batch']} objects with two views each. It is measured on "
         f"{data['held_out'] * len(names)} objects that it never saw, from {INPUTS} images each: mean and "
         f"standard deviation over the seeds {seeds}. `docs/single-view.md` tells what is learned and "
@@ -146,6 +148,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--renderers", nargs="+", choices=RENDERERS, default=COMPARED)
     parser.add_argument("--seeds", type=int, default=SEEDS, help="trainings through each")
     parser.add_argument("--steps", type=int, default=STEPS, help="of each training")
+    parser.add_argument("--unknown-poses", action="store_true", help="the cameras are learned, too")
     parser.add_argument("--quick", action="store_true", help="small objects, images and network")
     return parser
 
@@ -156,11 +159,16 @@ def main(arguments: list[str] | None = None) -> None:
     check_integer(options.seeds, "seeds", minimum=1)
     # Small tensors: more threads only wait for each other.
     torch.set_num_threads(1)
-    settings = replace(quick() if options.quick else Settings(), steps=options.steps)
+    settings = replace(
+        quick() if options.quick else Settings(),
+        steps=options.steps,
+        known_poses=not options.unknown_poses,
+    )
     runs = compare(settings, options.renderers, options.seeds, options.out / RECORDS)
     head = about("benchmarks.single_view", arguments)
     results = {"about": head, **results_of(runs, settings)}
-    write_results(options.out / "single_view", results, to_text(results))
+    name = "single_view_poses" if options.unknown_poses else "single_view"
+    write_results(options.out / name, results, to_text(results))
 
 
 def _tell(training: Training, name: str) -> None:

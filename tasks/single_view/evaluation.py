@@ -18,6 +18,7 @@ from tasks.single_view.alignment import (
     best_turn,
     turned_back,
     turned_by,
+    turns_of_categories,
 )
 from tasks.single_view.photographs import Photographs, Subject
 from tasks.single_view.supervision import Model, UnknownPoses
@@ -54,7 +55,7 @@ def evaluate(
         Of the same objects in the same order, to compare silhouettes and colours with. A view that is the
         very image that the shape was told from is left out.
     learned_from : Photographs
-        What was learned from. Without poses the turn about the vertical axis is found on them.
+        What was learned from. Without poses the turns about the vertical axis are found on them.
     cells : int
         Of the grid for volumes, along each axis of a cube from -1 to 1.
     inputs : int
@@ -67,17 +68,17 @@ def evaluate(
         difference over black), means over the images; ``volume_iou_of_another``, with the next object of the
         category, which tells how much is gained by looking at the image; ``categories`` with the
         means of each; without known poses ``azimuth_error`` (median, degrees) and ``azimuth_right`` (share
-        within 30 degrees), and ``turn``.
+        within 30 degrees), and ``turns``, one for each category.
     """
     if judged is shown:
         shown.check_several()
-    found, turn = alignment(model, shown, learned_from)
+    found, turns = alignment(model, shown, learned_from)
     truths = [_truth(subject, cells) for subject in shown.subjects]
     rows: list[dict[str, float]] = []
-    for index in range(len(shown.subjects)):
+    for index, subject in enumerate(shown.subjects):
         every = shown.rows_of(index)
         chosen = every[torch.linspace(0, len(every) - 1, inputs + 1)[:-1].round().long()]
-        meshes = turned_back(model.shapes(shown.pictures(chosen)), turn)
+        meshes = turned_back(model.shapes(shown.pictures(chosen)), turns[subject.category])
         for number, row in enumerate(chosen.tolist()):
             mesh = single(meshes, number)
             measured = _in_views(mesh, shown, row, judged, index)
@@ -88,18 +89,26 @@ def evaluate(
 
 def alignment(
     model: Model, shown: Photographs, learned_from: Photographs
-) -> tuple[dict[str, float], float]:
-    """Return what is measured of poses, and the turn of the shapes: none where poses are known."""
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return what is measured of poses, and the turns of the shapes of each category that is shown.
+
+    Where poses are known, the turns are 0. A category that was not learned from has the one of all images.
+    """
+    rows = shown.rows_by_category()
     if not isinstance(model, UnknownPoses):
-        return {}, 0.0
-    turn = best_turn(believed_azimuths(model.poses, learned_from), azimuths_of(learned_from.camera))
-    told = believed_azimuths(model.poses, shown) - turn
-    errors = turned_by(told, azimuths_of(shown.camera))
+        return {}, dict.fromkeys(rows, 0.0)
+    seen = believed_azimuths(model.poses, learned_from)
+    of_all = best_turn(seen, azimuths_of(learned_from.camera))
+    turns = dict.fromkeys(rows, of_all) | turns_of_categories(seen, learned_from)
+    told, true = believed_azimuths(model.poses, shown), azimuths_of(shown.camera)
+    errors = torch.cat(
+        [turned_by(told[some] - turns[category], true[some]) for category, some in rows.items()]
+    )
     return {
-        "turn": turn,
+        "turns": turns,
         "azimuth_error": float(errors.median()),
         "azimuth_right": float((errors < RIGHT).float().mean()),
-    }, turn
+    }, turns
 
 
 @lru_cache(maxsize=TRUTHS)

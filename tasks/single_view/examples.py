@@ -47,9 +47,12 @@ def _told(model: Model, shown: Photographs, learned_from: Photographs) -> list[t
     total = len(shown.subjects)
     chosen = torch.linspace(0, total - 1, min(COUNT, total)).round().long().tolist()
     rows = torch.cat([shown.rows_of(index)[:1] for index in chosen])
-    _, turn = alignment(model, shown, learned_from)
-    meshes = turned_back(model.shapes(shown.pictures(rows)), turn)
-    return [(index, single(meshes, number)) for number, index in enumerate(chosen)]
+    _, turns = alignment(model, shown, learned_from)
+    meshes = model.shapes(shown.pictures(rows))
+    return [
+        (index, turned_back(single(meshes, number), turns[shown.subjects[index].category]))
+        for number, index in enumerate(chosen)
+    ]
 
 
 def _drawn(mesh: Mesh, photographs: Photographs, row: Tensor) -> Tensor:

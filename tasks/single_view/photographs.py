@@ -98,6 +98,13 @@ class Photographs(Dataset):
         """Return the rows of one object, (K,)."""
         return torch.arange(int(self._counts[subject])) + self._starts[subject]
 
+    def rows_by_category(self) -> dict[str, Tensor]:
+        """Return the rows of the objects of each category, (N,)."""
+        rows: dict[str, list[Tensor]] = {}
+        for index, subject in enumerate(self.subjects):
+            rows.setdefault(subject.category, []).append(self.rows_of(index))
+        return {category: torch.cat(some) for category, some in rows.items()}
+
     def check_several(self) -> None:
         """Raise ValueError if an object has a single view."""
         if int(self._counts.min()) < 2:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from taichisoft import Camera, Mesh, shapes
+from tasks.single_view import evaluation
 from tasks.single_view.alignment import azimuths_of, best_turn, turned_back, turned_by
 from tasks.single_view.network import Poses
 from tasks.single_view.settings import quick
@@ -72,6 +73,26 @@ def test_a_turn_is_found_and_undone():
     turn = best_turn(told, true)
     assert turn == pytest.approx(70, abs=1)
     assert turned_by(torch.tensor([10.0]), torch.tensor([350.0])).tolist() == [20.0]
+
+
+def test_each_category_has_its_own_turn(monkeypatch):
+    """What was told of all images is right, but for a turn that all images of a category share."""
+    given = {name: 50.0 * index for index, name in enumerate(data().train.rows_by_category())}
+    assert len(given) > 1
+
+    def told(poses, photographs):
+        azimuths = azimuths_of(photographs.camera)
+        for category, rows in photographs.rows_by_category().items():
+            azimuths[rows] += given[category]
+        return azimuths
+
+    monkeypatch.setattr(evaluation, "believed_azimuths", told)
+    model = model_of(settings(known_poses=False), 0)
+    found, turns = evaluation.alignment(model, data().shown, data().train)
+    assert turns == pytest.approx(given)
+    assert found["turns"] == turns
+    assert found["azimuth_right"] == 1
+    assert found["azimuth_error"] == pytest.approx(0, abs=1e-3)
 
 
 def test_what_is_turned_back_looks_the_same_from_the_true_camera():
