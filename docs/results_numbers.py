@@ -91,6 +91,7 @@ def values() -> dict[str, str]:
         "claim.gains": _gains(),
         "claim.runs": _runs(),
         **_single_view(),
+        **_unknown_poses(),
         **_other_renderers(),
     }
 
@@ -191,8 +192,12 @@ def _engines() -> dict[str, str]:
 
 def _first_table(name: str) -> str:
     """Return the first table of a Markdown file in results."""
+    return _tables(name)[0]
+
+
+def _tables(name: str) -> list[str]:
     parts = (RESULTS / f"{name}.md").read_text(encoding="utf-8").split("\n\n")
-    return next(part for part in parts if part.startswith("|")).strip()
+    return [part.strip() for part in parts if part.startswith("|")]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -324,7 +329,18 @@ def _single_view() -> dict[str, str]:
         "single.lead": f"{iou['general'] - iou['softras-recon']:.3f}",
         "single.start": _spread(rows["general"]["start"]["volume_iou"], 3),
         "single.general": _spread(rows["general"]["end"]["volume_iou"], 3),
+        "single.suggested": _spread(rows["suggested"]["end"]["volume_iou"], 3),
         "single.antialiased": _spread(rows["antialiased"]["end"]["volume_iou"], 3),
+    }
+
+
+def _unknown_poses() -> dict[str, str]:
+    results = _read("single_view_poses")
+    return {
+        "unknown.table": _first_table("single_view_poses"),
+        "unknown.categories": _tables("single_view_poses")[1],
+        "unknown.steps": str(results["settings"]["steps"]),
+        "unknown.suggested": _spread(results["rows"][0]["end"]["volume_iou"], 3),
     }
 
 

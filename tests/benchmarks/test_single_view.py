@@ -71,9 +71,23 @@ def test_another_softness_is_another_training(dots, tmp_path, monkeypatch):
     assert folder_of(wanted, "general", 0, tmp_path) != before
 
 
-def test_published_table_is_that_of_the_published_numbers():
+def test_unknown_poses_have_a_file_of_their_own(dots, tmp_path):
+    command = ["--out", str(tmp_path), *QUICK, "1", "--unknown-poses"]
+    single_view.main(command)
+    assert not (tmp_path / "single_view.json").exists()
+    results = json.loads((tmp_path / "single_view_poses.json").read_text())
+    assert not results["settings"]["known_poses"]
+    turns = results["runs"][0]["end"]["turns"]
+    assert turns.keys() == results["categories"]["general"].keys()
+    text = (tmp_path / "single_view_poses.md").read_text()
+    assert "cameras unknown" in text
+    assert "azimuth within 30°" in text
+
+
+@pytest.mark.parametrize("name", ["single_view", "single_view_poses"])
+def test_published_table_is_that_of_the_published_numbers(name):
     """Rows follow from the runs in the file, and the table from the file."""
-    path = ROOT / "results" / "single_view.json"
+    path = ROOT / "results" / f"{name}.json"
     results = json.loads(path.read_text())
     assert to_text(results) == path.with_suffix(".md").read_text()
     assert summary(results["runs"]) == results["rows"]
