@@ -47,8 +47,8 @@ def _switched_off(*names: str) -> Iterator[None]:
 def whole_vectors() -> AbstractContextManager:
     """Keep vectors whole in what is compiled meanwhile, and leave common subexpressions to LLVM.
 
-    To find them took Taichi half of the time in which the kernels of a silhouette were compiled. LLVM finds
-    most of them in any case: on one thread, steps took 0 to 4 % longer without, small forward passes 9 %.
+    To find them takes Taichi longer than all its other passes over the kernels of a silhouette
+    (`ti.profiler.print_scoped_profiler_info` shows it). LLVM finds most of them in any case.
     """
     return _switched_off(OPTION, COMMON)
 
